@@ -1,0 +1,57 @@
+"""The errors that the store raises for callers to handle.
+
+    StoreError                 .code (stable, for programs) and .message (a sentence, for people)
+    +-- NotFound               "not_found": no such thing, or it belongs to somebody else
+    +-- Refused                the request is understood and not allowed now; the code says why (see REFUSALS)
+    +-- Stale                  "stale_attempt": a newer attempt owns the turn, or it has ended; stop working on it
+
+To add a refusal: add its code and sentence to REFUSALS and raise `Refused(code)`.
+"""
+
+REFUSALS = {
+    "moved_on": "This chat moved on in another window: reload it and try again.",
+    "busy": "A reply is still being written in this chat: wait for it or press stop.",
+    "too_many_waiting": "You already have as many turns waiting as is allowed: wait until one of them is done.",
+    "empty": "There is nothing to send: write something first.",
+    "too_long": "This text is too long: send it in smaller parts.",
+    "bad_turn_id": "A turn needs an id of 32 characters, 0-9 and a-f, that was not used before: reload the page.",
+    "bad_kind": "This kind of turn is not known here: reload the page.",
+    "nothing_to_retry": "There is no reply to write again yet: the greeting has alternatives of its own.",
+    "no_such_alternative": "This message has no such alternative: reload the chat.",
+    "not_claimable": "This turn has ended or somebody else is working on it.",
+    "name_taken": "This name is taken: choose another one.",
+    "bad_name": "A name has 1 to 40 characters, none of them invisible.",
+    "bad_invite": "This invitation is not valid (any more): ask for a new one.",
+    "bad_password": "The name or the password is wrong.",
+    "bad_role": "The role must be one of admin, adult, teen and child.",
+}
+
+
+class StoreError(Exception):
+    """The root of the tree: `code` for programs, `message` for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class NotFound(StoreError):
+    """There is no such thing, or it belongs to somebody else: callers cannot tell which, on purpose."""
+
+    def __init__(self, what: str = "page") -> None:
+        super().__init__("not_found", f"There is no such {what}, or it is not yours.")
+
+
+class Refused(StoreError):
+    """The store understood and says no. `code` is a key of REFUSALS, `message` its sentence unless given."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(code, message or REFUSALS[code])
+
+
+class Stale(StoreError):
+    """A late or doubled worker: its attempt at the turn no longer counts, and nothing was changed."""
+
+    def __init__(self, turn_id: str, attempt: int) -> None:
+        super().__init__("stale_attempt", f"Attempt {attempt} at turn {turn_id} no longer counts: stop working on it.")

@@ -1,0 +1,146 @@
+"""The settings: one typed table, read once from the environment at the start of a process.
+
+What it does: turns `INGLENOOK_*` variables into a checked `Settings` value; refuses names it does not know.
+What it refuses to know: who uses a setting, and any other place that settings could come from.
+To add one: add a field with a default and a description; the table in README.md is checked against this file.
+Nothing else in the project reads the environment.
+"""
+
+import difflib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "INGLENOOK_"
+
+
+class SettingsError(ValueError):
+    """A setting that a person must correct; the message says which, why and what is expected."""
+
+
+class Settings(BaseSettings):
+    """Every setting of every process. Empty texts with a computed default are filled in on construction."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
+
+    data_dir: Path = Field(Path("data"), description="Folder of the database, the secret key, locks and KV blocks.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the data folder.")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queues, live events, worker registry.")
+    host: str = Field("127.0.0.1", description="Address that the web server listens on.")
+    port: int = Field(8420, ge=0, le=65535, description="Port that the web server listens on.")
+    public_origins: str = Field(
+        "",
+        description="Origins that browsers may use, separated by commas; empty means this host and port.",
+    )
+    secret_key: str = Field("", description="Key that signs cookies; empty means a file made once in the data folder.")
+    model: str = Field("", description="Path of the GGUF model; empty means the demo model.")
+    worker_name: str = Field("gpu0", pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Name of this worker, one per GPU.")
+    lanes: int = Field(2, ge=1, le=64, description="Turns that a worker writes at the same time.")
+    context: int = Field(0, ge=0, description="Tokens per session; 0 lets the engine decide.")
+    gpu_layers: int = Field(-1, ge=-1, description="Layers on the GPU; -1 means all that fit.")
+    threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 means all cores.")
+    vram_gb: float = Field(6.0, gt=0, description="GPU memory that the engine may use, in GB.")
+    ram_cache_mb: int = Field(512, ge=0, description="RAM for the KV blocks of sleeping chats, in MB.")
+    disk_cache_mb: int = Field(4096, ge=0, description="Disk for the KV blocks of sleeping chats, in MB.")
+    kv_type: Literal["f16", "q8_0"] = Field("f16", description="Number format of the KV cache: f16 or q8_0.")
+    backend: Literal["llama", "echo"] = Field("llama", description="llama runs the model; echo repeats, for tests.")
+    echo_delay_ms: int = Field(0, ge=0, description="Time per decode step of the echo backend, in milliseconds.")
+    max_reply_tokens: int = Field(300, ge=1, description="Longest reply, in tokens.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Least level of log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL."
+    )
+    sockets: int = Field(64, ge=1, description="Web sockets that may be open at the same time.")
+    web_threads: int = Field(96, ge=2, description="Threads of the web server; sockets and pages share them.")
+    max_waiting_turns: int = Field(2, ge=1, description="Unfinished turns that one person may have.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller passes: `load_settings` is the one door to the environment."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> Self:
+        if not self.database_url:
+            _set(self, "database_url", f"sqlite:///{self.data_dir / 'inglenook.db'}")
+        if not self.public_origins:
+            hosts = dict.fromkeys((self.host, "localhost", "127.0.0.1"))
+            _set(self, "public_origins", ",".join(f"http://{host}:{self.port}" for host in hosts))
+        return self
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The allowed origins, exact, without a slash at the end."""
+        parts = (part.strip().rstrip("/") for part in self.public_origins.split(","))
+        return tuple(part for part in parts if part)
+
+    def read_secret_key(self) -> str:
+        """`secret_key`, or the key kept in the data folder, which is made on first use (mode 0600)."""
+        return self.secret_key or _secret_file(self.data_dir / "secret_key")
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `environ`.
+
+    Raises SettingsError for an unknown `INGLENOOK_*` name (with the nearest known one) or a bad value.
+    """
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if name.upper().startswith(PREFIX):
+            values[_field_of(name)] = value
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error)) from None
+
+
+def _field_of(name: str) -> str:
+    field = name[len(PREFIX) :].lower()
+    if field in Settings.model_fields:
+        return field
+    near = difflib.get_close_matches(field, Settings.model_fields, n=1, cutoff=0.5)
+    hint = f"Did you mean {PREFIX}{near[0].upper()}?" if near else "The README lists every setting."
+    raise SettingsError(f"There is no setting called {name}. {hint}")
+
+
+def _sentences(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        field = str(problem["loc"][0]) if problem["loc"] else "?"
+        about = Settings.model_fields[field].description if field in Settings.model_fields else ""
+        lines.append(f"{PREFIX}{field.upper()}={problem['input']!r} is wrong: {problem['msg']}. {about}")
+    return "\n".join(lines)
+
+
+def _set(settings: Settings, field: str, value: str) -> None:
+    settings.__dict__[field] = value  # the value is frozen for everybody else
+
+
+def _secret_file(path: Path) -> str:
+    """Read the secret, or make it: written beside its place and linked in, so that racing processes agree."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first: its secret is the one
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
