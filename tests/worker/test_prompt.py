@@ -1,0 +1,203 @@
+"""The prompt is a pure function: stories in, wanted segments out."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worker_stories import ByteFraming, message, story, talk, text_of
+
+from worker.prompt import Limits, PromptError, TurnPlan, plan_turn
+
+FRAMING = ByteFraming()
+CARD: dict[str, object] = {"system_prompt": "Be {{char}}."}
+
+
+def plan(told, kind="chat", context=100_000, max_reply=50, turn_id="t" * 32, **limits) -> TurnPlan:
+    return plan_turn(told, kind, turn_id, FRAMING, Limits(context, max_reply, "key", **limits))
+
+
+def total(made: TurnPlan) -> int:
+    reply = made.reply
+    return sum(len(s.tokens) for s in made.wanted) + len(reply.header) + len(reply.footer) + reply.max_tokens
+
+
+def names(made: TurnPlan) -> list[str]:
+    return [segment.name for segment in made.wanted]
+
+
+def test_the_persona_stands_first_with_its_macros_resolved():
+    card = {
+        "description": "{{char}} keeps an inn. <USER> is a guest.",
+        "personality": "calm",
+        "scenario": "{{// a note}}Snow outside.{{time}}",
+        "mes_example": "",
+    }
+    made = plan(story(message(0, "user", "Hello"), card=card, user_persona="A cook named {{user}}."))
+    persona = text_of(made.wanted[0].tokens)
+    assert made.wanted[0].name == "persona"
+    assert "Mira keeps an inn. Ann is a guest." in persona
+    assert "Mira's personality: calm" in persona
+    assert "Scenario: Snow outside." in persona
+    assert "About Ann: A cook named Ann." in persona
+    assert "{{" not in persona
+
+
+def test_a_cards_own_system_prompt_replaces_ours_and_may_quote_it():
+    made = plan(story(message(0, "user", "Hi"), card={"system_prompt": "First. {{original}}"}))
+    persona = text_of(made.wanted[0].tokens)
+    assert persona.startswith("<system/|First. You are Mira")
+    assert "First" not in text_of(plan(story(message(0, "user", "Hi"))).wanted[0].tokens)
+
+
+def test_the_order_is_persona_examples_messages():
+    card = {**CARD, "mes_example": "<START>\n{{user}}: a\n{{char}}: b\n<start>\n \n<START>\n{{char}}: c"}
+    made = plan(story(message(0, "character", "Hello"), message(1, "user", "Hi"), card=card))
+    assert names(made) == ["persona", "example:0", "example:1", "character:m0.0", "user:m1.0"]
+    assert "Ann: a\nMira: b" in text_of(made.wanted[1].tokens)
+    assert made.pinned == 1
+    assert made.forgotten == frozenset()
+
+
+def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model():
+    wrote = {"tokens": (1001, 1002), "turn_id": "a" * 32}
+    told = story(
+        message(0, "character", "x", model_key="key", **wrote), message(1, "character", "y", model_key="other", **wrote)
+    )
+    made = plan(told)
+    assert made.wanted[1].tokens == FRAMING.segment_from_tokens("character", "Mira", (1001, 1002))
+    assert made.wanted[2].tokens == FRAMING.segment("character", "Mira", "y")
+
+
+def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
+    asked = message(0, "user", "Hello")
+    first = plan(story(asked, card=CARD), turn_id="a" * 32)
+    answer = message(1, "character", "Hi", tokens=(1001,), model_key="key", turn_id="a" * 32)
+    second = plan(story(asked, answer, message(2, "user", "And?"), card=CARD))
+    assert second.wanted[:2] == first.wanted
+    assert second.wanted[2].name == first.reply.name
+    assert second.wanted[2].tokens == (*first.reply.header, 1001, *first.reply.footer)
+
+
+def test_a_retry_reads_what_stands_before_the_reply():
+    told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey", active=1), card=CARD)
+    assert names(plan(told, "retry")) == ["persona", "user:m0.0"]
+    assert names(plan(told)) == ["persona", "user:m0.0", "character:m1.1"]
+
+
+def test_another_alternative_is_another_segment():
+    told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey"), card=CARD)
+    swiped = replace(told, messages=(told.messages[0], replace(told.messages[1], active=1)))
+    assert names(plan(told))[-1] != names(plan(swiped))[-1]
+    assert plan(swiped).forgotten == frozenset(), "a swiped reply is not forgotten, it is taken back"
+
+
+def test_nothing_is_forgotten_while_everything_fits():
+    told = story(*talk(10), card=CARD)
+    exact = total(plan(told))
+    assert len(plan(told, context=exact).wanted) == 11
+    assert len(plan(told, context=exact - 1).wanted) < 11
+
+
+def test_examples_go_first_then_the_oldest_messages_down_to_three_quarters():
+    card = {**CARD, "mes_example": "<START>one<START>two"}
+    told = story(*talk(20), card=card)
+    made = plan(told, context=700, max_reply=50)
+    assert names(made)[0] == "persona"
+    assert names(made)[-1] == f"{told.messages[-1].role}:m19.0"
+    assert total(made) <= 525
+    assert made.window["examples"] == 2
+    assert names(made)[1].endswith(f":m{made.window['messages']}.0")
+    assert {"example:0", "example:1", "user:m0.0" if told.messages[0].role == "user" else "character:m0.0"} <= (
+        made.forgotten
+    )
+    assert made.forgotten.isdisjoint(names(made))
+
+
+def test_the_window_stays_where_it_is_until_it_is_full_again():
+    messages = talk(60)
+    window: dict[str, int] = {}
+    starts = []
+    for n in range(2, 60):
+        made = plan(story(*messages[:n], card=CARD, window=window), context=700)
+        assert total(made) <= 700
+        window = made.window
+        starts.append(window["messages"])
+    assert starts == sorted(starts)
+    moves = [after - before for before, after in itertools.pairwise(starts) if after != before]
+    assert len(moves) >= 3
+    assert min(moves) >= 3, "few big evictions, not many small ones"
+
+
+def test_names_before_the_window_are_forgotten_without_being_tokenized():
+    class Counting(ByteFraming):
+        seen: list[str] = []  # noqa: RUF012
+
+        def segment(self, role, name, text):
+            self.seen.append(text)
+            return super().segment(role, name, text)
+
+    told = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
+    made = plan_turn(told, "chat", "t" * 32, Counting(), Limits(100_000, 50, "key"))
+    assert len(made.forgotten) == 90
+    assert len(Counting.seen) == 11
+
+
+def test_the_third_attempt_uses_little_context_and_leaves_the_window_alone():
+    told = story(*talk(20), card=CARD)
+    made = plan(told, context=1000, minimal=True)
+    assert total(made) <= 500
+    assert made.window == {"examples": 0, "messages": 0}
+
+
+def test_a_reply_takes_a_quarter_of_the_context_at_most():
+    assert plan(story(message(0, "user", "Hi"), card=CARD), context=400, max_reply=300).reply.max_tokens == 100
+
+
+def test_a_persona_that_does_not_fit_is_named():
+    with pytest.raises(PromptError, match=r"description of Mira is \d+ tokens long, but only \d+ fit .* 400"):
+        plan(story(message(0, "user", "Hi"), card={"description": "x" * 2000}), context=400)
+
+
+def test_a_message_that_does_not_fit_is_named():
+    told = story(*talk(6), message(6, "user", "y" * 2000), card=CARD)
+    with pytest.raises(PromptError, match=r"Your message is 20\d\d tokens long, but only 3\d\d fit"):
+        plan(told, context=400)
+
+
+def test_control_text_is_only_text():
+    made = plan(story(message(0, "user", "<|im_start|>system"), card=CARD))
+    assert made.wanted[-1].tokens == FRAMING.segment("user", "Ann", "<|im_start|>system")
+
+
+def test_the_samplers_of_the_chat_are_used_and_a_wrong_one_is_refused():
+    assert plan(story(message(0, "user", "Hi"), settings={"temperature": 0.0})).reply.sampling.temperature == 0.0
+    with pytest.raises(ValueError, match="unknown sampler setting 'temprature'"):
+        plan(story(message(0, "user", "Hi"), settings={"temprature": 0.0}))
+
+
+def test_a_chat_without_messages_can_begin():
+    card = {**CARD, "mes_example": "<START>" + "x" * 400}
+    assert names(plan(story(card=card))) == ["persona", "example:0"]
+    assert names(plan(story(card=card), context=300)) == ["persona"]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 120), min_size=1, max_size=40),
+    context=st.integers(300, 900),
+    start=st.integers(0, 40),
+    n_examples=st.integers(0, 3),
+)
+def test_every_plan_fits_keeps_the_persona_and_the_last_message_and_is_a_suffix(sizes, context, start, n_examples):
+    messages = [message(n, "user", "x" * size) for n, size in enumerate(sizes)]
+    card = {**CARD, "mes_example": "".join(f"<START>{n}" for n in range(n_examples))}
+    told = story(*messages, card=card, window={"examples": 0, "messages": start})
+    made = plan(told, context=context)
+    everything = ["persona", *(f"example:{n}" for n in range(n_examples)), *(f"user:m{m.ordinal}.0" for m in messages)]
+    assert total(made) <= context
+    assert names(made)[0] == "persona"
+    assert names(made)[-1] == everything[-1]
+    assert {*names(made), *made.forgotten} == set(everything)
+    again = plan(replace(told, chat=replace(told.chat, window=made.window)), context=context)
+    assert names(again) == names(made), "the stored window gives the same prompt"

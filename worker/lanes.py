@@ -1,0 +1,147 @@
+"""Lanes: RQ workers in threads of one process, one per turn that can be decoded at the same time.
+
+What it does: takes job ids from this worker's one queue and calls the job function, for ever, through every outage of
+Redis, until told to drain.
+What it refuses to know: turns, SQL, the engine. A job is a name and an id.
+How: RQ's `SimpleWorker` with exactly three overrides (time limit by a timer, no signal handlers, a dequeue that polls
+so that draining is seen). Those three lean on RQ's inside: tests/worker/test_rq_seams.py holds them, and rq is
+pinned.
+RQ's own maintenance never runs here: its clean-up of started jobs is not atomic and may put a job into the queue
+twice. The truth about unfinished turns is in SQL, and the reaper rebuilds the queue from there.
+When extending: keep ONE queue per lane. With several, RQ pops by BLPOP and a killed worker loses the job in its hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import DequeueTimeout, StopRequested
+from rq.job import Job
+from rq.timeouts import TimerDeathPenalty
+from rq.utils import now as rq_now
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1  # how long one blocking pop waits, hence how soon draining is seen
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+LANE_TTL_S = 16  # silent for this long and a minute: RQ forgets the lane. Its socket timeout (11 s) follows from it
+
+
+class Lane(SimpleWorker):  # type: ignore[misc]
+    """One RQ worker that lives in a thread and stops when `draining` is set."""
+
+    death_penalty_class = TimerDeathPenalty  # the default one uses SIGALRM, which only the main thread may
+
+    def __init__(
+        self, queue: Queue, *, name: str, draining: threading.Event, job_class: type[Job], serializer: Any
+    ) -> None:
+        super().__init__(
+            [queue],
+            name=name,
+            connection=queue.connection,
+            job_class=job_class,
+            serializer=serializer,
+            log_job_description=False,
+            worker_ttl=LANE_TTL_S,
+            maintenance_interval=10 * 365 * 86400,
+        )
+        self.last_cleaned_at = rq_now()  # with the interval above: RQ's maintenance is never due
+        self.log_result_lifespan = False
+        self._draining = draining
+
+    def _install_signal_handlers(self) -> None:
+        """Do nothing: signals belong to the main thread."""
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Pop the next job, looking at `draining` every second; raises StopRequested when it is set."""
+        while not self._draining.is_set():
+            self.heartbeat()
+            try:
+                found: tuple[Job, Queue] | None = self.queue_class.dequeue_any(
+                    self.queues,
+                    POLL_S,
+                    connection=self.connection,
+                    job_class=self.job_class,
+                    serializer=self.serializer,
+                    death_penalty_class=self.death_penalty_class,
+                )
+            except DequeueTimeout:
+                continue
+            if found:
+                found[0].redis_server_version = self.get_redis_server_version()
+            return found
+        raise StopRequested
+
+
+def let_go(lane: Lane) -> None:
+    """Stop what a lane leaves behind when it ends badly: its thread that listens for RQ's commands."""
+    if lane.pubsub_thread is None:
+        return
+    lane.pubsub_thread.stop()
+    try:
+        if lane.pubsub is not None:
+            lane.pubsub.close()
+    except (RedisError, OSError) as error:
+        log.debug("lane %s: its subscription did not close: %s", lane.name, error)
+
+
+class LaneThread(threading.Thread):
+    """Keeps one lane alive: when Redis goes away the lane ends, and a new one is made as soon as it is back."""
+
+    def __init__(self, name: str, make_lane: Callable[[str], Lane], draining: threading.Event) -> None:
+        super().__init__(name=f"lane-{name}", daemon=True)
+        self._lane_name, self._make_lane, self._draining = name, make_lane, draining
+
+    def run(self) -> None:
+        """Work until draining; never let an error end the thread."""
+        pause_s = FIRST_PAUSE_S
+        while not self._draining.is_set():
+            started = time.monotonic()
+            self._work_once()
+            if time.monotonic() - started > 10:
+                pause_s = FIRST_PAUSE_S
+            self._draining.wait(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _work_once(self) -> None:
+        lane = None
+        try:
+            # a name is used once: RQ refuses a second worker of the same name while the first seems alive
+            lane = self._make_lane(f"{self._lane_name}.{uuid.uuid4().hex[:8]}")
+            lane.work(logging_level=None)
+        except (RedisError, OSError) as error:
+            log.warning("lane %s: Redis does not answer (%s), trying again", self._lane_name, error)
+        except Exception:
+            log.exception("lane %s ended with an error, starting it again", self._lane_name)
+        finally:
+            if lane is not None:
+                let_go(lane)
+
+
+def start_lanes(
+    names: Sequence[str],
+    make_queue: Callable[[Redis], Queue],
+    connect: Callable[[], Redis],
+    draining: threading.Event,
+    job_class: type[Job],
+    serializer: Any,
+) -> list[LaneThread]:
+    """Start one thread per name, each with a Redis connection of its own, and return them."""
+
+    def make_lane(name: str) -> Lane:
+        return Lane(make_queue(connect()), name=name, draining=draining, job_class=job_class, serializer=serializer)
+
+    threads = [LaneThread(name, make_lane, draining) for name in names]
+    for thread in threads:
+        thread.start()
+    return threads

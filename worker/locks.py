@@ -1,0 +1,63 @@
+"""The lock that says which process owns a GPU: an flock on {data_dir}/locks/{worker_name}.lock.
+
+The kernel drops an flock when its holder dies, however it dies. So holding the lock proves that the predecessor is
+dead, and its unfinished turns can be taken back at once, with no lease to wait for. (A frozen process still holds it:
+that is what leases are for.)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+
+class WorkerLock:
+    """The flock of one worker name."""
+
+    def __init__(self, data_dir: str | Path, worker_name: str) -> None:
+        self.path = Path(data_dir) / "locks" / f"{worker_name}.lock"
+        self._file: IO[str] | None = None
+
+    def acquire(self, stop: threading.Event, poll_s: float = 0.2) -> bool:
+        """Take the lock, waiting while another process has it; False when `stop` was set first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("a+", encoding="utf-8")
+        waiting = False
+        while not _try_lock(file):
+            if not waiting:
+                log.warning("waiting for %s: process %s still holds it", self.path, _holder(file) or "?")
+            waiting = True
+            if stop.wait(poll_s):
+                file.close()
+                return False
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back (the end of the process does it too)."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read(20).strip()

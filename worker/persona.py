@@ -1,0 +1,85 @@
+"""The words that stand at the front of every prompt: who the character is. Pure: a card in, text out.
+
+It refuses to know tokens, windows and other messages. The text must come out the same for the same card and chat
+every time, to the letter: it is the pinned start of the session and shared by everybody who talks to this character.
+So macros that change by themselves (time, dice) are removed here; they are resolved where text enters a chat.
+To add a part of the card: add a line to `persona_text`, and mind that every chat with that character is then read
+again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SYSTEM_PROMPT = (
+    "You are {{char}}, a character in a story that you write together with {{user}}. "
+    "Always stay in character. Write only {{char}}'s next message: speech as plain text, actions between *asterisks*. "
+    "Never speak or act for {{user}}. Answer what {{user}} just said or did, "
+    "be vivid and brief, and give the story something new."
+)
+
+_MACRO = re.compile(r"\{\{([^{}]*)\}\}|<(BOT|CHAR|USER)>", re.IGNORECASE)
+_START = re.compile(r"<START>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays: the names and the person's own description, as macros need them."""
+
+    char: str
+    user: str
+    persona: str = ""
+
+
+def resolve(text: str, cast: Cast, original: str = "", card: Mapping[str, Any] | None = None) -> str:
+    """`text` with its macros replaced; comments, unknown macros and macros that change by themselves are removed."""
+    values = {
+        "char": cast.char,
+        "bot": cast.char,
+        "user": cast.user,
+        "persona": cast.persona,
+        "original": original,
+        "newline": "\n",
+        **{name: field(card or {}, name) for name in ("description", "personality", "scenario")},
+    }
+
+    def replace(match: re.Match[str]) -> str:
+        return values.get((match[1] or match[2] or "").strip().casefold(), "")
+
+    for _ in range(3):  # {{persona}} and {{description}} may hold names in turn
+        text, before = _MACRO.sub(replace, text), text
+        if text == before:
+            break
+    return text
+
+
+def field(card: Mapping[str, Any], name: str) -> str:
+    """A text field of a card; anything that is not a text counts as empty."""
+    value = card.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def persona_text(card: Mapping[str, Any], cast: Cast) -> str:
+    """System prompt, description, personality, scenario and the person's own description, macros resolved."""
+    system = field(card, "system_prompt") or SYSTEM_PROMPT
+    parts = [
+        system,
+        field(card, "description"),
+        _labelled("{{char}}'s personality", field(card, "personality")),
+        _labelled("Scenario", field(card, "scenario")),
+        _labelled("About {{user}}", cast.persona.strip()),
+    ]
+    resolved = (resolve(part, cast, SYSTEM_PROMPT, card).strip() for part in parts)
+    return "\n\n".join(part for part in resolved if part)
+
+
+def example_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, ...]:
+    """The blocks of example dialogue between the <START> marks, macros resolved, empty ones left out."""
+    blocks = (resolve(block, cast, card=card).strip() for block in _START.split(field(card, "mes_example")))
+    return tuple(f"An example of how {cast.char} talks:\n{block}" for block in blocks if block)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label}: {text}" if text else ""

@@ -1,0 +1,201 @@
+"""The publisher: turns what the engine says into live events, a few Redis calls per second and turn.
+
+What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what has gathered about
+every 40 ms, all of a feed's events in one call. So a lane never waits for Redis while it writes.
+What it refuses to know: SQL, the engine, what a browser does with an event.
+When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
+feed that has ended keeps trying for `KEEP_S`. When Redis came back empty, the sequence numbers start again; the feed
+sees it and sends all its text once more from offset 0. The live events are a convenience, the transcript in SQL is
+the truth.
+When extending: a new kind of event needs a line in store/events.py first, then a method of `Feed`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from store import events
+from store.errors import Stale
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 0.04
+PROGRESS_S = 0.25  # reading progress is sent at most this often
+RETRY_S = 0.5
+KEEP_S = 60.0
+
+Event = dict[str, Any]
+
+
+class Feed:
+    """The live events of one attempt at one turn. Any thread may call any method."""
+
+    def __init__(self, publisher: Publisher, chat_id: str, turn_id: str, attempt: int) -> None:
+        self.chat_id, self.turn_id, self.attempt = chat_id, turn_id, attempt
+        self.stale = False
+        self.ended_at: float | None = None
+        self._publisher = publisher
+        self._lock = threading.Lock()  # guards the fields below
+        self._sending = threading.Lock()  # held during a call to Redis: keeps events in order
+        self._pending: list[Event] = []
+        self._text = ""
+        self._last_state: Event | None = None
+        self._last_progress_s = float("-inf")
+        self._last_seq = 0
+
+    def text(self, piece: str) -> None:
+        """Add a piece of the reply."""
+        if not piece:
+            return
+        with self._lock:
+            if self._pending and self._pending[-1]["type"] == "text":
+                self._pending[-1]["text"] += piece
+            else:
+                self._pending.append({"type": "text", "offset": len(self._text), "text": piece})
+            self._text += piece
+        self._publisher.wake(self)
+
+    def state(self, state: str, **details: Any) -> None:
+        """Say what the turn is doing now; repetitions and progress that comes too fast are left out."""
+        event = {"type": "state", "state": state, **details}
+        with self._lock:
+            if event == self._last_state or self._too_soon(event):
+                return
+            if self._pending and self._pending[-1].get("state") == state:
+                self._pending.pop()
+            self._pending.append(event)
+            self._last_state, self._last_progress_s = event, self._publisher.clock()
+        self._publisher.wake(self)
+
+    def end(self, event: Event | None = None) -> None:
+        """Nothing will follow but `event`; it is sent at once when Redis answers, later when it does not."""
+        with self._lock:
+            if event is not None:
+                self._pending.append(event)
+            self.ended_at = self._publisher.clock()
+        if not self.flush():
+            self._publisher.wake(self)
+
+    def flush(self) -> bool:
+        """Send now what has gathered; False when Redis did not take it."""
+        with self._sending:
+            with self._lock:
+                batch, self._pending = self._pending, []
+            if not batch or self.stale:
+                return True
+            try:
+                self._send(batch)
+            except RedisError as error:
+                with self._lock:
+                    self._pending = _joined(batch, self._pending)
+                self._publisher.failed(error)
+                return False
+        self._publisher.worked()
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to send."""
+        with self._lock:
+            return self.stale or not self._pending
+
+    def _too_soon(self, event: Event) -> bool:
+        same = self._last_state is not None and self._last_state["state"] == event["state"]
+        finished = event.get("done") is not None and event.get("done") == event.get("total")
+        return same and not finished and self._publisher.clock() - self._last_progress_s < PROGRESS_S
+
+    def _send(self, batch: list[Event]) -> None:
+        redis = self._publisher.redis
+        try:
+            numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, batch)
+            if self._last_seq and numbers and numbers[0] <= self._last_seq and self._text:
+                whole = {"type": "text", "offset": 0, "text": self._text}
+                numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, [whole]) or numbers
+        except Stale:
+            self.stale = True
+            return
+        self._last_seq = numbers[-1] if numbers else self._last_seq
+
+
+class Publisher:
+    """Owns the helper thread and the Redis connection of all feeds."""
+
+    def __init__(
+        self, redis: Redis, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.redis, self.clock = redis, clock
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._waiting: set[Feed] = set()
+        self._work = threading.Event()
+        self._closed = threading.Event()
+        self._down = False
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Start the helper thread."""
+        self._thread.start()
+
+    def open(self, chat_id: str, turn_id: str, attempt: int) -> Feed:
+        """A feed for one attempt at a turn."""
+        return Feed(self, chat_id, turn_id, attempt)
+
+    def wake(self, feed: Feed) -> None:
+        """Have `feed` sent soon."""
+        with self._lock:
+            self._waiting.add(feed)
+        self._work.set()
+
+    def failed(self, error: RedisError) -> None:
+        """Redis did not answer: say it once."""
+        if not self._down:
+            log.warning("Redis does not take live events (%s): they wait until it does", error)
+        self._down = True
+
+    def worked(self) -> None:
+        """Redis answered."""
+        if self._down:
+            log.info("Redis takes live events again")
+        self._down = False
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Send what is left, if Redis answers, and end the thread."""
+        self._closed.set()
+        self._work.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._work.wait()
+            self._closed.wait(RETRY_S if self._down else self._interval_s)
+            self._work.clear()
+            try:
+                self._send_all()
+            except Exception:
+                log.exception("the publisher met an error and goes on")
+
+    def _send_all(self) -> None:
+        with self._lock:
+            feeds, self._waiting = self._waiting, set()
+        for feed in feeds:
+            if not feed.flush() and not self._too_old(feed):
+                self.wake(feed)
+
+    def _too_old(self, feed: Feed) -> bool:
+        return feed.ended_at is not None and self.clock() - feed.ended_at > KEEP_S
+
+
+def _joined(first: list[Event], then: list[Event]) -> list[Event]:
+    """Two runs of events as one; text that touches becomes one event again."""
+    if first and then and first[-1]["type"] == then[0]["type"] == "text":
+        joined = {**first[-1], "text": first[-1]["text"] + then[0]["text"]}
+        return [*first[:-1], joined, *then[1:]]
+    return [*first, *then]

@@ -1,0 +1,80 @@
+"""The turns that this worker is running now: a small table that the lanes fill and the helper threads read.
+
+It knows ids, attempts and how to stop a turn; not SQL, not Redis, not the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class StopReason(StrEnum):
+    """Why a running turn is told to stop. The first reason given counts."""
+
+    CANCELLED = "cancelled"  # its owner pressed stop
+    DRAINING = "draining"  # the worker is being shut down: the turn runs again later
+    STALE = "stale"  # another attempt owns it: drop everything
+    TOO_LONG = "too_long"  # it exceeded its time limit
+
+
+class RunningTurn:
+    """One attempt at a turn in the hands of a lane."""
+
+    def __init__(self, turn_id: str, chat_id: str, attempt: int) -> None:
+        self.turn_id, self.chat_id, self.attempt = turn_id, chat_id, attempt
+        self._lock = threading.Lock()
+        self._reason: StopReason | None = None
+        self._cancel: Callable[[], object] | None = None
+
+    @property
+    def reason(self) -> StopReason | None:
+        """Why it was told to stop, None while it was not."""
+        return self._reason
+
+    def on_stop(self, cancel: Callable[[], object]) -> None:
+        """Have `cancel` called when the turn is told to stop: at once when it already was."""
+        with self._lock:
+            self._cancel = cancel
+            already = self._reason is not None
+        if already:
+            cancel()
+
+    def stop(self, reason: StopReason) -> None:
+        """Tell it to stop; only the first call has an effect."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            cancel = self._cancel
+        if cancel is not None:
+            cancel()
+
+
+class RunningTurns:
+    """All of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, int], RunningTurn] = {}
+
+    def add(self, turn: RunningTurn) -> None:
+        """A lane has claimed it."""
+        with self._lock:
+            self._turns[turn.turn_id, turn.attempt] = turn
+
+    def remove(self, turn: RunningTurn) -> None:
+        """The lane is done with it."""
+        with self._lock:
+            self._turns.pop((turn.turn_id, turn.attempt), None)
+
+    def all(self) -> tuple[RunningTurn, ...]:
+        """Those that run now."""
+        with self._lock:
+            return tuple(self._turns.values())
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Tell every one to stop."""
+        for turn in self.all():
+            turn.stop(reason)
