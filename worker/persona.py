@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from store import macros
+
 SYSTEM_PROMPT = (
     "You are {{char}}, a character in a story that you write together with {{user}}. "
     "Always stay in character. Write only {{char}}'s next message: speech as plain text, actions between *asterisks*. "
@@ -20,7 +22,8 @@ SYSTEM_PROMPT = (
     "be vivid and brief, and give the story something new."
 )
 
-_MACRO = re.compile(r"\{\{([^{}]*)\}\}|<(BOT|CHAR|USER)>", re.IGNORECASE)
+_CARD_MACRO = re.compile(r"\{\{\s*(description|personality|scenario|persona)\s*\}\}", re.IGNORECASE)
+_OTHER_MACRO = re.compile(r"\{\{[^{}]*\}\}")
 _START = re.compile(r"<START>", re.IGNORECASE)
 
 
@@ -33,26 +36,13 @@ class Cast:
     persona: str = ""
 
 
-def resolve(text: str, cast: Cast, original: str = "", card: Mapping[str, Any] | None = None) -> str:
-    """`text` with its macros replaced; comments, unknown macros and macros that change by themselves are removed."""
-    values = {
-        "char": cast.char,
-        "bot": cast.char,
-        "user": cast.user,
-        "persona": cast.persona,
-        "original": original,
-        "newline": "\n",
-        **{name: field(card or {}, name) for name in ("description", "personality", "scenario")},
+def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") -> str:
+    """`text` with its macros replaced; unknown macros and those that change by themselves are removed."""
+    fields = {name: field(card, name) for name in ("description", "personality", "scenario")} | {
+        "persona": cast.persona
     }
-
-    def replace(match: re.Match[str]) -> str:
-        return values.get((match[1] or match[2] or "").strip().casefold(), "")
-
-    for _ in range(3):  # {{persona}} and {{description}} may hold names in turn
-        text, before = _MACRO.sub(replace, text), text
-        if text == before:
-            break
-    return text
+    text = _CARD_MACRO.sub(lambda match: fields[match[1].casefold()], text)
+    return _OTHER_MACRO.sub("", macros.resolve(text, char=cast.char, user=cast.user, original=original))
 
 
 def field(card: Mapping[str, Any], name: str) -> str:
@@ -63,21 +53,21 @@ def field(card: Mapping[str, Any], name: str) -> str:
 
 def persona_text(card: Mapping[str, Any], cast: Cast) -> str:
     """System prompt, description, personality, scenario and the person's own description, macros resolved."""
-    system = field(card, "system_prompt") or SYSTEM_PROMPT
+    ours = resolve(SYSTEM_PROMPT, cast, card)
     parts = [
-        system,
+        field(card, "system_prompt") or SYSTEM_PROMPT,
         field(card, "description"),
         _labelled("{{char}}'s personality", field(card, "personality")),
         _labelled("Scenario", field(card, "scenario")),
         _labelled("About {{user}}", cast.persona.strip()),
     ]
-    resolved = (resolve(part, cast, SYSTEM_PROMPT, card).strip() for part in parts)
+    resolved = (resolve(part, cast, card, ours).strip() for part in parts)
     return "\n\n".join(part for part in resolved if part)
 
 
 def example_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, ...]:
     """The blocks of example dialogue between the <START> marks, macros resolved, empty ones left out."""
-    blocks = (resolve(block, cast, card=card).strip() for block in _START.split(field(card, "mes_example")))
+    blocks = (resolve(block, cast, card).strip() for block in _START.split(field(card, "mes_example")))
     return tuple(f"An example of how {cast.char} talks:\n{block}" for block in blocks if block)
 
 
