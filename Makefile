@@ -1,0 +1,56 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the others.
+#   make run PORT=9000 MODEL=/path/to/model.gguf     every other setting: INGLENOOK_* (see README.md)
+
+PYTHON ?= python3
+PY := .venv/bin/python
+ROOMS := engine store worker web deploy
+
+# PORT and MODEL count where they are written behind `make`, not where the environment happens to have them.
+chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
+          $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
+
+.PHONY: help run test lint format browser story docs compose-test clean check-python venv venv-dev
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+
+run: venv ## start everything on this machine; Ctrl+C stops it
+	@exec env $(chosen) $(PY) -m deploy.run
+
+test: venv-dev ## the tests, without the browser's
+	@exec $(PY) -m pytest -m 'not browser' $(PYTEST_ARGS)
+
+browser: venv-dev ## the tests that drive Chromium
+	@exec $(PY) -m pytest -m browser tests/browser $(PYTEST_ARGS)
+
+lint: venv-dev ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy $(ROOMS:%=-p %)
+
+format: venv-dev ## let ruff put the code in order
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
+	@exec $(PY) -m bench.story
+
+docs: venv-dev ## write the map and the settings table of README.md anew
+	@exec $(PY) -m deploy.readme
+
+compose-test: venv-dev ## build the containers, start them, and drive two browsers against them
+	@exec bash deploy/compose-test
+
+clean: ## remove what was installed and built (data/ stays)
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find $(ROOMS) tests bench -name __pycache__ -type d -exec rm -rf {} +
+
+venv: check-python
+	@$(PYTHON) deploy/bootstrap.py run
+
+venv-dev: check-python
+	@$(PYTHON) deploy/bootstrap.py dev
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { echo "inglenook: There is no '$(PYTHON)' here: install Python 3.11 or newer, or name it, make run PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "inglenook: '$(PYTHON)' is $$($(PYTHON) -V 2>&1), 3.11 or newer is needed: make run PYTHON=/path/to/python3.11" >&2; exit 1; }

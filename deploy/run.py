@@ -1,0 +1,205 @@
+"""`make run`: the whole stack on one machine, in the foreground, until Ctrl+C.
+
+In this order: settings, one stack per data folder, the checks, supervisord, Redis, the database, then worker and web
+side by side; when both answer, the address (and an invitation while there is no admin). After that it only watches: it
+ends with a sentence when a program says that its configuration is wrong, and tries again with one that supervisord has
+given up. What runs is in `programs`; how it is kept running is in `deploy.supervise`.
+"""
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import redis
+
+from deploy import rooms
+from deploy.preflight import Fault, check_all, find_redis
+from deploy.supervise import Layout, Program, Supervisord, redis_config
+from store.settings import PREFIX, Settings, SettingsError, load_settings
+
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 9.0
+POLL_S = 0.2
+TRY_AGAIN_S = 30.0
+GROUND, ROOMS = "ground", "rooms"
+
+
+class Stopped(Exception):
+    """Somebody asked us to stop before everything was up."""
+
+
+def main() -> int:
+    """Run the stack; 0 after an orderly stop, 1 after one clear sentence."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _setter(stop))
+    try:
+        environ, settings = prepare_environ(os.environ)
+        layout = Layout(settings.data_dir)
+        layout.make()
+        with only_one(layout):
+            check_all(settings)
+            run_stack(layout, settings, environ, stop)
+    except (Fault, SettingsError) as fault:
+        print(f"inglenook: {fault}", file=sys.stderr, flush=True)
+        return 1
+    except Stopped:
+        pass
+    print("inglenook: stopped.", flush=True)
+    return 0
+
+
+def prepare_environ(given: Mapping[str, str]) -> tuple[dict[str, str], Settings]:
+    """The programs' environment and its settings: with absolute paths, and our own Redis unless one is named."""
+    environ = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1", **given}
+    settings = load_settings(environ)
+    environ[PREFIX + "DATA_DIR"] = str(settings.data_dir.resolve())
+    if settings.model:
+        environ[PREFIX + "MODEL"] = str(Path(settings.model).resolve())
+    if not given.get(PREFIX + "REDIS_URL"):
+        socket = Layout(settings.data_dir.resolve()).sockets / "redis.sock"
+        environ[PREFIX + "REDIS_URL"] = f"unix://{socket}"
+    return environ, load_settings(environ)
+
+
+@contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Hold the data folder, or refuse because another stack does."""
+    with (layout.run / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Fault(
+                f"Already running on {layout.data} (process {file.read() or '?'}): stop that one first."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def programs(layout: Layout, settings: Settings, own_redis: bool) -> list[Program]:
+    """Everything that is kept running."""
+    python = sys.executable
+    redis_conf = layout.run / "redis.conf"
+    listed = [Program("redis", [find_redis(), str(redis_conf)], GROUND, settle_s=1, stop_s=3)] if own_redis else []
+    if own_redis:
+        redis_conf.write_text(redis_config(layout), encoding="utf-8")
+    return [
+        *listed,
+        Program("worker", rooms.worker_command(python), ROOMS, settle_s=5, stop_s=6),
+        Program("web", rooms.web_command(python, settings), ROOMS, settle_s=5, stop_s=5),
+    ]
+
+
+def run_stack(layout: Layout, settings: Settings, environ: Mapping[str, str], stop: threading.Event) -> None:
+    """Start everything, say where it is, watch it until `stop`, and leave no process behind."""
+    own_redis = settings.redis_url.startswith(f"unix://{layout.sockets}")
+    supervisord = Supervisord(layout)
+    try:
+        supervisord.start(programs(layout, settings, own_redis), environ)
+        watch = Watch(supervisord, layout, stop)
+        if own_redis:
+            supervisord.start_group(GROUND)
+        watch.until(lambda: redis_answers(settings), f"Redis at {settings.redis_url}")
+        rooms.migrate(settings)
+        supervisord.start_group(ROOMS)
+        watch.until(lambda: rooms.web_answers(settings), "the web server")
+        watch.until(lambda: rooms.worker_answers(settings), "the worker")
+        announce(settings)
+        watch.for_ever()
+    finally:
+        print("inglenook: stopping ...", flush=True)
+        supervisord.stop(STOP_TIMEOUT_S)
+
+
+def announce(settings: Settings) -> None:
+    """Print the address, and an invitation as long as there is nobody to invite others."""
+    address = rooms.address(settings)
+    print(f"\n  inglenook is at  {address}", flush=True)
+    if invitation := rooms.admin_invitation(settings):
+        print(f"  first admin      {address}{invitation}", flush=True)
+    print("  Ctrl+C stops it.\n", flush=True)
+
+
+class Watch:
+    """Looks after a started supervisord, while it is getting ready and afterwards."""
+
+    def __init__(self, supervisord: Supervisord, layout: Layout, stop: threading.Event) -> None:
+        self._supervisord = supervisord
+        self._layout = layout
+        self._stop = stop
+        self._given_up_at: dict[str, float] = {}
+
+    def until(self, is_ready: "rooms.Check", what: str) -> None:
+        """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not is_ready():
+            states = self._look()
+            for name, state in states.items():
+                if state == "FATAL":
+                    raise Fault(self._with_tail(name, f"The {name} program does not start"))
+            if time.monotonic() > deadline:
+                raise Fault(f"No answer from {what} within {READY_TIMEOUT_S:.0f} s: look into {self._layout.logs}.")
+            self._pause()
+
+    def for_ever(self) -> None:
+        """Watch until asked to stop; what supervisord has given up is started again now and then."""
+        while not self._stop.is_set():
+            for name, state in self._look().items():
+                if state == "FATAL":
+                    self._try_again(name, time.monotonic())
+            self._stop.wait(POLL_S * 5)
+
+    def _look(self) -> dict[str, str]:
+        if not self._supervisord.is_alive():
+            raise Fault(self._with_tail("supervisord", "The supervisor has ended"))
+        if name := self._supervisord.misconfigured():
+            raise Fault((self._layout.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
+        return self._supervisord.states()
+
+    def _try_again(self, name: str, now: float) -> None:
+        since = self._given_up_at.setdefault(name, now)
+        if now - since < TRY_AGAIN_S:
+            return
+        print(
+            self._with_tail(name, f"The {name} program keeps failing, starting it again"), file=sys.stderr, flush=True
+        )
+        del self._given_up_at[name]
+        self._supervisord.start_program(GROUND if name == "redis" else ROOMS, name)
+
+    def _with_tail(self, name: str, sentence: str) -> str:
+        tail = "".join(f"\n    {line}" for line in self._layout.tail(name))
+        return f"{sentence}; the end of {self._layout.log(name)}:{tail}"
+
+    def _pause(self) -> None:
+        if self._stop.wait(POLL_S):
+            raise Stopped
+
+
+def redis_answers(settings: Settings) -> bool:
+    """True once Redis is there and has read its file."""
+    try:
+        with redis.Redis.from_url(settings.redis_url, socket_timeout=2) as client:
+            return bool(client.ping())
+    except redis.exceptions.RedisError:
+        return False
+
+
+def _setter(stop: threading.Event) -> "signal._HANDLER":
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    return handler
+
+
+if __name__ == "__main__":
+    sys.exit(main())

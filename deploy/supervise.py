@@ -1,0 +1,231 @@
+"""Supervisord for one stack: its configuration files, and a small client that starts, watches and stops it.
+
+Knows programs (name, command, how long they may take to stop) and folders; not what the programs are for: `deploy.run`
+says that. Supervisord restarts what crashes: at once where it had run for a while, else one second later with each try,
+and gives up after ten. An exit with status 78 means "my configuration is wrong": trying again would be no help.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
+LONGEST_SOCKET_PATH = 90  # the kernel allows 107 bytes; file names are added to this
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """One thing to keep running. Groups are stopped one after the other, the last one first."""
+
+    name: str
+    command: Sequence[str]
+    group: str
+    settle_s: int  # dying younger than this counts as a failed start
+    stop_s: int  # then it is killed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a running stack lie."""
+
+    data: Path
+    run: Path = field(init=False)
+    logs: Path = field(init=False)
+    sockets: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "run", self.data / "run")
+        object.__setattr__(self, "logs", self.data / "logs")
+        object.__setattr__(self, "sockets", _socket_folder(self.run))
+
+    def make(self) -> None:
+        """Create the folders."""
+        for folder in (self.run, self.logs, self.data / "redis", self.sockets):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.sockets.chmod(0o700)
+
+    def log(self, name: str) -> Path:
+        """The log file of a program."""
+        return self.logs / f"{name}.log"
+
+    def tail(self, name: str, n_lines: int = 12) -> list[str]:
+        """The last lines that a program logged."""
+        try:
+            lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if line.strip()][-n_lines:]
+
+
+def redis_config(layout: Layout) -> str:
+    """Redis for one stack: a unix socket only, every write in the append-only file, nothing ever evicted."""
+    return f"""\
+port 0
+unixsocket "{layout.sockets / "redis.sock"}"
+unixsocketperm 700
+dir "{layout.data / "redis"}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+"""
+
+
+def supervisord_config(layout: Layout, programs: Sequence[Program]) -> str:
+    """The configuration for `programs`, none of them started by itself."""
+    groups = list(dict.fromkeys(program.group for program in programs))
+    parts = [_supervisord_section(layout)]
+    parts += [_program_section(layout, program) for program in programs]
+    for place, group in enumerate(groups):
+        names = ",".join(program.name for program in programs if program.group == group)
+        parts.append(f"[group:{group}]\nprograms={names}\npriority={place + 1}\n")
+    return "\n".join(parts)
+
+
+class Supervisord:
+    """A running supervisord."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._config = layout.run / "supervisord.conf"
+        transport = SupervisorTransport(None, None, f"unix://{layout.sockets / 'supervisord.sock'}")
+        self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pids: set[int] = set()
+
+    def start(self, programs: Sequence[Program], environ: Mapping[str, str]) -> None:
+        """Start supervisord (in its own process group: a Ctrl+C of the terminal reaches only us) and wait for it."""
+        self._config.write_text(supervisord_config(self._layout, programs), encoding="utf-8")
+        self._layout.log("supervisord").unlink(missing_ok=True)
+        command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self._config)]
+        with self._layout.log("supervisord.out").open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        while self.is_alive() and not self._answers():
+            time.sleep(0.05)
+
+    def is_alive(self) -> bool:
+        """True until supervisord itself has ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start_group(self, group: str) -> None:
+        """Start the programs of a group, not waiting for them."""
+        self._proxy.supervisor.startProcessGroup(group, False)
+
+    def start_program(self, group: str, name: str) -> None:
+        """Try again with one program that supervisord has given up."""
+        self._proxy.supervisor.startProcess(f"{group}:{name}", False)
+
+    def states(self) -> dict[str, str]:
+        """Program name -> supervisord's state name (STARTING, RUNNING, BACKOFF, FATAL, EXITED, ...)."""
+        infos = cast(list[dict[str, Any]], self._proxy.supervisor.getAllProcessInfo())
+        self._pids = {int(info["pid"]) for info in infos if info["pid"]}
+        return {str(info["name"]): str(info["statename"]) for info in infos}
+
+    def misconfigured(self) -> str | None:
+        """The program that ended with EXIT_CONFIG, if one did. (Supervisord notes early exits in its log only.)"""
+        log = str(self._proxy.supervisor.readLog(-20_000, 0))
+        found = re.search(rf"exited: (\w+) \(exit status {EXIT_CONFIG};", log)
+        return found[1] if found else None
+
+    def stop(self, patience_s: float) -> None:
+        """Stop all programs, last group first, then supervisord; what is left after `patience_s` is killed."""
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError, xmlrpc.client.Error):
+            self.states()  # whom to look for if supervisord does not manage
+        self._process.terminate()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._proxy.supervisor.getState())
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+
+def _supervisord_section(layout: Layout) -> str:
+    socket = layout.sockets / "supervisord.sock"
+    return f"""\
+[supervisord]
+nodaemon=true
+silent=true
+logfile={_plain(layout.log("supervisord"))}
+pidfile={_plain(layout.run / "supervisord.pid")}
+childlogdir={_plain(layout.logs)}
+
+[unix_http_server]
+file={_plain(socket)}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+
+def _program_section(layout: Layout, program: Program) -> str:
+    return f"""\
+[program:{program.name}]
+command={_plain(shlex.join(program.command))}
+autostart=false
+autorestart=unexpected
+exitcodes={EXIT_CONFIG}
+startsecs={program.settle_s}
+startretries=10
+stopwaitsecs={program.stop_s}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={_plain(layout.log(program.name))}
+stdout_logfile_maxbytes=5MB
+stdout_logfile_backups=2
+"""
+
+
+def _plain(value: object) -> str:
+    """Supervisord fills in %(...)s: a % that means itself is doubled."""
+    return str(value).replace("%", "%%")
+
+
+def _socket_folder(run: Path) -> Path:
+    """The run folder, or a private one in the temporary folder where that path is too long for a unix socket."""
+    if len(os.fsencode(run)) <= LONGEST_SOCKET_PATH:
+        return run
+    name = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"inglenook-{os.getuid()}-{name}"
+
+
+def _die_with_parent() -> None:
+    """In the child: be told to stop when our parent dies, even by kill -9 (Linux only, elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

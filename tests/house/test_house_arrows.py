@@ -1,0 +1,86 @@
+"""web -> store <- worker -> engine, and no other arrow; each room keeps away from what is not its business."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ARROWS = {
+    "engine": set(),
+    "store": set(),
+    "worker": {"store", "engine"},
+    "web": {"store"},
+    "deploy": {"store"},
+}
+LIBRARIES_OF_OTHERS = {
+    "engine": {"redis", "rq", "flask", "sqlalchemy", "alembic", "pydantic_settings"},
+    "store": {"llama_cpp", "flask"},
+    "worker": {"llama_cpp", "flask", "sqlalchemy"},
+    "web": {"llama_cpp", "sqlalchemy", "rq"},
+    "deploy": {"llama_cpp", "flask", "sqlalchemy", "rq"},
+}
+
+
+def sources(room):
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported(path):
+    """The top names of every import of a file, wherever it stands, lazy ones too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0], node.lineno
+
+
+def reads_environment(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}:
+            yield node.lineno
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_a_room_imports_only_what_its_arrows_allow(room):
+    forbidden = (set(ARROWS) - ARROWS[room] - {room}) | LIBRARIES_OF_OTHERS[room]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sources(room)
+        for name, line in imported(path)
+        if name in forbidden
+    ]
+    assert not wrong, f"{room}/ may import of the rooms only {sorted(ARROWS[room])}"
+
+
+@pytest.mark.parametrize("room", ["engine", "store", "worker", "web"])
+def test_only_the_settings_read_the_environment(room):
+    allowed = {ROOT / "store" / "settings.py"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources(room)
+        if path not in allowed
+        for line in reads_environment(path)
+    ]
+    assert not wrong, "settings come from store.settings.load_settings, and from nowhere else"
+
+
+def test_importing_web_does_not_load_the_engine():
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import web, sys; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert {"llama_cpp", "engine", "worker"}.isdisjoint(loaded)
+    assert "store" in loaded, "web is there at all"
+
+
+def test_the_walk_sees_a_wrong_arrow(tmp_path):
+    """The test of the test: imports inside functions and dotted ones count."""
+    file = tmp_path / "wrong.py"
+    file.write_text("def f():\n    import engine.plan\n    from llama_cpp import x\n", encoding="utf-8")
+    assert [name for name, _ in imported(file)] == ["engine", "llama_cpp"]

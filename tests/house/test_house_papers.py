@@ -1,0 +1,99 @@
+"""README.md, LICENSE, Dockerfiles and the sources say what is true, and nothing of the machine they were written on."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.readme import FOLDERS, PLAIN, file_map, renewed, settings_table
+from store.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRIVATE = {
+    "a path of somebody's machine": re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+|opt/pypi)/"),
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+    "a password or token": re.compile(r"\b(?:ghp_\w{30,}|sk-\w{30,}|AKIA[0-9A-Z]{16})\b"),
+}
+
+
+def repository_files():
+    """What a clone would have: tracked files, and new ones that are not ignored."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_the_map_of_files_and_the_settings_table_are_up_to_date():
+    assert renewed(README) == README, "say `make docs`"
+
+
+def test_the_map_names_every_module_and_nothing_else():
+    named = set(re.findall(r"^\| ([\w./-]+) \|", file_map(ROOT), re.MULTILINE)) - {"file"}
+    assert all((ROOT / name).exists() for name in named)
+    modules = {path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    missing = {name for name in modules - named if not name.endswith("__init__.py") and "/versions/" not in name}
+    assert not missing
+
+
+def test_everything_around_the_rooms_is_there():
+    assert [name for name in PLAIN if not (ROOT / name).exists()] == []
+
+
+def test_every_setting_is_in_the_table_with_a_meaning():
+    for name, field in Settings.model_fields.items():
+        assert f"| `INGLENOOK_{name.upper()}` |" in settings_table()
+        assert field.description
+
+
+def test_every_module_says_what_it_is_for():
+    silent = re.findall(r"^\| ([\w./-]+\.py) \|  \|$", file_map(ROOT), re.MULTILINE)
+    assert silent == []
+
+
+def test_links_and_pictures_of_the_readme_exist():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_make_command_in_the_papers_exists():
+    rules = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    ci = re.findall(r"^step .* make --no-print-directory (\w+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert len(ci) == 3
+    assert set(ci) | set(re.findall(r"(?:`|^)make (\w[\w-]*)", README, re.MULTILINE)) <= rules
+
+
+def test_the_licence_is_the_whole_apache_licence():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License\n                           Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert len(text.split()) > 1500
+
+
+def test_the_worker_image_pins_the_same_llama_as_the_project():
+    pin = re.search(r'"llama-cpp-python==([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
+    assert f"ARG LLAMA_CPP_PYTHON={pin}\n" in (ROOT / "worker" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_web_image_has_no_engine():
+    dockerfile = (ROOT / "web" / "Dockerfile").read_text(encoding="utf-8")
+    assert "[web]" in dockerfile
+    assert not re.search(r"^(?:COPY|RUN).*(?:engine|llama)", dockerfile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("what", PRIVATE)
+def test_nothing_private_is_in_the_repository(what):
+    found = []
+    for path in repository_files():
+        if path == Path(__file__):
+            continue
+        for number, line in enumerate(path.read_bytes().decode("utf-8", "ignore").splitlines(), start=1):
+            if PRIVATE[what].search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}")
+    assert not found, what
