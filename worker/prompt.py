@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from engine.sampling import settings_from
 from engine.segments import ReplySpec, Segment
-from store.views import AlternativeView, MessageView, Story
+from store.views import AlternativeView, MessageView, Story, TurnView
 from worker.persona import Cast, example_texts, field, persona_text
 
 LEAST_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
@@ -95,11 +95,11 @@ class _Window:
         return cls(int(stored.get("examples", 0)), int(stored.get("messages", 0)))
 
 
-def plan_turn(story: Story, kind: str, turn_id: str, framing: Framing, limits: Limits) -> TurnPlan:
+def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) -> TurnPlan:
     """The plan of one turn. Raises PromptError when the persona or a single message is too long for the context."""
     cast = _cast(story)
-    script = SCRIPTS[kind](story, cast)
-    reply = _reply(story, script, cast, turn_id, framing, limits)
+    script = SCRIPTS[turn.kind](story, turn, cast)
+    reply = _reply(story, script, cast, turn.id, framing, limits)
     persona = Segment("persona", framing.segment("system", "", persona_text(story.character.card, cast)))
     n_fixed = len(persona.tokens) + len(reply.header) + len(reply.footer) + reply.max_tokens
     examples = _examples(story, cast, framing)
@@ -140,16 +140,18 @@ def _cast(story: Story) -> Cast:
     return Cast(nickname or story.character.name, story.chat.user_name, story.chat.user_persona)
 
 
-def _chat(story: Story, cast: Cast) -> _Script:
+def _chat(story: Story, _turn: TurnView, cast: Cast) -> _Script:
     return _Script(story.messages, "character", cast.char)
 
 
-def _retry(story: Story, cast: Cast) -> _Script:
-    """Everything before the last reply: it is written again."""
-    return _Script(story.messages[:-1], "character", cast.char)
+def _retry(story: Story, turn: TurnView, cast: Cast) -> _Script:
+    """Everything before the reply that is written again; everything when that reply never came."""
+    again = next((m.ordinal for m in story.messages if m.id == turn.reply_message_id), None)
+    messages = tuple(m for m in story.messages if again is None or m.ordinal < again)
+    return _Script(messages, "character", cast.char)
 
 
-SCRIPTS: dict[str, Callable[[Story, Cast], _Script]] = {"chat": _chat, "retry": _retry}
+SCRIPTS: dict[str, Callable[[Story, TurnView, Cast], _Script]] = {"chat": _chat, "retry": _retry}
 
 
 def _reply(story: Story, script: _Script, cast: Cast, turn_id: str, framing: Framing, limits: Limits) -> ReplySpec:

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worker_stories import ByteFraming, message, story, talk, text_of
+from worker_stories import ByteFraming, message, story, talk, text_of, turn
 
 from worker.prompt import Limits, PromptError, TurnPlan, plan_turn
 
 FRAMING = ByteFraming()
+TURN = turn()
 CARD: dict[str, object] = {"system_prompt": "Be {{char}}."}
 
 
-def plan(told, kind="chat", context=100_000, max_reply=50, turn_id="t" * 32, **limits) -> TurnPlan:
-    return plan_turn(told, kind, turn_id, FRAMING, Limits(context, max_reply, "key", **limits))
+def plan(told, asked=TURN, context=100_000, max_reply=50, **limits) -> TurnPlan:
+    return plan_turn(told, asked, FRAMING, Limits(context, max_reply, "key", **limits))
 
 
 def total(made: TurnPlan) -> int:
@@ -72,7 +73,7 @@ def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model(
 
 def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
     asked = message(0, "user", "Hello")
-    first = plan(story(asked, card=CARD), turn_id="a" * 32)
+    first = plan(story(asked, card=CARD), turn(turn_id="a" * 32))
     answer = message(1, "character", "Hi", tokens=(1001,), model_key="key", turn_id="a" * 32)
     second = plan(story(asked, answer, message(2, "user", "And?"), card=CARD))
     assert second.wanted[:2] == first.wanted
@@ -82,8 +83,13 @@ def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
 
 def test_a_retry_reads_what_stands_before_the_reply():
     told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey", active=1), card=CARD)
-    assert names(plan(told, "retry")) == ["persona", "user:m0.0"]
+    assert names(plan(told, turn("retry", reply_message_id="m1"))) == ["persona", "user:m0.0"]
     assert names(plan(told)) == ["persona", "user:m0.0", "character:m1.1"]
+
+
+def test_a_retry_of_a_reply_that_never_came_reads_everything():
+    told = story(message(0, "character", "Hi"), message(1, "user", "Hello"), card=CARD)
+    assert names(plan(told, turn("retry"))) == names(plan(told))
 
 
 def test_another_alternative_is_another_segment():
@@ -139,7 +145,7 @@ def test_names_before_the_window_are_forgotten_without_being_tokenized():
             return super().segment(role, name, text)
 
     told = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
-    made = plan_turn(told, "chat", "t" * 32, Counting(), Limits(100_000, 50, "key"))
+    made = plan_turn(told, TURN, Counting(), Limits(100_000, 50, "key"))
     assert len(made.forgotten) == 90
     assert len(Counting.seen) == 11
 

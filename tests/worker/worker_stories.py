@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from store.views import AlternativeView, CharacterView, ChatView, MessageView, Story
+from store.views import AlternativeView, CharacterView, ChatView, MessageView, Story, TurnView
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,9 @@ def talk(n_messages: int, size: int = 20) -> list[MessageView]:
     """`n_messages` messages of `size` letters, the last one by the user."""
     roles = ["character", "user"] if n_messages % 2 == 0 else ["user", "character"]
     return [message(n, roles[n % 2], f"{n:03d}".ljust(size, "x")) for n in range(n_messages)]
+
+
+def turn(kind: str = "chat", turn_id: str = "t" * 32, **fields: object) -> TurnView:
+    values = dict.fromkeys(TurnView.__dataclass_fields__)
+    values |= {"id": turn_id, "chat_id": "chat", "owner_id": "ann", "kind": kind, "state": "waking", "attempt": 1}
+    return TurnView(**{**values, "partial": "", "params": {}, "stats": {}, **fields})  # type: ignore[arg-type]
