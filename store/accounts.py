@@ -1,0 +1,139 @@
+"""People and invitations.
+
+What it does: an invitation makes one account, once; names are unique the way people read them (case and width do not
+count). What it refuses to know: passwords. Callers hash and compare them; this file keeps the hash as it gets it.
+"""
+
+import hashlib
+import secrets
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from store import texts
+from store.db import Database, rows_changed
+from store.entries import clock, new_id
+from store.errors import NotFound, Refused
+from store.models import ROLES, Invite, User
+from store.views import InviteView, UserView, invite_view, user_view
+
+DAY_S = 86_400
+
+
+def create_invite(
+    db: Database, role: str, created_by: str | None = None, ttl_s: float = 7 * DAY_S, now: float | None = None
+) -> tuple[InviteView, str]:
+    """A new invitation and its token, which is kept nowhere. Raises Refused "bad_role"."""
+    if role not in ROLES:
+        raise Refused("bad_role")
+    token = secrets.token_urlsafe(32)
+    created_at = clock(now)
+    invite = Invite(
+        id=new_id(),
+        token_hash=_hash(token),
+        role=role,
+        created_by=created_by,
+        created_at=created_at,
+        expires_at=created_at + ttl_s,
+    )
+    with db.session() as session:
+        session.add(invite)
+        session.flush()
+        return invite_view(invite), token
+
+
+def find_invite(db: Database, token: str, now: float | None = None) -> InviteView:
+    """The invitation of a token, if it can still be used. Raises Refused "bad_invite"."""
+    with db.reading() as session:
+        return invite_view(_usable(session, token, clock(now)))
+
+
+def revoke_invite(db: Database, invite_id: str, now: float | None = None) -> None:
+    """Make an invitation worthless. Raises NotFound."""
+    with db.session() as session:
+        invite = session.get(Invite, invite_id)
+        if invite is None:
+            raise NotFound("invitation")
+        invite.revoked_at = invite.revoked_at or clock(now)
+
+
+def sign_up(db: Database, token: str, name: str, password_hash: str, now: float | None = None) -> UserView:
+    """Turn an invitation into an account. Raises Refused "bad_invite", "bad_name" or "name_taken"."""
+    shown = texts.clean_name(name)
+    if not shown:
+        raise Refused("bad_name")
+    created_at = clock(now)
+    try:
+        with db.session() as session:
+            invite = _usable(session, token, created_at)
+            if session.scalar(select(User.id).where(User.name_key == texts.name_key(shown))):
+                raise Refused("name_taken")
+            user = _new_user(shown, password_hash, invite.role, created_at)
+            session.add(user)
+            session.flush()
+            _use(session, invite, user, created_at)
+            return user_view(user)
+    except IntegrityError:  # only where two writers run at once: the other one got the name
+        raise Refused("name_taken") from None
+
+
+def find_user(db: Database, name: str) -> UserView | None:
+    """The person of this name, or None."""
+    with db.reading() as session:
+        user = session.scalar(select(User).where(User.name_key == texts.name_key(name)))
+        return user_view(user) if user else None
+
+
+def get_user(db: Database, user_id: str) -> UserView | None:
+    """The person of this id, or None: a cookie may outlive its account."""
+    with db.reading() as session:
+        user = session.get(User, user_id)
+        return user_view(user) if user else None
+
+
+def has_admin(db: Database) -> bool:
+    """Whether somebody can invite others."""
+    with db.reading() as session:
+        return session.scalar(select(User.id).where(User.role == "admin").limit(1)) is not None
+
+
+def sign_out_everywhere(db: Database, user_id: str) -> UserView:
+    """Raise the session epoch: cookies that carry the old one are worthless. Raises NotFound."""
+    with db.session() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            raise NotFound("account")
+        user.session_epoch += 1
+        return user_view(user)
+
+
+def _new_user(name: str, password_hash: str, role: str, now: float) -> User:
+    return User(
+        id=new_id(),
+        name=name,
+        name_key=texts.name_key(name),
+        password_hash=password_hash,
+        role=role,
+        locale="en",
+        theme="auto",
+        session_epoch=1,
+        created_at=now,
+    )
+
+
+def _usable(session: Session, token: str, now: float) -> Invite:
+    invite = session.scalar(select(Invite).where(Invite.token_hash == _hash(token)))
+    if invite is None or invite.used_at or invite.revoked_at or invite.expires_at <= now:
+        raise Refused("bad_invite")
+    return invite
+
+
+def _use(session: Session, invite: Invite, user: User, now: float) -> None:
+    unused = update(Invite).where(Invite.id == invite.id, Invite.used_at.is_(None))
+    if rows_changed(session, unused.values(used_at=now, used_by=user.id)) != 1:
+        raise Refused("bad_invite")
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(texts.clean(token).encode()).hexdigest()

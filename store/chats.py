@@ -1,0 +1,163 @@
+"""Chats: making them, reading them, and the changes that are no turns.
+
+What it does: every function is one transaction and returns values. Whoever changes a chat says which revision they
+saw; a change raises it. What it refuses to know: how a reply comes about (turns.py) and Redis.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from store import entries, macros, texts
+from store.characters import visible
+from store.db import Database
+from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
+from store.errors import NotFound, Refused
+from store.models import Alternative, Character, Chat, Message, User
+from store.views import (
+    ChatView,
+    CommittedView,
+    MessageView,
+    Story,
+    character_view,
+    chat_view,
+    committed_view,
+)
+
+
+def create_chat(db: Database, owner_id: str, character_id: str, user_name: str, now: float | None = None) -> ChatView:
+    """A new chat. The card's greeting becomes the first message, its alternate greetings that message's alternatives.
+
+    Raises NotFound (no such person, or no character that this person may see), Refused "bad_name".
+    """
+    name = texts.clean_name(user_name)
+    if not name:
+        raise Refused("bad_name")
+    with db.session() as session:
+        owner, character = session.get(User, owner_id), session.get(Character, character_id)
+        if owner is None or character is None or not visible(character, owner):
+            raise NotFound("character")
+        chat = _new_chat(owner, character, name, clock(now))
+        session.add(chat)
+        session.flush()
+        _greet(session, chat, character)
+        return chat_view(chat, character)
+
+
+def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
+    """A person's chats, the one used last first."""
+    with db.reading() as session:
+        rows = session.execute(
+            select(Chat, Character)
+            .join(Character, Character.id == Chat.character_id)
+            .where(Chat.owner_id == owner_id, Chat.deleted_at.is_(None))
+            .order_by(Chat.updated_at.desc(), Chat.id)
+        )
+        return tuple(chat_view(chat, character) for chat, character in rows)
+
+
+def get_chat(db: Database, owner_id: str, chat_id: str) -> ChatView:
+    """One chat of this person. Raises NotFound, also when it is somebody else's."""
+    with db.reading() as session:
+        chat = own_chat(session, owner_id, chat_id, lock=False)
+        return chat_view(chat, entries.character_of(session, chat))
+
+
+def transcript(db: Database, chat_id: str) -> tuple[MessageView, ...]:
+    """Every message of a chat, in order. The caller has made sure that the reader may see it (see `get_chat`)."""
+    with db.reading() as session:
+        return entries.read_messages(session, chat_id)
+
+
+def get_message(db: Database, message_id: str) -> MessageView:
+    """One message. Raises NotFound. The caller has made sure that the reader may see it."""
+    with db.reading() as session:
+        return entries.read_message(session, message_id)
+
+
+def get_revision(db: Database, chat_id: str) -> int:
+    """The revision of a chat as it is now. Raises NotFound."""
+    with db.reading() as session:
+        revision = session.scalar(select(Chat.revision).where(Chat.id == chat_id))
+        if revision is None:
+            raise NotFound("chat")
+        return revision
+
+
+def load_story(db: Database, chat_id: str) -> Story:
+    """All that a worker needs to continue a chat, as of one moment. Raises NotFound."""
+    with db.reading() as session:
+        chat = session.get(Chat, chat_id)
+        if chat is None or chat.deleted_at is not None:
+            raise NotFound("chat")
+        character = entries.character_of(session, chat)
+        return Story(chat_view(chat, character), character_view(character), entries.read_messages(session, chat_id))
+
+
+def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:
+    """Keep the engine's window of a chat. It is no visible change: the revision stays. Raises NotFound."""
+    with db.session() as session:
+        chat = session.get(Chat, chat_id)
+        if chat is None:
+            raise NotFound("chat")
+        chat.window = window
+
+
+def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> None:
+    """Hide a chat from its owner. Raises NotFound, Refused "busy" while a turn is under way."""
+    with db.session() as session:
+        chat = own_chat(session, owner_id, chat_id)
+        refuse_if_changed(session, chat, chat.revision)
+        chat.deleted_at = clock(now)
+        touch(chat, clock(now))
+
+
+def choose_alternative(
+    db: Database, owner_id: str, message_id: str, position: int, expected_revision: int, now: float | None = None
+) -> CommittedView:
+    """Make another wording of a message the one that counts.
+
+    Raises NotFound, Refused "moved_on", "busy" or "no_such_alternative".
+    """
+    with db.session() as session:
+        message = session.get(Message, message_id)
+        if message is None or message.deleted_at is not None:
+            raise NotFound("message")
+        chat = own_chat(session, owner_id, message.chat_id)
+        refuse_if_changed(session, chat, expected_revision)
+        count = session.scalar(select(func.count()).where(Alternative.message_id == message_id)) or 0
+        if not 0 <= position < count:
+            raise Refused("no_such_alternative")
+        message.active = position
+        revision = touch(chat, clock(now))
+        session.flush()
+        return committed_view(entries.read_message(session, message_id), revision)
+
+
+def _new_chat(owner: User, character: Character, user_name: str, now: float) -> Chat:
+    return Chat(
+        id=new_id(),
+        owner_id=owner.id,
+        character_id=character.id,
+        title=character.name,
+        revision=1,
+        user_name=user_name,
+        user_persona="",
+        settings={},
+        window={},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _greet(session: Session, chat: Chat, character: Character) -> None:
+    card = character.card
+    drafts = [card.get("first_mes") or "", *(card.get("alternate_greetings") or [])]
+    char = card.get("nickname") or character.name
+    resolved = (texts.clean(macros.resolve(draft, char=char, user=chat.user_name)).strip() for draft in drafts)
+    greetings = [greeting for greeting in resolved if greeting]
+    if greetings:
+        message = entries.add_message(session, chat, "character", character.name, None, chat.created_at)
+        for greeting in greetings:
+            entries.add_alternative(session, message, Reply(greeting), None, chat.created_at)

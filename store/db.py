@@ -1,0 +1,129 @@
+"""The database: connections, transactions, migrations.
+
+What it does: `Database(url).session()` is one transaction that writes, `.reading()` one that only reads, `.migrate()`
+brings the tables to the newest version and loads the bundled characters.
+What it refuses to know: what the records mean.
+
+SQLite is set to lose nothing and to let nobody fail who can wait:
+- write-ahead log with synchronous=FULL: a commit that returned survives the power cut;
+- every writing transaction is BEGIN IMMEDIATE: it takes the write lock first and never has to upgrade a read, which is
+  the one case that SQLite refuses at once instead of waiting;
+- threads of one process queue for the write lock here, in fair order; processes wait in SQLite's busy handler.
+A process that is killed leaves either all of a transaction or nothing of it.
+"""
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, CursorResult, Engine, Update, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+from store import bundled
+
+BUSY_TIMEOUT_S = 10
+_MIGRATION_LOCK = 0x494E474C  # any constant will do, as long as every process uses the same
+_PRAGMAS = (
+    f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+)
+
+
+class Database:
+    """One per process, for all its threads. `url` is a SQLAlchemy URL, SQLite file or PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        if self._sqlite:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = _engine(url, self._sqlite)
+        self._writers = threading.Lock() if self._sqlite else nullcontext()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One writing transaction: commits at the end, rolls back when an exception leaves the block.
+
+        Do not nest: on SQLite the inner one would wait for the outer one.
+        """
+        with self._writers, Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One transaction that sees a single moment and must not write; it neither waits for writers nor stops them."""
+        with Session(self._engine) as session:
+            session.connection(execution_options={"inglenook_reading": True})
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version and load the bundled characters. Safe to call in racing processes."""
+        with self._migrating(), self._engine.begin() as connection:
+            if not self._sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            command.upgrade(migration_config(connection), "head")
+        with self.session() as session:
+            bundled.load(session)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+    @property
+    def _file(self) -> Path:
+        if not self._url.database or self._url.database == ":memory:":
+            raise ValueError(f"{self._url} is no SQLite file: use sqlite:///path/to/file.db, processes share it.")
+        return Path(self._url.database)
+
+    @contextmanager
+    def _migrating(self) -> Iterator[None]:
+        """Hold the migration lock: a locked file beside a SQLite file (its end releases it, however it comes)."""
+        if not self._sqlite:
+            yield  # PostgreSQL: an advisory lock inside the transaction
+            return
+        with self._file.with_name(f"{self._file.name}.migrate.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def rows_changed(session: Session, statement: Update) -> int:
+    """Execute an UPDATE and say how many rows met its conditions: the compare-and-set of this house."""
+    return cast(CursorResult[Any], session.execute(statement)).rowcount
+
+
+def migration_config(connection: Connection) -> Config:
+    """Alembic's configuration, without a file: the scripts are in this package, the connection is handed over."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _engine(url: str, sqlite: bool) -> Engine:
+    if not sqlite:
+        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32)
+    engine = create_engine(url, pool_size=8, max_overflow=120, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver opens no transactions by itself: _on_begin does
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("inglenook_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,56 @@
+"""Every Redis key and channel of this project, and nothing else. RQ's own keys start with `rq:`; queue.py knows those.
+
+To add a key: add a function here that says what the key holds, of which type, and when it goes away.
+"""
+
+PREFIX = "inglenook"
+
+
+def queue(worker_name: str) -> str:
+    """Name of the RQ queue of one worker (RQ makes the keys of it)."""
+    return f"{PREFIX}-{worker_name}"
+
+
+def turn_events(turn_id: str) -> str:
+    """Stream: the events of one turn, ids `<seq>-0`. Goes an hour after the end of the turn, at the latest in a day."""
+    return f"{PREFIX}:turn:{turn_id}:events"
+
+
+def chat_channel(chat_id: str) -> str:
+    """Channel: the events of every turn of one chat, as they come."""
+    return f"{PREFIX}:chat:{chat_id}"
+
+
+def user_channel(user_id: str) -> str:
+    """Channel: what the other tabs of a person should know, such as chats that changed."""
+    return f"{PREFIX}:user:{user_id}"
+
+
+def cancel_flag(turn_id: str) -> str:
+    """String: somebody pressed stop. Goes after an hour."""
+    return f"{PREFIX}:turn:{turn_id}:cancel"
+
+
+def limbo(turn_id: str) -> str:
+    """String: when the reaper first saw that a job was neither in its queue nor claimed. Goes after a minute."""
+    return f"{PREFIX}:turn:{turn_id}:limbo"
+
+
+def workers() -> str:
+    """Set: names of the workers that have shown up; the dead ones are taken out by readers."""
+    return f"{PREFIX}:workers"
+
+
+def worker(worker_name: str) -> str:
+    """String (JSON): what one worker says about itself. Goes when its heartbeat stops."""
+    return f"{PREFIX}:worker:{worker_name}"
+
+
+def pin(chat_id: str) -> str:
+    """String: the worker that last had a chat's session, so its KV blocks too. Goes after a month without turns."""
+    return f"{PREFIX}:chat:{chat_id}:worker"
+
+
+def reconcile_lock() -> str:
+    """String: held by the one process that brings queues and database together. Goes after some seconds."""
+    return f"{PREFIX}:lock:reconcile"

@@ -1,0 +1,205 @@
+"""The tables, as SQLAlchemy 2 typed classes.
+
+What it does: says what is kept and which rules the database itself enforces.
+What it refuses to know: transactions and the meaning of a change (see turns.py, chats.py, accounts.py).
+Ids are 32 hex characters; times are UTC seconds since the epoch as floats. To change a table: change it here and add
+a migration in migrations/versions; a test compares the two. Types stay within what SQLite and PostgreSQL share.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ROLES = ("admin", "adult", "teen", "child")
+RATINGS = ("everyone", "teen", "adult")
+SPEAKERS = ("user", "character", "narrator", "system")
+KINDS = ("chat", "retry", "continue", "narrate", "suggest", "status")
+RUNNING = ("waking", "reading", "writing")
+IN_QUEUE = ("queued", *RUNNING)
+UNFINISHED = ("waiting", *IN_QUEUE)
+ENDED = ("done", "failed", "cancelled")
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    """The SQL condition `column IN ('a', 'b')` of constants from this file."""
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Root of the tables; every id is a String(32), every other text is unbounded, every dict is JSON."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {str: Text, dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it from the class)
+
+
+class User(Base):
+    """A person who can sign in. `session_epoch` is part of the cookie: raising it signs out everywhere."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    locale: Mapped[str] = mapped_column(default="en")
+    theme: Mapped[str] = mapped_column(default="auto")
+    session_epoch: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[float]
+
+
+class Invite(Base):
+    """An invitation for one person; only a hash of its token is kept."""
+
+    __tablename__ = "invites"
+    __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str]
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    used_at: Mapped[float | None]
+    used_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    revoked_at: Mapped[float | None]
+
+
+class Character(Base):
+    """Somebody to talk to. `card` is the `data` object of a V3 card; no owner means bundled."""
+
+    __tablename__ = "characters"
+    __table_args__ = (CheckConstraint(one_of("rating", RATINGS), name="rating"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slug: Mapped[str | None] = mapped_column(unique=True)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str]
+    tagline: Mapped[str]
+    card: Mapped[dict[str, Any]]
+    avatar: Mapped[str]
+    rating: Mapped[str]
+    locale: Mapped[str]
+    created_at: Mapped[float]
+
+
+class Chat(Base):
+    """A conversation of one owner with one character. Every visible change raises `revision`."""
+
+    __tablename__ = "chats"
+    __table_args__ = (Index("ix_chats_owner_id_updated_at", "owner_id", "updated_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    character_id: Mapped[str] = mapped_column(ForeignKey("characters.id"), index=True)
+    title: Mapped[str]
+    revision: Mapped[int]
+    user_name: Mapped[str]
+    user_persona: Mapped[str] = mapped_column(default="")
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    window: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float]
+    updated_at: Mapped[float]
+    deleted_at: Mapped[float | None]
+
+
+class Message(Base):
+    """One entry of a chat; its text is in its alternatives, `active` is the position of the one that counts."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("chat_id", "ordinal"),
+        CheckConstraint(one_of("role", SPEAKERS), name="role"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    chat_id: Mapped[str] = mapped_column(ForeignKey("chats.id"))
+    ordinal: Mapped[int]
+    role: Mapped[str]
+    name: Mapped[str]
+    active: Mapped[int] = mapped_column(default=0)
+    turn_id: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
+
+
+class Alternative(Base):
+    """One wording of a message. `tokens` are int32, little endian, of the model that `model_key` names."""
+
+    __tablename__ = "alternatives"
+    __table_args__ = (UniqueConstraint("message_id", "position"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id"))
+    position: Mapped[int]
+    text: Mapped[str]
+    tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
+    model_key: Mapped[str | None]
+    finish: Mapped[str | None]
+    turn_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    stats: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float]
+
+
+class Turn(Base):
+    """One requested piece of work on a chat; its id comes from the browser. turns.py has its rules."""
+
+    __tablename__ = "turns"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", KINDS), name="kind"),
+        CheckConstraint(one_of("state", UNFINISHED + ENDED), name="state"),
+        Index(
+            "uq_turns_unfinished_chat",
+            "chat_id",
+            unique=True,
+            sqlite_where=text(one_of("state", UNFINISHED)),
+            postgresql_where=text(one_of("state", UNFINISHED)),
+        ),
+        Index("ix_turns_owner_id_state", "owner_id", "state"),
+        Index("ix_turns_state_created_at", "state", "created_at"),
+        Index("ix_turns_ended_at", "ended_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    chat_id: Mapped[str] = mapped_column(ForeignKey("chats.id"))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(default="waiting")
+    attempt: Mapped[int] = mapped_column(default=0)
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    user_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
+    reply_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
+    error_code: Mapped[str | None]
+    error_text: Mapped[str | None]
+    partial: Mapped[str] = mapped_column(default="")
+    worker: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[float]
+    queued_at: Mapped[float | None]
+    started_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    updated_at: Mapped[float]
+    stats: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,127 @@
+"""How a turn begins: `submit`, for callers of turns.py.
+
+What it does: one transaction that checks everything, writes the person's message and the waiting turn.
+What it refuses to know: what happens to the turn afterwards.
+To add a kind: accept it in `_open`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from store import entries, macros, texts
+from store.db import Database
+from store.entries import Reply, clock
+from store.errors import Refused
+from store.models import UNFINISHED, Chat, Turn, User
+from store.views import TurnView, turn_view
+
+_TURN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class TurnCommand:
+    """What a browser asks for. `id` is 32 hex characters of its own making, `expected_revision` what it last saw."""
+
+    id: str
+    chat_id: str
+    kind: str
+    expected_revision: int
+    text: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def submit(
+    db: Database, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
+) -> TurnView:
+    """Accept a turn, with the person's message when there is one. Doing it twice does nothing and returns the first.
+
+    `max_waiting` is how many unfinished turns one person may have. Raises NotFound (the chat), Refused "bad_turn_id",
+    "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry".
+    """
+    if not _TURN_ID.fullmatch(command.id):
+        raise Refused("bad_turn_id")
+    try:
+        return _submit(db, owner_id, command, clock(now), max_waiting)
+    except IntegrityError:  # only where two writers run at once: now the other one's turn is there to be seen
+        return _submit(db, owner_id, command, clock(now), max_waiting)
+
+
+def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int) -> TurnView:
+    with db.session() as session:
+        known = session.get(Turn, command.id)
+        if known is not None:
+            return _again(known, owner_id, command)
+        chat = entries.own_chat(session, owner_id, command.chat_id)
+        entries.refuse_if_changed(session, chat, command.expected_revision)
+        _refuse_if_greedy(session, owner_id, max_waiting)
+        user_message_id, reply_message_id = _open(session, chat, command, now)
+        turn = Turn(
+            id=command.id,
+            chat_id=chat.id,
+            owner_id=owner_id,
+            kind=command.kind,
+            state="waiting",
+            attempt=0,
+            params=command.params,
+            user_message_id=user_message_id,
+            reply_message_id=reply_message_id,
+            partial="",
+            cancel_requested=False,
+            created_at=now,
+            updated_at=now,
+            stats={},
+        )
+        session.add(turn)
+        session.flush()
+        return turn_view(turn)
+
+
+def _again(known: Turn, owner_id: str, command: TurnCommand) -> TurnView:
+    if known.owner_id != owner_id or known.chat_id != command.chat_id:
+        raise Refused("bad_turn_id")
+    return turn_view(known)
+
+
+def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> None:
+    session.get(User, owner_id, with_for_update=True)
+    mine = select(func.count()).select_from(Turn).where(Turn.owner_id == owner_id, Turn.state.in_(UNFINISHED))
+    if (session.scalar(mine) or 0) >= max_waiting:
+        raise Refused("too_many_waiting")
+
+
+def _open(session: Session, chat: Chat, command: TurnCommand, now: float) -> tuple[str | None, str | None]:
+    """Write what the turn starts with; returns the ids of the user's message and of the message to write again."""
+    if command.kind == "chat":
+        return _say(session, chat, command, now), None
+    if command.kind == "retry":
+        return None, _message_to_retry(session, chat)
+    raise Refused("bad_kind")
+
+
+def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
+    if len(command.text) > texts.MAX_TEXT:
+        raise Refused("too_long")
+    card = entries.character_of(session, chat)
+    char = card.card.get("nickname") or card.name
+    text = macros.resolve(texts.clean(command.text), char=char, user=chat.user_name).strip()
+    if not text:
+        raise Refused("empty")
+    message = entries.add_message(session, chat, "user", chat.user_name, command.id, now)
+    entries.add_alternative(session, message, Reply(text), command.id, now)
+    entries.touch(chat, now)
+    return message.id
+
+
+def _message_to_retry(session: Session, chat: Chat) -> str | None:
+    """The reply that gets one more wording; None when the last word is the user's and its reply never came."""
+    last = entries.last_message(session, chat.id)
+    if last is not None and last.role == "user":
+        return None
+    if last is None or last.role != "character" or last.turn_id is None:
+        raise Refused("nothing_to_retry")
+    return last.id

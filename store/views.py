@@ -1,0 +1,254 @@
+"""What the store hands out: frozen values, safe to keep after the transaction has ended.
+
+What it does: one dataclass per record, made from a row; `MessageView.as_dict` is THE message JSON of events and web.
+What it refuses to know: the session that a row came from. ORM objects never leave the store.
+"""
+
+import array
+import sys
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Invite, Message, Turn, User
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+V = TypeVar("V", bound=_Dataclass)
+
+
+@dataclass(frozen=True)
+class UserView:
+    """A person who can sign in."""
+
+    id: str
+    name: str
+    password_hash: str = field(repr=False)
+    role: str
+    locale: str
+    theme: str
+    session_epoch: int
+    created_at: float
+
+
+@dataclass(frozen=True)
+class InviteView:
+    """An invitation, without its token."""
+
+    id: str
+    role: str
+    created_by: str | None
+    created_at: float
+    expires_at: float
+    used_at: float | None
+    used_by: str | None
+    revoked_at: float | None
+
+
+@dataclass(frozen=True)
+class CharacterView:
+    """A character; `card` is the `data` object of a V3 card, its macros not yet resolved."""
+
+    id: str
+    slug: str | None
+    owner_id: str | None
+    name: str
+    tagline: str
+    card: dict[str, Any] = field(repr=False)
+    avatar: str
+    rating: str
+    locale: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class ChatView:
+    """A chat, with the name and the picture of its character for lists and headings."""
+
+    id: str
+    owner_id: str
+    character_id: str
+    character_name: str
+    avatar: str
+    title: str
+    revision: int
+    user_name: str
+    user_persona: str
+    settings: dict[str, Any]
+    window: dict[str, Any] = field(repr=False)
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
+class AlternativeView:
+    """One wording of a message. `tokens` is None when unknown; they are only valid for the model `model_key`."""
+
+    position: int
+    text: str
+    tokens: tuple[int, ...] | None = field(repr=False)
+    model_key: str | None
+    finish: str | None
+    turn_id: str | None
+    stats: dict[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True)
+class MessageView:
+    """One entry of a chat with all its alternatives, in the order of their positions."""
+
+    id: str
+    chat_id: str
+    ordinal: int
+    role: str
+    name: str
+    active: int
+    alternatives: tuple[AlternativeView, ...]
+    turn_id: str | None
+    created_at: float
+
+    @property
+    def chosen(self) -> AlternativeView:
+        """The alternative that counts."""
+        return self.alternatives[self.active]
+
+    @property
+    def text(self) -> str:
+        """The text that counts."""
+        return self.chosen.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """The message JSON of events, web sockets and HTTP."""
+        return {
+            "id": self.id,
+            "ordinal": self.ordinal,
+            "role": self.role,
+            "name": self.name,
+            "active": self.active,
+            "alternatives": [{"position": a.position, "text": a.text} for a in self.alternatives],
+            "turn_id": self.turn_id,
+            "created_at": self.created_at,
+        }
+
+
+@dataclass(frozen=True)
+class CommittedView(MessageView):
+    """A message as it was just written, with the revision that its chat got in the same transaction."""
+
+    revision: int
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """A turn as it stood when it was read."""
+
+    id: str
+    chat_id: str
+    owner_id: str
+    kind: str
+    state: str
+    attempt: int
+    params: dict[str, Any]
+    user_message_id: str | None
+    reply_message_id: str | None
+    error_code: str | None
+    error_text: str | None
+    partial: str = field(repr=False)
+    worker: str | None
+    lease_until: float | None
+    cancel_requested: bool
+    created_at: float
+    queued_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    updated_at: float
+    stats: dict[str, Any]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether somebody still waits for it."""
+        return self.state in UNFINISHED
+
+    @property
+    def running(self) -> bool:
+        """Whether a worker has claimed it and not ended it."""
+        return self.state in RUNNING
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that a worker needs to continue a chat. Card texts still have macros, message texts do not."""
+
+    chat: ChatView
+    character: CharacterView
+    messages: tuple[MessageView, ...]
+
+
+def pack_tokens(tokens: tuple[int, ...] | None) -> bytes | None:
+    """Token ids as int32, little endian: four bytes each."""
+    return None if tokens is None else _little_endian(array.array("i", tokens)).tobytes()
+
+
+def unpack_tokens(data: bytes | None) -> tuple[int, ...] | None:
+    """The reverse of `pack_tokens`."""
+    return None if data is None else tuple(_little_endian(array.array("i", data)))
+
+
+def _little_endian(numbers: "array.array[int]") -> "array.array[int]":
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def user_view(row: User) -> UserView:
+    """The value of a row."""
+    return _view(UserView, row)
+
+
+def invite_view(row: Invite) -> InviteView:
+    """The value of a row."""
+    return _view(InviteView, row)
+
+
+def character_view(row: Character) -> CharacterView:
+    """The value of a row."""
+    return _view(CharacterView, row)
+
+
+def chat_view(row: Chat, character: Character) -> ChatView:
+    """The value of a row and of its character's."""
+    return _view(ChatView, row, character_name=character.name, avatar=character.avatar)
+
+
+def alternative_view(row: Alternative) -> AlternativeView:
+    """The value of a row."""
+    return _view(AlternativeView, row, tokens=unpack_tokens(row.tokens))
+
+
+def message_view(row: Message, alternatives: list[Alternative]) -> MessageView:
+    """The value of a row and of its alternatives', which come in the order of their positions."""
+    return _view(MessageView, row, alternatives=tuple(map(alternative_view, alternatives)))
+
+
+def committed_view(message: MessageView, revision: int) -> CommittedView:
+    """The same message, with the revision that the chat got when it was written."""
+    return _view(CommittedView, message, revision=revision)
+
+
+def turn_view(row: Turn) -> TurnView:
+    """The value of a row."""
+    return _view(TurnView, row)
+
+
+def _view(view: type[V], source: object, **given: Any) -> V:
+    """Build `view` from the attributes of the same names of `source`, except those that are given."""
+    names = (name for name in view.__dataclass_fields__ if name not in given)
+    return view(**given, **{name: getattr(source, name) for name in names})
