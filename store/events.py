@@ -1,0 +1,142 @@
+"""The events of a turn: what a worker tells the browsers.
+
+Each turn has a stream (what was said, for those who come late) and each chat a channel (what is said, at once). One Lua
+script writes both, so a listener that sees a gap in `seq` finds the missing events in the stream.
+
+THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ... in the turn), `type`:
+    state      state: queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done and total
+               (tokens read so far and in all)
+    text       offset (characters before this piece), text (the piece); a new attempt starts again at offset 0, and
+               what the old one wrote stays visible until then
+    done       revision, message (see MessageView.as_dict)
+    cancelled  the same; message is null when nothing was written
+    failed     error: {code, message}
+`done`, `cancelled` and `failed` are the last event of a turn: what comes after them is dropped. Events of an attempt
+older than the last one seen are refused. A `seq` lower than expected means that Redis was emptied: take the event, and
+read the transcript when the turn ends. Streams live for a day, and for an hour after their turn has ended.
+To add a type: add it here and to TYPES. What this file refuses to know: who listens, and the database.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.client import PubSub
+
+from store import keys
+from store.errors import Stale
+from store.views import MessageView, TurnView
+
+LAST_TYPES = frozenset({"done", "cancelled", "failed"})
+TYPES = LAST_TYPES | {"state", "text"}
+UNFINISHED_TTL_S = 86_400
+ENDED_TTL_S = 3_600
+
+# KEYS[1] = the stream of the turn
+# ARGV[1] = the channel of the chat      ARGV[2] = the attempt
+# ARGV[3] = seconds to live              ARGV[4] = "1" when the last event ends the turn, else "0"
+# ARGV[5...] = events, JSON objects without `seq`, which is put in front: nothing is decoded and encoded again
+# Returns the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken.
+_APPEND = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local attempt, seq = tonumber(ARGV[2]), 0
+if last then
+    seq = tonumber(string.match(last[1], '^%d+'))
+    if tonumber(last[2][2]) > attempt then return {-1} end
+    if last[2][4] == '1' then return {} end
+end
+local seqs = {}
+for i = 5, #ARGV do
+    seq = seq + 1
+    local number = string.format('%d', seq)
+    local event = '{"seq":' .. number .. ',' .. string.sub(ARGV[i], 2)
+    local ended = '0'
+    if i == #ARGV then ended = ARGV[4] end
+    redis.call('XADD', KEYS[1], number .. '-0', 'attempt', ARGV[2], 'ended', ended, 'event', event)
+    redis.call('PUBLISH', ARGV[1], event)
+    seqs[#seqs + 1] = seq
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return seqs
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of one attempt at one turn, in order."""
+
+    chat_id: str
+    turn_id: str
+    attempt: int
+    events: Sequence[dict[str, Any]]
+
+
+def append(redis: Redis, chat_id: str, turn_id: str, attempt: int, events: Sequence[dict[str, Any]]) -> list[int]:
+    """Write and publish events; returns their sequence numbers, none when the turn has ended. Raises Stale."""
+    seqs = append_all(redis, [Batch(chat_id, turn_id, attempt, events)])[0]
+    if seqs is None:
+        raise Stale(turn_id, attempt)
+    return seqs
+
+
+def append_all(redis: Redis, batches: Sequence[Batch]) -> list[list[int] | None]:
+    """`append` for many turns in one round trip; None stands where it would raise Stale."""
+    with redis.pipeline(transaction=False) as pipe:
+        for batch in batches:
+            pipe.eval(_APPEND, 1, keys.turn_events(batch.turn_id), *_arguments(batch))
+        answers = pipe.execute()
+    return [None if answer == [-1] else list(answer) for answer in answers]
+
+
+def read(redis: Redis, turn_id: str, after_seq: int = 0) -> list[dict[str, Any]]:
+    """The events of a turn that came after `after_seq`, in order."""
+    entries: Any = redis.xrange(keys.turn_events(turn_id), min=f"{after_seq + 1}-0")
+    return [decode(fields[b"event"]) for _, fields in entries]
+
+
+def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
+    """For each turn whether its last event is there."""
+    with redis.pipeline(transaction=False) as pipe:
+        for turn_id in turn_ids:
+            pipe.xrevrange(keys.turn_events(turn_id), count=1)
+        return [bool(last) and last[0][1][b"ended"] == b"1" for last in pipe.execute()]
+
+
+def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:
+    """A subscription to chats, to be extended with `keys.chat_channel`; pass the data of its messages to `decode`."""
+    pubsub = redis.pubsub(ignore_subscribe_messages=True)
+    channels = [keys.chat_channel(chat_id) for chat_id in chat_ids]
+    if channels:
+        pubsub.subscribe(*channels)
+    return pubsub
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """An event as it came from a stream or a channel."""
+    event: dict[str, Any] = json.loads(data)
+    return event
+
+
+def ending(turn: TurnView, message: MessageView | None, revision: int) -> dict[str, Any]:
+    """The last event of a turn, from what the database says about it."""
+    if turn.state == "failed":
+        return {"type": "failed", "error": {"code": turn.error_code, "message": turn.error_text}}
+    return {"type": turn.state, "revision": revision, "message": message.as_dict() if message else None}
+
+
+def _arguments(batch: Batch) -> list[str | int]:
+    ends = [event["type"] in LAST_TYPES for event in batch.events]
+    if not ends or True in ends[:-1]:
+        raise ValueError("Expected at least one event, and the end of the turn only as the last one.")
+    ttl_s = ENDED_TTL_S if ends[-1] else UNFINISHED_TTL_S
+    lines = [_encode(batch, event) for event in batch.events]
+    return [keys.chat_channel(batch.chat_id), batch.attempt, ttl_s, int(ends[-1]), *lines]
+
+
+def _encode(batch: Batch, event: dict[str, Any]) -> str:
+    if event["type"] not in TYPES:
+        raise ValueError(f"{event['type']!r} is no type of event: expected one of {', '.join(sorted(TYPES))}.")
+    common = {"turn": batch.turn_id, "chat": batch.chat_id, "attempt": batch.attempt}
+    return json.dumps({**common, **event}, ensure_ascii=False, separators=(",", ":"))
