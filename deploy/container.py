@@ -15,15 +15,15 @@ from store.settings import Settings, SettingsError, load_settings
 def web(settings: Settings) -> int:
     """Become the web server."""
     rooms.migrate(settings)
-    if invitation := rooms.admin_invitation(settings):
-        print(f"inglenook: first admin: {rooms.address(settings)}{invitation}", flush=True)
-    return become(rooms.web_command(sys.executable, settings))
+    if invitation := rooms.admin_invitation(os.environ):
+        print(f"inglenook: first admin: {invitation}", flush=True)
+    return become(rooms.web_command())
 
 
 def worker(settings: Settings) -> int:
     """Become the worker."""
     rooms.migrate(settings)
-    return become(rooms.worker_command(sys.executable))
+    return become(rooms.worker_command())
 
 
 def check_web(settings: Settings) -> int:

@@ -1,15 +1,17 @@
 """What deploying has to know of the rooms: how web and worker are started, and how to see that they are well.
 
 `make run` and the containers both go through here, so that they cannot differ. It asks the rooms only through `store`
-and over HTTP; it imports neither web nor worker.
+and over HTTP, or runs them as commands; it imports neither web nor worker.
 """
 
 import http.client
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 
 import redis
 
-from store import accounts, registry
+from store import registry
 from store.db import Database
 from store.settings import Settings
 
@@ -17,14 +19,14 @@ Check = Callable[[], bool]
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def web_command(python: str, settings: Settings) -> list[str]:
+def web_command() -> list[str]:
     """The command that serves the pages and the web sockets."""
-    return [python, "-m", "gunicorn", "--config", "python:web.gunicorn", "web:create_app()"]
+    return [sys.executable, "-m", "web"]
 
 
-def worker_command(python: str) -> list[str]:
+def worker_command() -> list[str]:
     """The command that owns one GPU and answers turns."""
-    return [python, "-m", "worker"]
+    return [sys.executable, "-m", "worker"]
 
 
 def migrate(settings: Settings) -> None:
@@ -36,16 +38,10 @@ def migrate(settings: Settings) -> None:
         db.close()
 
 
-def admin_invitation(settings: Settings) -> str | None:
-    """The path of a new invitation for the first admin; None as soon as there is an admin."""
-    db = Database(settings.database_url)
-    try:
-        if accounts.has_admin(db):
-            return None
-        _, token = accounts.create_invite(db, "admin")
-        return f"/join/{token}"
-    finally:
-        db.close()
+def admin_invitation(environ: Mapping[str, str]) -> str:
+    """The link of a new invitation for the first admin; empty as soon as there is an admin."""
+    command = [sys.executable, "-m", "web.invite"]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def web_answers(settings: Settings) -> bool:
@@ -65,12 +61,11 @@ def worker_answers(settings: Settings) -> bool:
     """True if the worker named in the settings has its model loaded and sends heartbeats."""
     try:
         with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
-            return any(worker.name == settings.worker_name for worker in registry.workers(client))
+            return settings.worker_name in registry.alive(client)
     except redis.exceptions.RedisError:
         return False
 
 
 def address(settings: Settings) -> str:
     """The address to type into a browser on this machine."""
-    usable = (origin for origin in settings.origins if not any(name in origin for name in EVERYWHERE))
-    return next(usable, settings.origins[0])
+    return settings.origins[0]

@@ -86,17 +86,16 @@ def only_one(layout: Layout) -> Iterator[None]:
         yield
 
 
-def programs(layout: Layout, settings: Settings, own_redis: bool) -> list[Program]:
+def programs(layout: Layout, own_redis: bool) -> list[Program]:
     """Everything that is kept running."""
-    python = sys.executable
     redis_conf = layout.run / "redis.conf"
     listed = [Program("redis", [find_redis(), str(redis_conf)], GROUND, settle_s=1, stop_s=3)] if own_redis else []
     if own_redis:
         redis_conf.write_text(redis_config(layout), encoding="utf-8")
     return [
         *listed,
-        Program("worker", rooms.worker_command(python), ROOMS, settle_s=5, stop_s=6),
-        Program("web", rooms.web_command(python, settings), ROOMS, settle_s=5, stop_s=5),
+        Program("worker", rooms.worker_command(), ROOMS, settle_s=5, stop_s=6),
+        Program("web", rooms.web_command(), ROOMS, settle_s=5, stop_s=5),
     ]
 
 
@@ -105,7 +104,7 @@ def run_stack(layout: Layout, settings: Settings, environ: Mapping[str, str], st
     own_redis = settings.redis_url.startswith(f"unix://{layout.sockets}")
     supervisord = Supervisord(layout)
     try:
-        supervisord.start(programs(layout, settings, own_redis), environ)
+        supervisord.start(programs(layout, own_redis), environ)
         watch = Watch(supervisord, layout, stop)
         if own_redis:
             supervisord.start_group(GROUND)
@@ -114,19 +113,18 @@ def run_stack(layout: Layout, settings: Settings, environ: Mapping[str, str], st
         supervisord.start_group(ROOMS)
         watch.until(lambda: rooms.web_answers(settings), "the web server")
         watch.until(lambda: rooms.worker_answers(settings), "the worker")
-        announce(settings)
+        announce(settings, environ)
         watch.for_ever()
     finally:
         print("inglenook: stopping ...", flush=True)
         supervisord.stop(STOP_TIMEOUT_S)
 
 
-def announce(settings: Settings) -> None:
+def announce(settings: Settings, environ: Mapping[str, str]) -> None:
     """Print the address, and an invitation as long as there is nobody to invite others."""
-    address = rooms.address(settings)
-    print(f"\n  inglenook is at  {address}", flush=True)
-    if invitation := rooms.admin_invitation(settings):
-        print(f"  first admin      {address}{invitation}", flush=True)
+    print(f"\n  inglenook is at  {rooms.address(settings)}", flush=True)
+    if invitation := rooms.admin_invitation(environ):
+        print(f"  first admin      {invitation}", flush=True)
     print("  Ctrl+C stops it.\n", flush=True)
 
 

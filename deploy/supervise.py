@@ -8,6 +8,7 @@ and gives up after ten. An exit with status 78 means "my configuration is wrong"
 import contextlib
 import ctypes
 import hashlib
+import http.client
 import os
 import re
 import shlex
@@ -24,9 +25,12 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
 
+from deploy.preflight import Fault
+
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
-LONGEST_SOCKET_PATH = 90  # the kernel allows 107 bytes; file names are added to this
+LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
 PR_SET_PDEATHSIG = 1
+RPC_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,12 @@ class Supervisord:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._config = layout.run / "supervisord.conf"
-        transport = SupervisorTransport(None, None, f"unix://{layout.sockets / 'supervisord.sock'}")
-        self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        self._socket = layout.sockets / "supervisord.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self._pids: set[int] = set()
 
     def start(self, programs: Sequence[Program], environ: Mapping[str, str]) -> None:
-        """Start supervisord (in its own process group: a Ctrl+C of the terminal reaches only us) and wait for it."""
+        """Start supervisord and wait for it; in its own session, so that a terminal's Ctrl+C reaches only us."""
         self._config.write_text(supervisord_config(self._layout, programs), encoding="utf-8")
         self._layout.log("supervisord").unlink(missing_ok=True)
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self._config)]
@@ -125,7 +128,9 @@ class Supervisord:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
-        while self.is_alive() and not self._answers():
+        while not self._answers():
+            if not self.is_alive():
+                raise Fault(f"The supervisor does not start: {' '.join(self._layout.tail('supervisord.out'))}")
             time.sleep(0.05)
 
     def is_alive(self) -> bool:
@@ -134,21 +139,21 @@ class Supervisord:
 
     def start_group(self, group: str) -> None:
         """Start the programs of a group, not waiting for them."""
-        self._proxy.supervisor.startProcessGroup(group, False)
+        self._ask("startProcessGroup", group, False)
 
     def start_program(self, group: str, name: str) -> None:
         """Try again with one program that supervisord has given up."""
-        self._proxy.supervisor.startProcess(f"{group}:{name}", False)
+        self._ask("startProcess", f"{group}:{name}", False)
 
     def states(self) -> dict[str, str]:
         """Program name -> supervisord's state name (STARTING, RUNNING, BACKOFF, FATAL, EXITED, ...)."""
-        infos = cast(list[dict[str, Any]], self._proxy.supervisor.getAllProcessInfo())
+        infos = cast(list[dict[str, Any]], self._ask("getAllProcessInfo"))
         self._pids = {int(info["pid"]) for info in infos if info["pid"]}
         return {str(info["name"]): str(info["statename"]) for info in infos}
 
     def misconfigured(self) -> str | None:
         """The program that ended with EXIT_CONFIG, if one did. (Supervisord notes early exits in its log only.)"""
-        log = str(self._proxy.supervisor.readLog(-20_000, 0))
+        log = str(self._ask("readLog", -20_000, 0))
         found = re.search(rf"exited: (\w+) \(exit status {EXIT_CONFIG};", log)
         return found[1] if found else None
 
@@ -156,7 +161,7 @@ class Supervisord:
         """Stop all programs, last group first, then supervisord; what is left after `patience_s` is killed."""
         if self._process is None:
             return
-        with contextlib.suppress(OSError, xmlrpc.client.Error):
+        with contextlib.suppress(*RPC_ERRORS):
             self.states()  # whom to look for if supervisord does not manage
         self._process.terminate()
         try:
@@ -169,10 +174,15 @@ class Supervisord:
                 os.killpg(pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
-        try:
-            return bool(self._proxy.supervisor.getState())
-        except (OSError, xmlrpc.client.Error):
-            return False
+        with contextlib.suppress(*RPC_ERRORS):
+            return bool(self._ask("getState"))
+        return False
+
+    def _ask(self, name: str, *arguments: object) -> Any:
+        """One of supervisord's remote calls, on a connection of its own: an old one does not survive an error."""
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, name)(*arguments)
 
 
 def _supervisord_section(layout: Layout) -> str:
@@ -206,20 +216,20 @@ startretries=10
 stopwaitsecs={program.stop_s}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={_plain(layout.log(program.name))}
+stdout_logfile={_plain(_plain(layout.log(program.name)))}
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=2
 """
 
 
 def _plain(value: object) -> str:
-    """Supervisord fills in %(...)s: a % that means itself is doubled."""
+    """Supervisord fills in %(...)s: a % that means itself is doubled (and again for log files, filled in twice)."""
     return str(value).replace("%", "%%")
 
 
 def _socket_folder(run: Path) -> Path:
     """The run folder, or a private one in the temporary folder where that path is too long for a unix socket."""
-    if len(os.fsencode(run)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(run)) <= LONGEST_SOCKET_FOLDER:
         return run
     name = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"inglenook-{os.getuid()}-{name}"

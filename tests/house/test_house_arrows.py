@@ -19,7 +19,7 @@ LIBRARIES_OF_OTHERS = {
     "engine": {"redis", "rq", "flask", "sqlalchemy", "alembic", "pydantic_settings"},
     "store": {"llama_cpp", "flask"},
     "worker": {"llama_cpp", "flask", "sqlalchemy"},
-    "web": {"llama_cpp", "sqlalchemy", "rq"},
+    "web": {"llama_cpp", "rq"},
     "deploy": {"llama_cpp", "flask", "sqlalchemy", "rq"},
 }
 
@@ -38,8 +38,11 @@ def imported(path):
 
 
 def reads_environment(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}:
+    """Lines that read environment variables. `os.environ.setdefault(...)`, a word to a C library, is no reading."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    told = {node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "setdefault"}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"} and node not in told:
             yield node.lineno
 
 
