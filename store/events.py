@@ -106,7 +106,7 @@ def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
 
 def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:
     """A subscription to chats, to be extended with `keys.chat_channel`; pass the data of its messages to `decode`."""
-    pubsub = redis.pubsub(ignore_subscribe_messages=True)
+    pubsub: PubSub = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     channels = [keys.chat_channel(chat_id) for chat_id in chat_ids]
     if channels:
         pubsub.subscribe(*channels)
