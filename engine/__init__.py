@@ -1,0 +1,39 @@
+"""engine: KV sessions over llama.cpp. Knows tokens and cells; no Redis, no Flask, no SQL, no users, no environment.
+
+    from engine import Engine, EngineOptions, Segment, TurnRequest, ReplySpec, SamplerSettings
+
+`engine.llama` (the only module that imports llama_cpp) and `engine.echo` are the two backends.
+"""
+
+from engine.engine import Engine, EngineOptions
+from engine.errors import DecodeError, EngineClosed, EngineError, ModelError, RequestError
+from engine.events import Cancelled, Done, Event, Failed, Reading, Text, TurnStats, Waking
+from engine.framing import Framing
+from engine.sampling import SamplerSettings, settings_from
+from engine.segments import ReplySpec, Segment, TurnRequest
+from engine.ticket import Ticket
+
+__all__ = [
+    "Cancelled",
+    "DecodeError",
+    "Done",
+    "Engine",
+    "EngineClosed",
+    "EngineError",
+    "EngineOptions",
+    "Event",
+    "Failed",
+    "Framing",
+    "ModelError",
+    "Reading",
+    "ReplySpec",
+    "RequestError",
+    "SamplerSettings",
+    "Segment",
+    "Text",
+    "Ticket",
+    "TurnRequest",
+    "TurnStats",
+    "Waking",
+    "settings_from",
+]

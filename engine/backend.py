@@ -1,0 +1,127 @@
+"""The seam where the model can be replaced: about a dozen verbs in ints and bytes.
+
+Two implementations: `engine.llama.LlamaBackend` (llama.cpp) and `engine.echo.EchoBackend` (no model at all, checks every
+KV rule). One contract suite, tests/engine/test_backend_contract.py, runs on both. A backend is used by one thread at a
+time, except `tokenize`, `piece` and `is_end`, which any thread may call.
+
+Rules that callers keep and the echo backend enforces: the next position of a sequence is one behind its last; no
+position twice; at most `n_batch` tokens in one decode; no save while a shift is pending; the scratch sequence is empty
+between uses.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.sampling import SamplerSettings
+
+Logits = NDArray[np.float32]
+"""One row of logits, shape (n_vocab,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Tokens of one sequence at consecutive positions; `wants_logits` asks for the row behind its last token."""
+
+    sequence: int
+    position: int
+    tokens: Sequence[int]
+    wants_logits: bool = False
+
+
+class DecodeResult(IntEnum):
+    """What became of a batch. Only DONE has processed it; NO_ROOM and REFUSED left the memory as it was."""
+
+    DONE = 0
+    NO_ROOM = 1
+    ABORTED = 2
+    REFUSED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One drawn token; `top` holds (token, probability) pairs when the settings asked for them."""
+
+    token: int
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Sampler(Protocol):
+    """Draws the tokens of one reply; keeps its penalties, grammar and random state."""
+
+    def sample(self, row: int) -> Choice:
+        """Draw from row `row` of the last decode, and remember the token."""
+
+    def sample_from(self, logits: Logits) -> Choice:
+        """Draw from a kept row, and remember the token."""
+
+    def close(self) -> None:
+        """Free the chain."""
+
+
+class Backend(Protocol):
+    """One model with its KV cache."""
+
+    model_key: str
+    """Identity of model, llama.cpp build and KV types (hex): KV bytes and token ids are valid only under the same key."""
+    n_cells: int
+    """Tokens that all sequences together can hold."""
+    n_sequences: int
+    """Sequence ids run from 0 to n_sequences - 1."""
+    n_batch: int
+    n_vocab: int
+    n_context_train: int
+    can_shift: bool
+    """Whether cells can be removed from the middle and moved."""
+    chat_template: str
+    bos: int | None
+    """The token that a prompt begins with, when the model wants one."""
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Token ids of `text`; only with `special` can control tokens come out of it."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token; control tokens give none."""
+
+    def is_end(self, token: int) -> bool:
+        """Whether this token ends a reply."""
+
+    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+        """Evaluate one batch; the runs that want logits get rows 0, 1, ... in their order."""
+
+    def logits(self, row: int) -> Logits:
+        """A copy of one row of the last decode."""
+
+    def sampler(self, settings: SamplerSettings, history: Sequence[int]) -> Sampler:
+        """A sampler whose penalties already know `history`."""
+
+    def set_abort(self, wanted: Callable[[], bool] | None) -> None:
+        """Ask `wanted` from time to time during a decode; true ends it with ABORTED."""
+
+    def seq_remove(self, sequence: int, start: int, end: int) -> bool:
+        """Remove the cells at positions start <= p < end (end -1: to the last). False: this model cannot."""
+
+    def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
+        """Move positions start <= p < end (end -1: to the last) by delta; pending until the next decode."""
+
+    def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
+
+    def seq_save(self, sequence: int) -> bytes:
+        """The KV bytes of all cells of a sequence."""
+
+    def seq_load(self, sequence: int, data: bytes) -> bool:
+        """Fill an empty sequence with saved cells, at the positions at which they were saved. False: refused."""
+
+    def seq_end(self, sequence: int) -> int:
+        """The position that comes next: one behind the last cell, 0 for an empty sequence."""
+
+    def clear(self) -> None:
+        """Forget every cell."""
+
+    def close(self) -> None:
+        """Free the model."""

@@ -1,0 +1,114 @@
+"""Blocks: the KV bytes of single segments, immutable, in RAM and on disk.
+
+A block's key is the hash of everything that its bytes depend on: the model identity, every segment that was visible when
+it was decoded, the position, and its tokens (`segment_key`). So a block found under its key is the right one, whoever
+made it: a persona read by ten people is one block. Blocks are a cache: any doubt drops one, and its text is read again.
+"""
+
+import hashlib
+import logging
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine import envelope
+from engine.disk import DiskTier
+
+log = logging.getLogger(__name__)
+
+
+def segment_key(model_key: str, visible: Iterable[tuple[bytes, int]], position: int, tokens: Sequence[int]) -> bytes:
+    """Key of `tokens` decoded at `position` while the segments `visible` (key, position) were in the cache."""
+    digest = hashlib.sha256(model_key.encode())
+    for key, at in visible:
+        digest.update(key)
+        digest.update(struct.pack("<q", at))
+    digest.update(b"|" + struct.pack(f"<q{len(tokens)}i", position, *tokens))
+    return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """KV bytes of one segment: `n_tokens` cells from `position` on."""
+
+    key: bytes
+    position: int
+    n_tokens: int
+    payload: bytes
+
+
+class BlockStore:
+    """RAM over disk; both least recently used first, within their byte budgets. Used by the engine's thread."""
+
+    def __init__(self, model_key: str, ram_bytes: int, disk: DiskTier | None = None) -> None:
+        self._model_key, self._ram_budget, self._disk = model_key, ram_bytes, disk
+        self._ram: OrderedDict[bytes, Block] = OrderedDict()
+        self.ram_used = 0
+        self.n_refused = 0
+        self.bytes_saved = 0
+
+    def put(self, block: Block) -> None:
+        """Keep a block; the disk write happens in the background."""
+        if self._disk and not self._disk.has(self._name(block.key)):
+            self._disk.write(self._name(block.key), envelope.seal(self._header(block), block.payload))
+        self.bytes_saved += len(block.payload)
+        self._keep_in_ram(block)
+
+    def tier(self, key: bytes) -> str | None:
+        """ "ram", "disk" or None."""
+        if key in self._ram:
+            return "ram"
+        return "disk" if self._disk and self._disk.has(self._name(key)) else None
+
+    def get(self, key: bytes) -> Block | None:
+        """The block, checked; None when there is none, or none that can be trusted."""
+        block = self._ram.get(key)
+        if block is not None:
+            self._ram.move_to_end(key)
+            return block
+        block = self._read(key)
+        if block is not None:
+            self._keep_in_ram(block)
+        return block
+
+    def discard(self, key: bytes) -> None:
+        """A block turned out to be bad: put its file aside and never use it again."""
+        block = self._ram.pop(key, None)
+        self.ram_used -= len(block.payload) if block else 0
+        if self._disk and self._disk.has(self._name(key)):
+            self._disk.quarantine(self._name(key))
+
+    def _read(self, key: bytes) -> Block | None:
+        data = self._disk.read(self._name(key)) if self._disk else None
+        if data is None:
+            return None
+        try:
+            header, payload = envelope.unseal(data, {"model": self._model_key, "key": key.hex(), "kind": "block"})
+            return Block(key, int(str(header["position"])), int(str(header["n_tokens"])), payload)
+        except (envelope.BadEnvelope, KeyError, ValueError) as error:
+            log.warning("a KV block was not usable (%s): its text is read again", error)
+            self.n_refused += 1
+            self.discard(key)
+            return None
+
+    def _keep_in_ram(self, block: Block) -> None:
+        old = self._ram.pop(block.key, None)
+        self.ram_used += len(block.payload) - (len(old.payload) if old else 0)
+        self._ram[block.key] = block
+        while self.ram_used > self._ram_budget:
+            _, oldest = self._ram.popitem(last=False)
+            self.ram_used -= len(oldest.payload)
+
+    def _header(self, block: Block) -> dict[str, object]:
+        return {
+            "kind": "block",
+            "model": self._model_key,
+            "key": block.key.hex(),
+            "position": block.position,
+            "n_tokens": block.n_tokens,
+        }
+
+    def _name(self, key: bytes) -> str:
+        name = key.hex()
+        return f"{self._model_key[:16]}/blocks/{name[:2]}/{name}.kv"

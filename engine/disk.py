@@ -1,0 +1,166 @@
+"""The disk tier: sealed files under one folder, written by one background thread, oldest deleted first.
+
+Knows file names and bytes, not what is in them. Writing is atomic (temporary name, then rename), so a kill leaves a
+whole file or none. A full disk is no error of a turn: the write is skipped, counted and logged once.
+"""
+
+import logging
+import os
+import queue
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+_BACKLOG_BYTES = 256 << 20
+
+
+class DiskTier:
+    """Files by name within a byte budget, least recently used deleted first. Thread-safe."""
+
+    def __init__(self, folder: Path, budget_bytes: int) -> None:
+        self._folder, self._budget = folder, budget_bytes
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._used = 0
+        self._pending: dict[str, bytes] = {}
+        self._pending_bytes = 0
+        self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
+        self.n_skipped = 0
+        self._complained = False
+        self._scan()
+        self._thread = threading.Thread(target=self._write_loop, name="kv-disk", daemon=True)
+        self._thread.start()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write later; skipped when the backlog is too long."""
+        with self._lock:
+            if self._pending_bytes + len(data) > _BACKLOG_BYTES:
+                self.n_skipped += 1
+                return
+            self._pending_bytes += len(data) - len(self._pending.get(name, b""))
+            self._pending[name] = data
+        self._inbox.put(name)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a file, also while it waits to be written; None when there is none."""
+        with self._lock:
+            waiting = self._pending.get(name)
+            if waiting is not None:
+                return waiting
+            if name not in self._sizes:
+                return None
+            self._sizes.move_to_end(name)
+        try:
+            path = self._folder / name
+            os.utime(path)
+            return path.read_bytes()
+        except OSError:
+            self.forget(name)
+            return None
+
+    def has(self, name: str) -> bool:
+        """Whether `read` is likely to succeed."""
+        with self._lock:
+            return name in self._sizes or name in self._pending
+
+    def quarantine(self, name: str) -> None:
+        """Put a suspicious file aside (one of each name is kept for a look), so that it is never read again."""
+        target = self._folder / "quarantine" / name.replace("/", "_")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._folder / name, target)
+        except OSError as error:
+            log.warning("could not put %s aside: %s", name, error)
+        self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Delete a file, or what waits to become one."""
+        with self._lock:
+            self._used -= self._sizes.pop(name, 0)
+            waiting = self._pending.pop(name, None)
+            self._pending_bytes -= len(waiting or b"")
+        (self._folder / name).unlink(missing_ok=True)
+
+    def used_bytes(self) -> int:
+        """Bytes of all files."""
+        with self._lock:
+            return self._used
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Wait until everything handed over so far is written; whether it was."""
+        done = threading.Event()
+        self._inbox.put(done)
+        return done.wait(timeout_s)
+
+    def close(self) -> None:
+        """Write what is waiting and end the thread."""
+        self._inbox.put(None)
+        self._thread.join(timeout=30)
+
+    # -- the background thread --------------------------------------------------------------------------------------
+
+    def _write_loop(self) -> None:
+        while (name := self._inbox.get()) is not None:
+            if isinstance(name, threading.Event):
+                name.set()
+                continue
+            with self._lock:
+                data = self._pending.get(name)
+            if data is None:
+                continue
+            self._write_one(name, data)
+
+    def _write_one(self, name: str, data: bytes) -> None:
+        path = self._folder / name
+        temporary = path.with_name(path.name + ".new")
+        try:
+            self._make_room(len(data))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+            written = True
+        except OSError as error:
+            self._complain(error)
+            temporary.unlink(missing_ok=True)
+            written = False
+        with self._lock:
+            if self._pending.get(name) is data:
+                del self._pending[name]
+                self._pending_bytes -= len(data)
+                if written:
+                    self._used += len(data) - self._sizes.get(name, 0)
+                    self._sizes[name] = len(data)
+                    self._sizes.move_to_end(name)
+            elif written and name not in self._pending:
+                path.unlink(missing_ok=True)  # it was forgotten while it was being written
+
+    def _complain(self, error: OSError) -> None:
+        self.n_skipped += 1
+        if not self._complained:
+            log.warning("KV blocks are not kept on disk for now (%s); sessions are read again instead", error)
+        self._complained = True
+
+    def _make_room(self, n_bytes: int) -> None:
+        while True:
+            with self._lock:
+                if not self._sizes or self._used + n_bytes <= self._budget:
+                    return
+                oldest, size = self._sizes.popitem(last=False)
+                self._used -= size
+            (self._folder / oldest).unlink(missing_ok=True)
+
+    def _scan(self) -> None:
+        """Find what an earlier process left: whole files are kept in order of their last use, half files deleted."""
+        found = []
+        for path in self._folder.rglob("*") if self._folder.is_dir() else ():
+            name = path.relative_to(self._folder).as_posix()
+            if not path.is_file() or name.startswith("quarantine/"):
+                continue
+            if path.suffix == ".new":
+                path.unlink(missing_ok=True)
+            else:
+                status = path.stat()
+                found.append((status.st_mtime, name, status.st_size))
+        self._sizes.update((name, size) for _, name, size in sorted(found))
+        self._used = sum(self._sizes.values())

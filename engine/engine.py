@@ -1,0 +1,284 @@
+"""The engine: one thread owns the backend; everyone else holds tickets.
+
+A step has three beats: schedule (which tokens), decode (one batch), after-work (sample, deliver, save). Turns wait in
+submission order; a turn is admitted when a lane is free, its session is idle, and its cells fit - idle sessions are
+parked to make room. When the loop dies, every waiting ticket is told.
+"""
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.backend import Backend, DecodeResult, Run
+from engine.blocks import BlockStore
+from engine.cells import Cells
+from engine.disk import DiskTier
+from engine.errors import EngineClosed, RequestError
+from engine.events import Cancelled, Failed
+from engine.lane import Lane, Stage
+from engine.manifest import Manifests
+from engine.rows import RowCache
+from engine.schedule import StepClock, schedule
+from engine.segments import TurnRequest
+from engine.session import Session
+from engine.sync import Feed
+from engine.ticket import Ticket
+
+log = logging.getLogger(__name__)
+Batch = list[tuple[Lane, Run, Feed]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """`context` tokens per session, `lanes` turns at once. Without `folder` there is no disk tier.
+
+    `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
+    step should take, so that a stop is seen in time.
+    """
+
+    context: int = 2048
+    lanes: int = 2
+    ram_bytes: int = 512 << 20
+    disk_bytes: int = 4 << 30
+    folder: Path | None = None
+    park_after_s: float = 1.0
+    step_s: float = 0.4
+    max_sessions: int = 512
+
+
+class Engine:
+    """See the module text. `start`, then `submit`; `close` at the end."""
+
+    def __init__(self, backend: Backend, options: EngineOptions | None = None) -> None:
+        self.options = options or EngineOptions()
+        if backend.n_cells < self.options.lanes * self.options.context:
+            raise RequestError(
+                f"{self.options.lanes} lanes of {self.options.context} tokens need "
+                f"{self.options.lanes * self.options.context} cells, the backend has {backend.n_cells}"
+            )
+        if backend.n_sequences < self.options.lanes + 1:
+            raise RequestError(
+                f"{self.options.lanes} lanes need {self.options.lanes + 1} sequences (one is the scratch)"
+            )
+        self.backend = backend
+        self.model_key = backend.model_key
+        disk = DiskTier(self.options.folder, self.options.disk_bytes) if self.options.folder else None
+        self.blocks = BlockStore(backend.model_key, self.options.ram_bytes, disk)
+        self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
+        self._cells, self._rows = Cells(backend, self.blocks), RowCache()
+        self._clock = StepClock(self.options.step_s)
+        self._sessions: dict[str, Session] = {}
+        self._lanes: list[Lane] = []
+        self._waiting: list[Ticket] = []
+        self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._dead: BaseException | None = None
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
+
+    # -- for everyone -----------------------------------------------------------------------------------------------
+
+    def start(self) -> "Engine":
+        """Start the loop; returns self."""
+        self._thread.start()
+        return self
+
+    def submit(self, request: TurnRequest) -> Ticket:
+        """Queue a turn. RequestError when it could never fit, EngineClosed when nobody would answer."""
+        request.check(self.options.context)
+        ticket = Ticket(request, self.alive)
+        with self._gate:
+            if not self.alive():
+                raise EngineClosed("the engine has stopped: restart the worker")
+            self._inbox.put(ticket)
+        return ticket
+
+    def alive(self) -> bool:
+        """Whether the loop still answers."""
+        return self._dead is None and not self._closing.is_set()
+
+    def resident(self) -> frozenset[str]:
+        """Names of the sessions that are in cells now."""
+        return frozenset(name for name, session in list(self._sessions.items()) if session.sequence is not None)
+
+    def known(self) -> frozenset[str]:
+        """Names of the sessions that this process remembers, parked ones included."""
+        return frozenset(self._sessions)
+
+    def close(self) -> None:
+        """Stop the loop, tell every ticket, write what is still to be written, free the model."""
+        with self._gate:
+            self._closing.set()
+        self._inbox.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._disk:
+            self._disk.close()
+        self.backend.close()
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._step()
+        except BaseException as error:
+            log.exception("the engine loop died")
+            self._dead = error
+        finally:
+            self._tell_everybody()
+
+    def _tell_everybody(self) -> None:
+        with self._gate:
+            self._closing.set()
+        self._take_inbox(wait=False)
+        for lane in self._lanes:
+            if lane.stage is not Stage.CLOSING:
+                lane.ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
+        for ticket in self._waiting:
+            ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
+
+    def _step(self) -> None:
+        self._take_inbox(wait=not self._lanes and not self._waiting)
+        self._admit()
+        self._see_cancels()
+        self._retire()
+        if not self._lanes:
+            return
+        self._park_idle()
+        writing = any(lane.stage is Stage.WRITING for lane in self._lanes)
+        batch = schedule(self._lanes, self.backend.n_batch, self._clock.chunk(self.backend.n_batch, writing))
+        self._decode(batch)
+        self._retire()
+
+    def _take_inbox(self, wait: bool) -> None:
+        try:
+            while True:
+                ticket = self._inbox.get(block=wait)
+                wait = False
+                if ticket is not None:
+                    self._waiting.append(ticket)
+        except queue.Empty:
+            return
+
+    # -- admission --------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Start waiting turns in order; one whose session is busy lets others pass."""
+        for ticket in list(self._waiting):
+            if len(self._lanes) >= self.options.lanes:
+                return
+            if ticket.cancelled:
+                self._waiting.remove(ticket)
+                ticket.put(Cancelled("", ()))
+                continue
+            session = self._session(ticket.request.session)
+            if session.busy:
+                continue
+            if not self._make_room(session, ticket.request):
+                return
+            self._waiting.remove(ticket)
+            self._start_lane(ticket, session)
+
+    def _start_lane(self, ticket: Ticket, session: Session) -> None:
+        session.busy = True
+        lane = Lane(ticket, session, self._cells, self.backend, self._rows)
+        self._lanes.append(lane)
+        lane.start()
+
+    def _session(self, name: str) -> Session:
+        session = self._sessions.get(name)
+        if session is None:
+            session = self._sessions[name] = Session(name, self.model_key)
+            self._manifests.read(session)
+            self._forget_oldest()
+        return session
+
+    def _forget_oldest(self) -> None:
+        """Bound what is remembered in memory; a forgotten session still has its manifest and blocks."""
+        if len(self._sessions) > self.options.max_sessions:
+            parked = [s for s in self._sessions.values() if s.sequence is None and not s.busy and s.last_used]
+            for session in sorted(parked, key=lambda s: s.last_used)[: len(self._sessions) - self.options.max_sessions]:
+                del self._sessions[session.name]
+
+    def _make_room(self, session: Session, request: TurnRequest) -> bool:
+        """A sequence, and cells for the worst case of this turn and of those at work; parks idle sessions."""
+        promised = sum(lane.ticket.request.n_tokens_at_most() for lane in self._lanes)
+        needed = max(request.n_tokens_at_most(), session.n_tokens)
+        while True:
+            busy = sum(s.n_tokens for s in self._sessions.values() if s.busy)
+            idle_cells = max(0, self._cells.used - busy - (session.n_tokens if session.sequence is not None else 0))
+            fits = promised + needed + idle_cells <= self.backend.n_cells
+            if fits and self._cells.take_sequence(session):
+                return True
+            idle = self._idle(but=session)
+            if not idle:
+                return self._cells.take_sequence(session) if fits else False
+            self._park(idle[0])
+
+    def _idle(self, but: Session | None = None) -> list[Session]:
+        """Resident sessions that no lane works on, least recently used first."""
+        idle = [s for s in self._sessions.values() if s.sequence is not None and not s.busy and s is not but]
+        return sorted(idle, key=lambda session: session.last_used)
+
+    def _park(self, session: Session) -> None:
+        self._cells.release(session)
+
+    def _park_idle(self) -> None:
+        """Idle cells slow those who are active: attention runs over them, too."""
+        deadline = time.monotonic() - self.options.park_after_s
+        for session in self._idle():
+            if session.last_used <= deadline:
+                self._park(session)
+
+    # -- decode and after -------------------------------------------------------------------------------------------
+
+    def _decode(self, batch: Batch) -> None:
+        if not batch:
+            return
+        started = time.monotonic()
+        result = self.backend.decode([run for _, run, _ in batch])
+        if result is DecodeResult.DONE:
+            self._cells.decoded()
+            self._clock.learn(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
+            self._after(batch)
+        elif result is DecodeResult.ABORTED:
+            for lane in {id(lane): lane for lane, _, _ in batch}.values():
+                self._cells.resync(lane.session)
+        else:
+            self._decode_failed(batch, result)
+
+    def _after(self, batch: Batch) -> None:
+        row = 0
+        for lane, run, feed in batch:
+            mine = row if run.wants_logits else None
+            row += run.wants_logits
+            lane.decoded(run, feed, mine)
+
+    def _decode_failed(self, batch: Batch, result: DecodeResult) -> None:
+        """Make room and try again; else lane by lane, so that only the one at fault fails."""
+        lanes = list({id(lane): lane for lane, _, _ in batch}.values())
+        if result is DecodeResult.NO_ROOM and (idle := self._idle()):
+            self._park(idle[0])
+            self._decode(batch)
+        elif len(lanes) > 1:
+            for lane in lanes:
+                self._decode([entry for entry in batch if entry[0] is lane])
+        else:
+            log.error("a batch of session %s was refused: %s", lanes[0].session.name, result.name)
+            lanes[0].fail("decode", f"the model refused this turn ({result.name}): try again")
+
+    def _see_cancels(self) -> None:
+        for lane in self._lanes:
+            if lane.ticket.cancelled:
+                lane.cancel()
+
+    def _retire(self) -> None:
+        for lane in [lane for lane in self._lanes if lane.stage is Stage.OVER]:
+            self._lanes.remove(lane)
+            lane.session.busy = False
+            lane.session.last_used = time.monotonic()
+            self._manifests.write(lane.session)

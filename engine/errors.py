@@ -1,0 +1,38 @@
+"""What can go wrong in the engine, as one small tree.
+
+EngineError
+|- ModelError        the model file is missing, broken, or cannot be used with these settings
+|- RequestError      a turn asks for something impossible (also a ValueError); the caller must change it
+|- DecodeError       the backend refused a batch although the engine believed it to be right
+`- EngineClosed      the engine has been closed, or its loop died: nobody will answer any more
+"""
+
+
+class EngineError(Exception):
+    """Base of everything the engine raises on purpose."""
+
+    code = "engine"
+
+
+class ModelError(EngineError):
+    """The model cannot be loaded or used; the message says why and what to do."""
+
+    code = "model"
+
+
+class RequestError(EngineError, ValueError):
+    """A request that no engine could fulfil: a setting out of range, a prompt larger than the context."""
+
+    code = "request"
+
+
+class DecodeError(EngineError):
+    """llama_decode refused a batch (bad token id, position gap); the session concerned is read again."""
+
+    code = "decode"
+
+
+class EngineClosed(EngineError):
+    """The engine loop has ended; every waiting ticket receives this."""
+
+    code = "engine_closed"

@@ -1,0 +1,82 @@
+"""What an engine tells the owner of a ticket. The whole vocabulary, in the order in which it can come:
+
+    Waking?  ->  Reading*  ->  Text*  ->  Done | Cancelled | Failed
+
+Exactly one of the last three ends every ticket, also when the engine's loop dies.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """The session's cells are being brought back from RAM or disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`done` of `total` new tokens of the prompt have been read."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the reply, whole characters. `top` has, for each token in it, the likeliest tokens asked for."""
+
+    text: str
+    top: tuple[tuple[tuple[int, float], ...], ...] = ()
+
+
+@dataclass(slots=True)
+class TurnStats:
+    """Where the tokens of a turn came from, and the seconds of its stages.
+
+    `n_evaluated` counts prompt tokens that were decoded, `n_kept` those that were still in cells, `n_shared` those taken
+    over from another session's cells, `n_restored` those loaded from blocks, `n_generated` the reply's.
+    """
+
+    n_kept: int = 0
+    n_shared: int = 0
+    n_restored: int = 0
+    n_evaluated: int = 0
+    n_generated: int = 0
+    wait_s: float = 0.0
+    wake_s: float = 0.0
+    read_s: float = 0.0
+    write_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The turn is over. `tokens` are the reply's own (no header, no footer), exactly as the session holds them.
+
+    `finish`: "end" (the model ended it), "stop" (a stop string), "length" (max_tokens), "read" (nothing to write).
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish: str
+    stats: TurnStats = field(default_factory=TurnStats)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The owner stopped the turn; what was written until then is kept in the session, as in Done."""
+
+    text: str
+    tokens: tuple[int, ...]
+    stats: TurnStats = field(default_factory=TurnStats)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The turn could not be done. `code` is that of engine.errors; the session stays usable."""
+
+    code: str
+    message: str
+
+
+Event = Waking | Reading | Text | Done | Cancelled | Failed
+ENDS = (Done, Cancelled, Failed)

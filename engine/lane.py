@@ -1,0 +1,269 @@
+"""A lane: one turn at work, from its first token read to its footer. Decides what to decode next and what follows.
+
+Touches its session only through `Cells`, the model only through the backend and its sampler. It does not know the other
+lanes; engine/engine.py joins them into batches.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+
+from engine.backend import Backend, Choice, Run, Sampler
+from engine.cells import Cells
+from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats, Waking
+from engine.rows import RowCache
+from engine.segments import ReplySpec
+from engine.session import Session
+from engine.sync import Feed, sync
+from engine.text import ReplyText
+from engine.ticket import Ticket
+
+
+class Stage(Enum):
+    """Where a lane is. CLOSING reads the footer after the owner has got everything."""
+
+    READING = "reading"
+    WRITING = "writing"
+    CLOSING = "closing"
+    OVER = "over"
+
+
+class Lane:
+    """See the module text. Life: `start`, then `runs` / `decoded` in turn until `stage` is OVER."""
+
+    def __init__(self, ticket: Ticket, session: Session, cells: Cells, backend: Backend, rows: RowCache) -> None:
+        self.ticket, self.session = ticket, session
+        self._cells, self._backend, self._rows = cells, backend, rows
+        self.stage = Stage.READING
+        self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
+        self._feeds: deque[Feed] = deque()
+        self._total = 0
+        self._text = ReplyText(ticket.request.reply.stop if ticket.request.reply else ())
+        self._written: list[int] = []
+        self._top: list[tuple[tuple[int, float], ...]] = []
+        self._sampler: Sampler | None = None
+        self._since = time.monotonic()
+
+    # -- before the first decode ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Wake and sync the session; what can be had without reading is had now."""
+        request = self.ticket.request
+        if self.session.held and not self.session.held[0].runs:
+            self.ticket.put(Waking())
+        self._feeds.extend(sync(self.session, request, self._cells, self._backend, self.stats))
+        if request.use_blocks:
+            self._adopt()
+        if self._feeds and not self._feeds[0].whole and self.session.open is None:
+            self.session.reopen(self._feeds[0].name, self._feeds[0].ephemeral)
+        self._clock("wake_s")
+        self._total = sum(len(feed.tokens) for feed in self._feeds)
+        if self._total:
+            self.ticket.put(Reading(0, self._total))
+        elif request.reply is None:
+            self._over(Done("", (), "read", self.stats))
+        else:
+            self._write_from_kept_row()
+
+    def _adopt(self) -> None:
+        """Take whole segments from other sessions' cells or from blocks, as far as they go."""
+        while self._feeds and self._feeds[0].whole and not self._feeds[0].leave_open:
+            feed = self._feeds[0]
+            source = self._cells.adopt(self.session, feed.name, feed.tokens, feed.ephemeral)
+            if source is None:
+                return
+            self._feeds.popleft()
+            if source == "cells":
+                self.stats.n_shared += len(feed.tokens)
+            else:
+                self.stats.n_restored += len(feed.tokens)
+
+    def _write_from_kept_row(self) -> None:
+        """Everything is in the cache: a kept row lets writing begin at once, else the last token is read again."""
+        row = self._rows.get(self.session.prefix_key())
+        if row is not None:
+            self._feeds.clear()
+            self._begin_writing()
+            self._chosen(self._require_sampler().sample_from(row), None)
+            return
+        opened = self.session.open
+        assert opened is not None
+        last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
+        self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1)
+        if n_tokens > 1:
+            self.session.reopen(name)
+        self._feeds[0].tokens, self._feeds[0].done = (last,), 0
+        self._total = 1
+
+    # -- the step ---------------------------------------------------------------------------------------------------
+
+    def runs(self, budget: int) -> Iterator[tuple[Run, Feed]]:
+        """What this lane wants decoded next, at most `budget` tokens."""
+        position = self.session.end
+        assert self.session.sequence is not None
+        for feed in self._feeds:
+            tokens = feed.tokens[feed.done : feed.done + budget]
+            if not tokens:
+                return
+            last = feed.done + len(tokens) == len(feed.tokens)
+            yield Run(self.session.sequence, position, tokens, feed.keep_row and last), feed
+            position, budget = position + len(tokens), budget - len(tokens)
+
+    def decoded(self, run: Run, feed: Feed, row: int | None) -> None:
+        """A run went through; `row` is its row of logits, if it wanted one."""
+        if self.session.open is None:
+            self.session.begin(feed.name, feed.ephemeral)
+        self._cells.grow(self.session, run.tokens)
+        feed.done += len(run.tokens)
+        if self.stage is not Stage.WRITING:
+            self.stats.n_evaluated += len(run.tokens)
+        if feed.done < len(feed.tokens):
+            self._report_reading()
+            return
+        self._feeds.popleft()
+        if feed.keep_row and row is not None and self.stage is not Stage.WRITING:
+            self._rows.put(self.session.prefix_key(), self._backend.logits(row))
+        if not feed.leave_open:
+            self._cells.complete(self.session)
+        self._continue_with(row)
+
+    def _continue_with(self, row: int | None) -> None:
+        if self.stage is Stage.READING:
+            self._report_reading()
+            if not self._feeds:
+                self._prompt_is_read(row)
+        elif self.stage is Stage.WRITING:
+            assert row is not None
+            self._chosen(self._require_sampler().sample(row), row)
+        elif not self._feeds:
+            self.stage = Stage.OVER
+
+    def _prompt_is_read(self, row: int | None) -> None:
+        self._clock("read_s")
+        if self.ticket.request.reply is None:
+            self._over(Done("", (), "read", self.stats))
+            return
+        assert row is not None
+        self._begin_writing()
+        self._chosen(self._require_sampler().sample(row), row)
+
+    def _report_reading(self) -> None:
+        if self.stage is Stage.READING:
+            self.ticket.put(Reading(self._total - sum(len(f.tokens) - f.done for f in self._feeds), self._total))
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def _begin_writing(self) -> None:
+        self.stage = Stage.WRITING
+        reply = self._reply()
+        history = [token for held in self.session.held[-8:] for token in held.segment.tokens]
+        self._sampler = self._backend.sampler(reply.sampling, history + list(reply.header + reply.prefix))
+
+    def _chosen(self, choice: Choice, row: int | None) -> None:
+        """A token was drawn from `row` (None: from a kept one)."""
+        if self._backend.is_end(choice.token):
+            if row is not None:
+                self._rows.put(self.session.prefix_key(), self._backend.logits(row))
+            self._finish("end")
+            return
+        self._written.append(choice.token)
+        self.stats.n_generated += 1
+        self._top.append(choice.top)
+        self._say(self._text.push(self._backend.piece(choice.token)))
+        if self._text.stopped:
+            self._finish("stop")
+        elif len(self._written) >= self._reply().max_tokens:
+            self._finish("length")
+        else:
+            self._feeds.append(Feed(self._reply().name, (choice.token,), leave_open=True, keep_row=True))
+
+    def _say(self, text: str) -> None:
+        if text:
+            top, self._top = tuple(self._top), []
+            self.ticket.put(Text(text, top if any(top) else ()))
+
+    def cancel(self) -> None:
+        """The owner wants no more. What was written stays in the session; what was read stays, too."""
+        if self.stage is Stage.WRITING:
+            self._finish("cancelled")
+        elif self.stage is Stage.READING:
+            self._cells.complete(self.session, save=False)
+            self._over(Cancelled("", (), self.stats))
+
+    def fail(self, code: str, message: str) -> None:
+        """End with a failure; the session forgets everything, to be read again next time."""
+        self._cells.forget(self.session)
+        self._over(Failed(code, message))
+
+    def _finish(self, finish: str) -> None:
+        """The reply is written: settle its tokens, tell the owner, then close the segment."""
+        self._say(self._text.finish())
+        self._clock("write_s")
+        reply = self._reply()
+        kept = self._written[: self._text.n_tokens_kept]
+        if self._text.remainder:
+            kept += self._backend.tokenize(self._text.remainder, special=False)
+        tokens = reply.prefix + tuple(kept)
+        self._settle(reply, list(reply.header + tokens))
+        stats = replace(self.stats)  # the footer is still to come, and is not the owner's business
+        if finish == "cancelled":
+            self._end(Cancelled(self._text.text, tokens, stats))
+        else:
+            self._end(Done(self._text.text, tokens, finish, stats))
+
+    def _settle(self, reply: ReplySpec, final: list[int]) -> None:
+        """Make the open segment hold a prefix of `final`; what is missing, and the footer, is fed next."""
+        self._feeds.clear()
+        if not reply.keep:
+            self._cells.cut(self.session, len(self.session.held))
+            return
+        opened = self.session.open
+        assert opened is not None
+        in_cells = len(opened.tokens)
+        same = next(
+            (i for i in range(min(in_cells, len(final))) if opened.tokens[i] != final[i]), min(in_cells, len(final))
+        )
+        if same < in_cells:
+            self._cells.cut(self.session, len(self.session.held) + 1, same)
+            self.session.reopen(reply.name)
+        if same < len(final):
+            self._feeds.append(Feed(reply.name, tuple(final[same:]), leave_open=True, keep_row=True))
+        if reply.footer:
+            self._feeds.append(Feed(reply.name, reply.footer))
+
+    def _end(self, event: Done | Cancelled) -> None:
+        """Deliver, then close: the owner does not wait for the footer."""
+        self._close_sampler()
+        self.ticket.put(event)
+        if self._feeds:
+            self.stage = Stage.CLOSING
+        else:
+            self._cells.complete(self.session)
+            self.stage = Stage.OVER
+
+    def _over(self, event: Done | Cancelled | Failed) -> None:
+        self._close_sampler()
+        self._feeds.clear()
+        self.stage = Stage.OVER
+        self.ticket.put(event)
+
+    def _reply(self) -> ReplySpec:
+        reply = self.ticket.request.reply
+        assert reply is not None
+        return reply
+
+    def _require_sampler(self) -> Sampler:
+        assert self._sampler is not None
+        return self._sampler
+
+    def _close_sampler(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
+
+    def _clock(self, field: str) -> None:
+        now = time.monotonic()
+        setattr(self.stats, field, getattr(self.stats, field) + now - self._since)
+        self._since = now

@@ -1,0 +1,278 @@
+"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36. The only place that imports llama_cpp.
+
+What it refuses to know: sessions, segments, lanes. It turns runs into batches and passes cells on. Facts behind the
+choices (measured, see docs/decisions.md): one unified KV cache (range copies between streams abort the process), flash
+attention always on (else V is stored transposed and saving is a hundred times slower), state only through
+get_data/set_data in memory (the file calls abort on a truncated file), batches never above n_batch (abort).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import llama_cpp as llama
+import numpy as np
+
+from engine.backend import DecodeResult, Logits, Run
+from engine.errors import ModelError
+from engine.llama_sampler import LlamaSampler
+from engine.sampling import SamplerSettings
+
+log = logging.getLogger(__name__)
+KV_TYPES = {"f16": 1, "q8_0": 8}
+_GGUF_MAGIC = b"GGUF"
+_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaOptions:
+    """How to load a model. `n_cells` tokens are shared by `n_sequences` sequences (the last one is the scratch)."""
+
+    n_cells: int = 4096
+    n_sequences: int = 16
+    n_batch: int = 512
+    n_threads: int = 0
+    n_gpu_layers: int = -1
+    kv_type: str = "f16"
+    main_gpu: int = 0
+
+
+@llama.llama_log_callback
+def _forward_log(level: int, text: bytes, _user_data: object) -> None:
+    log.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
+
+
+def check_model_file(path: Path) -> None:
+    """Raise ModelError with one clear sentence when `path` cannot be a GGUF model."""
+    if not path.is_file():
+        raise ModelError(f"there is no model file at {path}: give the path of a GGUF file")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != _GGUF_MAGIC:
+        raise ModelError(f"{path} is not a GGUF model (it starts with {magic!r}): download it again or choose another")
+
+
+class LlamaBackend:
+    """One GGUF model with one llama context. See engine.backend.Backend for the verbs."""
+
+    def __init__(self, path: Path, options: LlamaOptions | None = None) -> None:
+        options = options or LlamaOptions()
+        check_model_file(path)
+        os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+        llama.llama_log_set(_forward_log, ctypes.c_void_p(0))
+        llama.llama_backend_init()
+        self._model = self._load_model(path, options)
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._context = self._make_context(options)
+        self._memory = llama.llama_get_memory(self._context)
+        self._read_facts(path, options)
+        self._batch = _BatchArrays(self.n_batch)
+        self._pieces: dict[int, bytes] = {}
+        self._abort_callback: object = None
+        self.n_evaluated = 0
+
+    @staticmethod
+    def _load_model(path: Path, options: LlamaOptions) -> llama.llama_model_p:
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = options.n_gpu_layers if options.n_gpu_layers >= 0 else 999
+        params.main_gpu = options.main_gpu
+        model = llama.llama_model_load_from_file(str(path).encode(), params)
+        if not model:
+            raise ModelError(f"llama.cpp cannot load {path}: the file is damaged or of an unknown architecture")
+        return model
+
+    def _make_context(self, options: LlamaOptions) -> llama.llama_context_p:
+        if options.kv_type not in KV_TYPES:
+            raise ModelError(f"KV type {options.kv_type!r} is not supported: choose one of {', '.join(KV_TYPES)}")
+        params = llama.llama_context_default_params()
+        params.n_ctx, params.n_seq_max, params.kv_unified = options.n_cells, options.n_sequences, True
+        params.n_batch = params.n_ubatch = min(options.n_batch, options.n_cells)
+        params.n_threads = params.n_threads_batch = options.n_threads or os.cpu_count() or 1
+        params.type_k = params.type_v = KV_TYPES[options.kv_type]
+        params.flash_attn_type = 1
+        params.no_perf = True
+        context = llama.llama_init_from_model(self._model, params)
+        if not context:
+            raise ModelError(
+                f"llama.cpp refuses a context of {options.n_cells} tokens with {options.kv_type} KV cells for this "
+                "model: choose the KV type f16, or a smaller context"
+            )
+        return context
+
+    def _read_facts(self, path: Path, options: LlamaOptions) -> None:
+        self.n_cells = llama.llama_n_ctx(self._context)
+        self.n_sequences = options.n_sequences
+        self.n_batch = min(options.n_batch, options.n_cells)
+        self.n_vocab = llama.llama_vocab_n_tokens(self._vocab)
+        self.n_context_train = llama.llama_model_n_ctx_train(self._model)
+        self.can_shift = bool(
+            llama.llama_memory_can_shift(self._memory)
+            and llama.llama_model_n_swa(self._model) == 0
+            and not llama.llama_model_is_recurrent(self._model)
+            and not llama.llama_model_is_hybrid(self._model)
+        )
+        template = llama.llama_model_chat_template(self._model, None)
+        self.chat_template = template.decode() if template else ""
+        wants_bos = llama.llama_vocab_get_add_bos(self._vocab)
+        self.bos = llama.llama_vocab_bos(self._vocab) if wants_bos else None
+        self.model_key = self._fingerprint(path, options)
+
+    def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
+        """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention, context size class."""
+        digest = hashlib.sha256()
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            for offset in (0, size // 3, 2 * size // 3, max(0, size - (1 << 20))):
+                file.seek(offset)
+                digest.update(file.read(1 << 20))
+        build = llama.llama_print_system_info().decode()
+        facts = (size, llama.__version__, build, options.kv_type, "flash", "unified", 1)
+        digest.update(repr(facts).encode())
+        return digest.hexdigest()
+
+    # -- words ------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Token ids of `text`, without BOS."""
+        data = text.encode()
+        size = len(data) + 16
+        buffer = (llama.llama_token * size)()
+        n_tokens = llama.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        if n_tokens < 0:
+            size = -n_tokens
+            buffer = (llama.llama_token * size)()
+            n_tokens = llama.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        return list(buffer[:n_tokens])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token (cached); nothing for control tokens."""
+        known = self._pieces.get(token)
+        if known is None:
+            buffer = ctypes.create_string_buffer(256)
+            length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
+            known = self._pieces[token] = buffer.raw[: max(length, 0)]
+        return known
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its reply with this token."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    # -- decode -----------------------------------------------------------------------------------------------------
+
+    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+        """One llama_decode. ABORTED may have processed a part: ask seq_end."""
+        n_tokens = self._batch.fill(runs)
+        code = llama.llama_decode(self._context, self._batch.struct)
+        if code == 0:
+            self.n_evaluated += n_tokens
+            return DecodeResult.DONE
+        return DecodeResult(code) if code in (1, 2) else DecodeResult.REFUSED
+
+    def logits(self, row: int) -> Logits:
+        """A copy of one row of the last decode, float32 (n_vocab,)."""
+        pointer = llama.llama_get_logits_ith(self._context, self._batch.rows[row])
+        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,)).copy()
+
+    def sampler(self, settings: SamplerSettings, history: Sequence[int]) -> LlamaSampler:
+        """A fresh chain that has seen `history`."""
+        return LlamaSampler(self._model, self._context, settings, history, lambda row: self._batch.rows[row])
+
+    def set_abort(self, wanted: Callable[[], bool] | None) -> None:
+        """Install llama.cpp's abort callback (CPU backends ask it between graph nodes)."""
+        callback = llama.ggml_abort_callback((lambda _data: bool(wanted())) if wanted else 0)
+        llama.llama_set_abort_callback(self._context, callback, ctypes.c_void_p(0))
+        self._abort_callback = callback  # ctypes does not keep it alive
+
+    # -- cells ------------------------------------------------------------------------------------------------------
+
+    def seq_remove(self, sequence: int, start: int, end: int) -> bool:
+        """llama_memory_seq_rm; false on models that cannot remove a part."""
+        return bool(llama.llama_memory_seq_rm(self._memory, sequence, start, end))
+
+    def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
+        """llama_memory_seq_add: marks the cells, K is rotated at the next decode."""
+        llama.llama_memory_seq_add(self._memory, sequence, start, end, delta)
+
+    def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
+        """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
+        llama.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def seq_save(self, sequence: int) -> bytes:
+        """llama_state_seq_get_data into memory of ours."""
+        size = llama.llama_state_seq_get_size(self._context, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        if written != size:
+            raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
+        return bytes(buffer)
+
+    def seq_load(self, sequence: int, data: bytes) -> bool:
+        """llama_state_seq_set_data; on a refusal what was half read is removed."""
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        if llama.llama_state_seq_set_data(self._context, buffer, len(data), sequence) == len(data):
+            return True
+        self.seq_remove(sequence, -1, -1)
+        return False
+
+    def seq_end(self, sequence: int) -> int:
+        """One behind llama_memory_seq_pos_max."""
+        return int(llama.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def clear(self) -> None:
+        """llama_memory_clear with data."""
+        llama.llama_memory_clear(self._memory, True)
+
+    def close(self) -> None:
+        """Free context and model; safe to call twice."""
+        if self._context:
+            llama.llama_free(self._context)
+            llama.llama_model_free(self._model)
+            self._context = self._model = None
+
+
+class _BatchArrays:
+    """A llama_batch over numpy arrays that are made once (a Python loop over 512 tokens costs 200 times more)."""
+
+    def __init__(self, n_batch: int) -> None:
+        self.tokens = np.zeros(n_batch, dtype=np.int32)
+        self.positions = np.zeros(n_batch, dtype=np.int32)
+        self.sequences = np.zeros(n_batch, dtype=np.int32)
+        self.wants = np.zeros(n_batch, dtype=np.int8)
+        self._counts = np.ones(n_batch, dtype=np.int32)
+        base, step = self.sequences.ctypes.data, self.sequences.itemsize
+        self._pointers = np.arange(base, base + step * n_batch, step, dtype=np.uint64)
+        self.rows: list[int] = []
+        self.struct = llama.llama_batch()
+        self.struct.token = self._pointer(self.tokens, "token")
+        self.struct.pos = self._pointer(self.positions, "pos")
+        self.struct.n_seq_id = self._pointer(self._counts, "n_seq_id")
+        self.struct.seq_id = self._pointer(self._pointers, "seq_id")
+        self.struct.logits = self._pointer(self.wants, "logits")
+
+    @staticmethod
+    def _pointer(array: np.ndarray[tuple[int], np.dtype[np.generic]], field: str) -> object:
+        kind = dict((name, kind) for name, kind in llama.llama_batch._fields_)[field]
+        return ctypes.cast(array.ctypes.data, kind)
+
+    def fill(self, runs: Sequence[Run]) -> int:
+        """Write the runs into the arrays; returns the number of tokens, `rows` holds where logits come out."""
+        used = 0
+        self.rows = []
+        for run in runs:
+            end = used + len(run.tokens)
+            self.tokens[used:end] = run.tokens
+            self.positions[used:end] = np.arange(run.position, run.position + len(run.tokens), dtype=np.int32)
+            self.sequences[used:end] = run.sequence
+            self.wants[used:end] = 0
+            if run.wants_logits:
+                self.wants[end - 1] = 1
+                self.rows.append(end - 1)
+            used = end
+        self.struct.n_tokens = used
+        return used

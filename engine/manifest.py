@@ -1,0 +1,59 @@
+"""Manifests: which segments a session held, kept on disk so that a restart finds the blocks again.
+
+A manifest is sealed like a block. It is only ever a hint: a segment is kept when the transcript still wants the very
+same tokens, and its block is loaded only under the key that covers everything it depends on.
+"""
+
+import hashlib
+import json
+import logging
+
+from engine import envelope
+from engine.disk import DiskTier
+from engine.segments import Segment
+from engine.session import Held, Session
+
+log = logging.getLogger(__name__)
+
+
+class Manifests:
+    """Writes and reads the manifests of one model."""
+
+    def __init__(self, model_key: str, disk: DiskTier | None) -> None:
+        self._model_key, self._disk = model_key, disk
+
+    def write(self, session: Session) -> None:
+        """Remember what the session holds (in the background)."""
+        if self._disk is None:
+            return
+        held = [
+            [h.segment.name, h.segment.ephemeral, h.position, h.key.hex(), list(h.segment.tokens)] for h in session.held
+        ]
+        payload = json.dumps(held, separators=(",", ":")).encode()
+        self._disk.write(self._name(session.name), envelope.seal(self._header(session.name), payload))
+
+    def read(self, session: Session) -> None:
+        """Let a fresh session hold what its manifest says; nothing when there is none that can be trusted."""
+        data = self._disk.read(self._name(session.name)) if self._disk else None
+        if data is None or self._disk is None:
+            return
+        try:
+            _, payload = envelope.unseal(data, self._header(session.name))
+            session.held = [
+                Held(Segment(name, tuple(tokens), ephemeral), position, bytes.fromhex(key))
+                for name, ephemeral, position, key, tokens in json.loads(payload)
+            ]
+        except (envelope.BadEnvelope, ValueError) as error:
+            log.warning("a session's manifest was not usable (%s): it is read again", error)
+            self._disk.quarantine(self._name(session.name))
+
+    def forget(self, name: str) -> None:
+        """The session is gone for good."""
+        if self._disk is not None:
+            self._disk.forget(self._name(name))
+
+    def _header(self, name: str) -> dict[str, object]:
+        return {"kind": "manifest", "model": self._model_key, "session": name}
+
+    def _name(self, name: str) -> str:
+        return f"{self._model_key[:16]}/sessions/{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
