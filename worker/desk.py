@@ -1,7 +1,7 @@
 """The desk: what every turn of this process needs, in one place.
 
-RQ imports the job function by its name and calls it with a turn id, so its collaborators cannot be arguments. The process
-puts them on the one desk at its start (`open_desk`), the job function finds them there (`desk`).
+RQ imports the job function by its name and calls it with a turn id, so its collaborators cannot be arguments. The
+process puts them on the one desk at its start (`open_desk`), the job function finds them there (`desk`).
 """
 
 from __future__ import annotations

@@ -18,9 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import DequeueTimeout, StopRequested
@@ -40,15 +38,13 @@ class Lane(SimpleWorker):  # type: ignore[misc]
 
     death_penalty_class = TimerDeathPenalty  # the default one uses SIGALRM, which only the main thread may
 
-    def __init__(
-        self, queue: Queue, *, name: str, draining: threading.Event, job_class: type[Job], serializer: Any
-    ) -> None:
+    def __init__(self, queue: Queue, name: str, draining: threading.Event) -> None:
         super().__init__(
             [queue],
             name=name,
             connection=queue.connection,
-            job_class=job_class,
-            serializer=serializer,
+            job_class=queue.job_class,
+            serializer=queue.serializer,
             log_job_description=False,
             worker_ttl=LANE_TTL_S,
             maintenance_interval=10 * 365 * 86400,
@@ -84,15 +80,15 @@ class Lane(SimpleWorker):  # type: ignore[misc]
 
 
 def let_go(lane: Lane) -> None:
-    """Stop what a lane leaves behind when it ends badly: its thread that listens for RQ's commands."""
-    if lane.pubsub_thread is None:
-        return
-    lane.pubsub_thread.stop()
+    """Close what a lane leaves behind when it ends badly: its connections, and its thread for RQ's commands."""
+    if lane.pubsub_thread is not None:
+        lane.pubsub_thread.stop()
     try:
         if lane.pubsub is not None:
             lane.pubsub.close()
+        lane.connection.close()
     except (RedisError, OSError) as error:
-        log.debug("lane %s: its subscription did not close: %s", lane.name, error)
+        log.debug("lane %s: its connection did not close: %s", lane.name, error)
 
 
 class LaneThread(threading.Thread):
@@ -128,18 +124,11 @@ class LaneThread(threading.Thread):
                 let_go(lane)
 
 
-def start_lanes(
-    names: Sequence[str],
-    make_queue: Callable[[Redis], Queue],
-    connect: Callable[[], Redis],
-    draining: threading.Event,
-    job_class: type[Job],
-    serializer: Any,
-) -> list[LaneThread]:
-    """Start one thread per name, each with a Redis connection of its own, and return them."""
+def start_lanes(names: Sequence[str], open_queue: Callable[[], Queue], draining: threading.Event) -> list[LaneThread]:
+    """Start one thread per name. `open_queue` gives each lane the queue on a Redis connection of its own."""
 
     def make_lane(name: str) -> Lane:
-        return Lane(make_queue(connect()), name=name, draining=draining, job_class=job_class, serializer=serializer)
+        return Lane(open_queue(), name, draining)
 
     threads = [LaneThread(name, make_lane, draining) for name in names]
     for thread in threads:

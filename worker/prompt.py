@@ -45,6 +45,9 @@ class Framing(Protocol):
     def footer(self, role: str) -> tuple[int, ...]:
         """What closes it."""
 
+    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Texts at which a reply ends, so that it does not go on to speak for `names`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -161,7 +164,7 @@ def _reply(story: Story, script: _Script, cast: Cast, turn_id: str, framing: Fra
         footer=framing.footer(script.role),
         sampling=settings_from(story.chat.settings),
         max_tokens=limits.reply,
-        stop=(f"\n{cast.user}:",),
+        stop=framing.stop_strings((cast.user,)),
     )
 
 

@@ -16,7 +16,7 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"  # its owner pressed stop
     DRAINING = "draining"  # the worker is being shut down: the turn runs again later
     STALE = "stale"  # another attempt owns it: drop everything
-    TOO_LONG = "too_long"  # it exceeded its time limit
+    ABANDONED = "abandoned"  # its lane gave up: a time limit, or an error of ours
 
 
 class RunningTurn:

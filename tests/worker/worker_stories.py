@@ -26,6 +26,9 @@ class ByteFraming:
     def footer(self, role: str) -> tuple[int, ...]:
         return tuple(b">")
 
+    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"\n{name}:" for name in names)
+
 
 def text_of(tokens: Sequence[int]) -> str:
     return bytes(token for token in tokens if token < 256).decode()

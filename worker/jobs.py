@@ -1,0 +1,42 @@
+"""The job functions, by the names under which they are enqueued (store/jobs.py has the list of allowed names).
+
+A job carries an id and nothing else. Whether it still has to be done is decided here, by the claim in SQL: a job that
+runs twice, too late or for nothing is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from store import queue, registry, turns
+from store.errors import StoreError
+from worker.desk import LEASE_S, Desk, desk
+from worker.turn import Attempt
+
+log = logging.getLogger(__name__)
+
+
+def run_turn(turn_id: str) -> None:
+    """Do one turn, then bring its owner's next one into a queue. Called by RQ in a lane."""
+    here = desk()
+    if here.draining.is_set():
+        return  # still queued in SQL: the end of the drain puts it into a queue again
+    try:
+        claim = turns.claim(here.db, turn_id, here.worker_name, LEASE_S)
+    except StoreError as error:
+        log.info("turn %s: nothing to do: %s", turn_id, error.message)
+        return
+    Attempt(here, claim).run()
+    _afterwards(here, claim.turn.chat_id, claim.turn.owner_id)
+
+
+def _afterwards(here: Desk, chat_id: str, owner_id: str) -> None:
+    """What would be nice to happen now, and is repaired by `reconcile` if it does not."""
+    try:
+        registry.pin(here.redis, [chat_id], here.worker_name)
+        queue.dispatch(here.db, here.redis, owner_id)
+    except (RedisError, DBAPIError) as error:
+        log.warning("the next turn of %s waits for the reaper: %s", owner_id, error)

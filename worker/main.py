@@ -1,0 +1,85 @@
+"""The worker process: settings, logging, the lock, signals, exit codes. What a worker does is in service.py.
+
+Exit codes: 0 stopped as asked; 78 the settings or the model file are wrong (a supervisor should not try again); 70
+the engine died (it should); 1 stopped the hard way, by a second signal or because lanes did not end in time.
+SIGTERM and SIGINT drain: running turns stop at the next token and are given back, at most about 5 s. A second one
+exits at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from engine import EngineError
+from store.db import Database
+from store.settings import Settings, SettingsError, load_settings
+from store.wire import connect
+from worker.locks import WorkerLock
+from worker.model import open_engine
+from worker.service import Service, take_back
+
+log = logging.getLogger("worker")
+
+EXIT_OK, EXIT_HARD, EXIT_ENGINE_DIED, EXIT_CONFIG = 0, 1, 70, 78
+WATCH_EVERY_S = 0.2
+QUIET = ("rq.worker", "rq.queue", "rq.job", "alembic", "rq.registry")
+
+
+def main() -> int:
+    """Be a worker until told to stop; returns the exit code."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return _config_error(error)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    stop = threading.Event()
+    _install_signals(stop)
+    lock = WorkerLock(settings.data_dir, settings.worker_name)
+    if not lock.acquire(stop):
+        return EXIT_OK
+    try:
+        return _work(settings, stop)
+    except EngineError as error:
+        return _config_error(error)
+    finally:
+        lock.release()
+
+
+def _work(settings: Settings, stop: threading.Event) -> int:
+    """From the lock to the end. Raises EngineError when the model cannot be used."""
+    db = Database(settings.database_url)
+    db.migrate()
+    with connect(settings.redis_url) as redis:
+        take_back(db, redis, settings.worker_name)
+    service = Service(settings, db, open_engine(settings))
+    if stop.is_set():
+        return EXIT_OK
+    service.start()
+    while service.alive() and not stop.wait(WATCH_EVERY_S):
+        pass
+    code = EXIT_OK if service.alive() else EXIT_ENGINE_DIED
+    log.log(logging.ERROR if code else logging.INFO, "the engine died" if code else "stopping")
+    drained = service.drain()
+    service.close()
+    return code if drained or code else EXIT_HARD
+
+
+def _install_signals(stop: threading.Event) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(EXIT_HARD)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+
+
+def _config_error(error: Exception) -> int:
+    sys.stderr.write(f"inglenook worker: {error}\n")
+    return EXIT_CONFIG

@@ -1,0 +1,123 @@
+"""A worker in one piece: everything that runs between the lock and the exit, started and stopped in the right order.
+
+What it refuses to know: signals, exit codes, the file lock (main.py), and how a turn is done (turn.py).
+Order of a start: take back what the predecessor left, announce, then the lanes. Order of a stop: leave the registry,
+stop the lanes and the running turns, put what was given back into a queue, then the helpers, then the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from engine import Engine
+from store import queue, registry
+from store.db import Database
+from store.settings import Settings
+from store.wire import connect
+from worker import heartbeat
+from worker.desk import Desk, open_desk
+from worker.lanes import LaneThread, start_lanes
+from worker.publisher import Publisher
+from worker.running import StopReason
+from worker.ticker import Ticker
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 4.0
+
+
+class Service:
+    """One worker process at work."""
+
+    def __init__(self, settings: Settings, db: Database, engine: Engine) -> None:
+        self._settings, self._db, self._engine = settings, db, engine
+        self._redis = connect(settings.redis_url)
+        self._desk = Desk(
+            worker_name=settings.worker_name,
+            db=db,
+            redis=self._redis,
+            engine=engine,
+            publisher=Publisher(connect(settings.redis_url)),
+            context=engine.options.context,
+            max_reply=settings.max_reply_tokens,
+        )
+        self._lanes: list[LaneThread] = []
+        self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
+        self._tickers = [
+            self._registry,
+            Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
+            Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, lambda: heartbeat.watch_cancel_flags(self._desk)),
+            Ticker("reaper", heartbeat.RECONCILE_EVERY_S, lambda: queue.reconcile(db, self._redis)),
+        ]
+
+    def start(self) -> None:
+        """Take turns from now on."""
+        open_desk(self._desk)
+        self._desk.publisher.start()
+        for ticker in self._tickers:
+            ticker.start()
+        name = self._settings.worker_name
+        self._lanes = start_lanes(
+            [f"{name}.{number}" for number in range(self._settings.lanes)],
+            lambda: queue.open_queue(connect(self._settings.redis_url), name),
+            self._desk.draining,
+        )
+        log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._desk.context)
+
+    def alive(self) -> bool:
+        """Whether the engine still answers; without it this process is of no use."""
+        return self._engine.alive()
+
+    def drain(self, limit_s: float = DRAIN_S) -> bool:
+        """Stop taking turns and give the running ones back; True when every lane has ended within `limit_s`."""
+        deadline = time.monotonic() + limit_s
+        self._desk.draining.set()
+        self._retire()
+        self._desk.running.stop_all(StopReason.DRAINING)
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
+        if left := [turn.turn_id for turn in self._desk.running.all()]:
+            log.warning("these turns did not stop in time, they are taken from their lanes: %s", ", ".join(left))
+        take_back(self._db, self._redis, self._settings.worker_name)
+        return not any(lane.is_alive() for lane in self._lanes)
+
+    def close(self, limit_s: float = 1.0) -> None:
+        """End every helper and the engine."""
+        for ticker in self._tickers:
+            ticker.stop(0.2)
+        self._desk.publisher.close(0.5)
+        closing = threading.Thread(target=self._engine.close, name="engine-close", daemon=True)
+        closing.start()
+        closing.join(limit_s)
+        self._db.close()
+
+    def _announce(self) -> None:
+        heartbeat.announce(self._desk, self._settings.lanes, self._engine.resident())
+
+    def _retire(self) -> None:
+        """Leave the registry first: from now on turns are routed to others."""
+        self._registry.stop()
+        try:
+            registry.retire(self._redis, self._settings.worker_name)
+        except RedisError as error:
+            log.warning("the registry forgets this worker by itself, Redis does not answer: %s", error)
+
+
+def take_back(db: Database, redis: Redis, worker_name: str) -> None:
+    """Put every turn that this worker had, and has no more, at the front of its queue.
+
+    To be called only while no lane of this name works: right after the lock was taken, and at the end of a drain.
+    """
+    try:
+        turns = queue.recover(db, redis, worker_name)
+    except (RedisError, DBAPIError) as error:
+        log.warning("unfinished turns of %s wait for the reaper: %s", worker_name, error)
+        return
+    if turns:
+        log.info("%d unfinished turns are in the queue again", len(turns))
