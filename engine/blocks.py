@@ -1,8 +1,9 @@
 """Blocks: the KV bytes of single segments, immutable, in RAM and on disk.
 
-A block's key is the hash of everything that its bytes depend on: the model identity, every segment that was visible when
-it was decoded, the position, and its tokens (`segment_key`). So a block found under its key is the right one, whoever
-made it: a persona read by ten people is one block. Blocks are a cache: any doubt drops one, and its text is read again.
+A block's key is the hash of everything that its bytes depend on: the model identity, every segment that was visible
+when it was decoded, the position, and its tokens (`segment_key`). So a block found under its key is the right one,
+whoever made it: a persona read by ten people is one block. Blocks are a cache: any doubt drops one, and its text is
+read again.
 """
 
 import hashlib

@@ -60,9 +60,7 @@ class Engine:
                 f"{self.options.lanes * self.options.context} cells, the backend has {backend.n_cells}"
             )
         if backend.n_sequences < self.options.lanes + 1:
-            raise RequestError(
-                f"{self.options.lanes} lanes need {self.options.lanes + 1} sequences (one is the scratch)"
-            )
+            raise RequestError(f"{self.options.lanes} lanes need one sequence each, and one more as the scratch")
         self.backend = backend
         self.model_key = backend.model_key
         disk = DiskTier(self.options.folder, self.options.disk_bytes) if self.options.folder else None

@@ -33,8 +33,8 @@ class Text:
 class TurnStats:
     """Where the tokens of a turn came from, and the seconds of its stages.
 
-    `n_evaluated` counts prompt tokens that were decoded, `n_kept` those that were still in cells, `n_shared` those taken
-    over from another session's cells, `n_restored` those loaded from blocks, `n_generated` the reply's.
+    `n_evaluated` counts prompt tokens that were decoded, `n_kept` those that were still in cells, `n_shared` those
+    taken over from another session's cells, `n_restored` those loaded from blocks, `n_generated` the reply's.
     """
 
     n_kept: int = 0

@@ -13,6 +13,7 @@ from enum import Enum
 from engine.backend import Backend, Choice, Run, Sampler
 from engine.cells import Cells
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats, Waking
+from engine.plan import common_prefix
 from engine.rows import RowCache
 from engine.segments import ReplySpec
 from engine.session import Session
@@ -221,11 +222,8 @@ class Lane:
             return
         opened = self.session.open
         assert opened is not None
-        in_cells = len(opened.tokens)
-        same = next(
-            (i for i in range(min(in_cells, len(final))) if opened.tokens[i] != final[i]), min(in_cells, len(final))
-        )
-        if same < in_cells:
+        same = common_prefix(opened.tokens, final)
+        if same < len(opened.tokens):
             self._cells.cut(self.session, len(self.session.held) + 1, same)
             self.session.reopen(reply.name)
         if same < len(final):

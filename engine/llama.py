@@ -43,7 +43,7 @@ class LlamaOptions:
     main_gpu: int = 0
 
 
-@llama.llama_log_callback
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
 def _forward_log(level: int, text: bytes, _user_data: object) -> None:
     log.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
 
@@ -124,7 +124,7 @@ class LlamaBackend:
         self.model_key = self._fingerprint(path, options)
 
     def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
-        """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention, context size class."""
+        """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention."""
         digest = hashlib.sha256()
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -257,7 +257,7 @@ class _BatchArrays:
 
     @staticmethod
     def _pointer(array: np.ndarray[tuple[int], np.dtype[np.generic]], field: str) -> object:
-        kind = dict((name, kind) for name, kind in llama.llama_batch._fields_)[field]
+        kind = dict(llama.llama_batch._fields_)[field]
         return ctypes.cast(array.ctypes.data, kind)
 
     def fill(self, runs: Sequence[Run]) -> int:

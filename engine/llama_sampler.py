@@ -135,15 +135,6 @@ class LlamaSampler:
             )
         if s.dry_multiplier > 0:
             breakers = (ctypes.c_char_p * len(_BREAKERS))(*_BREAKERS)
-            links.append(
-                llama.llama_sampler_init_dry(
-                    self._vocab,
-                    s.dry_multiplier,
-                    s.dry_base,
-                    s.dry_allowed_length,
-                    s.dry_last_n,
-                    breakers,
-                    len(_BREAKERS),
-                )
-            )
+            dry = (s.dry_multiplier, s.dry_base, s.dry_allowed_length, s.dry_last_n)
+            links.append(llama.llama_sampler_init_dry(self._vocab, *dry, breakers, len(_BREAKERS)))
         return links

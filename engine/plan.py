@@ -3,7 +3,8 @@
 `held` is what the KV cache holds, `wanted` what a turn asks for. A legal plan keeps a subsequence of `held` that is a
 prefix of `wanted`; a held segment that stands before the last kept one may only be skipped when dropping it from the
 middle is allowed (it is ephemeral or was evicted). At the point where the two part, the longest common run of tokens of
-one more held segment is kept, whatever its name: that is what makes a retry or an edit cost only the tokens that differ.
+one more held segment is kept, whatever its name: that is what makes a retry or an edit cost only the tokens that
+differ.
 
 Why taking the earliest match is optimal: names are unique within a session, so each wanted segment can match at most
 one held segment, and keeping more of the prefix never costs a token. Tested against a brute-force search.

@@ -1,6 +1,7 @@
 """Segments: the named runs of tokens that a session is made of, and the turn that asks for them.
 
-Pure values; nothing here knows a KV cell. A caller never says how to change the KV cache, it says which segments it wants.
+Pure values; nothing here knows a KV cell. A caller never says how to change the KV cache, it says which segments it
+wants.
 """
 
 from dataclasses import dataclass, field
@@ -44,9 +45,9 @@ class ReplySpec:
 class TurnRequest:
     """One turn on one session.
 
-    `wanted` is the whole prompt, oldest first; its first `pinned` segments are never evicted. `forgotten` names the held
-    segments whose disappearance is an eviction: their cells may be dropped from the middle. Everything else that is
-    missing from `wanted` was removed by a person, and the text behind it is read again. `reply=None` only reads.
+    `wanted` is the whole prompt, oldest first; its first `pinned` segments are never evicted. `forgotten` names the
+    held segments whose disappearance is an eviction: their cells may be dropped from the middle. Everything else that
+    is missing from `wanted` was removed by a person, and the text behind it is read again. `reply=None` only reads.
     `use_blocks=False` reads everything again (a second attempt after a crash).
     """
 

@@ -1,7 +1,7 @@
 """From tokens to text: whole characters only, and never a half-shown stop string.
 
-A token may end in the middle of a UTF-8 character, and a stop string may be spread over tokens; both are held back until
-it is clear what they are.
+A token may end in the middle of a UTF-8 character, and a stop string may be spread over tokens; both are held back
+until it is clear what they are.
 """
 
 import codecs
