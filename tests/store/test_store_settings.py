@@ -1,0 +1,65 @@
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pydantic import ValidationError
+
+from store.settings import Settings, SettingsError, load_settings
+
+
+def test_an_empty_environment_gives_the_defaults():
+    settings = load_settings({})
+    assert settings.database_url == "sqlite:///data/inglenook.db"
+    assert settings.origins == ("http://127.0.0.1:8420", "http://localhost:8420")
+    assert (settings.lanes, settings.context, settings.backend) == (2, 0, "llama")
+
+
+def test_values_come_from_the_environment_and_others_are_left_alone():
+    settings = load_settings({"INGLENOOK_PORT": "9000", "INGLENOOK_HOST": "0.0.0.0", "PATH": "/bin", "PORT": "1"})
+    assert settings.port == 9000
+    assert settings.origins == ("http://0.0.0.0:9000", "http://localhost:9000", "http://127.0.0.1:9000")
+
+
+def test_origins_are_split_and_lose_their_slash():
+    settings = load_settings({"INGLENOOK_PUBLIC_ORIGINS": "https://a.example/, https://b.example"})
+    assert settings.origins == ("https://a.example", "https://b.example")
+
+
+def test_a_misspelt_name_is_refused_with_the_nearest_one():
+    with pytest.raises(SettingsError, match="INGLENOOK_REDIS_ULR.*Did you mean INGLENOOK_REDIS_URL"):
+        load_settings({"INGLENOOK_REDIS_ULR": "redis://x"})
+    with pytest.raises(SettingsError, match="The README lists every setting"):
+        load_settings({"INGLENOOK_QQQQQQ": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "many"), ("PORT", "70000"), ("LANES", "0"), ("KV_TYPE", "q4"), ("WORKER_NAME", "a b"), ("VRAM_GB", "0")],
+)
+def test_a_bad_value_is_refused_by_name(name, value):
+    with pytest.raises(SettingsError, match=f"INGLENOOK_{name}='{value}' is wrong"):
+        load_settings({f"INGLENOOK_{name}": value})
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        Settings().port = 1
+
+
+def test_every_setting_has_a_description():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_secret_key_is_made_once_even_by_racers(tmp_path):
+    settings = Settings(data_dir=tmp_path / "new")
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(lambda _: settings.read_secret_key(), range(16)))
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 43
+    assert stat.S_IMODE((tmp_path / "new" / "secret_key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
+
+
+def test_a_given_secret_key_wins(tmp_path):
+    assert Settings(data_dir=tmp_path, secret_key="given").read_secret_key() == "given"
+    assert list(tmp_path.iterdir()) == []
