@@ -76,6 +76,7 @@ class Lane(SimpleWorker):  # type: ignore[misc]
             if found:
                 found[0].redis_server_version = self.get_redis_server_version()
             return found
+        self.pubsub_thread.stop()  # else the farewell below takes RQ a second of waiting for that thread
         raise StopRequested
 
 

@@ -1,0 +1,200 @@
+"""Feeds and their publisher, against a real Redis."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from store import events
+from store.wire import connect
+from worker.publisher import Feed, Publisher
+
+CHAT, TURN = "c" * 32, "a" * 32
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def publisher(redis, clock) -> Publisher:
+    """One whose thread is not started: the test flushes."""
+    return Publisher(redis, clock=clock)
+
+
+@pytest.fixture
+def feed(publisher) -> Feed:
+    return publisher.open(CHAT, TURN, 1)
+
+
+@pytest.fixture
+def server(redis_server, tmp_path) -> Iterator:
+    """A Redis that the test may kill."""
+    own = type(redis_server)(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+def said(redis: Redis, *fields: str) -> list[tuple]:
+    return [tuple(event.get(field) for field in fields) for event in events.read(redis, TURN)]
+
+
+def test_text_is_joined_and_carries_its_offset_in_characters(redis, feed):
+    feed.text("Hé")
+    feed.text("llo 🦊")
+    assert feed.flush()
+    feed.text("!")
+    feed.text("")
+    assert feed.flush()
+    assert said(redis, "type", "offset", "text", "seq") == [("text", 0, "Héllo 🦊", 1), ("text", 7, "!", 2)]
+
+
+def test_states_are_said_once_and_progress_not_too_often(redis, feed, clock):
+    feed.state("waking")
+    feed.state("waking")
+    feed.flush()
+    for done in range(10):
+        feed.state("reading", done=done, total=100)
+        feed.flush()
+    clock.now += 1
+    feed.state("reading", done=50, total=100)
+    feed.flush()
+    feed.state("reading", done=100, total=100)
+    feed.state("writing")
+    feed.state("writing")
+    feed.flush()
+    assert said(redis, "state", "done") == [
+        ("waking", None),
+        ("reading", 0),
+        ("reading", 50),
+        ("reading", 100),
+        ("writing", None),
+    ]
+
+
+def test_unsent_progress_is_replaced(redis, feed, clock):
+    for done in (1, 2, 3):
+        clock.now += 1
+        feed.state("reading", done=done, total=4)
+    feed.flush()
+    assert said(redis, "done") == [(3,)]
+
+
+def test_the_end_is_sent_at_once_with_all_that_was_waiting(redis, feed):
+    feed.state("writing")
+    feed.text("Hi")
+    feed.end({"type": "done", "revision": 2, "message": {}})
+    assert said(redis, "type") == [("state",), ("text",), ("done",)]
+
+
+def test_an_older_attempt_falls_silent(redis, publisher, feed):
+    newer = publisher.open(CHAT, TURN, 2)
+    newer.text("new")
+    newer.flush()
+    feed.text("old")
+    assert feed.flush()
+    assert feed.stale
+    assert feed.idle
+    assert said(redis, "attempt", "text") == [(2, "new")]
+
+
+def test_the_thread_sends_what_gathers(redis, redis_server):
+    publisher = Publisher(connect(redis_server.url), interval_s=0.01)
+    publisher.start()
+    listener = events.subscribe(redis, [CHAT])
+    feed = publisher.open(CHAT, TURN, 1)
+    heard = ""
+    for letter in "a story, letter by letter":
+        feed.text(letter)
+    for message in listener.listen():
+        event = events.decode(message["data"])
+        assert event["offset"] == len(heard)
+        heard += event["text"]
+        if heard == "a story, letter by letter":
+            break
+    listener.close()
+    publisher.close()
+    publisher.redis.close()
+
+
+def test_many_lanes_at_once_lose_nothing(redis, redis_server):
+    publisher = Publisher(connect(redis_server.url), interval_s=0.001)
+    publisher.start()
+    feeds = [publisher.open(CHAT, f"{n:032x}", 1) for n in range(8)]
+
+    def write(feed: Feed) -> None:
+        for n in range(200):
+            feed.text(f"{n} ")
+        feed.end({"type": "done", "revision": 1, "message": None})
+
+    threads = [threading.Thread(target=write, args=(feed,)) for feed in feeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    publisher.close()
+    publisher.redis.close()
+    for feed in feeds:
+        heard = events.read(redis, feed.turn_id)
+        text = ""
+        for event in heard[:-1]:
+            assert event["offset"] == len(text)
+            text += event["text"]
+        assert text == "".join(f"{n} " for n in range(200))
+        assert heard[-1]["type"] == "done"
+
+
+def test_what_redis_did_not_take_is_sent_when_it_is_back(server, clock):
+    with connect(server.url) as client:
+        feed = Publisher(client, clock=clock).open(CHAT, TURN, 1)
+        server.kill()
+        feed.state("writing")
+        feed.text("one ")
+        assert not feed.flush()
+        feed.text("two")
+        assert not feed.idle
+        server.start()
+        assert feed.flush()
+        assert said(client, "type", "offset", "text") == [("state", None, None), ("text", 0, "one two")]
+
+
+def test_after_redis_was_emptied_all_the_text_is_said_again(server, clock):
+    with connect(server.url) as client:
+        feed = Publisher(client, clock=clock).open(CHAT, TURN, 1)
+        for piece in ("one ", "two "):
+            feed.text(piece)
+            feed.flush()
+        server.kill()
+        server.start()
+        feed.text("three")
+        assert feed.flush()
+        assert said(client, "offset", "text") == [(8, "three"), (0, "one two three")]
+
+
+def test_an_ended_feed_keeps_trying_for_a_while(server):
+    with connect(server.url) as client:
+        publisher = Publisher(client, interval_s=0.01)
+        publisher.start()
+        server.kill()
+        feed = publisher.open(CHAT, TURN, 1)
+        feed.end({"type": "failed", "error": {"code": "internal", "message": "?"}})
+        assert not feed.idle
+        server.start()
+        listener = events.subscribe(client, [CHAT])
+        while not feed.idle:
+            listener.get_message(timeout=0.05)
+        assert said(client, "type") == [("failed",)]
+        listener.close()
+        publisher.close()
