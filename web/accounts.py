@@ -1,0 +1,143 @@
+"""Signing up with an invitation, signing in, signing out."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_login import UserMixin, current_user, login_required, login_user, logout_user
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from store import accounts
+from store.errors import REFUSALS, Refused
+from store.views import UserView
+from web import passwords
+from web.house import house
+from web.limits import PER_ADDRESS, PER_NAME, limiter, named_key
+
+blueprint = Blueprint("accounts", __name__)
+Page = str | Response | tuple[str, int]
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The person of a request, for flask-login. The session epoch is in the key: raising it ends every session."""
+
+    def __init__(self, view: UserView) -> None:
+        self.view = view
+
+    def get_id(self) -> str:
+        """What the cookie carries."""
+        return f"{self.view.id}:{self.view.session_epoch}"
+
+
+class NameForm(FlaskForm):  # type: ignore[misc]
+    """Name and password."""
+
+    name = StringField("Name", [InputRequired("Write your name."), Length(max=80, message="That name is too long.")])
+    password = PasswordField(
+        "Password",
+        [InputRequired("Write your password."), Length(max=passwords.MAX_LENGTH, message="That password is too long.")],
+    )
+
+
+class SignUpForm(NameForm):
+    """The same, with a password that is long enough."""
+
+    password = PasswordField(
+        "Password",
+        [
+            InputRequired("Choose a password."),
+            Length(
+                min=passwords.MIN_LENGTH,
+                max=passwords.MAX_LENGTH,
+                message=f"A password has {passwords.MIN_LENGTH} characters or more; a short sentence is fine.",
+            ),
+        ],
+    )
+
+
+def signed_in(view: View) -> View:
+    """Decorator of pages that need somebody to be signed in (flask-login's, with its type)."""
+    return cast(View, login_required(view))
+
+
+def me() -> UserView:
+    """Who is signed in. Only where `signed_in` has made sure that somebody is."""
+    view: UserView = current_user.view
+    return view
+
+
+@blueprint.get("/login")
+def login() -> Page:
+    """The sign-in form."""
+    if current_user.is_authenticated:
+        return redirect(url_for("library.home"))
+    return render_template("login.html", form=NameForm())
+
+
+@blueprint.post("/login")
+@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_NAME, key_func=named_key)
+def login_send() -> Page:
+    """Sign in."""
+    form = NameForm()
+    if form.validate():
+        user = accounts.find_user(house().database, form.name.data)
+        if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
+            _begin(user)
+            return redirect(_next_page())
+        form.password.errors = [REFUSALS["bad_password"]]
+    return render_template("login.html", form=form), 422
+
+
+@blueprint.get("/invite/<token>")
+def invite(token: str) -> Page:
+    """The sign-up form of an invitation."""
+    try:
+        accounts.find_invite(house().database, token)
+    except Refused:
+        return render_template("invite.html", form=None), 410
+    return render_template("invite.html", form=SignUpForm())
+
+
+@blueprint.post("/invite/<token>")
+@limiter.limit(PER_ADDRESS)
+def invite_send(token: str) -> Page:
+    """Sign up."""
+    form = SignUpForm()
+    if not form.validate():
+        return render_template("invite.html", form=form), 422
+    accounts.find_invite(house().database, token)  # before the costly hash
+    try:
+        user = accounts.sign_up(house().database, token, form.name.data, passwords.hash_password(form.password.data))
+    except Refused as refusal:
+        if refusal.code == "bad_invite":
+            raise
+        form.name.errors = [refusal.message]
+        return render_template("invite.html", form=form), 422
+    _begin(user)
+    return redirect(url_for("library.home"))
+
+
+@blueprint.post("/logout")
+@signed_in
+def logout() -> Page:
+    """Sign out of this browser."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("accounts.login"))
+
+
+def _begin(user: UserView) -> None:
+    session.clear()  # nothing of an earlier session survives a sign-in
+    login_user(SignedIn(user))
+
+
+def _next_page() -> str:
+    """Where the person wanted to go; only a path of ours."""
+    wanted = request.args.get("next", "")
+    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if ours else url_for("library.home")

@@ -1,0 +1,66 @@
+"""The application factory: where the parts of web meet.
+
+To add a blueprint: import it here and add it to BLUEPRINTS.
+"""
+
+from flask import Flask, redirect, request, session, url_for
+from flask_login import LoginManager
+from flask_wtf.csrf import CSRFProtect
+from redis import Redis
+from werkzeug.wrappers import Response
+
+from store import accounts as people
+from store.db import Database
+from store.settings import Settings
+from web import accounts, assets, chats, errors, health, library, limits, security
+from web.house import House, furnish
+from web.live import routes as live
+
+BLUEPRINTS = (accounts.blueprint, library.blueprint, chats.blueprint, health.blueprint)
+MAX_FORM_BYTES = 256 * 1024
+
+
+def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
+    """A Flask application on a migrated database. Its `House` (app.extensions["inglenook"]) is to be started."""
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.read_secret_key(),
+        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        WTF_CSRF_TIME_LIMIT=None,  # a form may stay open for days; the token is bound to the session
+        SOCK_SERVER_OPTIONS=live.SOCKET_OPTIONS,
+        SEND_FILE_MAX_AGE_DEFAULT=3600,
+    )
+    house = furnish(settings, database, redis)
+    app.extensions["inglenook"] = house
+    security.init_app(app, settings.origins)
+    errors.init_app(app)
+    limits.init_app(app, settings)
+    assets.init_app(app)
+    CSRFProtect(app)
+    _sign_in(app, house)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    live.init_app(app)
+    app.context_processor(lambda: {"trouble": house.housekeeping.trouble})
+    return app
+
+
+def _sign_in(app: Flask, house: House) -> None:
+    manager = LoginManager(app)
+
+    def _load(key: str) -> accounts.SignedIn | None:
+        user_id, _, epoch = key.partition(":")
+        user = people.get_user(house.database, user_id)
+        return accounts.SignedIn(user) if user and str(user.session_epoch) == epoch else None
+
+    manager.user_loader(_load)
+
+    @manager.unauthorized_handler  # type: ignore[untyped-decorator]
+    def _ask_to_sign_in() -> Response:
+        if errors.wants_json():
+            raise errors.Problem(401, "signed_out", "Sign in first.")
+        return redirect(url_for("accounts.login", next=request.full_path.rstrip("?")))
+
+    @app.before_request
+    def _lasting() -> None:
+        session.permanent = True

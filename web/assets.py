@@ -1,0 +1,47 @@
+"""Static files under addresses that change when any of them changes, so that browsers may keep them for a year.
+
+ES modules import each other by relative paths; the version is a folder in the path, so those follow along.
+"""
+
+import hashlib
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, send_from_directory, url_for
+
+STATIC = Path(__file__).parent / "static"
+YEAR_S = 31_536_000
+
+
+def version() -> str:
+    """A short hash of all static files."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def init_app(app: Flask) -> None:
+    """Serve /assets/<version>/... and give templates `asset(path)`."""
+    current = version()
+    blueprint = Blueprint("assets", __name__)
+
+    @blueprint.get("/assets/<tag>/<path:path>")
+    def file(tag: str, path: str) -> Response:
+        known = tag == current or app.debug
+        response = send_from_directory(STATIC, path, max_age=YEAR_S if known else 0)
+        if known:
+            response.cache_control.immutable = True
+        return response
+
+    app.register_blueprint(blueprint)
+
+    def asset(path: str) -> str:
+        return url_for("assets.file", tag=current, path=path)
+
+    def avatar(name: str) -> str:
+        known = (STATIC / "avatars" / Path(name).name).is_file()
+        return asset(f"avatars/{Path(name).name}" if known else "icon.svg")
+
+    app.add_template_global(asset, "asset")
+    app.add_template_global(avatar, "avatar")

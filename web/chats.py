@@ -1,0 +1,41 @@
+"""The chat page. It arrives with the story in it; from then on the web socket (live/) keeps it up to date."""
+
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from store import characters, chats
+from web import wire
+from web.accounts import me, signed_in
+from web.house import house
+from web.live import snapshot
+
+blueprint = Blueprint("chats", __name__)
+PAGE = 60
+
+
+@blueprint.get("/chat/<chat_id>")
+@signed_in
+def show(chat_id: str) -> str:
+    """A chat with its newest messages."""
+    shot = snapshot.take(house().database, me().id, chat_id)
+    character = characters.get_character(house().database, me(), shot.chat.character_id)
+    return render_template("chat.html", chat=shot.chat, character=character, shown=shot.payload(0), me=me())
+
+
+@blueprint.get("/chat/<chat_id>/messages")
+@signed_in
+def earlier(chat_id: str) -> Response:
+    """JSON: the messages just before the ordinal `before`, and how many come before those."""
+    chats.get_chat(house().database, me().id, chat_id)
+    before = request.args.get("before", type=int, default=0)
+    older = [message for message in chats.transcript(house().database, chat_id) if message.ordinal < before]
+    page = older[-PAGE:]
+    return jsonify({"messages": [wire.message_json(one) for one in page], "earlier": len(older) - len(page)})
+
+
+@blueprint.post("/chat/<chat_id>/delete")
+@signed_in
+def delete(chat_id: str) -> Response:
+    """Take a chat from the list."""
+    chats.delete_chat(house().database, me().id, chat_id)
+    return redirect(url_for("library.home"))

@@ -1,0 +1,105 @@
+"""Errors as people and programs see them: a friendly page, or {"error": {"code", "message"}}.
+
+What it does: turns every exception of a request into one of the two shapes. Nothing else builds error answers.
+To add an error: raise `Problem(status, code, sentence)`, or a StoreError from the store.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from store.errors import NotFound, StoreError
+
+log = logging.getLogger(__name__)
+NOT_NOW = ("database", "The house cannot reach its memory: try again in a moment.")
+TITLES = {
+    400: "That did not arrive whole",
+    401: "Please sign in first",
+    403: "This door stays closed",
+    404: "Nothing here but embers",
+    405: "That is not how this door opens",
+    413: "That is too much for one letter",
+    421: "This house has another address",
+    429: "Slowly, please",
+    500: "Something fell over",
+    503: "The house catches its breath",
+}
+
+
+class Problem(Exception):
+    """A refusal with an HTTP status: a stable code for programs and a sentence for people."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def error_json(code: str, message: str) -> dict[str, dict[str, str]]:
+    """The one shape of an error, for HTTP and for web sockets."""
+    return {"error": {"code": code, "message": message}}
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers."""
+    app.register_error_handler(Problem, _problem)
+    app.register_error_handler(StoreError, _store_error)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(SQLAlchemyError, _database)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    if wants_json():
+        response = jsonify(error_json(code, message))
+    else:
+        title = TITLES.get(status, TITLES[500] if status >= 500 else TITLES[400])
+        response = make_response(render_template("error.html", title=title, message=message, code=code))
+    response.status_code = status
+    response.headers.extend(headers or {})
+    return response
+
+
+def wants_json() -> bool:
+    """Whether a program asks rather than a person's browser."""
+    accept = request.accept_mimetypes
+    return request.path in ("/ws", "/healthz") or accept.quality("application/json") > accept.quality("text/html")
+
+
+def _problem(error: Problem) -> Response:
+    return _answer(error.status, error.code, error.message, error.headers)
+
+
+def _store_error(error: StoreError) -> Response:
+    return _answer(404 if isinstance(error, NotFound) else 409, error.code, error.message)
+
+
+def _csrf(error: CSRFError) -> Response:
+    return _answer(400, "csrf", "This form is too old or came from another page: go back, reload it and try again.")
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = (error.name or "error").lower().replace(" ", "_")
+    messages = {404: NotFound().message, 429: "Too many tries: wait a minute, then try again."}
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
+    if 300 <= status < 400:
+        return make_response(error.get_response())
+    return _answer(status, code, messages.get(status, error.description or "This cannot be done."), headers)
+
+
+def _database(error: SQLAlchemyError) -> Response:
+    log.error("The database did not answer.", exc_info=error)
+    return _answer(503, *NOT_NOW, {"Retry-After": "5"})
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("Unexpected error on %s %s", request.method, request.path, exc_info=error)
+    return _answer(500, "unexpected", "That is our fault, and it was written down. Try again, or go back.")

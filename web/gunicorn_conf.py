@@ -1,0 +1,46 @@
+"""Configuration of gunicorn: one process, a thread per request or web socket, a stop within three seconds.
+
+`post_worker_init` runs in the serving process after the application was loaded. There SIGTERM is made to close the web
+sockets with 1012 first (from a thread: a signal handler must not wait), then gunicorn stops as usual.
+"""
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from store.settings import SettingsError, load_settings
+from web.live.guard import set_user_timeout
+
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+
+bind = f"{_settings.host}:{_settings.port}"
+workers = 1
+worker_class = "gthread"
+threads = _settings.web_threads
+timeout = 60
+graceful_timeout = 3
+keepalive = 15
+control_socket_disable = True
+loglevel = _settings.log_level.lower()
+proc_name = "inglenook-web"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Make accepted sockets drop dead peers, and make stopping polite."""
+    for listener in worker.sockets:
+        set_user_timeout(listener.sock)  # accepted sockets inherit it
+    house = worker.wsgi.extensions["inglenook"]
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=house.stop, name="farewell").start()
+        if callable(stop):
+            stop(number, frame)
+
+    signal.signal(signal.SIGTERM, on_term)
+    signal.siginterrupt(signal.SIGTERM, False)

@@ -1,0 +1,45 @@
+"""`python -m web.invite`: prints an invitation link.
+
+Without `--role`: an admin invitation while there is no admin, else nothing at all. With `--role`: one for that role.
+"""
+
+import argparse
+import sys
+
+from store import accounts
+from store.db import Database
+from store.errors import StoreError
+from store.models import ROLES
+from store.settings import SettingsError, load_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the link, or nothing. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m web.invite", description=__doc__)
+    parser.add_argument("--role", choices=ROLES, help="invite somebody else with this role")
+    role = parser.parse_args(arguments).role
+    try:
+        link = _link(role)
+    except (SettingsError, StoreError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if link:
+        sys.stdout.write(f"{link}\n")
+    return 0
+
+
+def _link(role: str | None) -> str:
+    settings = load_settings()
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        if role is None and accounts.has_admin(database):
+            return ""
+        _, token = accounts.create_invite(database, role or "admin")
+    finally:
+        database.close()
+    return f"{settings.origins[0]}/invite/{token}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

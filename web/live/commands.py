@@ -1,0 +1,158 @@
+"""What a tab may ask for over its web socket: the frames, and what each of them does.
+
+What it does: parses a frame strictly, obeys, answers. COMMANDS is the table of all commands. Ownership: every handler
+gets the person's id, and every store function that it calls with an id from outside takes the person's id too; what is
+somebody else's is `not_found`, as if it did not exist. tests/web/test_live_foreign.py tries every command of the table.
+What it refuses to know: sockets, threads (session.py has them), how a reply comes about.
+To add a command: a frame class, a handler, a line in COMMANDS, a row in that test.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from store import chats, queue, turns
+from store.errors import StoreError
+from web import errors, wire
+from web.house import House
+from web.live.viewer import Viewer, announce_change
+
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Reply = Mapping[str, Any]
+
+
+class Frame(BaseModel):
+    """What all frames share: exact types, nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Open(Frame):
+    """Show me this chat, and keep showing it. `turn` and `after`: what I already have."""
+
+    type: Literal["open"]
+    chat: Id
+    turn: Id | None = None
+    after: int = Field(0, ge=0)
+
+
+class Submit(Frame):
+    """Do this turn. `id` is made by the browser; sending it twice makes one turn."""
+
+    type: Literal["submit"]
+    id: str = Field(max_length=64)
+    chat: Id
+    kind: Literal["chat", "retry"]
+    revision: int = Field(ge=0)
+    text: str = ""
+
+
+class Stop(Frame):
+    """Stop this turn; what was written so far stays."""
+
+    type: Literal["stop"]
+    turn: Id
+
+
+class Choose(Frame):
+    """Make another wording of a message the one that counts."""
+
+    type: Literal["choose"]
+    message: Id
+    position: int = Field(ge=0)
+    revision: int = Field(ge=0)
+
+
+class Ping(Frame):
+    """Are you there?"""
+
+    type: Literal["ping"]
+
+
+_FRAMES: TypeAdapter[Open | Submit | Stop | Choose | Ping] = TypeAdapter(
+    Annotated[Open | Submit | Stop | Choose | Ping, Field(discriminator="type")]
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and the ways to answer that a handler may need."""
+
+    house: House
+    user_id: str
+    viewer: Viewer
+    watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat
+    later: Callable[[Callable[[], None]], None]  # run by the writer thread, in order with all that is sent
+
+
+def obey(caller: Caller, text: str | bytes) -> Reply | None:
+    """Do what a frame asks for. The answer is for this tab only; None when there is none."""
+    try:
+        frame = _FRAMES.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return refused(
+            None, "bad_frame", f"This message makes no sense here ({where}: {first['msg']}). Reload the page."
+        )
+    handler: Callable[[Caller, Any], Reply | None] = COMMANDS[type(frame)]
+    subject = getattr(frame, "id", None)
+    try:
+        return handler(caller, frame)
+    except StoreError as error:
+        return refused(subject, error.code, error.message)
+
+
+def refused(turn_id: str | None, code: str, message: str) -> Reply:
+    """The answer to a command that was not obeyed."""
+    return {"type": "refused", "id": turn_id, **errors.error_json(code, message)}
+
+
+def _open(caller: Caller, frame: Open) -> None:
+    chats.get_chat(caller.house.database, caller.user_id, frame.chat)  # own, or not_found: before anything is watched
+    caller.watch(frame.chat)
+    caller.later(lambda: caller.viewer.open(frame.chat, frame.turn, frame.after))
+
+
+def _submit(caller: Caller, frame: Submit) -> Reply:
+    house = caller.house
+    command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text)
+    turn = turns.submit(house.database, caller.user_id, command, max_waiting=house.settings.max_waiting_turns)
+    queue.dispatch(house.database, house.redis, caller.user_id)  # without Redis, housekeeping does it later
+    message = chats.get_message(house.database, turn.user_message_id) if turn.user_message_id else None
+    announce_change(house, turn)
+    return {
+        "type": "ack",
+        "id": turn.id,
+        "state": turn.state,
+        "revision": chats.get_revision(house.database, turn.chat_id),
+        "message": wire.message_json(message) if message else None,
+    }
+
+
+def _stop(caller: Caller, frame: Stop) -> None:
+    turn = queue.stop(caller.house.database, caller.house.redis, caller.user_id, frame.turn)
+    if turn.ended:
+        announce_change(caller.house, turn)
+
+
+def _choose(caller: Caller, frame: Choose) -> None:
+    house = caller.house
+    message = chats.choose_alternative(house.database, caller.user_id, frame.message, frame.position, frame.revision)
+    change = {"type": "changed", "chat": message.chat_id, "revision": message.revision, "turn": None}
+    house.hub.publish(message.chat_id, change)
+
+
+def _ping(caller: Caller, frame: Ping) -> Reply:
+    return {"type": "pong"}
+
+
+COMMANDS: dict[type[Frame], Callable[[Caller, Any], Reply | None]] = {
+    Open: _open,
+    Submit: _submit,
+    Stop: _stop,
+    Choose: _choose,
+    Ping: _ping,
+}

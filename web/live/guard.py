@@ -1,0 +1,95 @@
+"""The TCP socket under a web socket, made safe to share between its reader and its writer.
+
+What it does: stands in for the server's socket in the WSGI environment, so that the web socket library uses it.
+  - one lock around writing, and always the whole of the data (the library has neither);
+  - reading waits while the inbox is full, so that a flood stays in the sender's TCP window, not in our memory;
+  - a peer that does not take its data for ten seconds is dropped by the kernel (TCP_USER_TIMEOUT);
+  - the end is polite: our last frame is not lost to a reset because of unread input.
+What it refuses to know: web sockets and messages.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+USER_TIMEOUT_MS = 10_000
+LINGER_S = 1.0
+INBOX_LIMIT = 8
+KEYS = ("gunicorn.socket", "werkzeug.socket")
+
+
+class Guard:
+    """A socket with the methods that simple-websocket uses, and `abort` to end it from any thread."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+        self._writing = threading.Lock()
+        self._room = threading.Event()
+        self._room.set()
+        self._inbox: list[Any] = []
+        set_user_timeout(raw)
+
+    def watch(self, inbox: list[Any]) -> None:
+        """Reading will wait while `inbox` holds INBOX_LIMIT messages; call `taken` after each one taken out."""
+        self._inbox = inbox
+
+    def taken(self) -> None:
+        """A message was taken out of the inbox."""
+        self._room.set()
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self._raw.fileno()
+
+    def recv(self, size: int) -> bytes:
+        """The next bytes; waits for room in the inbox first."""
+        while len(self._inbox) >= INBOX_LIMIT:
+            self._room.clear()
+            if len(self._inbox) >= INBOX_LIMIT:
+                self._room.wait()
+        return self._raw.recv(size)
+
+    def send(self, data: bytes) -> int:
+        """Write all of `data`. Raises OSError when the peer is gone or does not read."""
+        with self._writing:
+            self._raw.sendall(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Say goodbye and let the peer read our last frame. The server closes the descriptor itself."""
+        with contextlib.suppress(OSError):
+            self._raw.shutdown(socket.SHUT_WR)
+            self._drain(time.monotonic() + LINGER_S)
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection now; threads blocked in reading or writing return."""
+        self._inbox = []
+        self._room.set()
+        with contextlib.suppress(OSError):
+            self._raw.shutdown(socket.SHUT_RDWR)
+
+    def _drain(self, deadline: float) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            self._raw.settimeout(left)
+            if not self._raw.recv(65536):
+                return
+
+
+def set_user_timeout(sock: socket.socket) -> None:
+    """Let the kernel drop the connection when sent data is not taken for USER_TIMEOUT_MS."""
+    with contextlib.suppress(OSError, AttributeError):  # not a TCP socket, or not Linux
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def install(environ: MutableMapping[str, Any]) -> Guard:
+    """Put a guard in the place of the server's socket."""
+    for key in KEYS:
+        if key in environ:
+            environ[key] = Guard(environ[key])
+            guard: Guard = environ[key]
+            return guard
+    raise RuntimeError(f"Web sockets need a server that offers one of {KEYS}, such as gunicorn with gthread.")

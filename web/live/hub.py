@@ -1,0 +1,174 @@
+"""Fans live messages out: one Redis subscriber thread per process, many tabs.
+
+What it does: listens to the channels of all chats with one pattern subscription and posts every message to the tabs
+that watch the chat; beats every two seconds, so that each tab can look for what pub/sub may have lost.
+What it refuses to know: what a message means, web sockets, SQL. Posting never blocks: a slow tab is dropped.
+To extend: another kind of live message needs nothing here, only a channel that matches the pattern.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from store import keys
+
+BEAT_S = 2.0
+RETRY_S = 0.5
+log = logging.getLogger(__name__)
+Payload = Mapping[str, Any]
+
+
+class Tab(Protocol):
+    """What the hub needs of an open tab. Every method returns at once."""
+
+    def deliver(self, payload: Payload) -> None:
+        """A message of the chat that the tab watches."""
+
+    def beat(self) -> None:
+        """Look for what may have been lost."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with this web socket close code."""
+
+    def abort(self) -> None:
+        """End it now."""
+
+
+class Hub:
+    """Which tab watches which chat, and the thread that listens to Redis for them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._lock = threading.Condition()
+        self._chats: dict[str, set[Tab]] = {}
+        self._tabs: dict[Tab, str | None] = {}
+        self._stopping = threading.Event()
+        self._listening = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next_beat = 0.0
+
+    def start(self) -> None:
+        """Begin to listen. Call once, in the process that serves."""
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Close every tab with 1012 (service restart), those that do not answer in time the hard way."""
+        self._stopping.set()
+        for tab in self.tabs():
+            tab.close(1012, "The house restarts. This page comes back by itself.")
+        with self._lock:
+            self._lock.wait_for(lambda: not self._tabs, timeout_s)
+        for tab in self.tabs():
+            tab.abort()
+        if self._thread:
+            self._thread.join(timeout_s)
+
+    def wait_until_listening(self, timeout_s: float) -> bool:
+        """Whether the subscription stands within the time given."""
+        return self._listening.wait(timeout_s)
+
+    @property
+    def listening(self) -> bool:
+        """Whether live messages arrive at the moment."""
+        return self._listening.is_set()
+
+    def join(self, tab: Tab) -> None:
+        """A tab was opened; it gets beats, and messages once it watches a chat."""
+        with self._lock:
+            self._tabs[tab] = None
+        if self._stopping.is_set():
+            tab.close(1012, "The house restarts. This page comes back by itself.")
+
+    def leave(self, tab: Tab) -> None:
+        """A tab was closed."""
+        self.watch(tab, None)
+        with self._lock:
+            self._tabs.pop(tab, None)
+            self._lock.notify_all()
+
+    def watch(self, tab: Tab, chat_id: str | None) -> None:
+        """From now on the tab gets the messages of this chat and of no other."""
+        with self._lock:
+            before = self._tabs.get(tab)
+            if before is not None:
+                self._chats[before].discard(tab)
+                if not self._chats[before]:
+                    del self._chats[before]
+            if tab in self._tabs:
+                self._tabs[tab] = chat_id
+                if chat_id is not None:
+                    self._chats.setdefault(chat_id, set()).add(tab)
+
+    def tabs(self) -> list[Tab]:
+        """Every open tab."""
+        with self._lock:
+            return list(self._tabs)
+
+    def publish(self, chat_id: str, payload: Payload) -> None:
+        """Tell every tab on this chat, in all processes; without Redis, at least those of this process."""
+        try:
+            self._redis.publish(keys.chat_channel(chat_id), json.dumps(payload))
+        except RedisError:
+            self._fan_out(chat_id, payload)
+
+    def announce(self, payload: Payload) -> None:
+        """Tell every tab of this process."""
+        for tab in self.tabs():
+            tab.deliver(payload)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except RedisError as error:
+                if self._listening.is_set():
+                    log.warning("Live messages stopped: Redis does not answer (%s). Trying again.", error)
+                self._listening.clear()
+                self._beat_if_due()
+                self._stopping.wait(RETRY_S)
+
+    def _listen(self) -> None:
+        with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+            pubsub.psubscribe(keys.chat_channel("*"))
+            while not self._stopping.is_set():
+                message = pubsub.get_message(timeout=0.25)
+                if message is not None:
+                    self._handle(message)
+                self._beat_if_due()
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "psubscribe":  # also after a silent reconnect: whatever was sent meanwhile is lost
+            self._listening.set()
+            self._next_beat = 0.0
+        elif message["type"] == "pmessage":
+            payload = _decode(message["data"])
+            if payload is not None:
+                self._fan_out(str(payload.get("chat", "")), payload)
+
+    def _fan_out(self, chat_id: str, payload: Payload) -> None:
+        with self._lock:
+            watchers = list(self._chats.get(chat_id, ()))
+        for tab in watchers:
+            tab.deliver(payload)
+
+    def _beat_if_due(self, clock: Callable[[], float] = time.monotonic) -> None:
+        if clock() >= self._next_beat:
+            self._next_beat = clock() + BEAT_S
+            for tab in self.tabs():
+                tab.beat()
+
+
+def _decode(data: bytes | str) -> dict[str, Any] | None:
+    try:
+        payload = json.loads(data)
+    except ValueError:
+        log.warning("A live message that is not JSON was ignored: %r", data[:80])
+        return None
+    return payload if isinstance(payload, dict) else None

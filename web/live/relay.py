@@ -1,0 +1,63 @@
+"""Which events of which turn a tab already has: decides what to forward, what to drop and when something is missing.
+
+What it does: keeps the last sequence number per turn and gives a verdict on every event.
+What it refuses to know: Redis, SQL, sockets. Pub/sub may lose or double messages at any time; that is why this exists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+ENDS = frozenset({"done", "cancelled", "failed"})
+
+
+class Verdict(Enum):
+    """What to do with an event."""
+
+    SEND = "send"
+    DROP = "drop"  # the tab has it already
+    GAP = "gap"  # events before it are missing: read the stream
+
+
+@dataclass
+class _Progress:
+    attempt: int
+    seq: int
+    ended: bool = False
+
+
+class Relay:
+    """The progress of one tab in one chat. Used by one thread only."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, _Progress] = {}
+
+    def resume(self, turn_id: str, after_seq: int) -> None:
+        """The tab says that it has everything of this turn up to `after_seq`."""
+        self._turns[turn_id] = _Progress(0, after_seq)
+
+    def last_seq(self, turn_id: str) -> int:
+        """The last sequence number that the tab has of this turn, 0 for none."""
+        progress = self._turns.get(turn_id)
+        return progress.seq if progress else 0
+
+    def ended(self, turn_id: str) -> bool:
+        """Whether the tab was told how this turn ended."""
+        progress = self._turns.get(turn_id)
+        return progress is not None and progress.ended
+
+    def judge(self, event: Mapping[str, Any]) -> Verdict:
+        """The verdict on a sequenced event; SEND counts it as sent."""
+        progress = self._turns.setdefault(str(event["turn"]), _Progress(0, 0))
+        seq, attempt = int(event["seq"]), int(event["attempt"])
+        if attempt > progress.attempt > 0 and seq <= progress.seq:
+            progress.seq = 0  # a new attempt that counts from 1 again: the stream was lost and begun anew
+        if seq <= progress.seq:
+            return Verdict.DROP
+        if seq > progress.seq + 1:
+            return Verdict.GAP
+        progress.seq = seq
+        progress.attempt = max(attempt, progress.attempt)
+        progress.ended = event["type"] in ENDS
+        return Verdict.SEND

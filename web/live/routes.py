@@ -1,0 +1,53 @@
+"""The address of the web socket, /ws, and the gate in front of it."""
+
+from flask import Blueprint, Flask, g, request
+from flask_login import current_user
+from flask_sock import Sock
+from simple_websocket import Server
+
+from web.accounts import me
+from web.errors import Problem
+from web.house import house
+from web.live import gate, guard
+from web.live.connection import ReaderThread
+from web.live.session import Session
+
+PATH = "/ws"
+MAX_FRAME_BYTES = 64 * 1024
+SOCKET_OPTIONS = {"max_message_size": MAX_FRAME_BYTES, "ping_interval": 25, "thread_class": ReaderThread}
+
+blueprint = Blueprint("live", __name__)
+sock = Sock()
+
+
+def init_app(app: Flask) -> None:
+    """Register the route and the gate."""
+    app.before_request(_gate)
+    app.teardown_request(_free_seat)
+    app.register_blueprint(blueprint)
+
+
+def _gate() -> None:
+    """Everything that is checked before the handshake, so that a refusal is plain HTTP."""
+    if request.path != PATH:
+        return
+    gate.check_headers(request.headers)
+    gate.check_origin(request.headers.get("Origin"), house().settings.origins)
+    if not current_user.is_authenticated:
+        raise Problem(401, "signed_out", "Sign in first.")
+    house().seats.take(me().id)
+    g.seat = me().id
+    g.guard = guard.install(request.environ)
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)  # no compression: compressed bombs inflate
+
+
+def _free_seat(_error: BaseException | None) -> None:
+    seat = g.pop("seat", None)
+    if seat is not None:
+        house().seats.free(seat)
+
+
+@sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
+def live(ws: Server) -> None:
+    """A tab, from handshake to goodbye."""
+    Session(house(), me().id, ws, g.guard).run()

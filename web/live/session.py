@@ -1,0 +1,71 @@
+"""A tab from handshake to goodbye: joins the connection, the viewer, the commands and the hub.
+
+What it refuses to know: what any of them does.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from redis.exceptions import RedisError
+from simple_websocket import Server
+from sqlalchemy.exc import SQLAlchemyError
+
+from web import errors
+from web.house import House
+from web.live import commands
+from web.live.connection import Connection
+from web.live.guard import Guard
+from web.live.viewer import Viewer
+
+
+class Session:
+    """One open tab of one person; the hub knows it as a Tab."""
+
+    def __init__(self, house: House, user_id: str, ws: Server, guard: Guard) -> None:
+        self._house = house
+        self._connection = Connection(ws, guard)
+        self._viewer = Viewer(house, user_id, self._connection.send)
+        self._caller = commands.Caller(house, user_id, self._viewer, self._watch, self._connection.post)
+
+    def run(self) -> None:
+        """Serve the tab until it is closed."""
+        self._house.hub.join(self)
+        try:
+            if self._house.housekeeping.trouble:
+                self.deliver(self._house.housekeeping.notice())
+            self._connection.serve(self._obey)
+        finally:
+            self._house.hub.leave(self)
+
+    def deliver(self, payload: Mapping[str, Any]) -> None:
+        """A live message: of a chat, or, without one, for everybody."""
+        if "chat" in payload:
+            self._later(lambda: self._viewer.event(payload))
+        else:
+            self._connection.post_payload(payload)
+
+    def beat(self) -> None:
+        """Look for what may have been lost."""
+        self._later(self._viewer.beat)
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye."""
+        self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        """End it now."""
+        self._connection.abort()
+
+    def _later(self, call: Callable[[], None]) -> None:
+        self._connection.post(call)
+
+    def _watch(self, chat_id: str) -> None:
+        self._house.hub.watch(self, chat_id)
+
+    def _obey(self, frame: str | bytes) -> None:
+        try:
+            reply = commands.obey(self._caller, frame)
+        except (RedisError, SQLAlchemyError):
+            reply = {"type": "refused", "id": None, **errors.error_json(*errors.NOT_NOW)}
+        if reply is not None:
+            self._connection.post_payload(reply)

@@ -1,0 +1,137 @@
+"""What one tab is shown: opens a chat for it, forwards events in order, and looks after what pub/sub may have lost.
+
+What it does: watches first, then takes the snapshot, then replays the stream, then forwards what is newer (no hole, no
+double). At every beat it reads the stream of the running turn again, and when SQL says that the turn has ended
+without the tab having been told (Redis was emptied), it sends a new snapshot.
+What it refuses to know: sockets and threads. One thread, the tab's writer, calls it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from store import chats, events, queue, turns
+from store.views import TurnView
+from web import wire
+from web.house import House
+from web.live import snapshot
+from web.live.relay import Relay, Verdict
+
+log = logging.getLogger(__name__)
+Event = Mapping[str, Any]
+
+
+class Viewer:
+    """The state of one tab: its chat, its running turn, and how far it has been told."""
+
+    def __init__(self, house: House, user_id: str, send: Callable[[Mapping[str, Any]], None]) -> None:
+        self._house = house
+        self._user_id = user_id
+        self._send = send
+        self._chat_id: str | None = None
+        self._turn_id: str | None = None
+        self._revision = 0
+        self._relay = Relay()
+        self._place: tuple[str, int | None] | None = None
+
+    def open(self, chat_id: str, turn_id: str | None, after_seq: int) -> None:
+        """Send the snapshot of a chat that is already being watched, then the events of its running turn.
+
+        `after_seq`: the tab already has the events of `turn_id` up to this one. Raises NotFound.
+        """
+        shot = snapshot.take(self._house.database, self._user_id, chat_id)
+        running = shot.turn.id if shot.turn else None
+        after = after_seq if running == turn_id else 0
+        self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
+        self._relay = Relay()
+        self._place = None
+        self._send(shot.payload(after))
+        if shot.turn and running:
+            self._relay.resume(running, after)
+            self._refill(running)
+            self._say_place(shot.turn)
+
+    def event(self, event: Event) -> None:
+        """A live message of the chat."""
+        if event.get("chat") != self._chat_id:
+            return
+        if "seq" not in event:
+            self._unsequenced(event)
+            return
+        verdict = self._relay.judge(event)
+        if verdict is Verdict.GAP:
+            self._refill(str(event["turn"]))
+        elif verdict is Verdict.SEND:
+            self._forward(event)
+
+    def beat(self) -> None:
+        """Look for what may have been lost: events, the whole stream, or the end of the turn."""
+        chat_id, turn_id = self._chat_id, self._turn_id
+        if turn_id is None or chat_id is None:
+            return
+        whole = self._read(turn_id, 0)
+        if whole and int(whole[-1]["seq"]) < self._relay.last_seq(turn_id):
+            self.open(chat_id, None, 0)  # Redis was emptied and the stream began anew
+            return
+        self._forward_missing(whole)
+        if self._relay.ended(turn_id):
+            return
+        turn = turns.get_turn(self._house.database, turn_id)
+        if turn.ended:
+            self.open(chat_id, None, 0)
+        else:
+            self._say_place(turn)
+
+    def _unsequenced(self, event: Event) -> None:
+        """`changed`: a newer revision, a turn begun elsewhere, or the end of a turn of which the stream cannot tell."""
+        revision, turn_id = int(event.get("revision", 0)), event.get("turn")
+        if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
+            self.beat()
+        elif revision > self._revision or (turn_id is not None and turn_id != self._turn_id):
+            self._revision = max(revision, self._revision)
+            self._send(event)
+
+    def _forward(self, event: Event) -> None:
+        turn_id = str(event["turn"])
+        ended = self._relay.ended(turn_id)
+        self._turn_id = None if ended else turn_id
+        self._revision = max(self._revision, int(event.get("revision") or 0))
+        self._place = None
+        self._send(wire.decorate(event))
+
+    def _refill(self, turn_id: str) -> None:
+        """Send what the stream has and the tab has not."""
+        self._forward_missing(self._read(turn_id, self._relay.last_seq(turn_id)))
+
+    def _forward_missing(self, stream: Sequence[Event]) -> None:
+        for event in stream:
+            if self._relay.judge(event) is Verdict.SEND:
+                self._forward(event)
+
+    def _read(self, turn_id: str, after_seq: int) -> Sequence[Event]:
+        try:
+            return events.read(self._house.redis, turn_id, after_seq)
+        except RedisError as error:
+            log.debug("The stream of turn %s cannot be read: %s", turn_id, error)
+            return ()
+
+    def _say_place(self, turn: TurnView) -> None:
+        """While the turn waits: how many are ahead. Not part of the stream, so without a number."""
+        if turn.state not in ("waiting", "queued"):
+            return
+        try:
+            ahead = queue.position(self._house.redis, turn)
+        except RedisError:
+            return
+        if self._place != (turn.state, ahead):
+            self._place = (turn.state, ahead)
+            self._send({"type": "place", "turn": turn.id, "chat": turn.chat_id, "state": turn.state, "ahead": ahead})
+
+
+def announce_change(house: House, turn: TurnView) -> None:
+    """Tell every tab on the chat that a turn began or ended, for those who have not heard it from the stream."""
+    revision = chats.get_revision(house.database, turn.chat_id)
+    change = {"type": "changed", "chat": turn.chat_id, "revision": revision, "turn": turn.id, "ended": turn.ended}
+    house.hub.publish(turn.chat_id, change)

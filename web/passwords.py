@@ -1,0 +1,22 @@
+"""Passwords: argon2id hashes, and checks that take the same time for names that do not exist."""
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+MIN_LENGTH = 8
+MAX_LENGTH = 200
+_HASHER = PasswordHasher()
+_NOBODY = _HASHER.hash("nobody has this password")
+
+
+def hash_password(password: str) -> str:
+    """An argon2id hash with its own salt and parameters in it."""
+    return _HASHER.hash(password)
+
+
+def is_password(password_hash: str | None, password: str) -> bool:
+    """Whether the password fits. None stands for a name that does not exist: as slow, and always False."""
+    try:
+        return _HASHER.verify(password_hash or _NOBODY, password) and password_hash is not None
+    except (Argon2Error, InvalidHashError):
+        return False

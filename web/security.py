@@ -1,0 +1,79 @@
+"""What every answer carries, so that a page of ours runs only our code and talks only to us.
+
+What it does: Content-Security-Policy without inline code, no foreign requests, no sniffing, no framing; cookies that
+are HttpOnly, SameSite=Lax, and Secure when the person came over https; hosts other than our own addresses are refused
+(against DNS rebinding).
+"""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
+
+from web.errors import Problem
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+OPEN_TO_ALL_HOSTS = ("/healthz",)
+
+
+class HearthSessions(SecureCookieSessionInterface):
+    """Signed cookies that are Secure exactly when the page came over https."""
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._https_hosts = {urlsplit(origin).netloc for origin in origins if origin.startswith("https://")}
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the cookie gets the Secure flag."""
+        return request.is_secure or request.host in self._https_hosts
+
+
+def init_app(app: Flask, origins: tuple[str, ...]) -> None:
+    """Configure cookies and register the two hooks."""
+    hosts = {urlsplit(origin).netloc for origin in origins}
+    app.session_interface = HearthSessions(origins)
+    app.config.update(
+        SESSION_COOKIE_NAME="inglenook",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=30 * 86400,
+    )
+
+    @app.before_request
+    def _known_host() -> None:
+        if request.host not in hosts and request.path not in OPEN_TO_ALL_HOSTS:
+            raise Problem(
+                421,
+                "unknown_host",
+                f"This house does not answer to {request.host}. Open it at {', '.join(origins)}, "
+                "or add this address to INGLENOOK_PUBLIC_ORIGINS.",
+            )
+
+    @app.after_request
+    def _add_headers(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if response.mimetype in ("text/html", "application/json"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response

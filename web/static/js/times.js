@@ -1,0 +1,26 @@
+/* Times in the reader's own zone and manner. */
+
+/** Fill every <time data-epoch> below `root`. */
+export function tellTimes(root) {
+  for (const time of root.querySelectorAll("time[data-epoch]")) {
+    const date = new Date(Number(time.dataset.epoch) * 1000);
+    time.dateTime = date.toISOString();
+    time.title = date.toLocaleString();
+    time.textContent = time.dataset.style === "ago" ? ago(date) : clock(date);
+  }
+}
+
+function clock(date) {
+  const today = date.toDateString() === new Date().toDateString();
+  const hour = { hour: "2-digit", minute: "2-digit" };
+  return today ? date.toLocaleTimeString([], hour) : date.toLocaleString([], { day: "numeric", month: "short", ...hour });
+}
+
+function ago(date) {
+  const words = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
+  const minutes = Math.round((date - Date.now()) / 60000);
+  if (minutes > -1) return "just now";
+  if (minutes > -60) return words.format(minutes, "minute");
+  if (minutes > -60 * 24) return words.format(Math.round(minutes / 60), "hour");
+  return words.format(Math.round(minutes / 60 / 24), "day");
+}

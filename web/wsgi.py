@@ -1,0 +1,23 @@
+"""What gunicorn serves: `web.wsgi:app`. Importing this file opens the database and starts the threads."""
+
+import logging
+
+from flask import Flask
+
+from store.db import Database
+from store.settings import load_settings
+from store.wire import connect
+from web.app import create_app
+
+
+def _build() -> Flask:
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    database = Database(settings.database_url)
+    database.migrate()
+    built = create_app(settings, database, connect(settings.redis_url))
+    built.extensions["inglenook"].start()
+    return built
+
+
+app = _build()
