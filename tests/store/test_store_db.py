@@ -1,0 +1,146 @@
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from store.db import Database, rows_changed
+from store.models import Base, Character, Chat, User
+
+
+def test_the_migrations_make_the_tables_of_the_models(database_url):
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        checks = connection.scalars(text("SELECT sql FROM sqlite_master WHERE name = 'turns'")).one()
+    engine.dispose()
+    for name in ("ck_turns_state", "ck_turns_kind"):
+        assert f"CONSTRAINT {name} CHECK" in checks
+
+
+def test_sqlite_is_set_to_lose_nothing(database):
+    with database.session() as session:
+        values = [session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
+        assert values == ["wal", 2, 1]
+        assert session.scalar(text("PRAGMA busy_timeout")) == 10_000
+
+
+def test_the_database_itself_keeps_the_rules(database, user):
+    with pytest.raises(IntegrityError), database.session() as session:
+        session.add(
+            Chat(
+                id="0" * 32,
+                owner_id="1" * 32,
+                character_id="2" * 32,
+                title="",
+                revision=1,
+                user_name="",
+                created_at=0.0,
+                updated_at=0.0,
+            )
+        )
+    with pytest.raises(IntegrityError), database.session() as session:
+        session.get_one(User, user.id).role = "boss"
+
+
+def test_an_exception_leaves_nothing_behind(database, user):
+    def change_and_stumble():
+        with database.session() as session:
+            session.get_one(User, user.id).name = "Changed"
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_stumble()
+    with database.reading() as session:
+        assert session.get_one(User, user.id).name == "Ada"
+
+
+def test_readers_do_not_wait_for_writers_and_see_one_moment(database, user):
+    with database.reading() as reader:
+        reader.scalar(select(User.name))
+        with database.session() as writer:
+            writer.get_one(User, user.id).name = "Changed"
+            writer.flush()
+            with database.reading() as other:
+                assert other.scalar(select(User.name)) == "Ada"
+        assert reader.scalar(select(User.name)) == "Ada"
+    with database.reading() as reader:
+        assert reader.scalar(select(User.name)) == "Changed"
+
+
+def test_a_reading_transaction_leaves_nothing_written(database, user):
+    with database.reading() as session:
+        session.get_one(User, user.id).name = "Changed"
+    with database.reading() as session:
+        assert session.get_one(User, user.id).name == "Ada"
+
+
+def test_writers_in_threads_of_two_databases_do_not_lose_updates(database, database_url, user):
+    other = Database(database_url)
+
+    def add(n):
+        with (database if n % 2 else other).session() as session:
+            row = session.get_one(User, user.id)
+            row.session_epoch = row.session_epoch + 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(add, range(64)))
+    with database.reading() as session:
+        assert session.get_one(User, user.id).session_epoch == 65
+    other.close()
+
+
+MIGRATE = """
+import sys
+from store.db import Database
+db = Database(sys.argv[1])
+sys.stdin.read(1)
+db.migrate()
+"""
+
+
+def test_processes_that_start_together_migrate_once(tmp_path):
+    url = f"sqlite:///{tmp_path / 'new' / 'inglenook.db'}"
+    start = [sys.executable, "-W", "error", "-c", MIGRATE, url]
+    processes = [subprocess.Popen(start, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        process.stdin.write(b"!")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
+    db = Database(url)
+    with db.reading() as session:
+        assert len(session.scalars(select(Character)).all()) == 3
+    db.close()
+
+
+def test_threads_that_start_together_migrate_once(tmp_path):
+    db = Database(f"sqlite:///{tmp_path / 'inglenook.db'}")
+    threads = [threading.Thread(target=db.migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.reading() as session:
+        assert len(session.scalars(select(Character)).all()) == 3
+    db.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url):
+    with pytest.raises(ValueError, match="no SQLite file"):
+        Database(url)
+
+
+def test_compare_and_set_counts_rows(database, user):
+    with database.session() as session:
+        assert rows_changed(session, update(User).where(User.role == "adult").values(theme="dark")) == 1
+        assert rows_changed(session, update(User).where(User.role == "child").values(theme="dark")) == 0

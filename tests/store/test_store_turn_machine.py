@@ -1,0 +1,177 @@
+"""Random lives of turns against a model in a few lines of Python."""
+
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from store import accounts, bundled, chats, turns
+from store.db import Database
+from store.errors import Refused, Stale
+from store.models import ENDED, UNFINISHED
+from store.turns import Reply, TurnCommand
+
+LEASE_S = 5.0
+N_CHATS = 3
+
+
+class Turns(RuleBasedStateMachine):
+    """One person with three chats; every attempt that was ever handed out may try anything at any time."""
+
+    template: Path
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "db"
+        shutil.copy(self.template, path)
+        self.db = Database(f"sqlite:///{path}")
+        self.now = 0.0
+        _, token = accounts.create_invite(self.db, "adult", now=0.0)
+        self.owner = accounts.sign_up(self.db, token, "Ada", "h", now=0.0).id
+        mara = bundled.character_id("mara")
+        self.chats = [chats.create_chat(self.db, self.owner, mara, "Ada", now=0.0).id for _ in range(N_CHATS)]
+        self.commands = {}
+        self.attempts = []
+        self.committed = {}
+        self.said = {chat_id: [] for chat_id in self.chats}
+
+    def teardown(self):
+        self.db.close()
+        self.folder.cleanup()
+
+    def tick(self):
+        self.now += 1.0
+        return self.now
+
+    @rule(chat=st.integers(0, N_CHATS - 1), kind=st.sampled_from(["chat", "chat", "retry"]), stale=st.booleans())
+    def submit(self, chat, kind, stale):
+        chat_id = self.chats[chat]
+        revision = chats.get_revision(self.db, chat_id) - int(stale)
+        command = TurnCommand(uuid.uuid4().hex, chat_id, kind, revision, "hi" if kind == "chat" else "")
+        busy = bool(turns.unfinished(self.db, chat_id=chat_id))
+        try:
+            turn = turns.submit(self.db, self.owner, command, self.tick())
+        except Refused as refused:
+            code = refused.code
+        else:
+            code = ""
+        expected = {"moved_on"} if stale else {"busy"} if busy else {"", "too_many_waiting", "nothing_to_retry"}
+        assert code in expected
+        if code:
+            return
+        self.commands[turn.id] = command
+        if kind == "chat":
+            self.said[chat_id].append(turn.user_message_id)
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data())
+    def submit_again(self, data):
+        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        before = turns.get_turn(self.db, turn_id)
+        assert turns.submit(self.db, self.owner, self.commands[turn_id], self.tick()) == before
+
+    @rule()
+    def dispatch(self):
+        queued = [t for t in turns.unfinished(self.db) if t.state != "waiting"]
+        turn = turns.enqueue_next(self.db, self.owner, "gpu0", self.tick())
+        assert turn is None or not queued
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data())
+    def claim(self, data):
+        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        before = turns.get_turn(self.db, turn_id)
+        try:
+            claim = turns.claim(self.db, turn_id, "gpu0", LEASE_S, self.tick())
+        except Refused:
+            assert before.ended or before.cancel_requested or before.lease_until > self.now
+            return
+        assert claim.attempt == before.attempt + 1
+        self.attempts.append((turn_id, claim.attempt))
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data(), action=st.sampled_from(["commit", "cancel", "fail", "give_back", "state", "partial"]))
+    def act(self, data, action):
+        turn_id, attempt = data.draw(st.sampled_from(self.attempts))
+        before = turns.get_turn(self.db, turn_id)
+        current = before.running and before.attempt == attempt
+        try:
+            self.perform(action, turn_id, attempt)
+        except Stale:
+            assert not current
+            assert turns.get_turn(self.db, turn_id) == before
+        else:
+            assert current
+
+    def perform(self, action, turn_id, attempt):
+        now, text = self.tick(), f"{turn_id} {attempt} {action}"
+        if action == "state":
+            return turns.set_state(self.db, turn_id, attempt, "writing", now)
+        if action == "partial":
+            return turns.save_partial(self.db, turn_id, attempt, text, now)
+        if action == "fail":
+            return turns.fail(self.db, turn_id, attempt, "x", "x", now)
+        if action == "give_back":
+            return turns.give_back(self.db, turn_id, attempt, now)
+        message = getattr(turns, action)(self.db, turn_id, attempt, Reply(text), now=now)
+        assert turn_id not in self.committed
+        self.committed[turn_id] = (message.id, text)
+        return None
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data())
+    def stop(self, data):
+        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        turns.request_cancel(self.db, self.owner, turn_id, self.tick())
+
+    @rule(seconds=st.sampled_from([1.0, LEASE_S + 1]))
+    def wait(self, seconds):
+        self.now += seconds
+
+    @invariant()
+    def one_unfinished_turn_per_chat(self):
+        unfinished = [turn.chat_id for turn in turns.unfinished(self.db)]
+        assert len(unfinished) == len(set(unfinished)) <= 2
+
+    @invariant()
+    def transcripts_are_gapless_and_hold_what_was_committed_once(self):
+        for chat_id in self.chats:
+            messages = chats.transcript(self.db, chat_id)
+            assert [message.ordinal for message in messages] == list(range(len(messages)))
+            assert [m.created_at for m in messages] == sorted(m.created_at for m in messages)
+            assert [m.id for m in messages if m.role == "user"] == self.said[chat_id]
+            for message in messages:
+                assert [a.position for a in message.alternatives] == list(range(len(message.alternatives)))
+                made_by = [a.turn_id for a in message.alternatives if a.turn_id]
+                assert len(made_by) == len(set(made_by))
+
+    @invariant()
+    def replies_are_where_their_turns_say(self):
+        for turn_id, (message_id, text) in self.committed.items():
+            written = turns.reply_to(self.db, turn_id)
+            assert written.id == message_id
+            assert text in [alternative.text for alternative in written.alternatives]
+
+    @invariant()
+    def states_and_times_agree(self):
+        for turn_id in self.commands:
+            turn = turns.get_turn(self.db, turn_id)
+            assert turn.state in UNFINISHED + ENDED
+            assert (turn.ended_at is not None) == turn.ended
+            assert (turn.lease_until is not None) == turn.running
+
+
+@pytest.mark.timeout(300)
+def test_random_lives_of_turns(migrated_file):
+    Turns.template = migrated_file
+    case = Turns.TestCase
+    case.settings = settings(
+        max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    case("runTest").runTest()
