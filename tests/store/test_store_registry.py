@@ -1,0 +1,68 @@
+from store import events, health, keys, registry
+from store.db import Database
+from store.registry import WorkerView
+from store.wire import connect
+
+
+def worker(name, lanes=2, running=0, chats=(), model="smol"):
+    return WorkerView(name=name, model=model, lanes=lanes, running=running, chats=tuple(chats), at=1.0)
+
+
+def expire(redis, name):
+    """As when the heartbeat stopped some time ago."""
+    redis.delete(keys.worker(name))
+
+
+def test_workers_come_and_go(redis):
+    assert registry.alive(redis) == {}
+    registry.announce(redis, worker("gpu0", chats=["a"]))
+    registry.announce(redis, worker("gpu1"))
+    assert registry.alive(redis) == {"gpu0": worker("gpu0", chats=["a"]), "gpu1": worker("gpu1")}
+    assert 0 < redis.pttl(keys.worker("gpu0")) <= 6_000
+    registry.retire(redis, "gpu0")
+    expire(redis, "gpu1")
+    assert registry.alive(redis) == {}
+    assert redis.scard(keys.workers()) == 0
+    assert worker("gpu0").queue == "inglenook-gpu0"
+
+
+def test_a_chat_goes_where_its_session_is(redis):
+    registry.announce(redis, worker("gpu0"))
+    registry.announce(redis, worker("gpu1", running=2, chats=["chat"]))
+    registry.pin(redis, ["chat"], "gpu0")
+    assert registry.route(redis, "chat") == "gpu1"
+
+
+def test_else_where_it_was_last_if_that_one_is_there(redis):
+    registry.announce(redis, worker("gpu0"))
+    registry.announce(redis, worker("gpu1", running=2))
+    registry.pin(redis, ["chat", "other"], "gpu1")
+    assert registry.route(redis, "chat") == "gpu1"
+    expire(redis, "gpu1")
+    assert registry.route(redis, "chat") == "gpu0"
+
+
+def test_else_to_the_least_loaded(redis):
+    registry.announce(redis, worker("gpu0", lanes=4, running=3))
+    registry.announce(redis, worker("gpu1", lanes=2, running=2))
+    assert registry.route(redis, "chat") == "gpu0"
+    redis.rpush("rq:queue:inglenook-gpu0", "a", "b")
+    assert registry.route(redis, "chat") == "gpu1"
+
+
+def test_without_workers_nowhere(redis):
+    registry.pin(redis, ["chat"], "gpu0")
+    assert registry.route(redis, "chat") is None
+
+
+def test_health(database, redis, redis_server, tmp_path):
+    assert health.ping(database, redis) == health.Health(True, True, ())
+    registry.announce(redis, worker("gpu0"))
+    assert health.ping(database, redis).well
+    nowhere = connect("redis://127.0.0.1:1/0")
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    assert health.ping(empty, nowhere) == health.Health(False, False, ())
+    empty.close()
+    with connect(redis_server.url) as client, events.subscribe(client) as pubsub:
+        assert client.ping()
+        assert not pubsub.subscribed
