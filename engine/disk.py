@@ -80,7 +80,7 @@ class DiskTier:
             self._used -= self._sizes.pop(name, 0)
             waiting = self._pending.pop(name, None)
             self._pending_bytes -= len(waiting or b"")
-        (self._folder / name).unlink(missing_ok=True)
+        _delete(self._folder / name)
 
     def used_bytes(self) -> int:
         """Bytes of all files."""
@@ -122,7 +122,7 @@ class DiskTier:
             written = True
         except OSError as error:
             self._complain(error)
-            temporary.unlink(missing_ok=True)
+            _delete(temporary)
             written = False
         with self._lock:
             if self._pending.get(name) is data:
@@ -133,7 +133,7 @@ class DiskTier:
                     self._sizes[name] = len(data)
                     self._sizes.move_to_end(name)
             elif written and name not in self._pending:
-                path.unlink(missing_ok=True)  # it was forgotten while it was being written
+                _delete(path)  # it was forgotten while it was being written
 
     def _complain(self, error: OSError) -> None:
         self.n_skipped += 1
@@ -148,7 +148,7 @@ class DiskTier:
                     return
                 oldest, size = self._sizes.popitem(last=False)
                 self._used -= size
-            (self._folder / oldest).unlink(missing_ok=True)
+            _delete(self._folder / oldest)
 
     def _scan(self) -> None:
         """Find what an earlier process left: whole files are kept in order of their last use, half files deleted."""
@@ -158,9 +158,17 @@ class DiskTier:
             if not path.is_file() or name.startswith("quarantine/"):
                 continue
             if path.suffix == ".new":
-                path.unlink(missing_ok=True)
+                _delete(path)
             else:
                 status = path.stat()
                 found.append((status.st_mtime, name, status.st_size))
         self._sizes.update((name, size) for _, name, size in sorted(found))
         self._used = sum(self._sizes.values())
+
+
+def _delete(path: Path) -> None:
+    """Delete a file if it can be deleted; one that cannot be is no reason to fail a turn."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.debug("could not delete %s: %s", path, error)

@@ -1,0 +1,122 @@
+import os
+import random
+
+import pytest
+
+from engine import envelope
+from engine.blocks import Block, BlockStore, segment_key
+from engine.disk import DiskTier
+
+
+@pytest.fixture
+def disk(tmp_path):
+    tier = DiskTier(tmp_path, 1 << 20)
+    yield tier
+    tier.close()
+
+
+def block(number, size=1000):
+    return Block(bytes([number]) * 32, number * 10, 10, bytes([number]) * size)
+
+
+def test_the_key_covers_everything_a_block_depends_on():
+    base = segment_key("model", [(b"a" * 32, 0)], 10, (1, 2, 3))
+    others = [
+        segment_key("other", [(b"a" * 32, 0)], 10, (1, 2, 3)),
+        segment_key("model", [(b"b" * 32, 0)], 10, (1, 2, 3)),
+        segment_key("model", [(b"a" * 32, 1)], 10, (1, 2, 3)),
+        segment_key("model", [], 10, (1, 2, 3)),
+        segment_key("model", [(b"a" * 32, 0)], 11, (1, 2, 3)),
+        segment_key("model", [(b"a" * 32, 0)], 10, (1, 2, 4)),
+    ]
+    assert len({base, *others}) == 7
+
+
+def test_a_block_survives_a_restart(tmp_path):
+    tier = DiskTier(tmp_path, 1 << 20)
+    BlockStore("m" * 64, 1 << 20, tier).put(block(1))
+    tier.close()
+    again = DiskTier(tmp_path, 1 << 20)
+    assert BlockStore("m" * 64, 1 << 20, again).get(block(1).key) == block(1)
+    assert BlockStore("n" * 64, 1 << 20, again).get(block(1).key) is None
+    again.close()
+
+
+def test_ram_keeps_the_last_used_within_its_budget(tmp_path):
+    store = BlockStore("m" * 64, 2500)
+    for number in (1, 2):
+        store.put(block(number))
+    store.get(block(1).key)
+    store.put(block(3))
+    assert [store.tier(block(n).key) for n in (1, 2, 3)] == ["ram", None, "ram"]
+    assert store.ram_used == 2000
+
+
+def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
+    tier = DiskTier(tmp_path, 2500)
+    for name in ("a", "b", "c"):
+        tier.write(name, b"x" * 1000)
+        assert tier.flush()
+    assert [tier.has(name) for name in ("a", "b", "c")] == [False, True, True]
+    assert tier.used_bytes() == sum(path.stat().st_size for path in tmp_path.iterdir())
+    tier.close()
+
+
+def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
+    rng = random.Random(1)
+    good = envelope.seal(
+        {"kind": "block", "model": "m" * 64, "key": block(1).key.hex(), "position": 1, "n_tokens": 10}, b"k" * 500
+    )
+    store = BlockStore("m" * 64, 1 << 20, disk)
+    name = store._name(block(1).key)
+    for case in range(300):
+        data = bytearray(good)
+        if case % 3 == 0:
+            data = data[: rng.randrange(len(data))]
+        elif case % 3 == 1:
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        else:
+            at = rng.randrange(len(data))
+            data = data[:at] + data[at + rng.randrange(1, 9) :]
+        if bytes(data) == good:
+            continue
+        disk.write(name, bytes(data))
+        assert disk.flush()
+        assert store.get(block(1).key) is None
+        assert not disk.has(name)
+    assert store.n_refused >= 290
+
+
+def test_a_kill_during_a_write_leaves_no_half_file(tmp_path):
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "half.kv.new").write_bytes(b"half")
+    tier = DiskTier(tmp_path, 1 << 20)
+    assert not tier.has("blocks/half.kv.new")
+    assert not (tmp_path / "blocks" / "half.kv.new").exists()
+    tier.close()
+
+
+def test_an_unwritable_folder_skips_and_says_so_once(tmp_path, caplog):
+    (tmp_path / "blocks").write_text("a file where a folder should be")
+    tier = DiskTier(tmp_path, 1 << 20)
+    for number in range(5):
+        tier.write(f"blocks/{number}", b"data")
+    assert tier.flush()
+    assert tier.n_skipped == 5
+    assert sum("not kept on disk" in record.message for record in caplog.records) == 1
+    assert tier.read("blocks/1") is None
+    tier.close()
+
+
+def test_a_forgotten_file_is_gone_even_while_it_waits(disk, tmp_path):
+    disk.write("x", b"1")
+    disk.forget("x")
+    assert disk.flush()
+    assert disk.read("x") is None
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"INGLEKV1", b"x" * 100, envelope.seal({"kind": "other"}, b"")])
+def test_what_is_no_envelope_of_ours_is_refused(data):
+    with pytest.raises(envelope.BadEnvelope):
+        envelope.unseal(data, {"kind": "block"})

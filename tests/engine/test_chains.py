@@ -1,0 +1,115 @@
+"""Surgery == fresh: whatever is sent, retried, edited, deleted, evicted, parked and restarted, the text is that of one
+session that never moved. On the echo backend every cell is checked, thousands of turns in seconds."""
+
+import random
+from pathlib import Path
+
+import pytest
+from conftest import Story, finish
+
+from engine import Engine, EngineOptions, SamplerSettings
+from engine.echo import EchoBackend
+
+CHATS = 5
+
+
+class Crowd:
+    """Several stories on one small engine that parks, shares, re-bases and restarts; a roomy engine as reference."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.random = folder, random.Random(seed)
+        self.reference = Engine(EchoBackend(60_000, 32, 512, n_context_train=10**9), EngineOptions(6000, 1)).start()
+        self.engine = self._small()
+        self.stories = [Story(self.engine, f"chat{i}", f"You are Mira {i % 2}.") for i in range(CHATS)]
+        self.n_restarts = 0
+
+    def _small(self) -> Engine:
+        backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500)
+        options = EngineOptions(1500, 2, ram_bytes=60_000, folder=self.folder, park_after_s=0.0)
+        return Engine(backend, options).start()
+
+    def step(self) -> None:
+        story = self.random.choice(self.stories)
+        move = self.random.choice(
+            [
+                self.send,
+                self.send,
+                self.send,
+                self.retry,
+                self.edit,
+                self.delete,
+                self.evict,
+                self.suggest,
+                self.restart,
+            ]
+        )
+        move(story)
+        assert len(self.engine.resident()) <= 3
+
+    def both(self, story: Story, **changes: object) -> None:
+        request = story.request(sampling=SamplerSettings(temperature=0, seed=1), **changes)
+        expected = finish(self.reference, request)
+        done = finish(self.engine, request)
+        assert done.text == expected.text
+        assert done.tokens == expected.tokens
+        if request.reply.keep:
+            tokens = story.framing.segment_from_tokens("character", "Mira", done.tokens)
+            story.segments.append(type(story.segments[0])(request.reply.name, tokens))
+
+    def send(self, story: Story) -> None:
+        self.make_room(story)
+        story.say(f"word {self.random.randrange(1000)} 😀" * self.random.randrange(1, 3))
+        self.both(story, max_tokens=self.random.choice([120, 120, 20]))
+
+    def retry(self, story: Story) -> None:
+        if len(story.segments) > 2 and story.segments[-1].name.startswith("character"):
+            story.segments.pop()
+            self.both(story)
+
+    def edit(self, story: Story) -> None:
+        if len(story.segments) > 3:
+            at = self.random.randrange(1, len(story.segments))
+            text = f"edited {self.random.randrange(100)}"
+            story.segments[at] = type(story.segments[0])(
+                story.segments[at].name, story.framing.segment("user", "Ann", text)
+            )
+            self.send(story)
+
+    def delete(self, story: Story) -> None:
+        if len(story.segments) > 3:
+            del story.segments[self.random.randrange(1, len(story.segments))]
+            self.send(story)
+
+    def evict(self, story: Story) -> None:
+        if len(story.segments) > 4:
+            story.evict(self.random.randrange(1, len(story.segments) - 2))
+            self.send(story)
+
+    def suggest(self, story: Story) -> None:
+        if len(story.segments) > 1:
+            self.make_room(story)
+            self.both(story, keep=False)
+
+    def restart(self, _story: Story) -> None:
+        if self.random.random() < 0.3:
+            self.n_restarts += 1
+            self.engine.close()
+            self.engine = self._small()
+
+    def make_room(self, story: Story) -> None:
+        while sum(len(segment.tokens) for segment in story.segments) > 900:
+            story.evict(2)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.reference.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_chains_equal_a_session_that_never_moved(tmp_path, seed):
+    crowd = Crowd(tmp_path, seed)
+    try:
+        for _ in range(60):
+            crowd.step()
+    finally:
+        crowd.close()
