@@ -35,7 +35,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-OPEN_TO_ALL_HOSTS = ("/healthz",)
+OPEN_TO_ALL_HOSTS = ("/healthz", "/ws")  # /ws has the stricter check of the Origin
 
 
 class HearthSessions(SecureCookieSessionInterface):

@@ -1,0 +1,106 @@
+"""Fixtures of the web tests: the real application on a real port, real Redis, real SQLite, real sockets."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from web_house import Browser, Storyteller
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from store import accounts, wire
+from store.bundled import character_id
+from store.db import Database
+from store.settings import Settings
+from web import create_app
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_request(self, *_args: object) -> None:
+        pass
+
+
+class Site:
+    """The application, served by threads of this process."""
+
+    def __init__(self, app: Flask, port: int, database: Database) -> None:
+        self.app = app
+        self.base = f"http://127.0.0.1:{port}"
+        self.database = database
+        self.house = app.extensions["inglenook"]
+        self.mara = character_id("mara")
+        self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietHandler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def start(self) -> None:
+        self.house.start()
+        assert self.house.hub.wait_until_listening(10)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.house.stop()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def invite(self, role: str = "adult") -> str:
+        _, token = accounts.create_invite(self.database, role)
+        return f"/invite/{token}"
+
+    def browser(self) -> Browser:
+        return Browser(self.base)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, database: Database, redis_server) -> Iterator[Callable[..., Site]]:
+    """`make_site(redis_url=..., sockets=...)`: a running site; stopped at the end of the test."""
+    sites: list[Site] = []
+
+    def make(**changes: object) -> Site:
+        port = free_port()
+        values = {"data_dir": tmp_path, "redis_url": redis_server.url, "port": port, **changes}
+        settings = Settings(**values)
+        site = Site(create_app(settings, database, wire.connect(settings.redis_url)), port, database)
+        site.start()
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.stop()
+        site.house.redis.close()
+
+
+@pytest.fixture
+def site(redis: Redis, make_site: Callable[..., Site]) -> Site:
+    """The site on an empty Redis."""
+    return make_site()
+
+
+@pytest.fixture
+def tale(database: Database, redis: Redis) -> Storyteller:
+    """Somebody who tells the replies."""
+    storyteller = Storyteller(database, redis)
+    storyteller.present()
+    return storyteller
+
+
+@pytest.fixture
+def ada(site: Site) -> Browser:
+    return site.browser().sign_up(site.invite(), "Ada")
+
+
+@pytest.fixture
+def bo(site: Site) -> Browser:
+    return site.browser().sign_up(site.invite(), "Bo")

@@ -1,0 +1,213 @@
+"""The path of a reply to the browsers: acknowledged once, streamed to all tabs, resumed with no hole and no double."""
+
+from simple_websocket import ConnectionClosed
+from web_house import new_turn
+
+
+def words(socket, turn):
+    return [(m["seq"], m["text"]) for m in socket.seen if m["type"] == "text" and m["turn"] == turn]
+
+
+def test_two_tabs_see_the_same_words(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    one, two = ada.socket(), ada.socket()
+    opened = one.open(chat)
+    two.open(chat)
+    assert opened["messages"][0]["role"] == "character"
+    turn = new_turn()
+    ack = one.submit(chat, "Hello *there*", opened["revision"], turn)
+    assert ack["message"]["alternatives"][0]["html"] == "<p>Hello <em>there</em></p>\n"
+    assert ack["revision"] == opened["revision"] + 1
+    assert two.until("changed")["turn"] == turn
+    tale.claim(turn)
+    tale.tell("Once ", "upon ", "a time")
+    tale.finish()
+    for tab in (one, two):
+        done = tab.until("done")
+        assert "".join(text for _, text in words(tab, turn)) == "Once upon a time"
+        assert done["message"]["alternatives"][0]["html"] == "<p>Once upon a time</p>\n"
+        assert done["revision"] == ack["revision"] + 1
+        tab.close()
+
+
+def test_sending_twice_makes_one_turn(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    revision = tab.open(chat)["revision"]
+    turn = new_turn()
+    first = tab.submit(chat, "Only once", revision, turn)
+    again = ada.socket()
+    second = again.submit(chat, "Only once", revision, turn)
+    assert first["type"] == second["type"] == "ack"
+    assert first["message"]["id"] == second["message"]["id"]
+    tale.claim(turn)
+    tale.tell("Yes.")
+    tale.finish()
+    tab.until("done")
+    third = again.submit(chat, "Only once", revision, turn)
+    assert third["state"] == "done"
+    assert tale.texts(chat)[1:] == ["Only once", "Yes."]
+
+
+def test_a_tab_that_comes_back_misses_nothing_and_gets_nothing_twice(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    revision = tab.open(chat)["revision"]
+    turn = new_turn()
+    tab.submit(chat, "Go on", revision, turn)
+    tale.claim(turn)
+    tale.tell("one ", "two ")
+    last = tab.until("text", where=lambda m: m["text"] == "two ")["seq"]
+    tab.close()
+    tale.tell("three ", "four ")
+    back = ada.socket()
+    opened = back.open(chat, turn, last)
+    assert (opened["turn"]["id"], opened["after"]) == (turn, last)
+    tale.tell("five")
+    tale.finish()
+    back.until("done")
+    numbers = [m["seq"] for m in back.seen if m.get("turn") == turn and "seq" in m]
+    assert numbers == list(range(last + 1, last + 1 + len(numbers)))
+    assert [text for _, text in words(back, turn)] == ["three ", "four ", "five"]
+
+
+def test_a_new_page_in_mid_reply_gets_all_of_it(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.tell("one ", "two ")
+    fresh = ada.socket()
+    opened = fresh.open(chat)
+    assert opened["after"] == 0
+    assert [m["alternatives"][0]["text"] for m in opened["messages"]][1:] == ["Go on"]
+    tale.tell("three")
+    tale.finish()
+    fresh.until("done")
+    assert [text for _, text in words(fresh, turn)] == ["one ", "two ", "three"]
+
+
+def test_what_pub_sub_loses_is_read_from_the_stream(site, ada, tale, redis):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.tell("one ")
+    tab.until("text")
+    redis.client_kill_filter(_type="pubsub")  # the subscription is gone; redis-py makes a new one and says nothing
+    tale.tell("two ", "three ")
+    tale.finish()
+    tab.until("done")
+    assert [text for _, text in words(tab, turn)] == ["one ", "two ", "three "]
+
+
+def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.tell("one ", "two ", "three")
+    tab.until("text", where=lambda m: m["text"] == "three")
+    site.house.housekeeping.stop()  # it would announce the end by itself
+    from store import turns
+    from store.entries import Reply
+
+    turns.commit(site.database, turn, tale.attempt, Reply(tale.told), {})
+    redis.flushall()
+    opened = tab.until("opened")
+    assert opened["turn"] is None
+    assert opened["messages"][-1]["alternatives"][0]["text"] == "one two three"
+
+
+def test_a_failure_is_told_and_kept(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.fail("The card stopped. Try again.")
+    assert tab.until("failed")["error"]["message"] == "The card stopped. Try again."
+    opened = tab.open(chat)
+    assert opened["unanswered"]["error"]["code"] == "worker_lost"
+    again = new_turn()
+    assert tab.submit(chat, "", opened["revision"], again, kind="retry")["type"] == "ack"
+    tale.claim(again)
+    tale.tell("Here I am.")
+    tale.finish()
+    tab.until("done")
+    assert tale.texts(chat)[1:] == ["Go on", "Here I am."]
+
+
+def test_retry_and_choosing_a_wording(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    revision = tab.open(chat)["revision"]
+    for kind, text, reply in (("chat", "Hi", "First."), ("retry", "", "Second.")):
+        turn = new_turn()
+        tab.submit(chat, text, revision, turn, kind)
+        tale.claim(turn)
+        tale.tell(reply)
+        tale.finish()
+        done = tab.until("done")
+        revision = done["revision"]
+    assert (done["message"]["active"], len(done["message"]["alternatives"])) == (1, 2)
+    other = ada.socket()
+    other.open(chat)
+    tab.say(type="choose", message=done["message"]["id"], position=0, revision=revision)
+    assert other.until("changed")["revision"] == revision + 1
+    assert other.open(chat)["messages"][-1]["active"] == 0
+
+
+def test_stop_before_anybody_began(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Wait", tab.open(chat)["revision"], turn)
+    tab.say(type="stop", turn=turn)
+    assert tab.until("cancelled")["message"] is None
+    assert tab.open(chat)["unanswered"]["error"]["code"] == "cancelled"
+
+
+def test_what_is_refused_and_why(site, ada, tale):
+    chat, other = ada.begin_chat(site.mara), ada.begin_chat(site.mara)
+    tab = ada.socket()
+    revision = tab.open(chat)["revision"]
+
+    def code(**changes):
+        return tab.submit(**{"chat": chat, "text": "x", "revision": revision, **changes})["error"]["code"]
+
+    assert code(text="  ") == "empty"
+    assert code(turn="zz") == "bad_turn_id"
+    assert code(revision=revision + 7) == "moved_on"
+    assert code(text="", kind="retry") == "nothing_to_retry"
+    assert tab.submit(chat, "one", revision)["type"] == "ack"
+    assert code(revision=revision + 1) == "busy"
+    assert tab.submit(other, "two", revision)["type"] == "ack"
+    third = ada.begin_chat(site.mara)
+    assert code(chat=third) == "too_many_waiting"
+    tab.say(type="submit", id=new_turn(), chat=chat, kind="os.system", revision=1, text="x")
+    assert tab.until("refused")["error"]["code"] == "bad_frame"
+    tab.client.send("not json")
+    assert tab.until("refused")["error"]["code"] == "bad_frame"
+
+
+def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
+    first, second = ada.begin_chat(site.mara), bo.begin_chat(site.mara)
+    one, two = ada.socket(), bo.socket()
+    one.submit(first, "I was first", one.open(first)["revision"])
+    two.submit(second, "Then me", two.open(second)["revision"])
+    assert two.until("state", "place", where=lambda m: m.get("ahead") is not None)["ahead"] == 1
+
+
+def test_the_house_says_goodbye_with_1012(site, ada):
+    tab = ada.socket()
+    tab.open(ada.begin_chat(site.mara))
+    site.house.hub.stop()
+    try:
+        while True:
+            tab.hear()
+    except ConnectionClosed as closed:
+        assert closed.reason == 1012
