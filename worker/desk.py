@@ -7,7 +7,7 @@ process puts them on the one desk at its start (`open_desk`), the job function f
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,10 +38,6 @@ class TurnEngine(Protocol):
 
     model_key: str
 
-    @property
-    def framing(self) -> Framing:
-        """The chat template of the model."""
-
     def submit(self, request: TurnRequest) -> Ticket:
         """Start a turn."""
 
@@ -54,12 +50,13 @@ class Desk:
     db: Database
     redis: Redis
     engine: TurnEngine
+    framing: Framing
     publisher: Publisher
     context: int
     max_reply: int
+    bos: int | None = None
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
-    clock: Callable[[], float] | None = None
 
 
 _desks: list[Desk] = []

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
+from typing import cast
 
-from engine import Engine, EngineOptions, ModelError, Segment, TurnRequest
+from engine import Engine, EngineOptions, Framing, ModelError, Segment, TurnRequest
 from engine.backend import Backend
 from store.settings import Settings
 
@@ -44,10 +45,15 @@ def wanted_context(settings: Settings) -> int:
 
 def warm_up(engine: Engine) -> Engine:
     """Read a few tokens, so that the first person does not wait for the model's pages to come from the disk."""
-    greeting = Segment("persona", engine.framing.segment("system", "", "Be ready."))
+    greeting = Segment("persona", framing_of(engine).segment("system", "", "Be ready."))
     for _ in engine.submit(TurnRequest(session="warm-up", wanted=(greeting,))).events():
         pass
     return engine
+
+
+def framing_of(engine: Engine) -> Framing:
+    """How the engine's model wants messages to be framed."""
+    return Framing(engine.backend, engine.backend.chat_template)
 
 
 def demo_model() -> Path:
@@ -69,7 +75,8 @@ def _echo(settings: Settings) -> Backend:
 
     n_cells, n_sequences = _cells_and_sequences(settings)
     delay_s = settings.echo_delay_ms / 1000
-    return EchoBackend(n_cells, n_sequences, n_context_train=wanted_context(settings), delay_s=delay_s)
+    backend = EchoBackend(n_cells, n_sequences, n_context_train=wanted_context(settings), delay_s=delay_s)
+    return cast(Backend, backend)  # its `bos` is always None, which mypy finds too narrow
 
 
 def _llama(settings: Settings) -> Backend:

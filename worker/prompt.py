@@ -51,12 +51,16 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context."""
+    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context.
+
+    `bos` is the token that a prompt begins with, if any: only the persona may carry it.
+    """
 
     context: int
     max_reply: int
     model_key: str
     minimal: bool = False
+    bos: int | None = None
 
     @property
     def reply(self) -> int:
@@ -105,7 +109,7 @@ def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) ->
     reply = _reply(story, script, cast, turn.id, framing, limits)
     persona = Segment("persona", framing.segment("system", "", persona_text(story.character.card, cast)))
     n_fixed = len(persona.tokens) + len(reply.header) + len(reply.footer) + reply.max_tokens
-    examples = _examples(story, cast, framing)
+    examples = _examples(story, cast, framing, limits)
     before = _Window.read(story.chat.window)
     shown = _shown(script.messages, before, framing, limits)
     optional = [*examples[before.examples :], *(segment for _, segment in shown)]
@@ -125,12 +129,19 @@ def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) ->
     )
 
 
-def message_segment(message: MessageView, framing: Framing, model_key: str) -> Segment:
+def message_segment(message: MessageView, framing: Framing, limits: Limits) -> Segment:
     """The segment of one message: token-exact when this very model wrote it, from its text otherwise."""
     chosen = message.chosen
-    if chosen.tokens and chosen.model_key == model_key:
-        return Segment(_name(message), framing.segment_from_tokens(message.role, message.name, chosen.tokens))
-    return Segment(_name(message), framing.segment(message.role, message.name, chosen.text))
+    if chosen.tokens and chosen.model_key == limits.model_key:
+        tokens = framing.segment_from_tokens(message.role, message.name, chosen.tokens)
+    else:
+        tokens = framing.segment(message.role, message.name, chosen.text)
+    return Segment(_name(message), _within(tokens, limits.bos))
+
+
+def _within(tokens: tuple[int, ...], bos: int | None) -> tuple[int, ...]:
+    """The tokens of a message that does not stand first: system messages of some templates begin with BOS."""
+    return tokens[1:] if bos is not None and tokens[:1] == (bos,) else tokens
 
 
 def _name(message: MessageView) -> str:
@@ -168,9 +179,9 @@ def _reply(story: Story, script: _Script, cast: Cast, turn_id: str, framing: Fra
     )
 
 
-def _examples(story: Story, cast: Cast, framing: Framing) -> list[Segment]:
-    texts = example_texts(story.character.card, cast)
-    return [Segment(f"example:{n}", framing.segment("system", "", text)) for n, text in enumerate(texts)]
+def _examples(story: Story, cast: Cast, framing: Framing, limits: Limits) -> list[Segment]:
+    framed = (framing.segment("system", "", text) for text in example_texts(story.character.card, cast))
+    return [Segment(f"example:{n}", _within(tokens, limits.bos)) for n, tokens in enumerate(framed)]
 
 
 def _shown(
@@ -185,7 +196,7 @@ def _shown(
     for message in reversed(messages):
         if shown and (message.ordinal < window.messages or n_tokens > limits.context):
             break
-        shown.append((message, message_segment(message, framing, limits.model_key)))
+        shown.append((message, message_segment(message, framing, limits)))
         n_tokens += len(shown[-1][1].tokens)
     return shown[::-1]
 

@@ -23,6 +23,7 @@ from store.wire import connect
 from worker import heartbeat
 from worker.desk import Desk, open_desk
 from worker.lanes import LaneThread, start_lanes
+from worker.model import framing_of
 from worker.publisher import Publisher
 from worker.running import StopReason
 from worker.ticker import Ticker
@@ -43,9 +44,11 @@ class Service:
             db=db,
             redis=self._redis,
             engine=engine,
+            framing=framing_of(engine),
             publisher=Publisher(connect(settings.redis_url)),
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,
+            bos=engine.backend.bos,
         )
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
@@ -53,7 +56,7 @@ class Service:
             self._registry,
             Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
             Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, lambda: heartbeat.watch_cancel_flags(self._desk)),
-            Ticker("reaper", heartbeat.RECONCILE_EVERY_S, lambda: queue.reconcile(db, self._redis)),
+            Ticker("reaper", heartbeat.REAP_EVERY_S, lambda: heartbeat.reap(self._desk)),
         ]
 
     def start(self) -> None:

@@ -117,8 +117,8 @@ class Attempt:
         desk = self._desk
         story = chats.load_story(desk.db, self._turn.chat_id)
         minimal = self._number >= MAX_ATTEMPTS
-        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal)
-        self._plan = plan = plan_turn(story, self._turn, desk.engine.framing, limits)
+        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal, desk.bos)
+        self._plan = plan = plan_turn(story, self._turn, desk.framing, limits)
         return TurnRequest(
             session=self._turn.chat_id,
             wanted=plan.wanted,

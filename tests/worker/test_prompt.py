@@ -61,6 +61,17 @@ def test_the_order_is_persona_examples_messages():
     assert made.forgotten == frozenset()
 
 
+def test_only_the_persona_carries_the_token_that_begins_a_prompt():
+    class WithBos(ByteFraming):
+        def reply_header(self, role, name):
+            header = super().reply_header(role, name)
+            return (999, *header) if role == "system" else header
+
+    told = story(message(0, "system", "Rain."), message(1, "user", "Hi"), card={**CARD, "mes_example": "<START>a"})
+    made = plan_turn(told, TURN, WithBos(), Limits(10_000, 50, "key", bos=999))
+    assert [segment.tokens.count(999) for segment in made.wanted] == [1, 0, 0, 0]
+
+
 def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model():
     wrote = {"tokens": (1001, 1002), "turn_id": "a" * 32}
     told = story(

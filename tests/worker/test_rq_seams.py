@@ -11,6 +11,7 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
+from worker_lane_jobs import wait_until
 
 from store.wire import connect
 from worker.lanes import Lane, LaneThread, start_lanes
@@ -26,13 +27,6 @@ def open_queue(redis: Redis) -> Queue:
 def enqueue(redis: Redis, name: str, *args: str, timeout: int = 60) -> str:
     job = open_queue(redis).enqueue_call(f"worker_lane_jobs.{name}", args=args, timeout=timeout, result_ttl=0)
     return str(job.id)
-
-
-def wait_until(true, limit_s: float = 5.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture

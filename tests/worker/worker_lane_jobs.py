@@ -29,3 +29,10 @@ def reset() -> None:
     done.clear()
     arrived.clear()
     let_go.clear()
+
+
+def wait_until(true, limit_s: float = 5.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

@@ -1,0 +1,140 @@
+"""A worker in the test's own process (`make_desk`) and workers as real processes (`start_worker`), echoing."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from worker_lane_jobs import wait_until
+
+from engine import Engine
+from store import queue, registry, turns
+from store.db import Database
+from store.settings import Settings
+from store.views import ChatView, TurnView
+from store.wire import connect
+from worker.desk import Desk, open_desk
+from worker.model import framing_of, open_engine
+from worker.publisher import Publisher
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Iterator[Callable[..., Desk]]:
+    """`make_desk(**settings)`: a desk with an echo engine, open for `run_turn` in this process."""
+    opened: list[tuple[Engine, Desk]] = []
+
+    def make(redis_url: str = redis_server.url, **values: object) -> Desk:
+        settings = Settings(data_dir=tmp_path, backend="echo", redis_url=redis_url, disk_cache_mb=0, **values)
+        engine = open_engine(settings)
+        publisher = Publisher(connect(redis_url))
+        publisher.start()
+        desk = Desk(
+            worker_name=settings.worker_name,
+            db=database,
+            redis=connect(redis_url),
+            engine=engine,
+            framing=framing_of(engine),
+            publisher=publisher,
+            context=engine.options.context,
+            max_reply=settings.max_reply_tokens,
+        )
+        opened.append((engine, desk))
+        open_desk(desk)
+        return desk
+
+    yield make
+    for engine, desk in opened:
+        desk.publisher.close()
+        desk.publisher.redis.close()
+        desk.redis.close()
+        engine.close()
+
+
+@pytest.fixture
+def say(database: Database) -> Callable[..., TurnView]:
+    """`say(chat, text, revision=1)`: a turn that waits."""
+
+    def submit(chat: ChatView, text: str = "Hello", revision: int = 1, kind: str = "chat") -> TurnView:
+        command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, revision, text if kind == "chat" else "")
+        return turns.submit(database, chat.owner_id, command)
+
+    return submit
+
+
+@dataclass
+class WorkerProcess:
+    """`python -m worker`, echoing."""
+
+    name: str
+    environ: dict[str, str]
+    redis_url: str
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def start(self) -> "WorkerProcess":
+        with self.log.open("ab") as file:
+            command = [sys.executable, "-W", "error", "-m", "worker"]
+            self.process = subprocess.Popen(command, env=self.environ, cwd=ROOT, stdout=file, stderr=file)
+        return self
+
+    def ready(self) -> "WorkerProcess":
+        with connect(self.redis_url) as client:
+            wait_until(lambda: self.name in registry.alive(client) or self.exit_code() is not None, 20)
+        assert self.exit_code() is None, self.log.read_text()
+        return self
+
+    def exit_code(self) -> int | None:
+        assert self.process is not None
+        return self.process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, limit_s: float = 10) -> int:
+        assert self.process is not None
+        return self.process.wait(limit_s)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.send(signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def start_worker(database_url: str, redis: Redis, redis_server, tmp_path) -> Iterator[Callable[..., WorkerProcess]]:
+    """`start_worker(name="gpu0", redis_url=..., **settings)`: a process, not waited for."""
+    workers: list[WorkerProcess] = []
+
+    def start(name: str = "gpu0", redis_url: str = redis_server.url, **values: object) -> WorkerProcess:
+        settings = {"backend": "echo", "database_url": database_url, "redis_url": redis_url, "worker_name": name}
+        settings |= {"data_dir": str(tmp_path), "disk_cache_mb": "0", **{key: str(v) for key, v in values.items()}}
+        environ = {**os.environ, **{f"INGLENOOK_{key.upper()}": value for key, value in settings.items()}}
+        workers.append(WorkerProcess(name, environ, redis_url, tmp_path / f"{name}.log"))
+        return workers[-1].start()
+
+    yield start
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            worker.kill()
+    if any("Traceback" in worker.log.read_text() for worker in workers):
+        print("\n".join(worker.log.read_text() for worker in workers))  # noqa: T201 (pytest shows it with a failure)
+
+
+@pytest.fixture
+def dispatch(database: Database, redis: Redis) -> Callable[[TurnView], None]:
+    """Bring a turn into the queue, as the web does."""
+
+    def send(turn: TurnView) -> None:
+        assert queue.dispatch(database, redis, turn.owner_id) is not None
+
+    return send

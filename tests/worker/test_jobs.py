@@ -1,0 +1,280 @@
+"""`run_turn` in this process: a real Redis, a real SQLite file, the echo engine."""
+
+import threading
+import time
+
+import pytest
+from worker_lane_jobs import wait_until
+
+from store import chats, events, jobs, queue, registry, turns
+from store.errors import Refused
+from store.models import Turn
+from worker import heartbeat
+from worker.jobs import run_turn
+from worker.lanes import Lane
+from worker.running import StopReason
+
+
+def said(redis, turn, *types) -> list[dict]:
+    return [event for event in events.read(redis, turn.id) if not types or event["type"] in types]
+
+
+def streamed(redis, turn) -> str:
+    text = ""
+    for event in said(redis, turn, "text"):
+        text = text[: event["offset"]] + event["text"]
+    return text
+
+
+def in_thread(turn) -> threading.Thread:
+    thread = threading.Thread(target=run_turn, args=(turn.id,))
+    thread.start()
+    return thread
+
+
+def until_it_writes(redis, turn, n_letters: int = 3) -> None:
+    wait_until(lambda: len(streamed(redis, turn)) >= n_letters)
+
+
+def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_desk, database, redis, chat, say):
+    make_desk()
+    turn = say(chat, "Good evening")
+    run_turn(turn.id)
+    told = chats.load_story(database, chat.id)
+    reply = told.messages[-1]
+    assert turns.get_turn(database, turn.id).state == "done"
+    assert "heard: Good evening" in reply.text
+    assert streamed(redis, turn) == reply.text
+    states = [event["state"] for event in said(redis, turn, "state")]
+    assert states == sorted(states, key=["waking", "reading", "writing"].index)
+    assert states[-1] == "writing"
+    last = said(redis, turn)[-1]
+    assert (last["type"], last["revision"]) == ("done", told.chat.revision)
+    assert last["message"]["id"] == reply.id
+    assert reply.chosen.tokens
+    assert reply.chosen.stats["n_generated"] == len(reply.chosen.tokens)
+
+
+def test_the_next_turn_reads_only_what_is_new(make_desk, database, chat, say):
+    make_desk()
+    run_turn(say(chat, "First").id)
+    run_turn(say(chat, "Second", revision=3).id)
+    stats = chats.load_story(database, chat.id).messages[-1].chosen.stats
+    assert stats["n_evaluated"] < 100
+    assert stats["n_kept"] > 500
+
+
+def test_a_retry_adds_an_alternative_and_reads_nothing_again(make_desk, database, chat, say):
+    make_desk()
+    run_turn(say(chat, "Tell me").id)
+    run_turn(say(chat, kind="retry", revision=3).id)
+    reply = chats.load_story(database, chat.id).messages[-1]
+    assert [alternative.position for alternative in reply.alternatives] == [0, 1]
+    assert reply.active == 1
+    assert reply.chosen.stats["n_evaluated"] < 100
+
+
+def test_after_the_end_the_persons_next_turn_enters_the_queue(make_desk, database, redis, make_chat, user, say):
+    desk = make_desk()
+    heartbeat.announce(desk, lanes=2, resident=())
+    first, second = say(make_chat(user)), say(make_chat(user))
+    assert queue.dispatch(database, redis, user.id).id == first.id
+    run_turn(first.id)
+    assert turns.get_turn(database, second.id).state == "queued"
+    assert queue.position(redis, turns.get_turn(database, second.id)) is not None
+    assert registry.route(redis, first.chat_id) == "gpu0"
+
+
+def test_a_turn_that_runs_twice_makes_one_reply(make_desk, database, chat, say):
+    make_desk(echo_delay_ms=2)
+    turn = say(chat)
+    racers = [in_thread(turn) for _ in range(4)]
+    for racer in racers:
+        racer.join()
+    run_turn(turn.id)
+    assert len(chats.load_story(database, chat.id).messages) == 3
+
+
+def test_a_turn_that_is_unknown_or_over_is_left_alone(make_desk, database, user, chat, say):
+    make_desk()
+    run_turn("0" * 32)
+    turn = say(chat)
+    turns.request_cancel(database, user.id, turn.id)
+    run_turn(turn.id)
+    assert len(chats.load_story(database, chat.id).messages) == 2
+
+
+@pytest.mark.parametrize("by_sql", [False, True])
+def test_stop_keeps_what_was_written(make_desk, database, redis, user, chat, say, by_sql):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 150)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    if by_sql:  # Redis lost the flag
+        turns.request_cancel(database, user.id, turn.id)
+        heartbeat.renew_leases(desk)
+    else:
+        queue.stop(database, redis, user.id, turn.id)
+        heartbeat.watch_cancel_flags(desk)
+    started = time.monotonic()
+    thread.join()
+    assert time.monotonic() - started < 1
+    reply = chats.load_story(database, chat.id).messages[-1]
+    assert turns.get_turn(database, turn.id).state == "cancelled"
+    assert reply.role == "character"
+    assert reply.chosen.finish == "cancelled"
+    assert 3 <= len(reply.text) < 300
+    assert said(redis, turn)[-1]["type"] == "cancelled"
+    assert said(redis, turn)[-1]["message"]["id"] == reply.id
+    assert streamed(redis, turn) == reply.text
+
+
+def test_stop_before_the_first_word_leaves_no_message(make_desk, database, redis, user, chat, say):
+    desk = make_desk(echo_delay_ms=30)
+    turn = say(chat, "x" * 2000)
+    thread = in_thread(turn)
+    wait_until(lambda: bool(desk.running.all()))
+    desk.running.all()[0].stop(StopReason.CANCELLED)
+    thread.join()
+    assert turns.get_turn(database, turn.id).state == "cancelled"
+    assert len(chats.load_story(database, chat.id).messages) == 2
+    assert said(redis, turn)[-1] | {"seq": 0} == said(redis, turn)[-1] | {"seq": 0, "message": None, "revision": 2}
+
+
+def test_a_drain_gives_the_turn_back_with_its_partial_text(make_desk, database, redis, chat, say):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 60)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    desk.draining.set()
+    desk.running.stop_all(StopReason.DRAINING)
+    thread.join()
+    after = turns.get_turn(database, turn.id)
+    assert after.state == "queued"
+    assert after.partial == streamed(redis, turn)
+    assert said(redis, turn)[-1]["state"] == "queued"
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).state == "queued", "a draining worker takes nothing"
+    desk.draining.clear()
+    run_turn(turn.id)
+    reply = chats.load_story(database, chat.id).messages[-1]
+    assert turns.get_turn(database, turn.id).state == "done"
+    assert streamed(redis, turn) == reply.text, "the second attempt starts again at offset 0"
+    assert {event["attempt"] for event in said(redis, turn, "text")} == {1, 2}
+
+
+def test_an_attempt_that_was_overtaken_changes_nothing(make_desk, database, redis, chat, say):
+    make_desk(echo_delay_ms=5)
+    turn = say(chat, "x" * 100)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    turns.give_back(database, turn.id, 1)
+    claim = turns.claim(database, turn.id, "gpu1", 60)
+    turns.commit(database, turn.id, claim.attempt, turns.Reply("from the other worker"))
+    thread.join()
+    told = chats.load_story(database, chat.id)
+    assert [message.text for message in told.messages[2:]] == ["from the other worker"]
+    assert not said(redis, turn, "done", "failed", "cancelled")
+
+
+def test_losing_the_lease_stops_the_engine_too(make_desk, database, redis, chat, say):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 300)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    turns.give_back(database, turn.id, 1)
+    turns.claim(database, turn.id, "gpu1", 60)
+    heartbeat.renew_leases(desk)
+    started = time.monotonic()
+    thread.join()
+    assert time.monotonic() - started < 1
+    assert turns.get_turn(database, turn.id).attempt == 2
+
+
+def test_running_turns_keep_their_leases(make_desk, database, redis, chat, say):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 100)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    before = turns.get_turn(database, turn.id).lease_until
+    time.sleep(0.02)
+    heartbeat.renew_leases(desk)
+    assert turns.get_turn(database, turn.id).lease_until > before
+    with pytest.raises(Refused, match="somebody else"):
+        turns.claim(database, turn.id, "gpu1", 60)
+    desk.running.stop_all(StopReason.CANCELLED)
+    thread.join()
+
+
+def test_the_partial_text_is_saved_from_time_to_time(make_desk, database, redis, chat, say):
+    make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 100)
+    thread = in_thread(turn)
+    wait_until(lambda: len(turns.get_turn(database, turn.id).partial) > 20)
+    partial = turns.get_turn(database, turn.id).partial
+    thread.join()
+    assert streamed(redis, turn).startswith(partial)
+    assert turns.get_turn(database, turn.id).partial == ""
+
+
+def test_a_message_that_does_not_fit_fails_with_a_sentence(make_desk, database, redis, chat, say):
+    make_desk(context=4096, max_reply_tokens=100)
+    turn = say(chat, "x" * 5000)
+    run_turn(turn.id)
+    after = turns.get_turn(database, turn.id)
+    assert (after.state, after.error_code) == ("failed", "too_long")
+    assert after.error_text.startswith("Your message is 5")
+    assert said(redis, turn)[-1]["error"] == {"code": "too_long", "message": after.error_text}
+
+
+def test_the_fourth_attempt_fails_visibly(make_desk, database, redis, chat, say):
+    make_desk()
+    turn = say(chat)
+    for attempt in (1, 2, 3):
+        turns.claim(database, turn.id, "gpu1", 60)
+        turns.give_back(database, turn.id, attempt)
+    run_turn(turn.id)
+    after = turns.get_turn(database, turn.id)
+    assert (after.state, after.error_code) == ("failed", "too_many_attempts")
+    assert "three times" in said(redis, turn)[-1]["error"]["message"]
+
+
+def test_a_dead_engine_gives_the_turn_back(make_desk, database, redis, chat, say):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 300)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    desk.engine.close()
+    thread.join()
+    assert turns.get_turn(database, turn.id).state == "queued"
+
+
+def test_what_rq_missed_is_taken_out(make_desk, database, redis, chat, say):
+    desk = make_desk()
+    turn = say(chat)
+    jobs.enqueue(redis, turn.id, "gpu0")
+    lane = Lane(jobs.open_queue(desk.redis, "gpu0"), "lost", desk.draining)
+    lane.register_birth()
+    job, _ = lane.dequeue_job_and_maintain_ttl(None)
+    lane.prepare_execution(job)
+    run_turn(turn.id)
+    heartbeat.reap(desk)
+    assert redis.exists(f"rq:job:{turn.id}"), "RQ still has a moment to end its job"
+    with database.session() as session:
+        session.get(Turn, turn.id).ended_at -= 60
+    heartbeat.reap(desk)
+    assert not list(redis.scan_iter(f"rq:*{turn.id}*"))
+    assert not redis.zcard("rq:wip:inglenook-gpu0")
+
+
+def test_redis_may_be_gone_when_a_turn_ends(make_desk, database, redis_server, tmp_path, chat, say):
+    server = type(redis_server)(tmp_path)
+    server.start()
+    make_desk(redis_url=server.url, echo_delay_ms=5)
+    turn = say(chat, "x" * 100)
+    thread = in_thread(turn)
+    wait_until(lambda: turns.get_turn(database, turn.id).state == "writing")
+    server.kill()
+    thread.join()
+    assert turns.get_turn(database, turn.id).state == "done"
+    assert "heard: xxx" in chats.load_story(database, chat.id).messages[-1].text
