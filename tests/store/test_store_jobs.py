@@ -111,6 +111,7 @@ def test_whatever_a_dead_lane_left_can_be_removed_and_queued_again(redis, ran, s
     assert not jobs.enqueue(redis, turn, "gpu0", at_front=True)
     jobs.remove_job(redis, turn, "gpu0")
     assert [key for key in redis.keys("*") if turn.encode() in key] == []
+    assert redis.llen("rq:queue:inglenook-gpu0:intermediate") == redis.zcard("rq:wip:inglenook-gpu0") == 0
     assert jobs.places(redis, "gpu0", [turn, other]) == {turn: "missing", other: "queued"}
     assert jobs.enqueue(redis, turn, "gpu0", at_front=True)
     assert queued(redis) == [turn, other]

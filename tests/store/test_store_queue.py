@@ -118,6 +118,17 @@ def test_a_turn_whose_lease_is_over_goes_to_the_front(database, redis, gpu0, peo
     assert turns.claim(database, first.id, "gpu0", 5).attempt == 2
 
 
+def test_who_had_started_goes_before_who_had_not(database, redis, gpu0, people, say):
+    waited, started = (say(chat) for chat in people(2))
+    queue.dispatch(database, redis, waited.owner_id, 1.0)
+    queue.dispatch(database, redis, started.owner_id, 2.0)
+    turns.claim(database, started.id, "gpu0", lease_s=5, now=3.0)
+    redis.flushall()
+    announce(redis, "gpu0")
+    assert queue.reconcile(database, redis, 9.0) == (started.id, waited.id)
+    assert queued(redis) == [started.id, waited.id]
+
+
 @pytest.mark.parametrize("step", ["popped", "started"])
 def test_a_job_that_died_before_its_claim_is_given_some_seconds(database, redis, gpu0, chat, say, step):
     turn = say(chat)
