@@ -15,10 +15,11 @@ from redis import Redis
 from worker_lane_jobs import wait_until
 
 from engine import Engine
-from store import queue, registry, turns
+from store import chats, queue, registry, turns
 from store.db import Database
+from store.models import Character
 from store.settings import Settings
-from store.views import ChatView, TurnView
+from store.views import ChatView, TurnView, UserView
 from store.wire import connect
 from worker.desk import Desk, open_desk
 from worker.model import framing_of, open_engine
@@ -57,6 +58,21 @@ def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Itera
         desk.publisher.redis.close()
         desk.redis.close()
         engine.close()
+
+
+@pytest.fixture
+def make_chat(database: Database) -> Callable[[UserView], ChatView]:
+    """`make_chat(user)`: a chat with a character of few words (the echo backend works hard for each)."""
+
+    def make(user: UserView) -> ChatView:
+        card = {"system_prompt": "Be {{char}}.", "first_mes": "Hi."}
+        texts = {"name": "Mo", "tagline": "", "avatar": "", "rating": "everyone", "locale": "en"}
+        with database.session() as session:
+            character = Character(id=uuid.uuid4().hex, owner_id=user.id, card=card, created_at=0.0, **texts)
+            session.add(character)
+        return chats.create_chat(database, user.id, character.id, user.name)
+
+    return make
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_two_lanes_write_at_the_same_time(start_worker, database, redis, make_us
 
 def test_kill_9_in_mid_reply_and_a_restart_make_one_reply(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 60)
+    turn = say(chat, "x" * 30)
     dispatch(turn)
     until_it_writes(redis, turn)
     worker.send(signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_kill_9_in_mid_reply_and_a_restart_make_one_reply(start_worker, database
     until_it_is_done(database, turn)
     assert turns.get_turn(database, turn.id).attempt == 2
     assert len(replies(database, chat)) == 1
-    assert "heard: " + "x" * 60 in replies(database, chat)[0]
+    assert "heard: " + "x" * 30 in replies(database, chat)[0]
     until_redis_is_clean(redis, turn)
 
 
@@ -110,7 +110,7 @@ def test_a_second_worker_of_the_same_name_waits_for_the_first(start_worker, data
 
 def test_a_frozen_worker_is_overtaken_and_changes_nothing(start_worker, database, redis, chat, say, dispatch):
     frozen = start_worker("gpu0", echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 80)
+    turn = say(chat, "x" * 40)
     dispatch(turn)
     until_it_writes(redis, turn)
     frozen.send(signal.SIGSTOP)
@@ -130,7 +130,7 @@ def test_a_frozen_worker_is_overtaken_and_changes_nothing(start_worker, database
 
 def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 60)
+    turn = say(chat, "x" * 30)
     dispatch(turn)
     until_it_writes(redis, turn)
     asked = time.monotonic()
@@ -148,7 +148,7 @@ def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, red
 
 def test_a_second_sigterm_ends_it_at_once(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 60)
+    turn = say(chat, "x" * 30)
     dispatch(turn)
     until_it_writes(redis, turn)
     worker.send(signal.SIGTERM)
@@ -175,7 +175,7 @@ def test_stop_reaches_a_running_turn_and_the_next_one_starts(
 def test_redis_dies_in_mid_turn_and_comes_back_empty(start_worker, database, server, make_chat, user, say):
     start_worker(redis_url=server.url, echo_delay_ms=20, lanes=1).ready()
     first, second = make_chat(user), make_chat(user)
-    running, waiting = say(first, "x" * 60), say(second, "Hi")
+    running, waiting = say(first, "x" * 30), say(second, "Hi")
     with connect(server.url) as client:
         assert queue.dispatch(database, client, user.id).id == running.id
         until_it_writes(client, running)
