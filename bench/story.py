@@ -1,0 +1,126 @@
+"""`make story`: 60 turns of one story on the demo model with a 512-token context, through store, prompt and engine.
+
+Prints a line per turn: tokens evaluated, tokens kept, segments evicted so far, memory. Fails when a turn did not stream,
+when the persona is not at the front of the session at the end, or when a turn read more than its new tokens.
+"""
+
+import argparse
+import logging
+import resource
+import sys
+import tempfile
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from engine import Done, Engine, EngineOptions, Framing, Text, TurnRequest
+from engine.llama import LlamaBackend, LlamaOptions
+from store import accounts, characters, chats, turns
+from store.db import Database
+from store.entries import Reply
+from store.turn_begins import TurnCommand
+from store.views import Story
+from worker.model import demo_model
+from worker.prompt import Limits, plan_turn
+
+QUESTIONS = (
+    "Good evening! What are you doing tonight?",
+    "Tell me more about that, please.",
+    "*looks around slowly* What is that over there?",
+    "And what happened then?",
+    "Do you remember your first night in this place?",
+    "I have brought some biscuits. Would you like one?",
+)
+# A card of the size that a 512-token context is made for; the bundled ones are written for larger ones.
+CARD = {
+    "name": "Mara",
+    "description": "{{char}} keeps a lighthouse. She is fifty-four, dry, patient and kind, and her cat is called Admiral.",
+    "scenario": "A storm has closed the harbour. The stove is lit and the great lamp turns above the kitchen.",
+    "first_mes": "*She sets a mug before you.* Now then. What brings you out here?",
+}
+
+
+class Player:
+    """One person with one chat in a database of their own."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        _, token = accounts.create_invite(db, "adult")
+        self.user = accounts.sign_up(db, token, "Ann", "no password: nobody signs in here")
+        character = characters.list_characters(db, self.user)[0]
+        self.chat = chats.create_chat(db, self.user.id, character.id, "Ann")
+
+    def story(self) -> Story:
+        story = chats.load_story(self.db, self.chat.id)
+        return replace(story, character=replace(story.character, name="Mara", card=CARD))
+
+
+def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text: str) -> tuple[Done, int, TurnRequest]:
+    """One turn, from submit to commit; returns the result, the number of pieces of text, and what was asked for."""
+    chat = chats.get_chat(player.db, player.user.id, player.chat.id)
+    command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, text)
+    claim = turns.claim(player.db, turns.submit(player.db, player.user.id, command).id, "bench", 60)
+    plan = plan_turn(player.story(), claim.turn, framing, limits)
+    request = TurnRequest(chat.id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
+    events = list(engine.submit(request).events())
+    done = events[-1]
+    assert isinstance(done, Done), done
+    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish)
+    turns.commit(player.db, claim.turn.id, claim.attempt, reply, dict(plan.window))
+    return done, sum(isinstance(event, Text) for event in events), request
+
+
+def new_tokens(request: TurnRequest, known: set[str]) -> int:
+    """Tokens that no earlier turn of this story has read: the new segments, and the header of the reply."""
+    fresh = [segment for segment in request.wanted if segment.name not in known]
+    known.update(segment.name for segment in request.wanted)
+    assert request.reply is not None
+    known.add(request.reply.name)
+    return sum(len(segment.tokens) for segment in fresh) + len(request.reply.header)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--context", type=int, default=512)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        return tell(Path(folder), options.turns, options.context)
+
+
+def tell(folder: Path, n_turns: int, context: int) -> int:
+    db = Database(f"sqlite:///{folder}/story.db")
+    db.migrate()
+    backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
+    engine = Engine(backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks")).start()
+    framing, player = Framing(backend, backend.chat_template), Player(db)
+    limits = Limits(context, 80, engine.model_key)
+    known: set[str] = set()
+    print("turn  evaluated  new  kept  in session  evicted messages  pieces  seconds  max RSS MiB")
+    memory, worst = [], 0.0
+    for number in range(1, n_turns + 1):
+        done, pieces, request = play(player, engine, framing, limits, QUESTIONS[number % len(QUESTIONS)])
+        new, stats = new_tokens(request, known), done.stats
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        evicted = chats.get_chat(db, player.user.id, player.chat.id).window.get("messages", 0)
+        seconds = stats.read_s + stats.write_s
+        print(
+            f"{number:4}  {stats.n_evaluated:9}  {new:3}  {stats.n_kept:4}  {request.n_tokens_at_most():10}  {evicted:16}"
+            f"  {pieces:6}  {seconds:7.2f}  {memory[-1]:11}"
+        )
+        assert pieces > 1 or stats.n_generated < 3, "the turn did not stream"
+        worst = max(worst, stats.n_evaluated / new)
+    persona = request.wanted[0]
+    held = engine._sessions[player.chat.id].held[0]
+    assert (held.segment.name, held.segment.tokens, held.position) == ("persona", persona.tokens, 0)
+    growth = memory[-1] - memory[n_turns // 3]
+    print(f"persona: {len(persona.tokens)} tokens, at positions 0 to {held.end - 1} of the session: yes")
+    print(f"tokens evaluated / new tokens, worst turn: {worst:.2f}; growth of memory in the last two thirds: {growth} MiB")
+    engine.close()
+    db.close()
+    return 0 if worst <= 1.0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
