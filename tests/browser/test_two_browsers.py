@@ -1,0 +1,29 @@
+"""The main job, end to end: `make run`'s stack with the demo model, two real browsers at the same time."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from stack import Stack
+from two_browsers import chromium, play
+
+
+@pytest.mark.browser
+@pytest.mark.model
+@pytest.mark.timeout(400)
+def test_two_people_talk_at_the_same_time(tmp_path):
+    shots = Path(os.environ.get("SCREENSHOTS") or tmp_path / "screenshots")
+    stack = Stack(tmp_path / "data").start(120)
+    try:
+        with chromium() as browser:
+            play(browser, stack.address, [stack.first_invitation, stack.invite()], shots)
+    finally:
+        status = stack.end()
+    assert status == 0
+    assert {f"{what}-{width}.png" for what in ("writing", "chat") for width in (390, 1280)} <= set(os.listdir(shots))
+    with closing(sqlite3.connect(tmp_path / "data" / "inglenook.db")) as db:
+        replies = db.execute("select text, model_key from alternatives where model_key is not null").fetchall()
+    assert len(replies) >= 2
+    assert all(text and "echo" not in key for text, key in replies), "every reply comes from the real model"
