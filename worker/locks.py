@@ -17,6 +17,10 @@ from typing import IO
 log = logging.getLogger(__name__)
 
 
+class DataFolderError(ValueError):
+    """The data folder cannot be used; the message says why."""
+
+
 class WorkerLock:
     """The flock of one worker name."""
 
@@ -25,9 +29,11 @@ class WorkerLock:
         self._file: IO[str] | None = None
 
     def acquire(self, stop: threading.Event, poll_s: float = 0.2) -> bool:
-        """Take the lock, waiting while another process has it; False when `stop` was set first."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("a+", encoding="utf-8")
+        """Take the lock, waiting while another process has it; False when `stop` was set first.
+
+        Raises DataFolderError.
+        """
+        file = self._open()
         waiting = False
         while not _try_lock(file):
             if not waiting:
@@ -42,6 +48,15 @@ class WorkerLock:
         file.flush()
         self._file = file
         return True
+
+    def _open(self) -> IO[str]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise DataFolderError(
+                f"{self.path} cannot be written ({error.strerror}): set INGLENOOK_DATA_DIR to a folder of this user"
+            ) from error
 
     def release(self) -> None:
         """Give the lock back (the end of the process does it too)."""

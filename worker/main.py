@@ -18,7 +18,7 @@ from engine import EngineError
 from store.db import Database
 from store.settings import Settings, SettingsError, load_settings
 from store.wire import connect
-from worker.locks import WorkerLock
+from worker.locks import DataFolderError, WorkerLock
 from worker.model import open_engine
 from worker.service import Service, take_back
 
@@ -41,11 +41,9 @@ def main() -> int:
     stop = threading.Event()
     _install_signals(stop)
     lock = WorkerLock(settings.data_dir, settings.worker_name)
-    if not lock.acquire(stop):
-        return EXIT_OK
     try:
-        return _work(settings, stop)
-    except EngineError as error:
+        return _work(settings, stop) if lock.acquire(stop) else EXIT_OK
+    except (DataFolderError, EngineError) as error:
         return _config_error(error)
     finally:
         lock.release()

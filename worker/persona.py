@@ -16,10 +16,8 @@ from typing import Any
 from store import macros
 
 SYSTEM_PROMPT = (
-    "You are {{char}}, a character in a story that you write together with {{user}}. "
-    "Always stay in character. Write only {{char}}'s next message: speech as plain text, actions between *asterisks*. "
-    "Never speak or act for {{user}}. Answer what {{user}} just said or did, "
-    "be vivid and brief, and give the story something new."
+    "You are {{char}}, talking with {{user}}. Stay in character and answer as {{char}} would: a few vivid sentences, "
+    "speech as plain text, actions between *asterisks*. Never decide what {{user}} says or does."
 )
 
 _CARD_MACRO = re.compile(r"\{\{\s*(description|personality|scenario|persona)\s*\}\}", re.IGNORECASE)

@@ -100,12 +100,6 @@ class Feed:
         self._publisher.worked()
         return True
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing left to send."""
-        with self._lock:
-            return self.stale or not self._pending
-
     def _too_soon(self, event: Event) -> bool:
         same = self._last_state is not None and self._last_state["state"] == event["state"]
         finished = event.get("done") is not None and event.get("done") == event.get("total")

@@ -203,6 +203,7 @@ def test_a_worker_starts_without_redis_and_works_when_it_comes(start_worker, dat
         ({"backend": "llama", "model": "/nowhere/x.gguf"}, "/nowhere/x.gguf"),
         ({"backend": "llama", "model": __file__}, "GGUF"),
         ({"lanes": "many"}, "INGLENOOK_LANES"),
+        ({"data_dir": "/dev/null/here"}, "INGLENOOK_DATA_DIR"),
     ],
 )
 def test_what_a_person_must_correct_is_one_sentence_and_exit_code_78(start_worker, settings, sentence):
