@@ -65,7 +65,7 @@ def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text:
     events = list(engine.submit(request).events())
     done = events[-1]
     assert isinstance(done, Done), done
-    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish)
+    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.reply_name)
     turns.commit(player.db, claim.turn.id, claim.attempt, reply, dict(plan.window))
     return done, sum(isinstance(event, Text) for event in events), request
 
@@ -93,7 +93,7 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     db = Database(f"sqlite:///{folder}/story.db")
     db.migrate()
     backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
-    engine = Engine(backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks")).start()
+    engine = Engine(backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=64 << 20)).start()
     framing, player = Framing(backend, backend.chat_template), Player(db)
     limits = Limits(context, 80, engine.model_key)
     known: set[str] = set()

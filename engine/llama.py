@@ -22,12 +22,12 @@ import numpy as np
 # somebody else uses, too, decode 0.9 tokens/s instead of 36 (measured on SmolLM2; see docs/decisions.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "100")
 
-import llama_cpp as llama  # noqa: E402
+import llama_cpp as llama
 
-from engine.backend import DecodeResult, Logits, Run  # noqa: E402
-from engine.errors import ModelError  # noqa: E402
-from engine.llama_sampler import LlamaSampler  # noqa: E402
-from engine.sampling import SamplerSettings  # noqa: E402
+from engine.backend import DecodeResult, Logits, Run
+from engine.errors import ModelError
+from engine.llama_sampler import LlamaSampler
+from engine.sampling import SamplerSettings
 
 log = logging.getLogger(__name__)
 KV_TYPES = {"f16": 1, "q8_0": 8}
