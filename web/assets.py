@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, send_from_directory, url_for
 
 STATIC = Path(__file__).parent / "static"
 YEAR_S = 31_536_000
+FACE = "#svgView(viewBox(66,44,190,190))"  # of a portrait of 320 x 320; other kinds of pictures are shown whole
 
 
 def version() -> str:
@@ -45,3 +46,4 @@ def init_app(app: Flask) -> None:
 
     app.add_template_global(asset, "asset")
     app.add_template_global(avatar, "avatar")
+    app.add_template_global(lambda name: avatar(name) + FACE, "face")

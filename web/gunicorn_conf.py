@@ -44,3 +44,10 @@ def post_worker_init(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, on_term)
     signal.siginterrupt(signal.SIGTERM, False)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Whatever made the worker leave (gunicorn's master may have been killed): no web socket may hold it."""
+    app = getattr(worker, "wsgi", None)  # none if it could not be loaded
+    if app is not None:
+        app.extensions["inglenook"].stop()

@@ -1,6 +1,5 @@
 """Fixtures of the web tests: the real application on a real port, real Redis, real SQLite, real sockets."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from redis import Redis
-from web_house import Browser, Storyteller
+from web_house import Browser, Storyteller, free_port
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from store import accounts, wire
@@ -53,13 +52,6 @@ class Site:
 
     def browser(self) -> Browser:
         return Browser(self.base)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

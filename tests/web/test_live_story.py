@@ -1,7 +1,9 @@
 """The path of a reply to the browsers: acknowledged once, streamed to all tabs, resumed with no hole and no double."""
 
-from simple_websocket import ConnectionClosed
 from web_house import new_turn
+
+from store import turns
+from store.entries import Reply
 
 
 def words(socket, turn):
@@ -112,9 +114,6 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     tale.tell("one ", "two ", "three")
     tab.until("text", where=lambda m: m["text"] == "three")
     site.house.housekeeping.stop()  # it would announce the end by itself
-    from store import turns
-    from store.entries import Reply
-
     turns.commit(site.database, turn, tale.attempt, Reply(tale.told), {})
     redis.flushall()
     opened = tab.until("opened")
@@ -206,8 +205,4 @@ def test_the_house_says_goodbye_with_1012(site, ada):
     tab = ada.socket()
     tab.open(ada.begin_chat(site.mara))
     site.house.hub.stop()
-    try:
-        while True:
-            tab.hear()
-    except ConnectionClosed as closed:
-        assert closed.reason == 1012
+    assert tab.farewell() == 1012

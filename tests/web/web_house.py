@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 from redis import Redis
-from simple_websocket import Client
+from simple_websocket import Client, ConnectionClosed
 
 from store import chats, events, registry, turns
 from store.db import Database
@@ -22,6 +23,13 @@ _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 def new_turn() -> str:
     return uuid.uuid4().hex
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Browser:
@@ -46,7 +54,7 @@ class Browser:
 
     def sign_up(self, invite: str, name: str) -> "Browser":
         answer = self.submit(invite, {"name": name, "password": PASSWORD})
-        assert answer.status_code == 200 and answer.url == self.base + "/", answer.text
+        assert (answer.status_code, answer.url) == (200, self.base + "/"), answer.text
         return self
 
     def begin_chat(self, character: str) -> str:
@@ -91,10 +99,20 @@ class Socket:
         self.say(type="open", chat=chat, turn=turn, after=after)
         return self.until("opened", "refused")
 
-    def submit(self, chat: str, text: str, revision: int, turn: str | None = None, kind: str = "chat") -> dict[str, Any]:
+    def submit(
+        self, chat: str, text: str, revision: int, turn: str | None = None, kind: str = "chat"
+    ) -> dict[str, Any]:
         turn = turn or new_turn()
         self.say(type="submit", id=turn, chat=chat, kind=kind, revision=revision, text=text)
         return self.until("ack", "refused", where=lambda message: message["id"] == turn)
+
+    def farewell(self) -> int:
+        """Hear until the server closes; its close code."""
+        try:
+            while True:
+                self.hear()
+        except ConnectionClosed as closed:
+            return int(closed.reason)
 
     def close(self) -> None:
         self.client.close()

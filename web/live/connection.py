@@ -36,13 +36,13 @@ Payload = Mapping[str, Any]
 class Connection:
     """The threads and the mailbox of one web socket."""
 
-    def __init__(self, ws: Server, guard: Guard) -> None:
+    def __init__(self, ws: Server) -> None:
         self._ws = ws
-        self._guard = guard
+        self._guard: Guard = ws.sock  # put there by guard.Guarded
         self._mailbox: queue.Queue[Callable[[], None] | None] = queue.Queue(MAILBOX)
         self._farewell = (1000, "")
         self._writer = threading.Thread(target=self._write, name="tab-writer", daemon=True)
-        guard.watch(ws.input_buffer)
+        self._guard.watch(ws.input_buffer)
 
     def post(self, call: Callable[[], None]) -> None:
         """Let the writer run `call` when its turn comes. A full mailbox ends the connection."""

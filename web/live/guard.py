@@ -12,8 +12,11 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 USER_TIMEOUT_MS = 10_000
 LINGER_S = 1.0
@@ -85,11 +88,21 @@ def set_user_timeout(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
 
-def install(environ: MutableMapping[str, Any]) -> Guard:
-    """Put a guard in the place of the server's socket."""
-    for key in KEYS:
-        if key in environ:
-            environ[key] = Guard(environ[key])
-            guard: Guard = environ[key]
-            return guard
-    raise RuntimeError(f"Web sockets need a server that offers one of {KEYS}, such as gunicorn with gthread.")
+class Guarded:
+    """WSGI middleware: on `path`, a guard stands in the place of the server's socket and nothing is compressed.
+
+    Compressed bombs inflate, so the browser's offer to compress is taken out of the headers.
+    """
+
+    def __init__(self, app: "WSGIApplication", path: str) -> None:
+        self._app = app
+        self._path = path
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve one request."""
+        if environ.get("PATH_INFO") == self._path:
+            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+            for key in KEYS:
+                if key in environ:
+                    environ[key] = Guard(environ[key])
+        return self._app(environ, start_response)

@@ -8,8 +8,9 @@ from simple_websocket import Server
 from web.accounts import me
 from web.errors import Problem
 from web.house import house
-from web.live import gate, guard
+from web.live import gate
 from web.live.connection import ReaderThread
+from web.live.guard import Guarded
 from web.live.session import Session
 
 PATH = "/ws"
@@ -21,7 +22,8 @@ sock = Sock()
 
 
 def init_app(app: Flask) -> None:
-    """Register the route and the gate."""
+    """Register the route, the gate and the guard."""
+    app.wsgi_app = Guarded(app.wsgi_app, PATH)  # type: ignore[method-assign]
     app.before_request(_gate)
     app.teardown_request(_free_seat)
     app.register_blueprint(blueprint)
@@ -37,8 +39,6 @@ def _gate() -> None:
         raise Problem(401, "signed_out", "Sign in first.")
     house().seats.take(me().id)
     g.seat = me().id
-    g.guard = guard.install(request.environ)
-    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)  # no compression: compressed bombs inflate
 
 
 def _free_seat(_error: BaseException | None) -> None:
@@ -50,4 +50,4 @@ def _free_seat(_error: BaseException | None) -> None:
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
     """A tab, from handshake to goodbye."""
-    Session(house(), me().id, ws, g.guard).run()
+    Session(house(), me().id, ws).run()

@@ -14,16 +14,15 @@ from web import errors
 from web.house import House
 from web.live import commands
 from web.live.connection import Connection
-from web.live.guard import Guard
 from web.live.viewer import Viewer
 
 
 class Session:
     """One open tab of one person; the hub knows it as a Tab."""
 
-    def __init__(self, house: House, user_id: str, ws: Server, guard: Guard) -> None:
+    def __init__(self, house: House, user_id: str, ws: Server) -> None:
         self._house = house
-        self._connection = Connection(ws, guard)
+        self._connection = Connection(ws)
         self._viewer = Viewer(house, user_id, self._connection.send)
         self._caller = commands.Caller(house, user_id, self._viewer, self._watch, self._connection.post)
 

@@ -20,7 +20,7 @@ const trouble = document.getElementById("trouble");
 
 let revision = Number(story.root.dataset.revision);
 let turn = null; // { id, kind, attempt, seq, text, length, state }
-let unsent = recall("unsent", chat); // { id, kind, text, revision }
+let unsent = recall("unsent", chat); // { id, kind, text, revision, handed }
 
 let opening = false; // asked for a snapshot, which has not come yet
 
@@ -176,12 +176,24 @@ function submit(kind, text = "") {
 }
 
 function sendUnsent() {
-  wire.send({ type: "submit", chat, ...unsent });
+  const { id, kind, text, revision: seen } = unsent;
+  if (!wire.send({ type: "submit", chat, id, kind, text, revision: seen })) return;
+  unsent.handed = true; // from now on the server may have it
+  keep("unsent", chat, unsent);
+}
+
+/** Take back a message that surely never left this browser. */
+function unsend() {
+  const { id, text } = unsent;
+  story.dropPending(id);
+  forget();
+  if (text) composer.giveBack(text);
+  setBusy();
 }
 
 function showUnsent() {
   if (unsent.text) story.putPending(unsent.id, unsent.text);
-  if (!wire.up && unsent.text) composer.say("Not sent yet: it goes out as soon as the line is back.");
+  if (!wire.up) composer.say("Not sent yet: it goes out as soon as the line is back.", true);
 }
 
 /** After a snapshot: was the message that we are not sure of received? If not, it is sent again under the same id. */
@@ -204,9 +216,11 @@ function forget() {
 }
 
 function stop() {
-  if (!turn) return;
+  if (unsent && !unsent.handed) return unsend();
+  if (!turn) return undefined;
   if (wire.send({ type: "stop", turn: turn.id })) story.stage({ state: "stopping" });
   else composer.say("The line is down: stop again when it is back.");
+  return undefined;
 }
 
 function retry() {

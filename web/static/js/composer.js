@@ -41,9 +41,10 @@ export class Composer extends EventTarget {
     this.#changed();
   }
 
-  /** A sentence above the box; none takes it away. */
-  say(sentence = "") {
+  /** A sentence above the box; none takes it away. `calm`: it only informs, nothing is wrong. */
+  say(sentence = "", calm = false) {
     this.notice.textContent = sentence;
+    this.notice.toggleAttribute("data-calm", calm);
     this.notice.hidden = !sentence;
   }
 

@@ -4,7 +4,7 @@
 export function stageWords(stage) {
   switch (stage.state) {
     case "sending": return "sending";
-    case "waiting": return "waits for your other story";
+    case "waiting": return "waits for a free place";
     case "queued": return queueWords(stage);
     case "waking": return "is waking up";
     case "reading": return stage.total ? `is reading ${stage.done ?? 0} / ${stage.total}` : "is reading";

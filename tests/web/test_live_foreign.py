@@ -1,0 +1,69 @@
+"""What is somebody else's is not there: every command of the table, every page, tried on foreign things."""
+
+import pytest
+from web_house import new_turn
+
+from web.live.commands import COMMANDS, Choose, Open, Ping, Stop, Submit
+
+
+@pytest.fixture
+def hers(site, ada, tale):
+    """A chat of Ada's with a turn under way."""
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    opened = tab.open(chat)
+    turn = new_turn()
+    ack = tab.submit(chat, "My secret", opened["revision"], turn)
+    return {"chat": chat, "turn": turn, "message": opened["messages"][0]["id"], "revision": ack["revision"]}
+
+
+TRIES = {
+    Open: lambda hers: {"type": "open", "chat": hers["chat"], "turn": hers["turn"], "after": 0},
+    Submit: lambda hers: {
+        "type": "submit",
+        "id": new_turn(),
+        "chat": hers["chat"],
+        "kind": "chat",
+        "revision": hers["revision"],
+        "text": "Let me in",
+    },
+    Stop: lambda hers: {"type": "stop", "turn": hers["turn"]},
+    Choose: lambda hers: {"type": "choose", "message": hers["message"], "position": 1, "revision": hers["revision"]},
+    Ping: None,  # names nothing
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
+    if TRIES[command] is None:
+        return
+    before = tale.texts(hers["chat"])
+    tab = bo.socket()
+    tab.say(**TRIES[command](hers))
+    assert tab.until("refused")["error"]["code"] == "not_found"
+    tale.claim(hers["turn"])
+    tale.tell("Only Ada hears this")
+    tab.say(type="ping")
+    tab.until("pong")
+    assert "Only Ada" not in str(tab.seen)
+    assert tale.texts(hers["chat"]) == before
+
+
+def test_a_foreign_turn_id_cannot_be_used_again(site, bo, hers):
+    mine = bo.begin_chat(site.mara)
+    tab = bo.socket()
+    revision = tab.open(mine)["revision"]
+    assert tab.submit(mine, "x", revision, hers["turn"])["error"]["code"] == "bad_turn_id"
+
+
+@pytest.mark.parametrize("path", ["/chat/{chat}", "/chat/{chat}/messages"])
+def test_foreign_pages(site, bo, hers, path):
+    answer = bo.get(path.format(**hers))
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+def test_foreign_chats_cannot_be_deleted(site, ada, bo, hers):
+    answer = bo.submit("/", {}, f"/chat/{hers['chat']}/delete")
+    assert answer.status_code == 404
+    assert ada.get(f"/chat/{hers['chat']}").status_code == 200

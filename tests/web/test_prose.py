@@ -1,0 +1,80 @@
+"""Story text to HTML: actions, speech, Markdown, and nothing that runs or points elsewhere."""
+
+import html
+import re
+
+import pytest
+from web_house import new_turn
+
+from web.prose import render
+
+TAGS = re.compile(r"<(?!/?(p|em|strong|s|span|blockquote|ul|ol|li|hr|code|pre|h[1-6]|table|thead|tbody|tr|th|td|br)\b)")
+EVIL = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "[x](javascript:alert(1))",
+    "![x](http://evil.example/x.png)",
+    "<http://evil.example>",
+    "http://evil.example",
+    '"><script>alert(1)</script>',
+    "*<b onmouseover=alert(1)>x</b>*",
+    "</div></main><iframe src=//evil.example>",
+    "```\n<script>alert(1)</script>\n```",
+    "`<script>`",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "<style>body{display:none}</style>",
+    "{{ 7*7 }} {% raw %}",
+    "\"<span class='speech' style=x>\"",
+    "[a]: javascript:alert(1)\n\n[a]",
+    "\u202e<script\u0000>",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*She nods.* Then", "<p><em>She nods.</em> Then</p>"),
+        ('"Yes," she says.', '<p><span class="speech">"Yes,"</span> she says.</p>'),
+        ('"Oh *you* there"', '<p><span class="speech">"Oh <em>you</em> there"</span></p>'),
+        ("“a” 「b」", '<p><span class="speech">“a”</span> <span class="speech">「b」</span></p>'),
+        ("«c»", '<p><span class="speech">«c»</span></p>'),
+        ("*雨停了。*她说“好”*橘猫*", '<p><em>雨停了。</em>她说<span class="speech">“好”</span><em>橘猫</em></p>'),
+        ("She *begins to", "<p>She <em>begins to</em></p>"),
+        ("2 * 3 * 4", "<p>2 * 3 * 4</p>"),
+        ("one\ntwo", "<p>one<br>\ntwo</p>"),
+        ("**loud**", "<p><strong>loud</strong></p>"),
+    ],
+)  # fmt: skip
+def test_looks(text, expected):
+    assert render(text).strip() == expected
+
+
+@pytest.mark.parametrize("text", EVIL)
+def test_evil_text_is_text(text):
+    result = render(text)
+    assert not TAGS.search(result)
+    assert not re.search(r"<[^>]*(on\w+|style|href|src)\s*=", result)
+
+
+@pytest.mark.parametrize("unit", ["*", "**", '"', "*a ", "> ", "`", "|", "- ", "“", "*a**b"])
+def test_long_repetitions_are_quick(unit):
+    render(unit * 4000)  # the time limit of the test run is the assertion
+
+
+def test_evil_names_and_messages_arrive_as_text(site, tale):
+    name = "<img src=x onerror=alert(1)>"
+    eve = site.browser().sign_up(site.invite(), name)
+    chat = eve.begin_chat(site.mara)
+    tab = eve.socket()
+    revision = tab.open(chat)["revision"]
+    for text in EVIL[:3]:
+        turn = new_turn()
+        assert tab.submit(chat, text, revision, turn)["type"] == "ack"
+        tale.claim(turn)
+        tale.tell(text)
+        tale.finish()
+        revision = tab.until("done")["revision"]
+    for page in (eve.get("/").text, eve.get(f"/chat/{chat}").text):
+        assert html.escape(name, quote=False) in page
+        assert not re.search(r"<img src=x|<script>|<svg/onload", page)

@@ -1,0 +1,112 @@
+"""The real server, `python -m web`: it stops within three seconds with open sockets, and goes on without Redis."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from web_house import Browser, Storyteller, free_port, new_turn
+
+from store import accounts, turns, wire
+from store.bundled import character_id
+
+ROOT = Path(__file__).parents[2]
+STOP_S = 3.0
+
+
+@pytest.fixture
+def own_redis(redis_server):
+    """A Redis that this test may kill."""
+    with tempfile.TemporaryDirectory(prefix="inglenook-redis-") as folder:
+        server = type(redis_server)(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def server(tmp_path, database_url, own_redis):
+    """Gunicorn with our configuration."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "INGLENOOK_DATA_DIR": str(tmp_path),
+        "INGLENOOK_DATABASE_URL": database_url,
+        "INGLENOOK_REDIS_URL": own_redis.url,
+        "INGLENOOK_PORT": str(port),
+    }
+    with subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment) as process:
+        process.base = f"http://127.0.0.1:{port}"
+        wait_for(process)
+        yield process
+        process.kill()
+
+
+def wait_for(process):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(process.base + "/healthz", timeout=5).json()["live"]:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError("the server did not start")
+
+
+@pytest.fixture
+def ada(server, database):
+    _, token = accounts.create_invite(database, "adult")
+    return Browser(server.base).sign_up(f"/invite/{token}", "Ada")
+
+
+def test_it_stops_politely_and_in_time(server, ada):
+    tabs = [ada.socket() for _ in range(5)]
+    for tab in tabs:
+        tab.say(type="ping")
+        tab.until("pong")
+    began = time.monotonic()
+    server.terminate()
+    assert [tab.farewell() for tab in tabs] == [1012] * 5
+    assert server.wait(10) == 0
+    assert time.monotonic() - began < STOP_S
+
+
+def test_killed_outright_it_leaves_nothing_behind(server, ada):
+    tab = ada.socket()
+    tab.say(type="ping")
+    tab.until("pong")
+    server.kill()
+    assert tab.farewell() == 1012
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.base + "/healthz", timeout=5)
+
+
+def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
+    chat = ada.begin_chat(character_id("mara"))
+    tab = ada.socket()
+    revision = tab.open(chat)["revision"]
+    own_redis.kill()
+    turn = new_turn()
+    assert tab.submit(chat, "Is anybody there?", revision, turn)["type"] == "ack"
+    assert tab.until("backstage", where=lambda m: m["trouble"] == "redis")
+    page = ada.get("/")
+    assert page.status_code == 200
+    assert 'data-trouble="redis"' in page.text
+    assert "Is anybody there?" in ada.get(f"/chat/{chat}").text
+    own_redis.start()
+    with wire.connect(own_redis.url) as redis:
+        tale = Storyteller(database, redis)
+        tale.present()
+        assert tab.until("backstage", where=lambda m: not m["trouble"])
+        while turns.get_turn(database, turn).state != "queued":
+            tab.say(type="ping")
+            tab.until("pong")
+            time.sleep(0.1)  # far below the limit of messages per second
+        tale.claim(turn)
+        tale.tell("I was only asleep.")
+        tale.finish()
+        assert tab.until("done")["message"]["alternatives"][0]["text"] == "I was only asleep."
