@@ -23,6 +23,10 @@ Logits = NDArray[np.float32]
 """One row of logits, shape (n_vocab,)."""
 
 
+StateBytes = bytes | bytearray
+"""The KV bytes of some cells; never changed once they have been handed on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Tokens of one sequence at consecutive positions; `wants_logits` asks for the row behind its last token."""
@@ -111,10 +115,10 @@ class Backend(Protocol):
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
 
-    def seq_save(self, sequence: int) -> bytes:
+    def seq_save(self, sequence: int) -> StateBytes:
         """The KV bytes of all cells of a sequence."""
 
-    def seq_load(self, sequence: int, data: bytes) -> bool:
+    def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """Fill an empty sequence with saved cells, at the positions at which they were saved. False: refused."""
 
     def seq_end(self, sequence: int) -> int:

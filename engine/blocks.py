@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine import envelope
+from engine.backend import StateBytes
 from engine.disk import DiskTier
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Block:
     key: bytes
     position: int
     n_tokens: int
-    payload: bytes
+    payload: StateBytes
 
 
 class BlockStore:
@@ -52,7 +53,8 @@ class BlockStore:
     def put(self, block: Block) -> None:
         """Keep a block; the disk write happens in the background."""
         if self._disk and not self._disk.has(self._name(block.key)):
-            self._disk.write(self._name(block.key), envelope.seal(self._header(block), block.payload))
+            header = self._header(block)
+            self._disk.write(self._name(block.key), lambda: envelope.seal(header, block.payload), len(block.payload))
         self.bytes_saved += len(block.payload)
         self._keep_in_ram(block)
 

@@ -9,10 +9,20 @@ import os
 import queue
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 _BACKLOG_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A file to be written."""
+
+    make: Callable[[], bytes]
+    n_bytes: int
 
 
 class DiskTier:
@@ -23,7 +33,7 @@ class DiskTier:
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used = 0
-        self._pending: dict[str, bytes] = {}
+        self._pending: dict[str, _Waiting] = {}
         self._pending_bytes = 0
         self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self.n_skipped = 0
@@ -32,25 +42,28 @@ class DiskTier:
         self._thread = threading.Thread(target=self._write_loop, name="kv-disk", daemon=True)
         self._thread.start()
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write later; skipped when the backlog is too long."""
+    def write(self, name: str, make: Callable[[], bytes], n_bytes: int) -> None:
+        """Write what `make` returns (about `n_bytes`), made on the background thread; skipped when too much waits."""
+        waiting = _Waiting(make, n_bytes)
         with self._lock:
-            if self._pending_bytes + len(data) > _BACKLOG_BYTES:
+            if self._pending_bytes + n_bytes > _BACKLOG_BYTES:
                 self.n_skipped += 1
                 return
-            self._pending_bytes += len(data) - len(self._pending.get(name, b""))
-            self._pending[name] = data
+            self._drop_waiting(name)
+            self._pending[name] = waiting
+            self._pending_bytes += n_bytes
         self._inbox.put(name)
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, also while it waits to be written; None when there is none."""
         with self._lock:
             waiting = self._pending.get(name)
-            if waiting is not None:
-                return waiting
-            if name not in self._sizes:
+            if waiting is None and name not in self._sizes:
                 return None
-            self._sizes.move_to_end(name)
+            if waiting is None:
+                self._sizes.move_to_end(name)
+        if waiting is not None:
+            return waiting.make()
         try:
             path = self._folder / name
             os.utime(path)
@@ -78,8 +91,7 @@ class DiskTier:
         """Delete a file, or what waits to become one."""
         with self._lock:
             self._used -= self._sizes.pop(name, 0)
-            waiting = self._pending.pop(name, None)
-            self._pending_bytes -= len(waiting or b"")
+            self._drop_waiting(name)
         _delete(self._folder / name)
 
     def used_bytes(self) -> int:
@@ -106,12 +118,16 @@ class DiskTier:
                 name.set()
                 continue
             with self._lock:
-                data = self._pending.get(name)
-            if data is None:
-                continue
-            self._write_one(name, data)
+                waiting = self._pending.get(name)
+            if waiting is not None:
+                self._write_one(name, waiting)
 
-    def _write_one(self, name: str, data: bytes) -> None:
+    def _drop_waiting(self, name: str) -> None:
+        waiting = self._pending.pop(name, None)
+        self._pending_bytes -= waiting.n_bytes if waiting else 0
+
+    def _write_one(self, name: str, waiting: "_Waiting") -> None:
+        data = waiting.make()
         path = self._folder / name
         temporary = path.with_name(path.name + ".new")
         try:
@@ -125,9 +141,8 @@ class DiskTier:
             _delete(temporary)
             written = False
         with self._lock:
-            if self._pending.get(name) is data:
-                del self._pending[name]
-                self._pending_bytes -= len(data)
+            if self._pending.get(name) is waiting:
+                self._drop_waiting(name)
                 if written:
                     self._used += len(data) - self._sizes.get(name, 0)
                     self._sizes[name] = len(data)

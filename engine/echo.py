@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.backend import Choice, DecodeResult, Logits, Run
+from engine.backend import Choice, DecodeResult, Logits, Run, StateBytes
 from engine.echo_script import SPECIALS, next_token_scores
 from engine.sampling import SamplerSettings
 
@@ -194,7 +194,7 @@ class EchoBackend:
         rows = [(p, cells[p].token, cells[p].value) for p in sorted(cells)]
         return np.array(rows, dtype=np.uint64).tobytes()
 
-    def seq_load(self, sequence: int, data: bytes) -> bool:
+    def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """Fill an empty sequence; false when the bytes are no cells or do not fit."""
         self._require(not self._sequences[sequence], "a load into a sequence that is not empty")
         if not data or len(data) % 24:

@@ -21,7 +21,7 @@ class BadEnvelope(ValueError):
     """These bytes are not an intact envelope, or not the one that was asked for."""
 
 
-def seal(header: Mapping[str, object], payload: bytes) -> bytes:
+def seal(header: Mapping[str, object], payload: bytes | bytearray) -> bytes:
     """Wrap `payload`; `header` must be JSON."""
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     return _FRONT.pack(MAGIC, len(text), _digest(text, payload)) + text + payload
@@ -44,7 +44,7 @@ def unseal(data: bytes, expected: Mapping[str, object]) -> tuple[dict[str, objec
     return header, payload
 
 
-def _digest(text: bytes, payload: bytes) -> bytes:
+def _digest(text: bytes, payload: bytes | bytearray) -> bytes:
     digest = hashlib.sha256(text)
     digest.update(payload)
     return digest.digest()

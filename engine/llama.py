@@ -24,7 +24,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "100")
 
 import llama_cpp as llama
 
-from engine.backend import DecodeResult, Logits, Run
+from engine.backend import DecodeResult, Logits, Run, StateBytes
 from engine.errors import ModelError
 from engine.llama_sampler import LlamaSampler
 from engine.sampling import SamplerSettings
@@ -208,19 +208,21 @@ class LlamaBackend:
         """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)
 
-    def seq_save(self, sequence: int) -> bytes:
+    def seq_save(self, sequence: int) -> StateBytes:
         """llama_state_seq_get_data into memory of ours."""
         size = llama.llama_state_seq_get_size(self._context, sequence)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        data = bytearray(size)  # handed on as it is: a state is tens of megabytes, a copy would cost as much again
+        written = llama.llama_state_seq_get_data(
+            self._context, (ctypes.c_uint8 * size).from_buffer(data), size, sequence
+        )
         if written != size:
             raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
-        return bytes(buffer)
+        return data
 
-    def seq_load(self, sequence: int, data: bytes) -> bool:
+    def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """llama_state_seq_set_data; on a refusal what was half read is removed."""
-        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
-        if llama.llama_state_seq_set_data(self._context, buffer, len(data), sequence) == len(data):
+        memory = np.frombuffer(data, dtype=np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if llama.llama_state_seq_set_data(self._context, memory, len(data), sequence) == len(data):
             return True
         self.seq_remove(sequence, -1, -1)
         return False

@@ -30,7 +30,8 @@ class Manifests:
             [h.segment.name, h.segment.ephemeral, h.position, h.key.hex(), list(h.segment.tokens)] for h in session.held
         ]
         payload = json.dumps(held, separators=(",", ":")).encode()
-        self._disk.write(self._name(session.name), envelope.seal(self._header(session.name), payload))
+        header = self._header(session.name)
+        self._disk.write(self._name(session.name), lambda: envelope.seal(header, payload), len(payload))
 
     def read(self, session: Session) -> None:
         """Let a fresh session hold what its manifest says; nothing when there is none that can be trusted."""

@@ -55,7 +55,7 @@ def test_ram_keeps_the_last_used_within_its_budget(tmp_path):
 def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
     tier = DiskTier(tmp_path, 2500)
     for name in ("a", "b", "c"):
-        tier.write(name, b"x" * 1000)
+        tier.write(name, lambda: b"x" * 1000, 1000)
         assert tier.flush()
     assert [tier.has(name) for name in ("a", "b", "c")] == [False, True, True]
     assert tier.used_bytes() == sum(path.stat().st_size for path in tmp_path.iterdir())
@@ -80,7 +80,7 @@ def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
             data = data[:at] + data[at + rng.randrange(1, 9) :]
         if bytes(data) == good:
             continue
-        disk.write(name, bytes(data))
+        disk.write(name, lambda data=bytes(data): data, len(data))
         assert disk.flush()
         assert store.get(block(1).key) is None
         assert not disk.has(name)
@@ -100,7 +100,7 @@ def test_an_unwritable_folder_skips_and_says_so_once(tmp_path, caplog):
     (tmp_path / "blocks").write_text("a file where a folder should be")
     tier = DiskTier(tmp_path, 1 << 20)
     for number in range(5):
-        tier.write(f"blocks/{number}", b"data")
+        tier.write(f"blocks/{number}", lambda: b"data", 4)
     assert tier.flush()
     assert tier.n_skipped == 5
     assert sum("not kept on disk" in record.message for record in caplog.records) == 1
@@ -109,7 +109,7 @@ def test_an_unwritable_folder_skips_and_says_so_once(tmp_path, caplog):
 
 
 def test_a_forgotten_file_is_gone_even_while_it_waits(disk, tmp_path):
-    disk.write("x", b"1")
+    disk.write("x", lambda: b"1", 1)
     disk.forget("x")
     assert disk.flush()
     assert disk.read("x") is None
