@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, send_from_directory, url_for
 
 STATIC = Path(__file__).parent / "static"
 YEAR_S = 31_536_000
-FACE = "#svgView(viewBox(66,44,190,190))"  # of a portrait of 320 x 320; other kinds of pictures are shown whole
+FACE = "#svgView(viewBox(60,40,180,180))"  # of a portrait of 320 x 320; other kinds of pictures are shown whole
 
 
 def version() -> str:

@@ -124,6 +124,7 @@ export class Story {
         delete live.element.dataset.stale;
         prose.replaceChildren();
       }
+      live.element.shown = null; // no longer what the server rendered
       draw(prose, live.text);
       this.#follow();
     });
