@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
 
 from store import queue, registry, turns
 from store.errors import StoreError
@@ -38,5 +37,7 @@ def _afterwards(here: Desk, chat_id: str, owner_id: str) -> None:
     try:
         registry.pin(here.redis, [chat_id], here.worker_name)
         queue.dispatch(here.db, here.redis, owner_id)
-    except (RedisError, DBAPIError) as error:
-        log.warning("the next turn of %s waits for the reaper: %s", owner_id, error)
+    except RedisError as error:
+        log.warning("the next turn of %s waits for Redis: %s", owner_id, error)
+    except Exception:
+        log.exception("the next turn of %s waits for the reaper", owner_id)

@@ -13,7 +13,6 @@ import time
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
 
 from engine import Engine
 from store import queue, registry
@@ -119,8 +118,11 @@ def take_back(db: Database, redis: Redis, worker_name: str) -> None:
     """
     try:
         turns = queue.recover(db, redis, worker_name)
-    except (RedisError, DBAPIError) as error:
-        log.warning("unfinished turns of %s wait for the reaper: %s", worker_name, error)
+    except RedisError as error:
+        log.warning("unfinished turns of %s wait for Redis: %s", worker_name, error)
+        return
+    except Exception:
+        log.exception("unfinished turns of %s wait for the reaper", worker_name)
         return
     if turns:
         log.info("%d unfinished turns are in the queue again", len(turns))

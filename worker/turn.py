@@ -24,7 +24,6 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from rq.timeouts import JobTimeoutException
-from sqlalchemy.exc import DBAPIError
 
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, Waking
@@ -92,8 +91,6 @@ class Attempt:
         except JobTimeoutException:
             self._running.stop(StopReason.ABANDONED)
             self._fail("too_slow", TOO_LONG)
-        except DBAPIError:
-            raise
         except Exception:
             log.exception("turn %s: attempt %d failed", self._turn.id, self._number)
             self._running.stop(StopReason.ABANDONED)
@@ -155,8 +152,10 @@ class Attempt:
         except Stale:
             self._running.stop(StopReason.STALE)
             raise
-        except DBAPIError as error:
-            log.warning("turn %s: the database did not take a note (%s)", self._turn.id, error.orig)
+        except JobTimeoutException:
+            raise
+        except Exception as error:
+            log.warning("turn %s: the database did not take a note: %s", self._turn.id, error, exc_info=True)
 
     # -- the end in SQL -----------------------------------------------------------------------------------------------
 
@@ -222,10 +221,12 @@ class Attempt:
         for n_left in reversed(range(SQL_TRIES)):
             try:
                 return change()
-            except DBAPIError as error:
+            except (StoreError, JobTimeoutException):
+                raise
+            except Exception as error:
                 if not n_left:
                     raise
-                log.warning("turn %s: the database did not take its end (%s), again", self._turn.id, error.orig)
+                log.warning("turn %s: the database did not take its end, again: %s", self._turn.id, error)
                 time.sleep(0.2)
         raise AssertionError("unreachable: the last try raises or returns")
 

@@ -250,6 +250,32 @@ def test_a_dead_engine_gives_the_turn_back(make_desk, database, redis, chat, say
     assert turns.get_turn(database, turn.id).state == "queued"
 
 
+def refuse(database, condition: str) -> None:
+    """Make the database refuse a change of turns, as a full disk would."""
+    with database.session() as session:
+        trigger = f"CREATE TRIGGER full BEFORE UPDATE ON turns WHEN {condition} BEGIN SELECT RAISE(ABORT, 'full'); END"
+        session.connection().exec_driver_sql(trigger)
+
+
+def test_a_reply_that_cannot_be_saved_fails_visibly(make_desk, database, redis, chat, say):
+    make_desk()
+    refuse(database, "NEW.state = 'done'")
+    turn = say(chat)
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).error_code == "internal"
+    assert len(chats.load_story(database, chat.id).messages) == 2
+    assert said(redis, turn)[-1]["type"] == "failed"
+
+
+def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(make_desk, database, chat, say):
+    desk = make_desk()
+    refuse(database, "NEW.ended_at IS NOT NULL OR NEW.state = 'queued'")
+    turn = say(chat)
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).state == "writing"
+    assert desk.running.all() == (), "nobody renews its lease"
+
+
 def test_what_rq_missed_is_taken_out(make_desk, database, redis, chat, say):
     desk = make_desk()
     turn = say(chat)
