@@ -148,9 +148,9 @@ def start_worker(database_url: str, redis: Redis, redis_server, tmp_path) -> Ite
 
 @pytest.fixture
 def dispatch(database: Database, redis: Redis) -> Callable[[TurnView], None]:
-    """Bring a turn into the queue, as the web does."""
+    """Bring a turn into the queue, as the web does; a worker's reaper may be faster."""
 
     def send(turn: TurnView) -> None:
-        assert queue.dispatch(database, redis, turn.owner_id) is not None
+        queue.dispatch(database, redis, turn.owner_id)
 
     return send
