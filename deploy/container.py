@@ -1,7 +1,7 @@
 """The containers' entry point: `python -m deploy.container web | worker | check-web | check-worker`.
 
 Each container migrates (only one at a time really does), then becomes its program, so that signals reach that directly.
-The web container first prints an invitation while there is no admin. The checks are for HEALTHCHECK: exit 0 or 1.
+The web container first prints an invitation while there is no admin. The checks are for compose: exit 0 or 1.
 """
 
 import os

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import redis
 
-from store import registry
+from store import registry, wire
 from store.db import Database
 from store.settings import Settings
 
@@ -57,10 +57,19 @@ def web_answers(settings: Settings) -> bool:
         connection.close()
 
 
+def redis_answers(settings: Settings) -> bool:
+    """True if Redis is there and has read its file."""
+    try:
+        with wire.connect(settings.redis_url) as client:
+            return bool(client.ping())
+    except redis.exceptions.RedisError:
+        return False
+
+
 def worker_answers(settings: Settings) -> bool:
     """True if the worker named in the settings has its model loaded and sends heartbeats."""
     try:
-        with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+        with wire.connect(settings.redis_url) as client:
             return settings.worker_name in registry.alive(client)
     except redis.exceptions.RedisError:
         return False

@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import redis
-
 from deploy import rooms
 from deploy.own_redis import OwnRedis
 from deploy.preflight import Fault, check_all
@@ -112,7 +110,7 @@ def run_stack(
         watch = Watch(supervisord, layout, stop)
         if GROUND in {program.group for program in listed}:
             supervisord.start_group(GROUND)
-        watch.until(lambda: redis_answers(settings), "Redis")
+        watch.until(lambda: rooms.redis_answers(settings), "Redis")
         rooms.migrate(settings)
         supervisord.start_group(ROOMS)
         watch.until(lambda: rooms.web_answers(settings), "the web server")
@@ -185,15 +183,6 @@ class Watch:
     def _pause(self) -> None:
         if self._stop.wait(POLL_S):
             raise Stopped
-
-
-def redis_answers(settings: Settings) -> bool:
-    """True once Redis is there and has read its file."""
-    try:
-        with redis.Redis.from_url(settings.redis_url, socket_timeout=2) as client:
-            return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
 
 
 def _setter(stop: threading.Event) -> "signal._HANDLER":
