@@ -75,6 +75,15 @@ class BlockStore:
             self._keep_in_ram(block)
         return block
 
+    def fetch(self, keys: Sequence[bytes]) -> list[Block]:
+        """Read blocks from disk, on any thread: changes nothing. A bad one is left for `get` to find."""
+        return [block for key in keys if (block := self._unsealed(key)[0]) is not None]
+
+    def keep(self, blocks: Iterable[Block]) -> None:
+        """Put fetched blocks into RAM."""
+        for block in blocks:
+            self._keep_in_ram(block)
+
     def discard(self, key: bytes) -> None:
         """A block turned out to be bad: put its file aside and never use it again."""
         block = self._ram.pop(key, None)
@@ -83,17 +92,23 @@ class BlockStore:
             self._disk.quarantine(self._name(key))
 
     def _read(self, key: bytes) -> Block | None:
-        data = self._disk.read(self._name(key)) if self._disk else None
-        if data is None:
-            return None
-        try:
-            header, payload = envelope.unseal(data, {"model": self._model_key, "key": key.hex(), "kind": "block"})
-            return Block(key, int(str(header["position"])), int(str(header["n_tokens"])), payload)
-        except (envelope.BadEnvelope, KeyError, ValueError) as error:
-            log.warning("a KV block was not usable (%s): its text is read again", error)
+        block, trouble = self._unsealed(key)
+        if trouble is not None:
+            log.warning("a KV block was not usable (%s): its text is read again", trouble)
             self.n_refused += 1
             self.discard(key)
-            return None
+        return block
+
+    def _unsealed(self, key: bytes) -> tuple[Block | None, Exception | None]:
+        """The block on disk, or what is wrong with it; nothing of both when there is none."""
+        data = self._disk.read(self._name(key)) if self._disk else None
+        if data is None:
+            return None, None
+        try:
+            header, payload = envelope.unseal(data, {"model": self._model_key, "key": key.hex(), "kind": "block"})
+            return Block(key, int(str(header["position"])), int(str(header["n_tokens"])), payload), None
+        except (envelope.BadEnvelope, KeyError, ValueError) as error:
+            return None, error
 
     def _keep_in_ram(self, block: Block) -> None:
         old = self._ram.pop(block.key, None)

@@ -6,11 +6,15 @@ counts once. What to touch when extending: everything that adds or frees cells m
 """
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 
 from engine.backend import Backend
 from engine.blocks import Block, BlockStore
+from engine.segments import Segment
 from engine.session import CellRun, Held, Session
+from engine.snapshots import Snapshots
+from engine.speeds import Speeds
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +22,10 @@ log = logging.getLogger(__name__)
 class Cells:
     """The KV cells of one backend, and which session sits where."""
 
-    def __init__(self, backend: Backend, blocks: BlockStore) -> None:
-        self._backend, self._blocks = backend, blocks
+    def __init__(self, backend: Backend, blocks: BlockStore, speeds: Speeds) -> None:
+        self._backend, self._blocks, self._speeds = backend, blocks, speeds
+        self.whole = not backend.can_shift
+        self._snapshots = Snapshots(backend, blocks)
         self._scratch = backend.n_sequences - 1
         self._free_sequences = list(range(backend.n_sequences - 1))
         self._resident: dict[bytes, dict[int, Held]] = {}
@@ -38,15 +44,25 @@ class Cells:
         """Park: free the cells of a session. What it holds stays known, to be woken from blocks."""
         if session.sequence is None:
             return
+        sequence = session.sequence
         self._disown_all(session)
-        self._remove(session.sequence, 0, -1)
-        self._free_sequences.append(session.sequence)
+        self._remove(sequence, 0, -1)
+        self._free_sequences.append(sequence)
         session.sequence = None
+        if self.whole:
+            session.held = []  # its snapshots are found by what is wanted, not by what was held
+
+    def empty(self, session: Session) -> None:
+        """Hold nothing any more; the sequence stays with the session."""
+        self._disown_all(session)
+        session.held, session.open = [], None
+        if session.sequence is not None:
+            self._remove(session.sequence, 0, -1)
 
     def forget(self, session: Session) -> None:
-        """Free the cells and hold nothing any more."""
+        """Hold nothing, and give the sequence back."""
+        self.empty(session)
         self.release(session)
-        session.held, session.open = [], None
 
     def decoded(self) -> None:
         """A decode went through: marked shifts have been carried out."""
@@ -75,14 +91,23 @@ class Cells:
         held = session.complete()
         if held is None:
             return
-        if session.sequence is not None:
+        if session.sequence is not None and not self.whole:
             self._resident.setdefault(held.key, {})[session.sequence] = held
-        if save and self._blocks.tier(held.key) is None:
+        if save and self.whole:
+            self._snapshots.save(session, held)
+        elif save and self._blocks.tier(held.key) is None:
             self._blocks.put(self._save(session, held))
 
     def cut(self, session: Session, n_held: int, n_tokens: int | None = None) -> bool:
-        """Take back everything behind the first `n_held` segments, and keep only `n_tokens` of the last of those."""
+        """Take back everything behind the first `n_held` segments, and keep only `n_tokens` of the last of those.
+
+        False when the model cannot take back a part: the session then holds nothing.
+        """
         session.complete()
+        shorter = n_tokens is not None and session.held and n_tokens < len(session.held[-1].segment.tokens)
+        if self.whole and (len(session.held) > n_held or shorter):
+            self.empty(session)
+            return False
         for held in session.held[n_held:]:
             self._disown(session, held)
         del session.held[n_held:]
@@ -124,7 +149,7 @@ class Cells:
         key = session.key_of(position, tokens)
         owner = self._owner(key, position, session.sequence)
         tier = "cells" if owner is not None else self._blocks.tier(key)
-        if tier is None:
+        if tier is None or not self._speeds.restoring_pays(tier):
             return None
         opened = session.begin(name, ephemeral)
         opened.tokens = list(tokens)
@@ -145,6 +170,7 @@ class Cells:
 
     def restore(self, session: Session, held: Held) -> bool:
         """Bring the cells of a held segment back from its block, to where the session has it now."""
+        started = time.monotonic()
         block = self._blocks.get(held.key)
         if block is None or session.sequence is None or self.used + block.n_tokens > self._backend.n_cells:
             return False
@@ -155,6 +181,7 @@ class Cells:
         held.runs = [CellRun(block.n_tokens)]
         self.used += block.n_tokens
         self._resident.setdefault(held.key, {})[session.sequence] = held
+        self._speeds.learn_restoring("ram", block.n_tokens, time.monotonic() - started)
         return True
 
     def rebase(self, session: Session, pinned: int) -> bool:
@@ -187,6 +214,12 @@ class Cells:
                 session.held.pop()
                 return False
         return True
+
+    def load_snapshot(self, session: Session, wanted: Sequence[Segment]) -> int:
+        """Models that cannot shift: fill an empty session with the longest snapshot of a beginning of `wanted`."""
+        n_tokens = self._snapshots.load(session, wanted, room=self._backend.n_cells - self.used)
+        self.used += n_tokens
+        return n_tokens
 
     # -- the scratch sequence ---------------------------------------------------------------------------------------
 

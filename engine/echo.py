@@ -46,9 +46,11 @@ def _mix(number: int) -> int:
 
 
 class EchoBackend:
-    """See the module text. `delay_s` is slept in each decode, to give a reply some length."""
+    """See the module text. `delay_s` is slept in each decode, to give a reply some length.
 
-    can_shift = True
+    `whole_only` is a model that cannot shift: it has no verbs but decode, save, load and removing everything.
+    """
+
     bos = None
     chat_template = (
         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
@@ -63,11 +65,13 @@ class EchoBackend:
         n_context_train: int = 8192,
         delay_s: float = 0.0,
         salt: str = "",
+        whole_only: bool = False,
     ) -> None:
         self.n_cells, self.n_sequences, self.n_batch = n_cells, n_sequences, n_batch
         self.n_context_train, self.delay_s = n_context_train, delay_s
         self.n_vocab = 256 + len(SPECIALS)
         self.model_key = hashlib.sha256(f"echo-2-{salt}".encode()).hexdigest()
+        self.can_shift = not whole_only
         self.n_evaluated = 0
         self._sequences: list[dict[int, _Cell]] = [{} for _ in range(n_sequences)]
         self._pending_shift = False
@@ -164,12 +168,15 @@ class EchoBackend:
     def seq_remove(self, sequence: int, start: int, end: int) -> bool:
         """Remove a range of cells from one sequence."""
         cells = self._sequences[sequence]
+        part = start > 0 or 0 <= end <= max(cells, default=-1)
+        self._require(self.can_shift or not part, "a part removed from a model that cannot shift")
         for position in [p for p in cells if p >= start and (end < 0 or p < end)]:
             cells.pop(position).sequences.discard(sequence)
         return True
 
     def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
         """Move a range; a cell that another sequence shares must not move."""
+        self._require(self.can_shift, "a shift of a model that cannot shift")
         cells = self._sequences[sequence]
         moving = {p: cells.pop(p) for p in sorted(cells) if p >= start and (end < 0 or p < end)}
         for position, cell in moving.items():
@@ -181,6 +188,7 @@ class EchoBackend:
 
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share a range of cells."""
+        self._require(self.can_shift, "a part copied from a model that cannot shift")
         for position, cell in self._sequences[source].items():
             if position >= start and (end < 0 or position < end):
                 self._require(position not in self._sequences[target], "a copy onto a used position")

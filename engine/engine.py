@@ -20,10 +20,12 @@ from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Failed
 from engine.lane import Lane, Stage
 from engine.manifest import Manifests
+from engine.prefetch import Prefetch
 from engine.rows import RowCache
-from engine.schedule import StepClock, schedule
+from engine.schedule import schedule
 from engine.segments import TurnRequest
 from engine.session import Session
+from engine.speeds import Speeds
 from engine.sync import Feed
 from engine.ticket import Ticket
 
@@ -66,12 +68,13 @@ class Engine:
         disk = DiskTier(self.options.folder, self.options.disk_bytes) if self.options.folder else None
         self.blocks = BlockStore(backend.model_key, self.options.ram_bytes, disk)
         self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
-        self._cells, self._rows = Cells(backend, self.blocks), RowCache()
-        self._clock = StepClock(self.options.step_s)
+        self.speeds = Speeds(self.options.step_s)
+        self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache()
         self._sessions: dict[str, Session] = {}
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._fetching = Prefetch(self.blocks, self.speeds, lambda: self._inbox.put(None))
         self._closing = threading.Event()
         self._dead: BaseException | None = None
         self._gate = threading.Lock()
@@ -113,6 +116,7 @@ class Engine:
         self._inbox.put(None)
         if self._thread.is_alive():
             self._thread.join()
+        self._fetching.close()
         if self._disk:
             self._disk.close()
         self.backend.close()
@@ -140,15 +144,17 @@ class Engine:
             ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
 
     def _step(self) -> None:
-        self._take_inbox(wait=not self._lanes and not self._waiting)
+        self._take_inbox(wait=False)
         self._admit()
         self._see_cancels()
         self._retire()
         if not self._lanes:
+            if not self._waiting or self._fetching:
+                self._take_inbox(wait=True)
             return
         self._park_idle()
         writing = any(lane.stage is Stage.WRITING for lane in self._lanes)
-        batch = schedule(self._lanes, self.backend.n_batch, self._clock.chunk(self.backend.n_batch, writing))
+        batch = schedule(self._lanes, self.backend.n_batch, self.speeds.chunk(self.backend.n_batch, writing))
         self._decode(batch)
         self._retire()
 
@@ -176,10 +182,19 @@ class Engine:
             session = self._session(ticket.request.session)
             if session.busy:
                 continue
+            if ticket.request.use_blocks and not self._fetched(ticket, session):
+                continue
             if not self._make_room(session, ticket.request):
                 return
             self._waiting.remove(ticket)
             self._start_lane(ticket, session)
+
+    def _fetched(self, ticket: Ticket, session: Session) -> bool:
+        """Whether all that is on disk of a parked session has come into RAM; others pass meanwhile."""
+        if session.sequence is not None or self._fetching.complete(session):
+            return True
+        ticket.waking()
+        return False
 
     def _start_lane(self, ticket: Ticket, session: Session) -> None:
         session.busy = True
@@ -241,7 +256,7 @@ class Engine:
         result = self.backend.decode([run for _, run, _ in batch])
         if result is DecodeResult.DONE:
             self._cells.decoded()
-            self._clock.learn(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
+            self.speeds.learn_reading(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
             self._after(batch)
         elif result is DecodeResult.ABORTED:
             for lane in {id(lane): lane for lane, _, _ in batch}.values():

@@ -12,7 +12,7 @@ from enum import Enum
 
 from engine.backend import Backend, Choice, Run, Sampler
 from engine.cells import Cells
-from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats, Waking
+from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
 from engine.plan import common_prefix
 from engine.rows import RowCache
 from engine.segments import ReplySpec
@@ -53,9 +53,9 @@ class Lane:
         """Wake and sync the session; what can be had without reading is had now."""
         request = self.ticket.request
         if self.session.held and not self.session.held[0].runs:
-            self.ticket.put(Waking())
+            self.ticket.waking()
         self._feeds.extend(sync(self.session, request, self._cells, self._backend, self.stats))
-        if request.use_blocks:
+        if request.use_blocks and not self._cells.whole:
             self._adopt()
         if self._feeds and not self._feeds[0].whole and self.session.open is None:
             self.session.reopen(self._feeds[0].name, self._feeds[0].ephemeral)
@@ -92,7 +92,10 @@ class Lane:
         opened = self.session.open
         assert opened is not None
         last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
-        self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1)
+        if not self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1):
+            self._feeds = deque(sync(self.session, self.ticket.request, self._cells, self._backend, self.stats))
+            self._total = sum(len(feed.tokens) for feed in self._feeds)
+            return
         if n_tokens > 1:
             self.session.reopen(name)
         self._feeds[0].tokens, self._feeds[0].done = (last,), 0
@@ -127,7 +130,7 @@ class Lane:
         if feed.keep_row and row is not None and self.stage is not Stage.WRITING:
             self._rows.put(self.session.prefix_key(), self._backend.logits(row))
         if not feed.leave_open:
-            self._cells.complete(self.session)
+            self._cells.complete(self.session, save=feed.boundary or not self._cells.whole)
         self._continue_with(row)
 
     def _continue_with(self, row: int | None) -> None:
@@ -224,12 +227,13 @@ class Lane:
         assert opened is not None
         same = common_prefix(opened.tokens, final)
         if same < len(opened.tokens):
-            self._cells.cut(self.session, len(self.session.held) + 1, same)
+            if not self._cells.cut(self.session, len(self.session.held) + 1, same):
+                return
             self.session.reopen(reply.name)
         if same < len(final):
             self._feeds.append(Feed(reply.name, tuple(final[same:]), leave_open=True, keep_row=True))
         if reply.footer:
-            self._feeds.append(Feed(reply.name, reply.footer))
+            self._feeds.append(Feed(reply.name, reply.footer, boundary=True))
 
     def _end(self, event: Done | Cancelled) -> None:
         """Deliver, then close: the owner does not wait for the footer."""

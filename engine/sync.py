@@ -28,6 +28,8 @@ class Feed:
     """The segment goes on growing after these tokens."""
     keep_row: bool = False
     """Keep the row of logits behind the last of these tokens: a reply can branch off here."""
+    boundary: bool = False
+    """A turn boundary follows: where a model that cannot shift keeps a snapshot of the whole session."""
     done: int = 0
 
 
@@ -44,6 +46,8 @@ def make_plan(session: Session, request: TurnRequest, can_drop: bool) -> Plan:
 
 def sync(session: Session, request: TurnRequest, cells: Cells, backend: Backend, stats: TurnStats) -> list[Feed]:
     """Make the moves on a session that has a sequence; returns what is left to read."""
+    if cells.whole:
+        return _sync_whole(session, request, cells, stats)
     if not request.use_blocks:
         cells.cut(session, 0)
     if session.held and not session.held[0].runs:
@@ -54,6 +58,20 @@ def sync(session: Session, request: TurnRequest, cells: Cells, backend: Backend,
         moves = make_plan(session, request, backend.can_shift)
     _rebase_if_needed(session, request, cells, backend)
     moves = make_plan(session, request, backend.can_shift)
+    stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
+    return _feeds(session, request, moves)
+
+
+def _sync_whole(session: Session, request: TurnRequest, cells: Cells, stats: TurnStats) -> list[Feed]:
+    """For models that cannot shift: go on where the session ends, or from the best snapshot; never a cell removed."""
+    moves = make_plan(session, request, can_drop=False)
+    whole = [move.n_tokens == len(session.held[move.held].segment.tokens) for move in moves.keep]
+    parked = bool(session.held) and not session.held[0].runs
+    if parked or not request.use_blocks or not all(whole) or len(whole) < len(session.held):
+        cells.empty(session)
+    if request.use_blocks and not session.held:
+        stats.n_restored = cells.load_snapshot(session, request.wanted)
+    moves = make_plan(session, request, can_drop=False)
     stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
     return _feeds(session, request, moves)
 
@@ -91,7 +109,8 @@ def _feeds(session: Session, request: TurnRequest, moves: Plan) -> list[Feed]:
     names = {move.held: wanted[move.wanted] for move in moves.keep}
     for index, held in enumerate(session.held):
         held.segment = Segment(names[index].name, held.segment.tokens, names[index].ephemeral)
-    feeds = [_feed(wanted[move.wanted], move.start) for move in moves.decode]
+    boundaries = {request.pinned - 1, len(request.wanted) - 1}
+    feeds = [_feed(wanted[move.wanted], move.start, move.wanted in boundaries) for move in moves.decode]
     if request.reply is not None:
         if not feeds:
             feeds.append(Feed(request.reply.name, (), whole=False))
@@ -99,5 +118,5 @@ def _feeds(session: Session, request: TurnRequest, moves: Plan) -> list[Feed]:
     return feeds
 
 
-def _feed(segment: Segment, start: int) -> Feed:
-    return Feed(segment.name, segment.tokens[start:], segment.ephemeral, whole=start == 0)
+def _feed(segment: Segment, start: int, boundary: bool) -> Feed:
+    return Feed(segment.name, segment.tokens[start:], segment.ephemeral, whole=start == 0, boundary=boundary)

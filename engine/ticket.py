@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from engine.errors import EngineClosed
-from engine.events import ENDS, Event
+from engine.events import ENDS, Event, Waking
 from engine.segments import TurnRequest
 
 
@@ -19,6 +19,7 @@ class Ticket:
         self._alive = alive
         self._mailbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancelled = threading.Event()
+        self._woken = False
 
     @property
     def cancelled(self) -> bool:
@@ -32,6 +33,12 @@ class Ticket:
     def put(self, event: Event) -> None:
         """Deliver an event (the engine's side)."""
         self._mailbox.put(event)
+
+    def waking(self) -> None:
+        """Say once that the session is being woken (the engine's side)."""
+        if not self._woken:
+            self._woken = True
+            self.put(Waking())
 
     def events(self, timeout_s: float = 1.0) -> Iterator[Event]:
         """Events until the turn has ended. Wakes at least every `timeout_s`, so that a caller's deadline can strike.

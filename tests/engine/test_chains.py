@@ -2,12 +2,13 @@
 session that never moved. On the echo backend every cell is checked, thousands of turns in seconds."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Story, finish
 
-from engine import Engine, EngineOptions, SamplerSettings
+from engine import Engine, EngineOptions, SamplerSettings, TurnRequest
 from engine.echo import EchoBackend
 
 CHATS = 5
@@ -15,6 +16,9 @@ CHATS = 5
 
 class Crowd:
     """Several stories on one small engine that parks, shares, re-bases and restarts; a roomy engine as reference."""
+
+    whole_only = False
+    ram_bytes = 60_000
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
@@ -24,8 +28,8 @@ class Crowd:
         self.n_restarts = 0
 
     def _small(self) -> Engine:
-        backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500)
-        options = EngineOptions(1500, 2, ram_bytes=60_000, folder=self.folder, park_after_s=0.0)
+        backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, whole_only=self.whole_only)
+        options = EngineOptions(1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0)
         return Engine(backend, options).start()
 
     def step(self) -> None:
@@ -48,13 +52,16 @@ class Crowd:
 
     def both(self, story: Story, **changes: object) -> None:
         request = story.request(sampling=SamplerSettings(temperature=0, seed=1), **changes)
-        expected = finish(self.reference, request)
+        expected = finish(self.reference, self.asked_of_reference(request))
         done = finish(self.engine, request)
         assert done.text == expected.text
         assert done.tokens == expected.tokens
         if request.reply.keep:
             tokens = story.framing.segment_from_tokens("character", "Mira", done.tokens)
             story.segments.append(type(story.segments[0])(request.reply.name, tokens))
+
+    def asked_of_reference(self, request: TurnRequest) -> TurnRequest:
+        return request
 
     def send(self, story: Story) -> None:
         self.make_room(story)
@@ -113,3 +120,34 @@ def test_random_chains_equal_a_session_that_never_moved(tmp_path, seed):
             crowd.step()
     finally:
         crowd.close()
+
+
+class WholeCrowd(Crowd):
+    """A model that cannot shift: its text is that of a session that reads everything anew."""
+
+    whole_only = True
+    ram_bytes = 10_000_000
+
+    def asked_of_reference(self, request: TurnRequest) -> TurnRequest:
+        return replace(request, use_blocks=False)
+
+
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_models_that_cannot_shift_are_never_wrong(tmp_path, seed):
+    crowd = WholeCrowd(tmp_path, seed)
+    try:
+        for _ in range(60):
+            crowd.step()
+    finally:
+        crowd.close()
+
+
+def test_models_that_cannot_shift_still_read_only_what_is_new(make_engine):
+    engine = make_engine(EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, whole_only=True), park_after_s=0.0)
+    stories = [Story(engine, f"chat{i}", "You are Mira.") for i in range(5)]
+    for turn in range(4):
+        for story in stories:
+            story.say(f"hello {turn}")
+            done = story.turn()
+            if turn:
+                assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)
