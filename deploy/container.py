@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from deploy import rooms
+from deploy.preflight import Fault
 from store.settings import Settings, SettingsError, load_settings
 
 
@@ -36,6 +37,7 @@ def check_worker(settings: Settings) -> int:
     return 0 if rooms.worker_answers(settings) else 1
 
 
+EXIT_CONFIG = 78  # sysexits.h
 ACTIONS: dict[str, Callable[[Settings], int]] = {
     "web": web,
     "worker": worker,
@@ -51,9 +53,9 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         return ACTIONS[argv[0]](load_settings())
-    except SettingsError as error:
+    except (SettingsError, Fault) as error:
         print(f"inglenook: {error}", file=sys.stderr)
-        return 78
+        return EXIT_CONFIG
 
 
 def become(command: list[str]) -> int:

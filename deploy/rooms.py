@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import redis
 
+from deploy.preflight import Fault
 from store import registry, wire
 from store.db import Database
 from store.settings import Settings
@@ -41,7 +42,10 @@ def migrate(settings: Settings) -> None:
 def admin_invitation(environ: Mapping[str, str]) -> str:
     """The link of a new invitation for the first admin; empty as soon as there is an admin."""
     command = [sys.executable, "-m", "web.invite"]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, start_new_session=True)
+    if done.returncode != 0:
+        raise Fault(f"No invitation could be made: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def web_answers(settings: Settings) -> bool:
