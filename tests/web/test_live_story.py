@@ -194,6 +194,7 @@ def test_what_is_refused_and_why(site, ada, tale):
 
 
 def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
+    site.house.housekeeping.stop()  # a repair in just this moment would put a turn at the front
     first, second = ada.begin_chat(site.mara), bo.begin_chat(site.mara)
     one, two = ada.socket(), bo.socket()
     one.submit(first, "I was first", one.open(first)["revision"])

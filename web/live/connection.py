@@ -18,6 +18,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from simple_websocket import ConnectionClosed, Server
 from sqlalchemy.exc import SQLAlchemyError
+from wsproto.utilities import LocalProtocolError
 
 from store.errors import StoreError
 from web import errors
@@ -29,6 +30,7 @@ MESSAGES_PER_S = 20
 BURST = 40
 FAREWELL_S = 1.5
 ALIVE_S = 5.0
+GONE = (OSError, ConnectionClosed, LocalProtocolError)  # the last: the library is closing the line already
 log = logging.getLogger(__name__)
 Payload = Mapping[str, Any]
 
@@ -53,7 +55,7 @@ class Connection:
             self._guard.abort()
 
     def send(self, payload: Payload) -> None:
-        """Send from the writer thread. Raises OSError or ConnectionClosed when the peer is gone."""
+        """Send from the writer thread. Raises one of GONE when the peer is."""
         self._ws.send(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
 
     def post_payload(self, payload: Payload) -> None:
@@ -103,10 +105,10 @@ class Connection:
         self._ws.thread.join()
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError, ConnectionClosed):
+        with contextlib.suppress(*GONE):
             while (call := self._mailbox.get()) is not None:
                 self._run(call)
-        with contextlib.suppress(OSError, ConnectionClosed):
+        with contextlib.suppress(*GONE):
             self._ws.close(*self._farewell)
         self._ws.thread.join(FAREWELL_S)  # until the peer has answered
         self._guard.abort()
@@ -115,7 +117,7 @@ class Connection:
         """A call that fails tells the tab why and ends nothing, unless the peer is gone."""
         try:
             call()
-        except (OSError, ConnectionClosed):
+        except GONE:
             raise
         except StoreError as error:
             self.send({"type": "refused", "id": None, **errors.error_json(error.code, error.message)})
