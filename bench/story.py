@@ -93,7 +93,9 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     db = Database(f"sqlite:///{folder}/story.db")
     db.migrate()
     backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
-    engine = Engine(backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=64 << 20)).start()
+    engine = Engine(
+        backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=64 << 20)
+    ).start()
     framing, player = Framing(backend, backend.chat_template), Player(db)
     limits = Limits(context, 80, engine.model_key)
     known: set[str] = set()
@@ -116,7 +118,9 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     assert (held.segment.name, held.segment.tokens, held.position) == ("persona", persona.tokens, 0)
     growth = memory[-1] - memory[n_turns // 3]
     print(f"persona: {len(persona.tokens)} tokens, at positions 0 to {held.end - 1} of the session: yes")
-    print(f"tokens evaluated / new tokens, worst turn: {worst:.2f}; growth of memory in the last two thirds: {growth} MiB")
+    print(
+        f"tokens evaluated / new tokens, worst turn: {worst:.2f}; growth of memory in the last two thirds: {growth} MiB"
+    )
     engine.close()
     db.close()
     return 0 if worst <= 1.0 else 1

@@ -86,6 +86,7 @@ class BlockStore:
 
     def discard(self, key: bytes) -> None:
         """A block turned out to be bad: put its file aside and never use it again."""
+        self.n_refused += 1
         block = self._ram.pop(key, None)
         self.ram_used -= len(block.payload) if block else 0
         if self._disk and self._disk.has(self._name(key)):
@@ -95,7 +96,6 @@ class BlockStore:
         block, trouble = self._unsealed(key)
         if trouble is not None:
             log.warning("a KV block was not usable (%s): its text is read again", trouble)
-            self.n_refused += 1
             self.discard(key)
         return block
 

@@ -51,7 +51,8 @@ class EchoBackend:
     `whole_only` is a model that cannot shift: it has no verbs but decode, save, load and removing everything.
     """
 
-    bos = None
+    bos: int | None = None
+    bos_text, eos_text = "<|bos|>", "<|im_end|>"
     chat_template = (
         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
         "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"

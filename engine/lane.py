@@ -113,6 +113,8 @@ class Lane:
                 return
             last = feed.done + len(tokens) == len(feed.tokens)
             yield Run(self.session.sequence, position, tokens, feed.keep_row and last), feed
+            if last and feed.boundary and self._cells.whole:
+                return  # the snapshot that follows must not see a token more
             position, budget = position + len(tokens), budget - len(tokens)
 
     def decoded(self, run: Run, feed: Feed, row: int | None) -> None:
@@ -183,8 +185,9 @@ class Lane:
         else:
             self._feeds.append(Feed(self._reply().name, (choice.token,), leave_open=True, keep_row=True))
 
-    def _say(self, text: str) -> None:
-        if text:
+    def _say(self, text: str, at_last: bool = False) -> None:
+        """Show text; at last also the probabilities of tokens that showed none."""
+        if text or (at_last and any(self._top)):
             top, self._top = tuple(self._top), []
             self.ticket.put(Text(text, top if any(top) else ()))
 
@@ -203,7 +206,7 @@ class Lane:
 
     def _finish(self, finish: str) -> None:
         """The reply is written: settle its tokens, tell the owner, then close the segment."""
-        self._say(self._text.finish())
+        self._say(self._text.finish(), at_last=True)
         self._clock("write_s")
         reply = self._reply()
         kept = self._written[: self._text.n_tokens_kept]

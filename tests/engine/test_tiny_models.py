@@ -1,0 +1,74 @@
+"""Surgery == fresh on real llama.cpp, with tiny random models of every kind of memory."""
+
+from pathlib import Path
+
+import pytest
+import tiny_models
+from conftest import Story
+
+from bench.chains import Chain, Reference
+from engine import Engine, EngineOptions
+from engine.llama import LlamaBackend, LlamaOptions
+
+pytestmark = pytest.mark.model
+
+
+def random_bytes(rng, n):
+    return tuple(rng.randrange(3, 259) for _ in range(n))
+
+
+def engines(model: Path, folder: Path, kv_type: str = "f16"):
+    def subject() -> Engine:
+        backend = LlamaBackend(model, LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type))
+        backend.n_context_train = 700  # so that a chain is re-based now and then
+        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0)).start()
+
+    roomy = LlamaOptions(6000, 12, n_batch=64, n_threads=1, kv_type=kv_type)
+    backend = LlamaBackend(model, roomy)
+    backend.n_context_train = 10**9
+    return subject, Engine(backend, EngineOptions(1500, 1)).start()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_a_model_that_can_shift(tmp_path, seed, kv_type):
+    model = tiny_models.llama(tmp_path / "m.gguf", head_size=64)
+    make, reference = engines(model, tmp_path / "blocks", kv_type)
+    try:
+        found = Chain(make, reference, random_bytes, seed).run(25)
+    finally:
+        reference.close()
+    assert found.n_first_differs == 0
+    assert found.largest < 0.05, found
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "mamba", "jamba"])
+def test_models_that_cannot_shift(tmp_path, kind):
+    model = getattr(tiny_models, kind)(tmp_path / "m.gguf")
+    make, reference = engines(model, tmp_path / "blocks")
+    try:
+        chain = Chain(make, reference, random_bytes, 7, Reference.fresh)
+        assert not chain.subject.backend.can_shift
+        found = chain.run(25)
+    finally:
+        reference.close()
+    assert found.n_first_differs == 0
+    assert found.largest < 0.05, found
+    assert chain.subject.blocks.n_refused == 0
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "mamba", "jamba"])
+def test_a_woken_session_of_such_a_model_reads_only_what_is_new(tmp_path, kind, make_engine):
+    model = getattr(tiny_models, kind)(tmp_path / "m.gguf")
+    backend = LlamaBackend(model, LlamaOptions(1200, 3, n_batch=64, n_threads=1))
+    engine = make_engine(backend, context=500, park_after_s=0.0)
+    stories = [Story(engine, f"chat{i}", "You are Mira. " * 5) for i in range(4)]
+    for turn in range(3):
+        for story in stories:
+            story.say(f"{story.name} says hello {turn}")
+            done = story.turn(max_tokens=5)
+            if turn:
+                new = len(story.segments[-2].tokens) + len(story.reply_spec().header)
+                assert done.stats.n_evaluated == new
+                assert done.stats.n_restored
+    assert engine.blocks.n_refused == 0
