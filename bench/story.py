@@ -1,7 +1,7 @@
 """`make story`: 60 turns of one story on the demo model with a 512-token context, through store, prompt and engine.
 
-Prints a line per turn: tokens evaluated, tokens kept, segments evicted so far, memory. Fails when a turn did not stream,
-when the persona is not at the front of the session at the end, or when a turn read more than its new tokens.
+Prints a line per turn: tokens evaluated, tokens kept, messages evicted so far, memory. Fails when a turn did not
+stream, when the persona is not at the front of the session at the end, or when a turn read more than its new tokens.
 """
 
 import argparse
@@ -34,7 +34,7 @@ QUESTIONS = (
 # A card of the size that a 512-token context is made for; the bundled ones are written for larger ones.
 CARD = {
     "name": "Mara",
-    "description": "{{char}} keeps a lighthouse. She is fifty-four, dry, patient and kind, and her cat is called Admiral.",
+    "description": "{{char}} keeps a lighthouse. She is fifty-four, dry and kind, and her cat is called Admiral.",
     "scenario": "A storm has closed the harbour. The stove is lit and the great lamp turns above the kitchen.",
     "first_mes": "*She sets a mug before you.* Now then. What brings you out here?",
 }
@@ -108,8 +108,8 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
         evicted = chats.get_chat(db, player.user.id, player.chat.id).window.get("messages", 0)
         seconds = stats.read_s + stats.write_s
         print(
-            f"{number:4}  {stats.n_evaluated:9}  {new:3}  {stats.n_kept:4}  {request.n_tokens_at_most():10}  {evicted:16}"
-            f"  {pieces:6}  {seconds:7.2f}  {memory[-1]:11}"
+            f"{number:4}  {stats.n_evaluated:9}  {new:3}  {stats.n_kept:4}  {request.n_tokens_at_most():10}"
+            f"  {evicted:16}  {pieces:6}  {seconds:7.2f}  {memory[-1]:11}"
         )
         assert pieces > 1 or stats.n_generated < 3, "the turn did not stream"
         worst = max(worst, stats.n_evaluated / new)

@@ -7,10 +7,14 @@ import tiny_models
 from conftest import Story
 
 from bench.chains import Chain, Reference
-from engine import Engine, EngineOptions
+from engine import Engine, EngineOptions, SamplerSettings
 from engine.llama import LlamaBackend, LlamaOptions
 
 pytestmark = pytest.mark.model
+
+
+# Half a character at the end of a reply is taken back, which such a model can do only by reading again.
+ASCII = SamplerSettings(temperature=0, logit_bias=tuple((token, -1000.0) for token in range(3 + 128, 3 + 256)))
 
 
 def random_bytes(rng, n):
@@ -66,7 +70,7 @@ def test_a_woken_session_of_such_a_model_reads_only_what_is_new(tmp_path, kind, 
     for turn in range(3):
         for story in stories:
             story.say(f"{story.name} says hello {turn}")
-            done = story.turn(max_tokens=5)
+            done = story.turn(max_tokens=5, sampling=ASCII)
             if turn:
                 new = len(story.segments[-2].tokens) + len(story.reply_spec().header)
                 assert done.stats.n_evaluated == new
