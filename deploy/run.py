@@ -6,6 +6,7 @@ ends with a sentence when a program says that its configuration is wrong, and tr
 given up. What runs is in `programs`; how it is kept running is in `deploy.supervise`.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -14,14 +15,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from deploy import rooms
 from deploy.own_redis import OwnRedis
 from deploy.preflight import Fault, check_all
-from deploy.supervise import EXIT_CONFIG, Layout, Program, Supervisord
+from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Layout, Program, Supervisord
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 READY_TIMEOUT_S = 180.0
@@ -49,11 +50,11 @@ def main() -> int:
             check_all(settings)
             run_stack(layout, settings, programs(layout, own_redis), environ, stop)
     except (Fault, SettingsError) as fault:
-        print(f"inglenook: {fault}", file=sys.stderr, flush=True)
+        say(f"inglenook: {fault}", sys.stderr)
         return 1
     except Stopped:
         pass
-    print("inglenook: stopped.", flush=True)
+    say("inglenook: stopped.")
     return 0
 
 
@@ -71,7 +72,7 @@ def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, OwnRedi
     return environ, load_settings(environ), own_redis
 
 
-@contextmanager
+@contextlib.contextmanager
 def only_one(layout: Layout) -> Iterator[None]:
     """Hold the data folder, or refuse because another stack does."""
     with (layout.run / "lock").open("a+", encoding="utf-8") as file:
@@ -118,16 +119,22 @@ def run_stack(
         announce(settings, environ)
         watch.for_ever()
     finally:
-        print("inglenook: stopping ...", flush=True)
+        say("inglenook: stopping ...")
         supervisord.stop(STOP_TIMEOUT_S)
 
 
 def announce(settings: Settings, environ: Mapping[str, str]) -> None:
     """Print the address, and an invitation as long as there is nobody to invite others."""
-    print(f"\n  inglenook is at  {rooms.address(settings)}", flush=True)
+    say(f"\n  inglenook is at  {rooms.address(settings)}")
     if invitation := rooms.admin_invitation(environ):
-        print(f"  first admin      {invitation}", flush=True)
-    print("  Ctrl+C stops it.\n", flush=True)
+        say(f"  first admin      {invitation}")
+    say("  Ctrl+C stops it.\n")
+
+
+def say(words: str, where: TextIO | None = None) -> None:
+    """Print, whether or not the terminal is still there: everything has to be stopped either way."""
+    with contextlib.suppress(OSError):
+        print(words, file=where or sys.stdout, flush=True)
 
 
 class Watch:
@@ -160,11 +167,14 @@ class Watch:
             self._stop.wait(POLL_S * 5)
 
     def _look(self) -> dict[str, str]:
-        if not self._supervisord.is_alive():
-            raise Fault(self._with_tail("supervisord", "The supervisor has ended"))
-        for name in (name for name, status in self._supervisord.exits() if status == EXIT_CONFIG):
+        try:
+            exits, states = self._supervisord.exits(), self._supervisord.states()
+        except RPC_ERRORS as error:
+            sentence = f"The supervisor has ended or does not answer ({error})"
+            raise Fault(self._with_tail("supervisord", sentence)) from None
+        for name in (name for name, status in exits if status == EXIT_CONFIG):
             raise Fault((self._layout.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
-        return self._supervisord.states()
+        return states
 
     def _try_again(self, name: str, now: float) -> None:
         since = self._given_up_at.setdefault(name, now)

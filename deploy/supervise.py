@@ -59,10 +59,16 @@ class Layout:
         object.__setattr__(self, "sockets", _socket_folder(self.run))
 
     def make(self) -> None:
-        """Create the folders."""
-        for folder in (self.run, self.logs, self.data / "redis", self.sockets):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.sockets.chmod(0o700)
+        """Create the folders. Raises Fault where that is not allowed."""
+        try:
+            for folder in (self.run, self.logs, self.sockets):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.sockets.chmod(0o700)
+        except OSError as error:
+            raise Fault(
+                f"The folder {error.filename} cannot be used ({error.strerror}): make it writable, "
+                "or name another data folder in INGLENOOK_DATA_DIR."
+            ) from None
 
     def log(self, name: str) -> Path:
         """The log file of a program."""

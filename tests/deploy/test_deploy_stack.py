@@ -90,6 +90,13 @@ def test_a_misspelt_setting_is_one_sentence(tmp_path):
     assert "INGLENOOK_MODEL" in words
 
 
+def test_a_data_folder_that_cannot_be_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    status, words = run_to_its_end(tmp_path / "file" / "data", backend="echo")
+    assert (status, len(words.splitlines())) == (1, 1)
+    assert "INGLENOOK_DATA_DIR" in words
+
+
 def test_a_model_that_only_looks_right_is_refused_by_the_worker(tmp_path):
     """A good beginning and nothing behind it: the worker finds out, and nobody tries again for ever."""
     model = tmp_path / "torn.gguf"
