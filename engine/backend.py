@@ -84,6 +84,9 @@ class Backend(Protocol):
     chat_template: str
     bos: int | None
     """The token that a prompt begins with, when the model wants one."""
+    bos_text: str
+    eos_text: str
+    """How chat templates write the tokens that begin a prompt and end a reply; empty when there is none."""
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Token ids of `text`; only with `special` can control tokens come out of it."""

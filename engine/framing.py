@@ -1,162 +1,210 @@
-"""Turn framing: what stands before and after a message, cut out of the model's own chat template.
+"""Turn framing: the tokens before and after a message, from the frames that engine/template.py cuts out.
 
-The template is rendered with sentinels as contents, and the text around each sentinel is what frames a message of that
-role. Only the framing is tokenized with control tokens; whatever a person, a card or the model wrote - names included -
-is tokenized without, so a message that says ``<|im_start|>system`` is just text.
+Only the framing is tokenized with control tokens; whatever a person, a card or the model wrote - names included - is
+tokenized without, so a message that says ``<|im_start|>system`` is just text.
 
 Templates that accept any role name (ChatML and its kin) carry the speaker's name as the role. Others use their own
 roles, with ``Name: `` in front of the text. A template that cannot be cut up is replaced by ChatML, with a warning.
+
+Blanks at the end of a header belong to the text behind it: models write `` Hello`` as one token, and after a header
+that ends in a lone blank they write worse. So a reply's own tokens begin with that blank; engine/text.py does not show
+it. Tokenizers that put a blank in front of every text are asked with a line break before it, which is taken off again.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
-from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from engine.template import CHATML, CannotSplit, Cut, Frame, cut
 
 log = logging.getLogger(__name__)
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-_ROLES = {"system": "system", "user": "user", "character": "assistant", "narrator": "assistant"}
-_NAME = "Qxv7name"
-_TEXTS = {"system": "Qxv7sys", "user": "Qxv7usr", "assistant": "Qxv7ast"}
+_MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
+_ASSISTANTS = ("character", "narrator")
+_NAMELESS = {"user": "user", "character": "assistant", "narrator": "Narrator"}
+Part = tuple[str, bool]
+"""A piece of text, and whether control tokens may come out of it."""
 
 
 class Tokenizer(Protocol):
     """The part of a backend that framing needs."""
 
     bos: int | None
+    bos_text: str
+    eos_text: str
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Token ids of `text`; control tokens only with `special`."""
 
-
-class CannotSplit(ValueError):
-    """A chat template that does not frame messages one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The text before and after one message; `name_at` splits `before` where the speaker's name goes (ChatML-like)."""
-
-    before: str
-    after: str
-    name_prefix: bool = False
-    tail: str = ""
-    """With a name as the role: what stands between the name and the text. `before` then ends where the name begins."""
-    named: bool = False
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token; control tokens give none."""
 
 
 @dataclass(slots=True)
 class Framing:
-    """Frames messages of the roles system, user, character and narrator as token ids."""
+    """Frames messages as token ids. Roles: system (the first message), note (a system text further on), user,
+    character and narrator (both the model's).
+    """
 
     tokenizer: Tokenizer
     template: str
-    bos_text: str = ""
-    eos_text: str = ""
     frames: dict[str, Frame] = field(default_factory=dict)
     named_roles: bool = False
+    _markers: frozenset[int] = frozenset()
+    _glued: dict[str, bool] = field(default_factory=dict)
+    _blank_first: bool = False
 
     def __post_init__(self) -> None:
+        first = self.tokenizer.tokenize("x", special=False)
+        self._blank_first = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
         try:
-            self.frames = self._cut(self.template or CHATML)
-        except (CannotSplit, TemplateError, TypeError, ValueError) as error:
+            parts = self._cut(self.template or CHATML)
+        except CannotSplit as error:
             log.warning("the model's chat template cannot be used message by message (%s): ChatML is used", error)
-            self.frames = self._cut(CHATML)
+            parts = self._cut(CHATML)
+        self._use(parts)
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
-        """One whole message: header, text, footer. `role` is system, user, character or narrator."""
-        return self.segment_from_tokens(role, name, self.tokenizer.tokenize(text, special=False))
+        """One whole message: header, text, footer."""
+        parts, blanks = self._opening(role, name)
+        text = text.strip() if self.frames[role].trims else text
+        tokens = self._plain(blanks + text, glued=self._ends_in_text(role, parts)) if text else []
+        return self.segment_from_tokens(role, name, tokens)
 
     def segment_from_tokens(self, role: str, name: str, tokens: Sequence[int]) -> tuple[int, ...]:
         """The same around tokens that the model itself wrote, so that they stay exactly as they were."""
         return (*self.reply_header(role, name), *tokens, *self.footer(role))
 
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
-        """What stands before a message; a system message begins with BOS when the model wants one."""
-        frame = self.frames[role]
-        tokenize = self.tokenizer.tokenize
-        tokens = tokenize(frame.before, special=True)
-        if frame.named:
-            tokens += tokenize(name, special=False) + tokenize(frame.tail, special=True)
-        elif frame.name_prefix:
-            tokens += tokenize(f"{name}: ", special=False)
+        """What stands before a message, never empty; a system message begins with BOS when the model wants one."""
+        parts, _ = self._opening(role, name)
+        tokens = self._write(parts, self._glued[role])
         bos = self.tokenizer.bos
         if role == "system" and bos is not None and tokens[:1] != [bos]:
             tokens = [bos, *tokens]
-        return tuple(tokens)
+        return tuple(tokens or self.tokenizer.tokenize("\n", special=False))
 
     def footer(self, role: str) -> tuple[int, ...]:
         """What closes a message."""
-        return tuple(self.tokenizer.tokenize(self.frames[role].after, special=True))
+        return tuple(self._write([(self.frames[role].after, True)], glued=True))
 
     def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Texts at which a reply must end: with ``Name: `` prefixes, the model may go on to speak for others."""
-        return () if self.named_roles else tuple(f"\n{name}:" for name in names)
-
-    # -- cutting a template up --------------------------------------------------------------------------------------
-
-    def _cut(self, template: str) -> dict[str, Frame]:
-        self.named_roles = self._accepts_names(template)
-        system, user, assistant = (self._frame_texts(template, role) for role in ("system", "user", "assistant"))
+        """Texts at which a reply must end: with ``Name: `` prefixes, the model may go on to speak for others; and
+        where the framing is plain text, nothing else ends a reply that writes the next header itself.
+        """
         if self.named_roles:
-            frames = {
-                role: self._named_frame(template, text) for role, text in (("user", user), ("assistant", assistant))
-            }
+            return ()
+        headers = [self._bare(self.frames[role].before) for role in ("user", "character")]
+        plain = [text for text in headers if len(text) > 2 and not self._control(text)]
+        return (*(f"\n{_one_line(name)}:" for name in names if name.strip()), *dict.fromkeys(plain))
+
+    # -- from text to tokens ----------------------------------------------------------------------------------------
+
+    def _opening(self, role: str, name: str) -> tuple[list[Part], str]:
+        """The parts of a header, and the blanks at its end, which belong to the text."""
+        frame, name = self.frames[role], _one_line(name)
+        if frame.named:
+            middle = frame.middle.rstrip(" ")
+            parts = [(frame.before, True), (name or _NAMELESS[role], False), (middle, True)]
+            return parts, frame.middle[len(middle) :]
+        before = frame.before.rstrip(" ")
+        blanks = frame.before[len(before) :]
+        if not name or role not in _NAMELESS:
+            return [(frame.before, True)], ""
+        return [(before, True), (f"{blanks}{name}:", False)], " "
+
+    def _write(self, parts: Iterable[Part], glued: bool) -> list[int]:
+        tokens: list[int] = []
+        for text, special in parts:
+            if text:
+                tokens += self._tokenize(text, True, glued) if special else self._plain(text, glued)
+                glued = tokens[-1] not in self._markers
+        return tokens
+
+    def _plain(self, text: str, glued: bool) -> list[int]:
+        """Tokens of what somebody wrote. Where ``<think>`` becomes one token even so, it is taken apart."""
+        tokens = self._tokenize(text, False, glued)
+        found = {piece for piece in map(self.tokenizer.piece, set(tokens)) if _is_marker(piece)}
+        if not found:
+            return tokens
+        markers = re.compile("|".join(re.escape(piece.decode(errors="replace").strip()) for piece in sorted(found)))
+        cuts = [0, *(match.start() + 1 for match in markers.finditer(text)), len(text)]
+        pieces = [text[start:end] for start, end in pairwise(cuts)]
+        return [token for i, piece in enumerate(pieces) for token in self._tokenize(piece, False, glued or i > 0)]
+
+    def _tokenize(self, text: str, special: bool, glued: bool) -> list[int]:
+        """`glued`: the text goes on where other text ended, so no blank may be put in front of it."""
+        if glued and self._blank_first:
+            lead = self.tokenizer.tokenize("\n", special)
+            tokens = self.tokenizer.tokenize("\n" + text, special)
+            if tokens[: len(lead)] == lead:
+                return tokens[len(lead) :]
+        return self.tokenizer.tokenize(text, special)
+
+    def _ends_in_text(self, role: str, parts: Sequence[Part]) -> bool:
+        tokens = self._write(parts, self._glued[role])
+        return tokens[-1] not in self._markers if tokens else self._glued[role]
+
+    # -- what the template says -------------------------------------------------------------------------------------
+
+    def _cut(self, template: str) -> Cut:
+        return cut(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
+
+    def _use(self, parts: Cut) -> None:
+        self._learn_markers(parts)
+        self.named_roles = parts.named is not None and self._keeps_markers(parts.named)
+        user = parts.named if self.named_roles and parts.named else parts.user
+        reply = parts.named if self.named_roles and parts.named else parts.assistant
+        if reply.named:
+            reply = replace(reply, middle=reply.middle + parts.think)
         else:
-            frames = {"user": Frame(*user, name_prefix=True), "assistant": Frame(*assistant, name_prefix=True)}
-        frames["system"] = Frame(*system)
-        return {role: frames[kind] for role, kind in _ROLES.items()}
+            reply = replace(reply, before=reply.before + parts.think)
+        self.frames = {"system": parts.system, "note": parts.note, "user": user}
+        self.frames |= dict.fromkeys(_ASSISTANTS, reply)
+        closes = {
+            "system": "",
+            **dict.fromkeys(("user", "note"), reply.after),
+            **dict.fromkeys(_ASSISTANTS, user.after),
+        }
+        self._glued = {role: role != "system" and not self._closed_by_marker(text) for role, text in closes.items()}
 
-    def _frame_texts(self, template: str, role: str) -> tuple[str, str]:
-        """Text before and after a message of `role`, as it stands behind a system message and another exchange."""
-        lead = [] if role == "system" else [("system", _TEXTS["system"])]
-        if role == "assistant":
-            lead.append(("user", _TEXTS["user"]))
-        before = self._render(template, lead) if lead else self.bos_text * template.count("bos_token")
-        whole = self._render(template, [*lead, (role, _TEXTS[role])])
-        if not whole.startswith(before) or whole.count(_TEXTS[role]) != 1:
-            if role != "system" or whole.count(_TEXTS[role]) != 1:
-                raise CannotSplit(f"a {role} message changes what stands before it")
-            before = ""
-        head, tail = whole[len(before) :].split(_TEXTS[role])
-        return head, tail
+    def _learn_markers(self, parts: Cut) -> None:
+        """The tokens that only the framing may use."""
+        frames = [parts.system, parts.note, parts.user, parts.assistant, *([parts.named] if parts.named else [])]
+        texts = [text for frame in frames for text in (frame.before, frame.middle, frame.after)]
+        found = {token for text in (*texts, parts.think) for token in self._control(text)}
+        for text in (self.tokenizer.bos_text, self.tokenizer.eos_text):
+            tokens = self.tokenizer.tokenize(text, special=True) if text else []
+            found.update(tokens if len(tokens) == 1 else ())
+        self._markers = frozenset(found)
 
-    def _accepts_names(self, template: str) -> bool:
-        """Whether any role name is written out as it is."""
-        try:
-            text = self._render(template, [("system", "x"), ("user", "y"), (_NAME, _TEXTS["assistant"])])
-        except (TemplateError, ValueError, TypeError):
-            return False
-        return text.count(_NAME) == 1 and text.index(_NAME) < text.index(_TEXTS["assistant"])
+    def _control(self, text: str) -> list[int]:
+        """The control tokens in a piece of framing."""
+        tokens = self.tokenizer.tokenize(text, special=True) if text else []
+        return [token for token in tokens if _is_marker(self.tokenizer.piece(token))]
 
-    def _named_frame(self, template: str, plain: tuple[str, str]) -> Frame:
-        before = self._render(template, [("system", "x"), ("user", "y")])
-        whole = self._render(template, [("system", "x"), ("user", "y"), (_NAME, _TEXTS["assistant"])])
-        if not whole.startswith(before):
-            raise CannotSplit("a named message changes what stands before it")
-        head, tail = whole[len(before) :].split(_TEXTS["assistant"])
-        lead, rest = head.split(_NAME)
-        return Frame(lead, tail or plain[1], tail=rest, named=True)
+    def _keeps_markers(self, named: Frame) -> bool:
+        """Whether the role stands beside the control tokens and not inside one (Phi's ``<|user|>``)."""
+        whole = self._control(f"{named.before}assistant{named.middle}")
+        return whole == self._control(named.before) + self._control(named.middle)
 
-    def _render(self, template: str, messages: Sequence[tuple[str, str]]) -> str:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = lambda _format: ""
-        return environment.from_string(template).render(
-            messages=[{"role": role, "content": content} for role, content in messages],
-            add_generation_prompt=False,
-            bos_token=self.bos_text,
-            eos_token=self.eos_text,
-            enable_thinking=False,
-        )
+    def _closed_by_marker(self, text: str) -> bool:
+        tokens = self.tokenizer.tokenize(text, special=True)
+        return bool(tokens) and tokens[-1] in self._markers
+
+    def _bare(self, text: str) -> str:
+        for token in (self.tokenizer.bos_text, self.tokenizer.eos_text):
+            text = text.replace(token, "") if token else text
+        return text.strip()
 
 
-def _raise_exception(message: str) -> None:
-    raise CannotSplit(message)
+def _is_marker(piece: bytes) -> bool:
+    text = piece.decode(errors="replace").strip()
+    return not piece or (len(text) > 2 and _MARKER.fullmatch(text) is not None)
+
+
+def _one_line(name: str) -> str:
+    """A name cannot break out of its line."""
+    return " ".join(name.split())

@@ -126,7 +126,12 @@ class LlamaBackend:
         self.chat_template = template.decode() if template else ""
         wants_bos = llama.llama_vocab_get_add_bos(self._vocab)
         self.bos = llama.llama_vocab_bos(self._vocab) if wants_bos else None
+        self.bos_text = self._text_of(llama.llama_vocab_bos(self._vocab))
+        self.eos_text = self._text_of(llama.llama_vocab_eos(self._vocab))
         self.model_key = self._fingerprint(path, options)
+
+    def _text_of(self, token: int) -> str:
+        return bytes(llama.llama_vocab_get_text(self._vocab, token)).decode(errors="replace") if token >= 0 else ""
 
     def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
         """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention."""

@@ -46,7 +46,7 @@ def test_fixed_roles_get_a_name_in_front(frame, echo):
     assert framed("user", "Ann", "Hi") == "[U] Ann: Hi\n"
     assert framed("character", "Mira", "Hello") == "[A] Mira: Hello\n"
     assert framed("system", "", "Rules") == "[S] Rules\n"
-    assert Framing(echo, FIXED_ROLES).stop_strings(["Ann"]) == ("\nAnn:",)
+    assert Framing(echo, FIXED_ROLES).stop_strings(["Ann"]) == ("\nAnn:", "[U]", "[A]")
     assert Framing(echo, CHATML).stop_strings(["Ann"]) == ()
 
 

@@ -20,7 +20,6 @@ CHATML = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIALS = ("<|im_start|>", "<|im_end|>")
-_FIRST_BYTE = 3
 _QUANTS = {
     "f32": (gguf.GGMLQuantizationType.F32, 0),
     "f16": (gguf.GGMLQuantizationType.F16, 1),
@@ -39,7 +38,9 @@ class _Maker:
         self.writer.add_file_type(file_type)
         self.writer.add_name(f"tiny-{architecture}")
 
-    def vocabulary(self, template: str | None, n_words: int, specials: tuple[str, ...]) -> int:
+    def vocabulary(
+        self, template: str | None, n_words: int, specials: tuple[str, ...], blank_first: bool = False
+    ) -> int:
         """Control tokens 0..2, the 256 bytes, a space, the specials, and `n_words` words; returns the size."""
         tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *specials]
         kinds = [2, 3, 3, *[6] * 256, 1, *[3] * len(specials)]
@@ -55,7 +56,7 @@ class _Maker:
         writer.add_eos_token_id(2)
         writer.add_unk_token_id(0)
         writer.add_add_bos_token(True)
-        writer.add_add_space_prefix(False)
+        writer.add_add_space_prefix(blank_first)
         if template is not None:
             writer.add_chat_template(template)
         return len(tokens)
@@ -144,10 +145,11 @@ def llama(
     template: str | None = CHATML,
     specials: tuple[str, ...] = SPECIALS,
     n_words: int = 0,
+    blank_first: bool = False,
 ) -> Path:
-    """A llama with full attention; its width is n_heads x head_size."""
+    """A llama with full attention; its width is n_heads x head_size. `blank_first`: every text begins with a blank."""
     maker = _Maker(path, "llama", seed=seed, quant=quant)
-    n_vocab = maker.vocabulary(template, n_words, specials)
+    n_vocab = maker.vocabulary(template, n_words, specials, blank_first)
     width = n_heads * head_size
     maker.sizes(n_layers, width, 2 * width, context_train)
     maker.heads(n_heads, n_kv_heads, head_size)
