@@ -41,7 +41,8 @@ class Lane:
         self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
         self._feeds: deque[Feed] = deque()
         self._total = 0
-        self._text = ReplyText(ticket.request.reply.stop if ticket.request.reply else ())
+        reply = ticket.request.reply
+        self._text = ReplyText(reply.stop, trim=not reply.prefix) if reply else ReplyText()
         self._written: list[int] = []
         self._top: list[tuple[tuple[int, float], ...]] = []
         self._sampler: Sampler | None = None
@@ -209,9 +210,7 @@ class Lane:
         self._say(self._text.finish(), at_last=True)
         self._clock("write_s")
         reply = self._reply()
-        kept = self._written[: self._text.n_tokens_kept]
-        if self._text.remainder:
-            kept += self._backend.tokenize(self._text.remainder, special=False)
+        kept = self._text.kept(self._written, lambda text: self._backend.tokenize(text, special=False))
         tokens = reply.prefix + tuple(kept)
         self._settle(reply, list(reply.header + tokens))
         stats = replace(self.stats)  # the footer is still to come, and is not the owner's business

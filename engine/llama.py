@@ -28,6 +28,7 @@ from engine.backend import DecodeResult, Logits, Run, StateBytes
 from engine.errors import ModelError
 from engine.llama_sampler import LlamaSampler
 from engine.sampling import SamplerSettings
+from engine.thinking import THINK_MARKS
 
 log = logging.getLogger(__name__)
 KV_TYPES = {"f16": 1, "q8_0": 8}
@@ -161,12 +162,15 @@ class LlamaBackend:
         return list(buffer[:n_tokens])
 
     def piece(self, token: int) -> bytes:
-        """The bytes of one token (cached); nothing for control tokens."""
+        """The bytes of one token (cached); nothing for control tokens, but for those around a thought."""
         known = self._pieces.get(token)
         if known is None:
             buffer = ctypes.create_string_buffer(256)
             length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
-            known = self._pieces[token] = buffer.raw[: max(length, 0)]
+            known = buffer.raw[: max(length, 0)]
+            if not known and (text := self._text_of(token)) in THINK_MARKS:
+                known = text.encode()
+            self._pieces[token] = known
         return known
 
     def is_end(self, token: int) -> bool:
