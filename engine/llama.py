@@ -25,7 +25,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "100")
 import llama_cpp as llama
 
 from engine.backend import DecodeResult, Logits, Run, StateBytes
-from engine.errors import ModelError
+from engine.errors import EngineClosed, ModelError
 from engine.llama_sampler import LlamaSampler
 from engine.sampling import SamplerSettings
 from engine.thinking import THINK_MARKS
@@ -151,6 +151,8 @@ class LlamaBackend:
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Token ids of `text`, without BOS."""
+        if self._context is None:  # a freed vocabulary would end the process
+            raise EngineClosed("the model has been closed")
         data = text.encode()
         size = len(data) + 16
         buffer = (llama.llama_token * size)()

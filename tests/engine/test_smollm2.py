@@ -3,7 +3,7 @@
 import pytest
 from conftest import Story, finish
 
-from engine import Engine, EngineOptions, Framing, ModelError, TurnRequest
+from engine import Engine, EngineClosed, EngineOptions, Framing, ModelError, TurnRequest
 from engine.llama import LlamaBackend, LlamaOptions, check_model_file
 
 pytestmark = pytest.mark.model
@@ -101,3 +101,11 @@ def test_a_broken_model_file_is_refused(tmp_path, demo_model):
 def test_an_unknown_kv_type_is_refused(demo_model):
     with pytest.raises(ModelError, match="'q4_0' is not supported"):
         LlamaBackend(demo_model, LlamaOptions(n_cells=256, kv_type="q4_0"))
+
+
+def test_a_closed_model_refuses_words_instead_of_crashing(demo_model):
+    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64))
+    backend.close()
+    backend.close()
+    with pytest.raises(EngineClosed):
+        backend.tokenize("hello", special=False)

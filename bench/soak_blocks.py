@@ -1,0 +1,161 @@
+"""The promises about blocks: damage is refused, a kill leaves whole files or none, a full disk stops nobody."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine import Done, Engine, EngineOptions, ReplySpec, SamplerSettings, Segment, TurnRequest, envelope
+from engine.disk import DiskTier
+from engine.llama import LlamaBackend, LlamaOptions
+from tests.engine import tiny_models
+
+Finding = tuple[str, str, bool]
+SPEC = ReplySpec("reply", (5, 6), (7,), SamplerSettings(temperature=0), max_tokens=3, keep=False)
+
+
+def small_engine(model: Path, folder: Path, kv_type: str = "f16") -> Engine:
+    """An engine on a tiny model with its blocks in `folder`."""
+    backend = LlamaBackend(model, LlamaOptions(600, 3, n_batch=64, n_threads=1, kv_type=kv_type))
+    return Engine(backend, EngineOptions(256, 1, folder=folder, park_after_s=0.0)).start()
+
+
+def read_something(engine: Engine, name: str, seed: int = 0) -> Done:
+    """One turn of a session with three segments."""
+    rng = random.Random(seed)
+    wanted = tuple(Segment(part, tuple(rng.randrange(3, 259) for _ in range(30))) for part in ("persona", "a", "b"))
+    *_, done = engine.submit(TurnRequest(name, wanted, SPEC)).events(timeout_s=60)
+    assert isinstance(done, Done), done
+    return done
+
+
+def damaged_blocks(folder: Path, n_cases: int) -> Finding:
+    """Truncations of every length class, flips, splices, blocks of another model, KV type and build: all refused."""
+    folder.mkdir(parents=True)
+    model = tiny_models.llama(folder / "m.gguf")
+    keys, files = _good_files(model, folder / "good", "f16")
+    foreign = list(_good_files(model, folder / "other-kv", "q8_0")[1])
+    foreign += _good_files(tiny_models.llama(folder / "n.gguf", seed=9), folder / "other-model", "f16")[1]
+    rng, accepted = random.Random(1), 0
+    key_of_model, good = keys[0], files
+    for case in range(n_cases):
+        index = rng.randrange(len(good))
+        data = _damage(rng, case, good[index], good, foreign)
+        if data in good:
+            continue
+        accepted += _accepts(data, key_of_model, keys[1][index])
+    return str(n_cases), f"{accepted} accepted, 0 crashes", accepted == 0
+
+
+def _good_files(model: Path, folder: Path, kv_type: str) -> tuple[tuple[str, list[str]], list[bytes]]:
+    engine = small_engine(model, folder, kv_type)
+    for number in range(3):
+        read_something(engine, f"s{number}", number)
+    model_key = engine.model_key
+    engine.close()
+    paths = sorted(folder.rglob("*.kv"))
+    return (model_key, [path.stem for path in paths]), [path.read_bytes() for path in paths]
+
+
+def _damage(rng: random.Random, case: int, data: bytes, good: list[bytes], foreign: list[bytes]) -> bytes:
+    kind = case % 6
+    if kind == 0:
+        return data[: rng.choice((0, 1, 8, 12, 44, rng.randrange(300), rng.randrange(len(data)), len(data) - 1))]
+    if kind == 1:
+        at = rng.randrange(len(data))
+        return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+    if kind == 2:
+        cut = rng.randrange(len(data))
+        return data[:cut] + rng.choice(good)[cut:]
+    if kind == 3:
+        return rng.choice(foreign)
+    if kind == 4:
+        return data + os.urandom(1 + rng.randrange(64))
+    return _other_build(data)
+
+
+def _other_build(data: bytes) -> bytes:
+    """The same payload, sealed by a build with another fingerprint."""
+    header, payload = envelope.unseal(data, {})
+    return envelope.seal({**header, "model": "0" * 64}, payload)
+
+
+def _accepts(data: bytes, model_key: str, key: str) -> bool:
+    try:
+        envelope.unseal(data, {"model": model_key, "key": key, "kind": "block"})
+    except envelope.BadEnvelope:
+        return False
+    return True
+
+
+# -- kill -9 ----------------------------------------------------------------------------------------------------
+
+
+def kills(folder: Path, n_kills: int) -> Finding:
+    """A process saves blocks as fast as it can and is killed at a random moment; every file must then be whole."""
+    folder.mkdir(parents=True)
+    rng, torn, n_files = random.Random(2), 0, 0
+    for number in range(n_kills):
+        child = subprocess.Popen([sys.executable, "-m", "bench.soak_blocks", str(folder), str(number)])
+        time.sleep(0.15 + rng.random() * 0.3)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        for path in _files(folder):
+            n_files += 1
+            torn += not _whole(path)
+    return str(n_kills), f"{n_files} files looked at, {torn} torn", torn == 0 and n_files > 0
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    DiskTier(folder, 1 << 30).close()  # what a restart does first: half files are deleted
+    yield from (path for path in folder.rglob("*") if path.is_file())
+
+
+def _whole(path: Path) -> bool:
+    try:
+        envelope.unseal(path.read_bytes(), {})
+    except envelope.BadEnvelope:
+        return False
+    return True
+
+
+def save_for_ever(folder: Path, seed: int) -> None:
+    """The child: writes sealed files of many sizes without end."""
+    rng, disk = random.Random(seed), DiskTier(folder, 64 << 20)
+    while True:
+        payload = rng.randbytes(rng.randrange(1 << 16))
+        name = f"blocks/{rng.randrange(200)}.kv"
+        disk.write(name, lambda payload=payload: envelope.seal({"kind": "block"}, payload), len(payload))
+        disk.flush()
+
+
+# -- a full disk ----------------------------------------------------------------------------------------------------
+
+
+def full_disk(folder: Path) -> Finding:
+    """No file may grow beyond 4 KiB (as on a full disk, every write fails): turns go on, blocks are skipped."""
+    folder.mkdir(parents=True)
+    model = tiny_models.llama(folder / "m.gguf")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        engine = small_engine(model, folder / "blocks")
+        for number in range(50):
+            read_something(engine, f"s{number % 5}", number)
+        assert engine._disk is not None
+        engine._disk.flush()
+        skipped = engine._disk.n_skipped
+        engine.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    return "50", f"50 done, {skipped} blocks skipped", skipped > 0
+
+
+if __name__ == "__main__":
+    save_for_ever(Path(sys.argv[1]), int(sys.argv[2]))

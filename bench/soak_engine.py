@@ -1,0 +1,150 @@
+"""`make soak-engine MINUTES=n`: the long promises of the engine, as many as fit. Writes docs/benchmarks.md.
+
+Chains on tiny random models and on the demo model, switches between sessions, damaged blocks, kills during saves, a
+full disk. Prints a count for each; exits with 1 when a promise was broken.
+"""
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.chains import Chain, Difference, Reference
+from bench.soak_blocks import damaged_blocks, full_disk, kills
+from bench.tables import machine, publish, table
+from engine import Engine, EngineOptions
+from engine.llama import LlamaBackend, LlamaOptions
+from tests.engine import tiny_models
+from worker.model import demo_model
+
+Row = tuple[str, str, str]
+TINY = (("llama", "f16"), ("llama", "q8_0"), ("gemma2", "f16"), ("mamba", "f16"), ("jamba", "f16"))
+MOVES = 20
+
+
+def random_bytes(rng: random.Random, n: int) -> tuple[int, ...]:
+    """Tokens of the tiny models: any byte."""
+    return tuple(rng.randrange(3, 259) for _ in range(n))
+
+
+def engines(model: Path, folder: Path, kv_type: str = "f16") -> tuple[Callable[[], Engine], Engine]:
+    """A small engine that parks, shifts and restarts, and a roomy one that never does."""
+
+    def subject() -> Engine:
+        backend = LlamaBackend(model, LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type))
+        backend.n_context_train = 700
+        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0)).start()
+
+    backend = LlamaBackend(model, LlamaOptions(6000, 48, n_batch=64, n_threads=1, kv_type=kv_type))
+    backend.n_context_train = 10**9
+    return subject, Engine(backend, EngineOptions(1500, 1)).start()
+
+
+class Soak:
+    """Runs one promise after the other within its share of the time."""
+
+    def __init__(self, folder: Path, minutes: float) -> None:
+        self.folder, self.seconds = folder, minutes * 60
+        self.rows: list[Row] = []
+        self.broken = 0
+
+    def note(self, what: str, count: str, result: str, holds: bool) -> None:
+        """One line of the table."""
+        self.rows.append((what, count, result if holds else f"**BROKEN** {result}"))
+        self.broken += not holds
+        print("...", *self.rows[-1], flush=True)
+
+    def run(self) -> list[Row]:
+        """Everything."""
+        for kind, kv_type in TINY:
+            self.tiny_chains(kind, kv_type, self.seconds * 0.08)
+        self.demo_chains(self.seconds * 0.2)
+        self.switches(self.seconds * 0.1, 10_000)
+        self.note("damaged blocks", *damaged_blocks(self.folder / "damaged", 20_000))
+        self.note("kill -9 during saves", *kills(self.folder / "kills", min(200, int(self.seconds / 3))))
+        self.note("turns on a full disk", *full_disk(self.folder / "full"))
+        return self.rows
+
+    def tiny_chains(self, kind: str, kv_type: str, seconds: float) -> None:
+        model = getattr(tiny_models, kind)(self.folder / f"{kind}-{kv_type}.gguf")
+        reference = Reference.same if kind == "llama" else Reference.fresh
+        n_chains, found = chains(model, self.folder / f"{kind}-{kv_type}", kv_type, reference, seconds, random_bytes)
+        self.note_chains(f"random chains, tiny {kind}, {kv_type} KV", n_chains, found)
+
+    def demo_chains(self, seconds: float) -> None:
+        def words(rng: random.Random, n: int) -> tuple[int, ...]:
+            return tuple(rng.randrange(100, 40_000) for _ in range(n))
+
+        n_chains, found = chains(demo_model(), self.folder / "demo", "f16", Reference.same, seconds, words)
+        self.note_chains("random chains, SmolLM2", n_chains, found)
+
+    def note_chains(self, what: str, n_chains: int, found: Difference) -> None:
+        result = (
+            f"{found.n_probes} probes, {found.n_exact} bit-exact, largest difference of a probability "
+            f"{found.largest:.1e}, other first token {found.n_first_differs} times"
+        )
+        self.note(what, str(n_chains), result, found.n_first_differs == 0)
+
+    def switches(self, seconds: float, most: int) -> None:
+        """20 sessions take turns in cells for one; compared with 20 that never leave theirs."""
+        model = tiny_models.llama(self.folder / "switch.gguf")
+        make, roomy = engines(model, self.folder / "switch")
+        chain = Chain(make, roomy, random_bytes, 1, n_chats=20)
+        until, n = time.monotonic() + seconds, 0
+        while n < most and time.monotonic() < until:
+            chat = chain.random.choice(chain.chats)
+            if len(chat.segments) < 8:
+                chain.send(chat)
+            chain.probe(chat)
+            n += 1
+        chain.subject.close()
+        roomy.close()
+        found = chain.difference
+        result = f"largest difference of a probability {found.largest:.1e}, {found.n_exact} bit-exact"
+        self.note(
+            "random switches over 20 sessions", str(n), result, found.largest < 0.02 and not found.n_first_differs
+        )
+
+
+def chains(
+    model: Path,
+    folder: Path,
+    kv_type: str,
+    kind: Reference,
+    seconds: float,
+    tokens: Callable[[random.Random, int], tuple[int, ...]],
+) -> tuple[int, Difference]:
+    """As many chains as fit into the time; all their differences together."""
+    make, reference = engines(model, folder, kv_type)
+    total, n_chains, until = Difference(), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        chain = Chain(make, reference, tokens, n_chains, kind)
+        chain.difference = total
+        chain.run(MOVES)
+        n_chains += 1
+        if n_chains % 8 == 0:
+            reference.close()
+            make, reference = engines(model, folder, kv_type)
+    reference.close()
+    return n_chains, total
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    logging.basicConfig(level=logging.CRITICAL)
+    minutes = parser.parse_args().minutes
+    with tempfile.TemporaryDirectory() as folder:
+        soak = Soak(Path(folder), minutes)
+        rows = soak.run()
+    text = table(("promise", "count", "result"), rows)
+    publish("soak", f"{machine()}; MINUTES={minutes:g}\n\n{text}")
+    return 1 if soak.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
