@@ -114,14 +114,10 @@ class Ratios:
 
         def turn(n_evicted: int) -> Callable[[], float]:
             def play() -> float:
-                story.say(PROSE)
-                if n_evicted:
-                    story.evict(n_evicted)
-                story.fill(1400)
-                warm = story.request(max_tokens=1, keep=False)
-                story.play(warm)  # both kinds of turn start from the same length, all of it read
-                if n_evicted:
+                while sum(len(segment.tokens) for segment in story.segments) > 1400:
                     story.evict(1)
+                story.play(story.request(max_tokens=1, keep=False))  # all of it is read, and the evictions are over
+                story.evict(n_evicted)
                 story.say(PROSE)
                 started = time.monotonic()
                 story.turn(max_tokens=24)
@@ -137,7 +133,7 @@ class Ratios:
         per_token = kv_row_bytes(self.backend)
         engine = self.engine(folder=self.folder / "bytes")
         story = BenchStory(engine, "bytes")
-        story.fill(1000)
+        story.fill(300)
         story.turn()
         ratios = []
         for _ in range(10):

@@ -111,10 +111,11 @@ class EchoBackend:
             return DecodeResult.NO_ROOM
         if self.delay_s:
             time.sleep(self.delay_s)
-        if self._abort and self._abort():
-            return DecodeResult.ABORTED
         self._pending_shift = False
         self._rows = []
+        if self._abort and self._abort():
+            self._append(runs[0])  # what was processed before the abort stays, as in llama.cpp
+            return DecodeResult.ABORTED
         for run in runs:
             self._append(run)
         self.n_evaluated += n_tokens

@@ -30,6 +30,7 @@ from engine.sync import Feed
 from engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
+_ABORTABLE_TOKENS = 64
 Batch = list[tuple[Lane, Run, Feed]]
 
 
@@ -75,6 +76,7 @@ class Engine:
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self._fetching = Prefetch(self.blocks, self.speeds, lambda: self._inbox.put(None))
+        self._abort_armed = False
         self._closing = threading.Event()
         self._dead: BaseException | None = None
         self._gate = threading.Lock()
@@ -253,6 +255,7 @@ class Engine:
         if not batch:
             return
         started = time.monotonic()
+        self._arm_abort(batch)
         result = self.backend.decode([run for _, run, _ in batch])
         if result is DecodeResult.DONE:
             self._cells.decoded()
@@ -263,6 +266,16 @@ class Engine:
                 self._cells.resync(lane.session)
         else:
             self._decode_failed(batch, result)
+
+    def _arm_abort(self, batch: Batch) -> None:
+        """Let a stop end a long read in its middle. Asking costs a little, so short steps are not asked."""
+        long = sum(len(run.tokens) for _, run, _ in batch) >= _ABORTABLE_TOKENS and not self._cells.whole
+        if long:
+            tickets = {lane.ticket for lane, _, _ in batch}
+            self.backend.set_abort(lambda: any(ticket.cancelled for ticket in tickets))
+        elif self._abort_armed:
+            self.backend.set_abort(None)
+        self._abort_armed = long
 
     def _after(self, batch: Batch) -> None:
         row = 0

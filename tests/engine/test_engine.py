@@ -5,7 +5,7 @@ import threading
 import pytest
 from conftest import GREEDY, Story, finish, settled
 
-from engine import Cancelled, EngineClosed, Failed, Reading, RequestError, Segment, Text, TurnRequest, Waking
+from engine import Cancelled, EngineClosed, Failed, Reading, RequestError, Segment, Text, Ticket, TurnRequest, Waking
 from engine.backend import DecodeResult
 from engine.echo import EchoBackend
 
@@ -273,3 +273,30 @@ def test_top_probabilities_come_with_the_text(story):
     texts = [e for e in story.engine.submit(story.request(sampling=sampling)).events() if isinstance(e, Text)]
     assert sum(len(event.top) for event in texts) >= sum(len(event.text) for event in texts)
     assert all(len(top) == 3 for event in texts for top in event.top)
+
+
+class StoppedWhileReading(EchoBackend):
+    """Its owner stops the turn while a batch is being decoded."""
+
+    ticket: Ticket | None = None
+
+    def decode(self, runs):
+        if self.ticket is not None:
+            self.ticket.cancel()
+        return super().decode(runs)
+
+
+def test_a_stop_ends_a_long_read_in_its_middle(make_engine):
+    """The abort callback fires during the decode itself; what was half read does not stay in the cells."""
+    backend = StoppedWhileReading(n_cells=4000, n_sequences=4, n_batch=512)
+    engine = make_engine(backend, context=3000, lanes=1)
+    story = Story(engine, "chat")
+    story.say("long " * 200)
+    ticket = engine.submit(story.request())
+    events = ticket.events()
+    next(events)
+    backend.ticket = ticket
+    assert isinstance(list(events)[-1], Cancelled)
+    backend.ticket = None
+    assert backend.n_used() == engine._cells.used
+    assert story.turn().text.startswith("Mira heard: long long")
