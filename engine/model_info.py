@@ -25,8 +25,9 @@ _FILE_TYPES = dict(enumerate(_FILE_TYPE_NAMES.split()))
 class ModelInfo:
     """One model. Per-layer tuples have `n_layers` entries; a layer without KV cells has 0 `kv_heads`.
 
+    `n_feed_forward` is the widest inner row of a layer: of its experts in use, too, and of a recurrence.
     `layer_bytes` are the weights of each layer, `input_bytes` the token embeddings, `output_bytes` everything behind
-    the last layer (with tied embeddings: the embeddings once more, for a GPU needs its own copy).
+    the last layer. With `tied` embeddings the output uses those of the input: a GPU needs a copy of its own.
     `state_bytes` is the recurrent state of one sequence, all layers together.
     """
 
@@ -47,12 +48,13 @@ class ModelInfo:
     layer_bytes: tuple[int, ...]
     input_bytes: int
     output_bytes: int
+    tied: bool
     state_bytes: int
     chat_template: str
 
     @property
     def weight_bytes(self) -> int:
-        """All weights, as llama.cpp would keep them on one device."""
+        """All weights in the file."""
         return sum(self.layer_bytes) + self.input_bytes + self.output_bytes
 
 
@@ -102,7 +104,7 @@ class _Facts:
             quantization=_FILE_TYPES.get(self._optional("general.file_type", -1), "unknown"),
             n_layers=n_layers,
             n_embedding=n_embedding,
-            n_feed_forward=max(self._per_layer("feed_forward_length", n_layers, 0)),
+            n_feed_forward=self._widest(n_layers),
             n_heads=n_heads,
             kv_heads=kv_heads,
             key_length=self._number("attention.key_length", 0, default=head_size),
@@ -114,9 +116,18 @@ class _Facts:
             layer_bytes=layers,
             input_bytes=before,
             output_bytes=behind,
+            tied=not any(tensor.name == "output.weight" for tensor in self._tensors),
             state_bytes=self._state_bytes(kv_heads),
             chat_template=self._text("tokenizer.chat_template"),
         )
+
+    def _widest(self, n_layers: int) -> int:
+        dense = max(self._per_layer("feed_forward_length", n_layers, 0))
+        expert, used, inner = (
+            self._number(key, 0, default=0)
+            for key in ("expert_feed_forward_length", "expert_used_count", "ssm.inner_size")
+        )
+        return max(dense, dense * used if not expert else 0, expert * used, 4 * inner)
 
     def _n_vocab(self) -> int:
         listed = self._header.lengths.get("tokenizer.ggml.tokens", 0)
@@ -141,8 +152,7 @@ class _Facts:
                 before += tensor.n_bytes
             else:
                 behind += tensor.n_bytes
-        tied = not any(tensor.name == "output.weight" for tensor in self._tensors)
-        return tuple(layers), before, behind + (before if tied else 0)
+        return tuple(layers), before, behind
 
     # -- single values ----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def test_the_demo_model(demo_model):
     assert "<|im_start|>" in info.chat_template
     reader = gguf.GGUFReader(demo_model)
     theirs = sum(int(tensor.n_bytes) for tensor in reader.tensors)
-    assert sum(info.layer_bytes) + info.output_bytes == theirs  # tied: the embeddings count for the output, too
+    assert (info.weight_bytes, info.tied) == (theirs, True)
     assert info.input_bytes == next(t.n_bytes for t in reader.tensors if t.name == "token_embd.weight")
 
 
@@ -34,6 +34,7 @@ def test_a_made_llama(small):
     info = read_model_info(small)
     assert (info.n_layers, info.n_heads, info.kv_heads, info.key_length) == (2, (4, 4), (2, 2), 32)
     assert (info.sliding_window, info.n_experts, info.state_bytes) == (0, 0, 0)
+    assert not info.tied
     assert info.weight_bytes == sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(small).tensors)
 
 

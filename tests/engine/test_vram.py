@@ -1,0 +1,172 @@
+"""The memory plan: models of well-known shapes in budgets of well-known cards, and what llama.cpp really allocates."""
+
+import logging
+import re
+
+import pytest
+import tiny_models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import ModelError
+from engine.llama import LlamaBackend, LlamaOptions
+from engine.model_info import ModelInfo, read_model_info
+from engine.vram import COMFORTABLE, GIB, HEADROOM, LEAST, MIB, MemoryPlan, Wishes, plan_memory
+
+
+def model(name, quantization, n_layers, width, ff, heads, kv_heads, vocab, layer_mib, ends_mib, **changes):
+    """A model by its published shape; sizes in MiB: of one layer, of the embeddings, and of the output."""
+    facts = {
+        "architecture": "llama",
+        "name": name,
+        "quantization": quantization,
+        "n_layers": n_layers,
+        "n_embedding": width,
+        "n_feed_forward": ff,
+        "n_heads": (heads,) * n_layers,
+        "kv_heads": (kv_heads,) * n_layers,
+        "key_length": width // heads,
+        "value_length": width // heads,
+        "n_context_train": 32768,
+        "sliding_window": 0,
+        "n_vocab": vocab,
+        "n_experts": 0,
+        "layer_bytes": (int(layer_mib * MIB),) * n_layers,
+        "input_bytes": int(ends_mib[0] * MIB),
+        "output_bytes": int(ends_mib[1] * MIB),
+        "tied": ends_mib[1] < 1,
+        "state_bytes": 0,
+        "chat_template": "",
+    }
+    return ModelInfo(**(facts | changes))
+
+
+MISTRAL_7B = model("Mistral 7B", "Q4_K_M", 32, 4096, 14336, 32, 8, 32000, 125.2, (70, 103))
+LLAMA2_7B = model("Llama 2 7B", "Q4_K_M", 32, 4096, 11008, 32, 32, 32000, 116.1, (70, 103), n_context_train=4096)
+LLAMA_3B = model("Llama 3.2 3B", "Q4_K_M", 28, 3072, 8192, 24, 8, 128256, 57.7, (309, 0.1))
+SMOL_135M = model("SmolLM2 135M", "Q4_1", 30, 576, 1536, 9, 3, 49152, 2.1, (28.7, 0.1), n_context_train=8192)
+LLAMA2_13B = model("Llama 2 13B", "Q4_K_M", 40, 5120, 13824, 40, 40, 32000, 182, (88, 128), n_context_train=4096)
+MIXTRAL = model("Mixtral 8x7B", "Q4_K_M", 32, 4096, 2 * 14336, 32, 8, 32000, 782, (70, 103), n_experts=8)
+OLMOE = model("OLMoE 1B of 7B", "Q4_K_M", 16, 2048, 8 * 1024, 16, 16, 50304, 238, (56, 80), n_experts=64)
+CARD = 6 * GIB
+
+
+@pytest.mark.parametrize(
+    ("asked", "context", "kv_type"),
+    [(MISTRAL_7B, 4096, "f16"), (LLAMA_3B, 8192, "f16"), (SMOL_135M, 8192, "f16"), (OLMOE, 4096, "f16")],
+)
+def test_what_fits_a_card_of_6_gib_runs_on_it_whole(asked, context, kv_type):
+    plan = plan_memory(asked, CARD)
+    assert plan.n_gpu_layers == asked.n_layers + 1
+    assert (plan.lanes, plan.kv_type) == (2, kv_type)
+    assert plan.context >= context
+    assert plan.n_cells >= plan.lanes * plan.context
+    assert plan.total_bytes <= CARD
+
+
+def test_a_7b_without_grouped_heads_takes_smaller_cells_before_it_gives_up_a_lane():
+    plan = plan_memory(LLAMA2_7B, CARD)
+    assert (plan.n_gpu_layers, plan.lanes, plan.kv_type) == (33, 2, "q8_0")
+    assert LEAST <= plan.context <= COMFORTABLE
+    only_f16 = plan_memory(LLAMA2_7B, CARD, Wishes(kv_types=("f16",)))
+    assert (only_f16.n_gpu_layers, only_f16.lanes, only_f16.kv_type) == (33, 1, "f16")
+
+
+@pytest.mark.parametrize(("asked", "layers"), [(LLAMA2_13B, 41), (MIXTRAL, 33)])
+def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(asked, layers):
+    with pytest.raises(ModelError) as refused:
+        plan_memory(asked, CARD)
+    said = str(refused.value)
+    found = re.search(r"are ([\d.]+) GiB, ([\d.]+) GiB too much", said)
+    assert float(found[1]) - float(found[2]) == pytest.approx(6.0, abs=0.02)
+    n_layers = int(re.search(rf"ask for (\d+) of its {layers} layers", said)[1])
+    plan = plan_memory(asked, CARD, Wishes(gpu_layers=n_layers, lanes=1))
+    assert plan.n_gpu_layers == n_layers
+    with pytest.raises(ModelError):
+        plan_memory(asked, CARD, Wishes(gpu_layers=n_layers + 1, lanes=1))
+
+
+def test_a_few_layers_may_stay_on_the_cpu():
+    plan = plan_memory(MISTRAL_7B, 4608 * MIB)
+    assert 0.75 * 33 <= plan.n_gpu_layers < 33
+    assert plan.total_bytes <= 4608 * MIB
+
+
+def test_without_a_card_the_budget_is_the_ram():
+    plan = plan_memory(MISTRAL_7B, 8 * GIB, Wishes(gpu_layers=0))
+    assert (plan.on_gpu, plan.context, plan.lanes) == (False, LEAST, 2)
+    assert plan.weight_bytes == MISTRAL_7B.weight_bytes
+    with pytest.raises(ModelError, match=r"into 4\.00 GiB of RAM: .* Choose a smaller model or quantization\."):
+        plan_memory(MISTRAL_7B, 4 * GIB, Wishes(gpu_layers=0))
+
+
+def test_a_wished_context_is_kept_or_refused():
+    assert plan_memory(LLAMA_3B, CARD, Wishes(context=12_345)).context == 12_345
+    with pytest.raises(ModelError, match="a context of less than 400000 tokens"):
+        plan_memory(LLAMA_3B, CARD, Wishes(context=400_000))
+
+
+def test_a_short_trained_model_gets_its_own_context():
+    plan = plan_memory(model("tiny", "F16", 2, 64, 128, 2, 2, 300, 1, (1, 1), n_context_train=512), CARD)
+    assert plan.context == 512
+
+
+def test_an_unknown_kv_type_is_a_sentence():
+    with pytest.raises(ModelError, match=r"KV type 'q4_0' is not supported: choose f16 or q8_0"):
+        plan_memory(SMOL_135M, CARD, Wishes(kv_types=("q4_0",)))
+
+
+def test_the_formula_of_kv_cells():
+    """Mistral 7B: 8 heads x 128 x 2 x 32 layers x 2 bytes = 128 KiB a token, as every model card says."""
+    plan = MemoryPlan(MISTRAL_7B, CARD, 33, "f16", 1024, 1, 1024, 512)
+    assert plan.kv_bytes == 128 * MIB
+    half = MemoryPlan(MISTRAL_7B, CARD, 17, "f16", 1024, 1, 1024, 512)
+    assert half.kv_bytes == 64 * MIB
+
+
+def test_the_table_says_it_all():
+    table = plan_memory(MISTRAL_7B, CARD).describe()
+    assert "Mistral 7B, Q4_K_M" in table
+    assert "33 of 33 layers in the card" in table
+    assert re.search(r"together +[\d,]+ MiB  of 6,144 MiB", table)
+    assert "2 at once" in table
+    assert "all in the RAM" in plan_memory(MISTRAL_7B, 8 * GIB, Wishes(gpu_layers=0)).describe()
+
+
+@given(st.integers(256, 40_000), st.integers(1, 6), st.sampled_from([0, 1024, 3000, 8192]), st.integers(-1, 40))
+@settings(deadline=None)
+def test_a_plan_never_exceeds_its_budget(budget_mib, lanes, context, gpu_layers):
+    for asked in (MISTRAL_7B, SMOL_135M, OLMOE):
+        wishes = Wishes(context, lanes, gpu_layers)
+        plan = plan_or_sentence(asked, budget_mib * MIB, wishes)
+        if isinstance(plan, str):
+            assert re.search(r" \d+\.\d\d GiB too much", plan)
+            continue
+        assert plan.total_bytes <= budget_mib * MIB
+        assert plan.total_bytes > HEADROOM
+        assert 1 <= plan.lanes <= lanes
+        assert plan.n_cells >= plan.lanes * plan.context
+
+
+def plan_or_sentence(*asked):
+    try:
+        return plan_memory(*asked)
+    except ModelError as error:
+        return str(error)
+
+
+SIZES = {"kv": r"(?:KV|RS) buffer size = +([\d.]+) MiB", "compute": r"compute buffer size = +([\d.]+) MiB"}
+
+
+@pytest.mark.parametrize("kind", ["demo", "wide", "gemma2", "mamba", "jamba"])
+@pytest.mark.parametrize("n_cells", [1024, 4096])
+def test_llama_cpp_allocates_what_was_planned(kind, n_cells, demo_model, tmp_path, caplog):
+    makers = tiny_models.CANNOT_SHIFT | {"wide": lambda path: tiny_models.llama(path, head_size=128, n_heads=8)}
+    path = demo_model if kind == "demo" else makers[kind](tmp_path / "m.gguf")
+    plan = MemoryPlan(read_model_info(path), CARD, 0, "f16", n_cells, 1, n_cells, 512)
+    with caplog.at_level(logging.DEBUG, logger="engine.llama"):
+        options = LlamaOptions(n_cells=n_cells, n_sequences=plan.n_sequences, n_batch=512, n_threads=1)
+        LlamaBackend(path, options).close()
+    real = {name: sum(float(size) for size in re.findall(pattern, caplog.text)) for name, pattern in SIZES.items()}
+    assert plan.kv_bytes / MIB == pytest.approx(real["kv"], rel=0.02)
+    assert real["compute"] <= plan.compute_bytes / MIB <= 2 * real["compute"] + 4
