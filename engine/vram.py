@@ -189,7 +189,7 @@ def _refusal(model: ModelInfo, budget_bytes: int, wishes: Wishes) -> ModelError:
     least = _smallest(model, budget_bytes, wishes, n_gpu_layers)
     return ModelError(
         f"{model.name or model.architecture} ({model.quantization}) does not fit into {_gib(budget_bytes)} of "
-        f"{'the card' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, KV cells for one chat of "
+        f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, KV cells for one chat of "
         f"{least.context} tokens {_gib(least.kv_bytes)}, computing {_gib(least.compute_bytes)} and "
         f"{_gib(least.reserve_bytes)} kept free are {_gib(least.total_bytes)}, "
         f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, wishes, least)}"
