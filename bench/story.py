@@ -113,11 +113,12 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
         )
         assert pieces > 1 or stats.n_generated < 3, "the turn did not stream"
         worst = max(worst, stats.n_evaluated / new)
-    persona = request.wanted[0]
-    held = engine._sessions[player.chat.id].held[0]
-    assert (held.segment.name, held.segment.tokens, held.position) == ("persona", persona.tokens, 0)
+    pinned = request.wanted[: request.pinned]
+    held = engine._sessions[player.chat.id].held[: request.pinned]
+    assert [each.segment for each in held] == list(pinned)
+    assert (held[0].segment.name, held[0].position, held[-1].end) == ("persona", 0, sum(len(s.tokens) for s in pinned))
     growth = memory[-1] - memory[n_turns // 3]
-    print(f"persona: {len(persona.tokens)} tokens, at positions 0 to {held.end - 1} of the session: yes")
+    print(f"the persona's tokens still stand at positions 0 to {held[-1].end - 1} of the session: yes")
     print(
         f"tokens evaluated / new tokens, worst turn: {worst:.2f}; growth of memory in the last two thirds: {growth} MiB"
     )

@@ -86,6 +86,10 @@ class Framing:
             tokens = [bos, *tokens]
         return tuple(tokens or self.tokenizer.tokenize("\n", special=False))
 
+    def words(self, text: str) -> tuple[int, ...]:
+        """Text that goes on inside a message: no header, no footer, no control tokens."""
+        return tuple(self._plain(text, glued=True)) if text else ()
+
     def footer(self, role: str) -> tuple[int, ...]:
         """What closes a message."""
         return tuple(self._write([(self.frames[role].after, True)], glued=True))

@@ -54,7 +54,6 @@ class Desk:
     publisher: Publisher
     context: int
     max_reply: int
-    bos: int | None = None
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
-from typing import cast
 
 from engine import Engine, EngineOptions, Framing, ModelError, Segment, TurnRequest
 from engine.backend import Backend
@@ -75,8 +74,7 @@ def _echo(settings: Settings) -> Backend:
 
     n_cells, n_sequences = _cells_and_sequences(settings)
     delay_s = settings.echo_delay_ms / 1000
-    backend = EchoBackend(n_cells, n_sequences, n_context_train=wanted_context(settings), delay_s=delay_s)
-    return cast(Backend, backend)  # its `bos` is always None, which mypy finds too narrow
+    return EchoBackend(n_cells, n_sequences, n_context_train=wanted_context(settings), delay_s=delay_s)
 
 
 def _llama(settings: Settings) -> Backend:

@@ -1,9 +1,9 @@
 """The words that stand at the front of every prompt: who the character is. Pure: a card in, text out.
 
 It refuses to know tokens, windows and other messages. The text must come out the same for the same card and chat
-every time, to the letter: it is the pinned start of the session and shared by everybody who talks to this character.
+every time, to the letter: it is the pinned start of the session.
 So macros that change by themselves (time, dice) are removed here; they are resolved where text enters a chat.
-To add a part of the card: add a line to `persona_text`, and mind that every chat with that character is then read
+To add a part of the card: add a line to `_paragraphs`, and mind that every chat with that character is then read
 again."""
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 from store import macros
 
 SYSTEM_PROMPT = (
-    "You are {{char}}, talking with {{user}}. Stay in character and answer as {{char}} would: a few vivid sentences, "
-    "speech as plain text, actions between *asterisks*. Never decide what {{user}} says or does."
+    "You are {{char}}, talking with another person. Stay in character and answer as {{char}} would: "
+    "a few vivid sentences, speech as plain text, actions between *asterisks*. "
+    "Never decide what the other person says or does."
 )
 
+_SOMEBODY = "somebody else, whose name is no name"
 _CARD_MACRO = re.compile(r"\{\{\s*(description|personality|scenario|persona)\s*\}\}", re.IGNORECASE)
 _OTHER_MACRO = re.compile(r"\{\{[^{}]*\}\}")
 _START = re.compile(r"<START>", re.IGNORECASE)
@@ -49,8 +51,20 @@ def field(card: Mapping[str, Any], name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def persona_text(card: Mapping[str, Any], cast: Cast) -> str:
-    """System prompt, description, personality, scenario and the person's own description, macros resolved."""
+def persona_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, str]:
+    """System prompt, description, personality, scenario and the person's own description, macros resolved.
+
+    In two pieces: the first is the same for everybody who talks to this character (it names nobody), so the engine
+    reads it once for all of them; the second begins where the person comes in.
+    """
+    mine = _paragraphs(card, cast)
+    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY))
+    n_shared = next((n for n, (one, other) in enumerate(zip(mine, others, strict=False)) if one != other), len(mine))
+    shared, own = "\n\n".join(mine[:n_shared]), "\n\n".join(mine[n_shared:])
+    return shared, f"\n\n{own}" if shared and own else own
+
+
+def _paragraphs(card: Mapping[str, Any], cast: Cast) -> list[str]:
     ours = resolve(SYSTEM_PROMPT, cast, card)
     parts = [
         field(card, "system_prompt") or SYSTEM_PROMPT,
@@ -60,7 +74,7 @@ def persona_text(card: Mapping[str, Any], cast: Cast) -> str:
         _labelled("About {{user}}", cast.persona.strip()),
     ]
     resolved = (resolve(part, cast, card, ours).strip() for part in parts)
-    return "\n\n".join(part for part in resolved if part)
+    return [part for part in resolved if part]
 
 
 def example_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ values.
 How: the persona first and for ever, then example dialogue, then one segment per message from the start of the window.
 When the next turn might not fit, whole oldest segments are forgotten until 3/4 of the context are left (few big
 evictions, not many small ones): examples first, then messages, never the persona, never the last message.
-Segment names: `persona`, `example:<n>`, `<role>:<turn id>` for text that a turn wrote (the name is needed before the
-message has an id), `<role>:<message id>.<position>` for everything else. Names never repeat within a session.
+Segment names: `persona`, `setting`, `example:<n>`, `<role>:<turn id>` for text that a turn wrote (the name is needed
+before the message has an id), `<role>:<message id>.<position>` for everything else. Names never repeat in a session.
 When extending: a new kind of turn is one more entry in `SCRIPTS` (which messages it reads, who speaks next).
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from engine.sampling import settings_from
 from engine.segments import ReplySpec, Segment
 from store.views import AlternativeView, MessageView, Story, TurnView
-from worker.persona import Cast, example_texts, field, persona_text
+from worker.persona import Cast, example_texts, field, persona_texts
 
 LEAST_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
 
@@ -42,6 +42,9 @@ class Framing(Protocol):
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
         """What stands before a message that is to be written."""
 
+    def words(self, text: str) -> tuple[int, ...]:
+        """Text that goes on inside a message."""
+
     def footer(self, role: str) -> tuple[int, ...]:
         """What closes it."""
 
@@ -51,16 +54,12 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context.
-
-    `bos` is the token that a prompt begins with, if any: only the persona may carry it.
-    """
+    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context."""
 
     context: int
     max_reply: int
     model_key: str
     minimal: bool = False
-    bos: int | None = None
 
     @property
     def reply(self) -> int:
@@ -107,21 +106,22 @@ def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) ->
     cast = _cast(story)
     script = SCRIPTS[turn.kind](story, turn, cast)
     reply = _reply(story, script, cast, turn.id, framing, limits)
-    persona = Segment("persona", framing.segment("system", "", persona_text(story.character.card, cast)))
-    n_fixed = len(persona.tokens) + len(reply.header) + len(reply.footer) + reply.max_tokens
-    examples = _examples(story, cast, framing, limits)
+    pinned = _pinned(story, cast, framing)
+    n_pinned = sum(len(segment.tokens) for segment in pinned)
+    n_fixed = n_pinned + len(reply.header) + len(reply.footer) + reply.max_tokens
+    examples = _examples(story, cast, framing)
     before = _Window.read(story.chat.window)
     shown = _shown(script.messages, before, framing, limits)
     optional = [*examples[before.examples :], *(segment for _, segment in shown)]
     n_forgotten = _n_forgotten([len(segment.tokens) for segment in optional], bool(shown), n_fixed, limits)
     if n_forgotten is None:
-        raise _too_long(cast, script, limits, len(persona.tokens), n_fixed, optional)
-    wanted = (persona, *optional[n_forgotten:])
+        raise _too_long(cast, script, limits, n_pinned, n_fixed, optional)
+    wanted = (*pinned, *optional[n_forgotten:])
     after = _moved(before, n_forgotten, len(examples), script.messages, shown)
     return TurnPlan(
         wanted=wanted,
         forgotten=_forgotten(examples, script.messages, {segment.name for segment in wanted}),
-        pinned=1,
+        pinned=len(pinned),
         reply=reply,
         reply_role=script.role,
         reply_name=script.name,
@@ -132,16 +132,20 @@ def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) ->
 def message_segment(message: MessageView, framing: Framing, limits: Limits) -> Segment:
     """The segment of one message: token-exact when this very model wrote it, from its text otherwise."""
     chosen = message.chosen
+    role = "note" if message.role == "system" else message.role  # the one system message is the persona
     if chosen.tokens and chosen.model_key == limits.model_key:
-        tokens = framing.segment_from_tokens(message.role, message.name, chosen.tokens)
+        tokens = framing.segment_from_tokens(role, message.name, chosen.tokens)
     else:
-        tokens = framing.segment(message.role, message.name, chosen.text)
-    return Segment(_name(message), _within(tokens, limits.bos))
+        tokens = framing.segment(role, message.name, chosen.text)
+    return Segment(_name(message), tokens)
 
 
-def _within(tokens: tuple[int, ...], bos: int | None) -> tuple[int, ...]:
-    """The tokens of a message that does not stand first: system messages of some templates begin with BOS."""
-    return tokens[1:] if bos is not None and tokens[:1] == (bos,) else tokens
+def _pinned(story: Story, cast: Cast, framing: Framing) -> tuple[Segment, ...]:
+    """The persona: one system message in two segments, what all who know the character share, and what is one's own."""
+    shared, own = persona_texts(story.character.card, cast)
+    head = Segment("persona", (*framing.reply_header("system", ""), *framing.words(shared)))
+    tail = (*framing.words(own), *framing.footer("system"))
+    return (head, Segment("setting", tail)) if tail else (head,)
 
 
 def _name(message: MessageView) -> str:
@@ -179,9 +183,9 @@ def _reply(story: Story, script: _Script, cast: Cast, turn_id: str, framing: Fra
     )
 
 
-def _examples(story: Story, cast: Cast, framing: Framing, limits: Limits) -> list[Segment]:
-    framed = (framing.segment("system", "", text) for text in example_texts(story.character.card, cast))
-    return [Segment(f"example:{n}", _within(tokens, limits.bos)) for n, tokens in enumerate(framed)]
+def _examples(story: Story, cast: Cast, framing: Framing) -> list[Segment]:
+    framed = (framing.segment("note", "", text) for text in example_texts(story.character.card, cast))
+    return [Segment(f"example:{n}", tokens) for n, tokens in enumerate(framed)]
 
 
 def _shown(

@@ -47,7 +47,6 @@ class Service:
             publisher=Publisher(connect(settings.redis_url)),
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,
-            bos=engine.backend.bos,
         )
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)

@@ -114,7 +114,7 @@ class Attempt:
         desk = self._desk
         story = chats.load_story(desk.db, self._turn.chat_id)
         minimal = self._number >= MAX_ATTEMPTS
-        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal, desk.bos)
+        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal)
         self._plan = plan = plan_turn(story, self._turn, desk.framing, limits)
         return TurnRequest(
             session=self._turn.chat_id,

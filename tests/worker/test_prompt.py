@@ -36,13 +36,22 @@ def test_the_persona_stands_first_with_its_macros_resolved():
         "mes_example": "",
     }
     made = plan(story(message(0, "user", "Hello"), card=card, user_persona="A cook named {{user}}."))
-    persona = text_of(made.wanted[0].tokens)
-    assert made.wanted[0].name == "persona"
+    persona = text_of(made.wanted[0].tokens + made.wanted[1].tokens)
+    assert [segment.name for segment in made.wanted[: made.pinned]] == ["persona", "setting"]
     assert "Mira keeps an inn. Ann is a guest." in persona
     assert "Mira's personality: calm" in persona
     assert "Scenario: Snow outside." in persona
     assert "About Ann: A cook named Ann." in persona
     assert "{{" not in persona
+
+
+def test_what_names_nobody_is_the_same_for_everybody():
+    card = {"description": "Keeps an inn.", "personality": "calm", "scenario": "{{user}} is a guest."}
+    ann, bob = (plan(story(message(0, "user", "Hi"), card=card, user_name=name)) for name in ("Ann", "Bob"))
+    assert ann.wanted[0] == bob.wanted[0]
+    assert "Mira's personality: calm" in text_of(ann.wanted[0].tokens)
+    assert text_of(ann.wanted[1].tokens) == "\n\nScenario: Ann is a guest.>"
+    assert text_of(bob.wanted[1].tokens) == "\n\nScenario: Bob is a guest.>"
 
 
 def test_a_cards_own_system_prompt_replaces_ours_and_may_quote_it():
@@ -55,21 +64,10 @@ def test_a_cards_own_system_prompt_replaces_ours_and_may_quote_it():
 def test_the_order_is_persona_examples_messages():
     card = {**CARD, "mes_example": "<START>\n{{user}}: a\n{{char}}: b\n<start>\n \n<START>\n{{char}}: c"}
     made = plan(story(message(0, "character", "Hello"), message(1, "user", "Hi"), card=card))
-    assert names(made) == ["persona", "example:0", "example:1", "character:m0.0", "user:m1.0"]
-    assert "Ann: a\nMira: b" in text_of(made.wanted[1].tokens)
-    assert made.pinned == 1
+    assert names(made) == ["persona", "setting", "example:0", "example:1", "character:m0.0", "user:m1.0"]
+    assert "Ann: a\nMira: b" in text_of(made.wanted[2].tokens)
+    assert made.pinned == 2
     assert made.forgotten == frozenset()
-
-
-def test_only_the_persona_carries_the_token_that_begins_a_prompt():
-    class WithBos(ByteFraming):
-        def reply_header(self, role, name):
-            header = super().reply_header(role, name)
-            return (999, *header) if role == "system" else header
-
-    told = story(message(0, "system", "Rain."), message(1, "user", "Hi"), card={**CARD, "mes_example": "<START>a"})
-    made = plan_turn(told, TURN, WithBos(), Limits(10_000, 50, "key", bos=999))
-    assert [segment.tokens.count(999) for segment in made.wanted] == [1, 0, 0, 0]
 
 
 def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model():
@@ -78,8 +76,8 @@ def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model(
         message(0, "character", "x", model_key="key", **wrote), message(1, "character", "y", model_key="other", **wrote)
     )
     made = plan(told)
-    assert made.wanted[1].tokens == FRAMING.segment_from_tokens("character", "Mira", (1001, 1002))
-    assert made.wanted[2].tokens == FRAMING.segment("character", "Mira", "y")
+    assert made.wanted[2].tokens == FRAMING.segment_from_tokens("character", "Mira", (1001, 1002))
+    assert made.wanted[3].tokens == FRAMING.segment("character", "Mira", "y")
 
 
 def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
@@ -87,15 +85,15 @@ def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
     first = plan(story(asked, card=CARD), turn(turn_id="a" * 32))
     answer = message(1, "character", "Hi", tokens=(1001,), model_key="key", turn_id="a" * 32)
     second = plan(story(asked, answer, message(2, "user", "And?"), card=CARD))
-    assert second.wanted[:2] == first.wanted
-    assert second.wanted[2].name == first.reply.name
-    assert second.wanted[2].tokens == (*first.reply.header, 1001, *first.reply.footer)
+    assert second.wanted[:3] == first.wanted
+    assert second.wanted[3].name == first.reply.name
+    assert second.wanted[3].tokens == (*first.reply.header, 1001, *first.reply.footer)
 
 
 def test_a_retry_reads_what_stands_before_the_reply():
     told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey", active=1), card=CARD)
-    assert names(plan(told, turn("retry", reply_message_id="m1"))) == ["persona", "user:m0.0"]
-    assert names(plan(told)) == ["persona", "user:m0.0", "character:m1.1"]
+    assert names(plan(told, turn("retry", reply_message_id="m1"))) == ["persona", "setting", "user:m0.0"]
+    assert names(plan(told)) == ["persona", "setting", "user:m0.0", "character:m1.1"]
 
 
 def test_a_retry_of_a_reply_that_never_came_reads_everything():
@@ -113,8 +111,8 @@ def test_another_alternative_is_another_segment():
 def test_nothing_is_forgotten_while_everything_fits():
     told = story(*talk(10), card=CARD)
     exact = total(plan(told))
-    assert len(plan(told, context=exact).wanted) == 11
-    assert len(plan(told, context=exact - 1).wanted) < 11
+    assert len(plan(told, context=exact).wanted) == 12
+    assert len(plan(told, context=exact - 1).wanted) < 12
 
 
 def test_examples_go_first_then_the_oldest_messages_down_to_three_quarters():
@@ -125,7 +123,7 @@ def test_examples_go_first_then_the_oldest_messages_down_to_three_quarters():
     assert names(made)[-1] == f"{told.messages[-1].role}:m19.0"
     assert total(made) <= 525
     assert made.window["examples"] == 2
-    assert names(made)[1].endswith(f":m{made.window['messages']}.0")
+    assert names(made)[2].endswith(f":m{made.window['messages']}.0")
     assert {"example:0", "example:1", "user:m0.0" if told.messages[0].role == "user" else "character:m0.0"} <= (
         made.forgotten
     )
@@ -158,7 +156,7 @@ def test_names_before_the_window_are_forgotten_without_being_tokenized():
     told = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
     made = plan_turn(told, TURN, Counting(), Limits(100_000, 50, "key"))
     assert len(made.forgotten) == 90
-    assert len(Counting.seen) == 11
+    assert len(Counting.seen) == 10
 
 
 def test_the_third_attempt_uses_little_context_and_leaves_the_window_alone():
@@ -196,8 +194,8 @@ def test_the_samplers_of_the_chat_are_used_and_a_wrong_one_is_refused():
 
 def test_a_chat_without_messages_can_begin():
     card = {**CARD, "mes_example": "<START>" + "x" * 400}
-    assert names(plan(story(card=card))) == ["persona", "example:0"]
-    assert names(plan(story(card=card), context=300)) == ["persona"]
+    assert names(plan(story(card=card))) == ["persona", "setting", "example:0"]
+    assert names(plan(story(card=card), context=300)) == ["persona", "setting"]
 
 
 @given(
@@ -211,7 +209,8 @@ def test_every_plan_fits_keeps_the_persona_and_the_last_message_and_is_a_suffix(
     card = {**CARD, "mes_example": "".join(f"<START>{n}" for n in range(n_examples))}
     told = story(*messages, card=card, window={"examples": 0, "messages": start})
     made = plan(told, context=context)
-    everything = ["persona", *(f"example:{n}" for n in range(n_examples)), *(f"user:m{m.ordinal}.0" for m in messages)]
+    everything = ["persona", "setting", *(f"example:{n}" for n in range(n_examples))]
+    everything += [f"user:m{m.ordinal}.0" for m in messages]
     assert total(made) <= context
     assert names(made)[0] == "persona"
     assert names(made)[-1] == everything[-1]

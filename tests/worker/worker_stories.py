@@ -12,8 +12,6 @@ from store.views import AlternativeView, CharacterView, ChatView, MessageView, S
 class ByteFraming:
     """A framing whose tokens are bytes: `<role/name|text>`; what the model wrote keeps its ids (shown from 1000 up)."""
 
-    bos: int | None = None
-
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
         return (*self.reply_header(role, name), *text.encode(), *self.footer(role))
 
@@ -22,6 +20,9 @@ class ByteFraming:
 
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
         return tuple(f"<{role}/{name}|".encode())
+
+    def words(self, text: str) -> tuple[int, ...]:
+        return tuple(text.encode())
 
     def footer(self, role: str) -> tuple[int, ...]:
         return tuple(b">")
