@@ -1,0 +1,91 @@
+"""llama.cpp's chain does what the settings say: each sampler seen at work on a row whose answer is known."""
+
+import numpy as np
+import pytest
+
+from engine import RequestError, SamplerSettings
+from engine.backend import DecodeResult, Run
+
+pytestmark = pytest.mark.model
+
+
+def draws(llama, row, n=200, history=(), **settings):
+    sampler = llama.sampler(SamplerSettings(**{"repeat_penalty": 1.0, "seed": 1, **settings}), history)
+    found = [sampler.sample_from(row.copy()).token for _ in range(n)]
+    sampler.close()
+    return found
+
+
+@pytest.fixture
+def row(llama):
+    """Five candidates with falling chances; everything else is out of the question."""
+    logits = np.full(llama.n_vocab, -30.0, dtype=np.float32)
+    logits[[1000, 1001, 1002, 1003, 1004]] = [5.0, 4.0, 3.0, 2.0, 1.0]
+    return logits
+
+
+OPEN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+
+
+def test_greedy_takes_the_first(llama, row):
+    assert set(draws(llama, row, temperature=0)) == {1000}
+
+
+def test_nothing_but_temperature_draws_by_the_softmax(llama, row):
+    found = draws(llama, row, n=3000, **OPEN)
+    share = found.count(1000) / len(found)
+    weights = np.exp([5.0, 4.0, 3.0, 2.0, 1.0])
+    assert abs(share - weights[0] / weights.sum()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({"top_k": 2}, {1000, 1001}),
+        ({"top_p": 0.8}, {1000, 1001}),
+        ({"min_p": 0.3}, {1000, 1001}),
+        ({"logit_bias": ((1000, -100.0),), "top_k": 1}, {1001}),
+        ({"presence_penalty": 2.0, "penalty_last_n": 8, "top_k": 1}, {1001}),
+        ({"repeat_penalty": 2.0, "penalty_last_n": 8, "top_k": 1}, {1001}),
+        ({"frequency_penalty": 2.0, "penalty_last_n": 8, "top_k": 1}, {1001}),
+        ({"xtc_probability": 1.0, "xtc_threshold": 0.1}, {1001, 1002, 1003, 1004}),
+    ],
+)
+def test_each_filter_leaves_what_it_should(llama, row, settings, left):
+    found = {
+        draws(llama, row, n=1, history=(1000, 1000), **{**OPEN, **settings, "seed": seed})[0] for seed in range(60)
+    }
+    assert found <= left
+    assert min(left) in found or "xtc_probability" in settings
+
+
+def test_typical_and_mirostat_draw_from_the_candidates(llama, row):
+    for settings in ({"typical_p": 0.5}, {"mirostat": True, "mirostat_tau": 2.0}):
+        assert set(draws(llama, row, **{**OPEN, **settings})) <= {1000, 1001, 1002, 1003, 1004}
+
+
+def test_dry_breaks_a_loop(llama, row):
+    loop = (2001, 2002, 2003, 1000) * 4 + (2001, 2002, 2003)
+    plain = draws(llama, row, n=1, history=loop, temperature=0)
+    dry = draws(llama, row, n=1, history=loop, temperature=0, dry_multiplier=5.0, dry_base=2.0)
+    assert plain == [1000]
+    assert dry != [1000]
+
+
+def test_a_grammar_lets_nothing_else_through(llama):
+    prompt = llama.tokenize("The answer is", special=False)
+    llama.clear()
+    assert llama.decode([Run(0, 0, prompt, True)]) is DecodeResult.DONE
+    sampler = llama.sampler(SamplerSettings(temperature=0, grammar='root ::= "yes" | "no"'), ())
+    said, position = b"", len(prompt)
+    while not llama.is_end(token := sampler.sample(0).token):
+        said += llama.piece(token)
+        assert llama.decode([Run(0, position, [token], True)]) is DecodeResult.DONE
+        position += 1
+    sampler.close()
+    assert said in (b"yes", b"no")
+
+
+def test_a_broken_grammar_is_said(llama):
+    with pytest.raises(RequestError, match="not valid GBNF"):
+        llama.sampler(SamplerSettings(grammar="root ::= ("), ())
