@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test lint format browser story docs compose-test clean check-python venv venv-dev
+.PHONY: help run test lint format browser story bench-engine soak-engine docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ format: venv-dev ## let ruff put the code in order
 
 story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
 	@exec $(PY) -m bench.story
+
+bench-engine: venv-dev ## what a turn reads and what the engine costs; writes docs/benchmarks.md
+	@exec $(PY) -m bench.engine
+
+MINUTES ?= 10
+soak-engine: venv-dev ## the engine's long promises, MINUTES=10; writes docs/benchmarks.md
+	@exec $(PY) -m bench.soak_engine --minutes $(MINUTES)
 
 docs: venv-dev ## write the map and the settings table of README.md anew
 	@exec $(PY) -m deploy.readme
