@@ -32,7 +32,6 @@ from engine.thinking import THINK_MARKS
 
 log = logging.getLogger(__name__)
 KV_TYPES = {"f16": 1, "q8_0": 8}
-_GGUF_MAGIC = b"GGUF"
 _LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 
 
@@ -60,8 +59,13 @@ def check_model_file(path: Path) -> None:
         raise ModelError(f"there is no model file at {path}: give the path of a GGUF file")
     with path.open("rb") as file:
         magic = file.read(4)
-    if magic != _GGUF_MAGIC:
+    if magic != b"GGUF":
         raise ModelError(f"{path} is not a GGUF model (it starts with {magic!r}): download it again or choose another")
+
+
+def has_gpu() -> bool:
+    """Whether this build of llama.cpp can use a card, and there is one."""
+    return bool(llama.llama_supports_gpu_offload())
 
 
 class LlamaBackend:

@@ -1,0 +1,194 @@
+"""One conversation on an engine: a transcript, turned into wanted segments for each turn, kept in a JSON file.
+
+This is the smallest complete user of the engine: `python -m engine` is a terminal around it, docs/engine.md explains
+it. The worker does the same with a database. What it refuses to know: terminals, models, KV cells.
+How: the transcript is the truth. Each turn says which segments it wants; when they would not fit any more, the oldest
+messages are left out until the session is at three quarters of its context, never the persona.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from engine.engine import Engine
+from engine.errors import RequestError
+from engine.events import ENDS, Cancelled, Done, Event, Failed
+from engine.framing import Framing
+from engine.sampling import SamplerSettings
+from engine.segments import ReplySpec, Segment, TurnRequest
+from engine.ticket import Ticket
+
+
+@dataclass(slots=True)
+class Message:
+    """What somebody said. `tokens` are the model's own, valid under `model_key`."""
+
+    key: str
+    role: str
+    text: str
+    tokens: tuple[int, ...] = ()
+    model_key: str = ""
+
+
+@dataclass(slots=True)
+class Script:
+    """Everything about a conversation that is worth keeping."""
+
+    persona: str
+    character: str = "Mira"
+    user: str = "You"
+    n_made: int = 0
+    n_left_out: int = 0
+    messages: list[Message] = field(default_factory=list)
+
+
+class Turn:
+    """A reply in the making. Its message is in the transcript when `events` has ended."""
+
+    def __init__(self, chat: "Chat", ticket: Ticket, begun: Message) -> None:
+        self._chat, self._ticket, self._begun = chat, ticket, begun
+
+    def cancel(self) -> None:
+        """Stop writing; what was written is kept. `events` goes on to the end."""
+        self._ticket.cancel()
+
+    def events(self) -> Iterator[Event]:
+        """What the engine says; may be asked for again after an interruption."""
+        for event in self._ticket.events():
+            if isinstance(event, ENDS):
+                self._chat.keep(self._begun, event)
+            yield event
+
+
+class Chat:
+    """A conversation between one person and one character. `file` None: forgotten at the end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        script: Script,
+        file: Path | None = None,
+        max_tokens: int = 300,
+        sampling: SamplerSettings | None = None,
+    ) -> None:
+        self._engine, self._file = engine, file
+        self._framing = Framing(engine.backend, engine.backend.chat_template)
+        self._max_tokens = min(max_tokens, engine.options.context // 4)
+        self._sampling = sampling or SamplerSettings()
+        self.script = _read(file) or script
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole transcript, oldest first."""
+        return tuple(self.script.messages)
+
+    def send(self, text: str) -> Turn:
+        """Say something, and have it answered. RequestError when it is too long; nothing is kept then."""
+        self.script.messages.append(Message(self._key("user"), "user", text))
+        try:
+            return self._reply(Message(self._key("character"), "character", ""))
+        except RequestError:
+            self.script.messages.pop()
+            raise
+
+    def retry(self) -> Turn:
+        """Write the last reply again, or one that failed."""
+        if not self.script.messages:
+            raise RequestError("there is nothing to reply to: say something first")
+        if self.script.messages[-1].role != "user":
+            self.script.messages.pop()
+        return self._reply(Message(self._key("character"), "character", ""))
+
+    def resume(self) -> Turn:
+        """Go on with the last reply where it ended."""
+        begun = self._require_reply()
+        self.script.messages.pop()
+        try:
+            return self._reply(begun, replace(self._sampling, ban_end=True))
+        except RequestError:
+            self.script.messages.append(begun)
+            raise
+
+    def keep(self, begun: Message, end: Done | Cancelled | Failed) -> None:
+        """A reply has ended: it becomes part of the transcript (called by Turn). What failed stays as it was."""
+        message = begun
+        if not isinstance(end, Failed):
+            text = begun.text + end.text
+            message = Message(begun.key, begun.role, text, end.tokens, self._engine.model_key)
+        if message.text:
+            self.script.messages.append(message)
+        self._write()
+
+    # -- from the transcript to a request ---------------------------------------------------------------------------
+
+    def _reply(self, begun: Message, sampling: SamplerSettings | None = None) -> Turn:
+        name = self.script.character
+        header, footer = self._framing.reply_header(begun.role, name), self._framing.footer(begun.role)
+        reply = ReplySpec(
+            f"{begun.key}.{self.script.n_made}",
+            header,
+            footer,
+            sampling or self._sampling,
+            self._max_tokens,
+            self._framing.stop_strings([self.script.user]),
+            self._own_tokens(begun),
+        )
+        request = self._request(reply)
+        return Turn(self, self._engine.submit(request), begun)
+
+    def _request(self, reply: ReplySpec) -> TurnRequest:
+        persona = Segment("persona", self._framing.segment("system", "", self.script.persona))
+        messages = [self._segment(message) for message in self.script.messages]
+        room = self._engine.options.context - len(persona.tokens) - reply.max_tokens
+        room -= len(reply.header) + len(reply.prefix) + len(reply.footer)
+        shown = messages[self.script.n_left_out :]
+        if sum(len(segment.tokens) for segment in shown) > room:
+            while len(shown) > 1 and sum(len(segment.tokens) for segment in shown) > room * 3 // 4:
+                shown.pop(0)
+            self.script.n_left_out = len(messages) - len(shown)
+        forgotten = frozenset(segment.name for segment in messages[: self.script.n_left_out])
+        return TurnRequest(str(self._file or id(self)), (persona, *shown), reply, forgotten)
+
+    def _segment(self, message: Message) -> Segment:
+        name = self.script.user if message.role == "user" else self.script.character
+        if message.tokens and message.model_key == self._engine.model_key:
+            return Segment(message.key, self._framing.segment_from_tokens(message.role, name, message.tokens))
+        return Segment(message.key, self._framing.segment(message.role, name, message.text))
+
+    def _own_tokens(self, message: Message) -> tuple[int, ...]:
+        """The tokens of a reply that is to be continued, without its frame."""
+        if not message.text:
+            return ()
+        header = self._framing.reply_header(message.role, self.script.character)
+        footer = self._framing.footer(message.role)
+        tokens = self._segment(message).tokens
+        return tokens[len(header) : len(tokens) - len(footer)]
+
+    def _require_reply(self) -> Message:
+        if not self.script.messages or self.script.messages[-1].role == "user":
+            raise RequestError("there is no reply yet: say something first")
+        return self.script.messages[-1]
+
+    def _key(self, role: str) -> str:
+        self.script.n_made += 1
+        return f"{role}:{self.script.n_made}"
+
+    def _write(self) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(asdict(self.script)), encoding="utf-8")
+            fresh.replace(self._file)
+
+
+def _read(file: Path | None) -> Script | None:
+    """A conversation from its file; nothing when there is none. RequestError when it is not one."""
+    if file is None or not file.exists():
+        return None
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        messages = [Message(**{**entry, "tokens": tuple(entry["tokens"])}) for entry in kept.pop("messages")]
+        return Script(**kept, messages=messages)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{file} is not a conversation ({error}): move it away, or name another folder") from error
