@@ -130,6 +130,8 @@ class Framing:
     def _plain(self, text: str, glued: bool) -> list[int]:
         """Tokens of what somebody wrote. Where ``<think>`` becomes one token even so, it is taken apart."""
         tokens = self._tokenize(text, False, glued)
+        if ">" not in text and "]" not in text:
+            return tokens
         found = {piece for piece in map(self.tokenizer.piece, set(tokens)) if _is_marker(piece)}
         if not found:
             return tokens
