@@ -12,10 +12,10 @@ from bench.engine_story import PROSE, BenchStory
 from engine import Engine, EngineOptions
 from engine.backend import Run
 from engine.llama import LlamaBackend, LlamaOptions
-from worker.model import demo_model
+from engine.machine import demo_model
 
 Row = tuple[str, str, str, str]
-N_WRITTEN = 96
+N_WRITTEN = 64
 
 
 def abba(first: Callable[[], float], second: Callable[[], float], rounds: int) -> tuple[float, float, float]:
@@ -32,7 +32,7 @@ def abba(first: Callable[[], float], second: Callable[[], float], rounds: int) -
 class Ratios:
     """One backend, many engines on top of it; each engine is closed without closing the model."""
 
-    def __init__(self, folder: Path, rounds: int = 6) -> None:
+    def __init__(self, folder: Path, rounds: int = 5) -> None:
         self.folder, self.rounds = folder, rounds
         self.backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=8192, n_sequences=14))
         self._close, self.backend.close = self.backend.close, lambda: None

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.engine_story import BenchStory
 from engine import Engine, EngineOptions
 from engine.llama import LlamaBackend, LlamaOptions
-from worker.model import demo_model
+from engine.machine import demo_model
 
 CONTEXT = 1024
 Row = tuple[str, int, int, str]

@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.backend import Run
 from engine.llama import LlamaBackend, LlamaOptions
-from worker.model import demo_model
+from engine.machine import demo_model
 
 WINDOW, SEGMENT, PERSONA = 512, 64, 64
 KEPT = WINDOW * 3 // 4

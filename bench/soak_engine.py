@@ -18,8 +18,8 @@ from bench.soak_blocks import damaged_blocks, full_disk, kills
 from bench.tables import machine, publish, table
 from engine import Engine, EngineOptions
 from engine.llama import LlamaBackend, LlamaOptions
+from engine.machine import demo_model
 from tests.engine import tiny_models
-from worker.model import demo_model
 
 Row = tuple[str, str, str]
 TINY = (("llama", "f16"), ("llama", "q8_0"), ("gemma2", "f16"), ("mamba", "f16"), ("jamba", "f16"))

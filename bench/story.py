@@ -15,12 +15,12 @@ from pathlib import Path
 
 from engine import Done, Engine, EngineOptions, Framing, Text, TurnRequest
 from engine.llama import LlamaBackend, LlamaOptions
+from engine.machine import demo_model
 from store import accounts, characters, chats, turns
 from store.db import Database
 from store.entries import Reply
 from store.turn_begins import TurnCommand
 from store.views import Story
-from worker.model import demo_model
 from worker.prompt import Limits, plan_turn
 
 QUESTIONS = (

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -21,11 +21,10 @@ from engine.chat import Chat, Script, Turn
 from engine.engine import Engine, EngineOptions
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
-from engine.machine import demo_model, ram_bytes
-from engine.model_info import read_model_info
-from engine.probe import ShiftProbe
+from engine.loading import load_model, plan_model
+from engine.machine import demo_model
 from engine.sampling import SamplerSettings
-from engine.vram import GIB, KV_BYTES, MemoryPlan, Wishes, plan_memory
+from engine.vram import KV_BYTES, MemoryPlan, Wishes
 
 PERSONA = "You are Mira, the warm-hearted keeper of a small inn. You answer in a few lively sentences."
 
@@ -66,35 +65,17 @@ def main(arguments: Sequence[str] | None = None, lines: TextIO | None = None) ->
 
 
 def make_plan(asked: argparse.Namespace, path: Path) -> MemoryPlan:
-    """What fits; quantized cells only where the model survives them."""
-    from engine.llama import has_gpu
-
-    model = read_model_info(path)
-    gpu_layers = asked.gpu_layers if has_gpu() else 0
-    budget_bytes = int(asked.gb * GIB) if asked.gb else 6 * GIB if gpu_layers else ram_bytes()
-    wishes = Wishes(asked.context, 1, gpu_layers, (asked.kv_type,) if asked.kv_type else tuple(KV_BYTES))
-    plan = plan_memory(model, budget_bytes, wishes)
-    probe = ShiftProbe(asked.folder / "probes.json" if asked.folder else None)
-    safe = probe.safe_kv_type(path, model, plan.kv_type, plan.n_gpu_layers)
-    return plan if safe == plan.kv_type else plan_memory(model, budget_bytes, replace(wishes, kv_types=(safe,)))
+    """What fits."""
+    wishes = Wishes(asked.context, 1, asked.gpu_layers, (asked.kv_type,) if asked.kv_type else tuple(KV_BYTES))
+    probes = asked.folder / "probes.json" if asked.folder else None
+    return plan_model(path, wishes, asked.gb or 6.0, asked.gb or 0.0, probes)
 
 
 def open_engine(asked: argparse.Namespace, path: Path, plan: MemoryPlan) -> Engine:
     """The model, loaded as planned, behind an engine that runs."""
-    from engine.llama import LlamaBackend, LlamaOptions
-
-    options = LlamaOptions(
-        n_cells=plan.n_cells,
-        n_sequences=plan.n_sequences,
-        n_batch=plan.n_batch,
-        n_threads=asked.threads,
-        n_gpu_layers=plan.n_gpu_layers,
-        kv_type=plan.kv_type,
-    )
     folder = asked.folder / "blocks" if asked.folder else None
-    return Engine(
-        LlamaBackend(path, options), EngineOptions(context=plan.context, lanes=plan.lanes, folder=folder)
-    ).start()
+    options = EngineOptions(context=plan.context, lanes=plan.lanes, folder=folder)
+    return Engine(load_model(path, plan, asked.threads), options).start()
 
 
 def talk(asked: argparse.Namespace, path: Path, plan: MemoryPlan, lines: TextIO) -> int:

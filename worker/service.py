@@ -65,7 +65,7 @@ class Service:
             ticker.start()
         name = self._settings.worker_name
         self._lanes = start_lanes(
-            [f"{name}.{number}" for number in range(self._settings.lanes)],
+            [f"{name}.{number}" for number in range(self._engine.options.lanes)],
             lambda: queue.open_queue(connect(self._settings.redis_url), name),
             self._desk.draining,
         )
@@ -99,7 +99,7 @@ class Service:
         self._db.close()
 
     def _announce(self) -> None:
-        heartbeat.announce(self._desk, self._settings.lanes, self._engine.resident())
+        heartbeat.announce(self._desk, self._engine.options.lanes, self._engine.resident())
 
     def _retire(self) -> None:
         """Leave the registry first: from now on turns are routed to others."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Story, finish
+from engine_stories import Story, finish
 
 from engine import Engine, EngineOptions, SamplerSettings, TurnRequest
 from engine.echo import EchoBackend
@@ -147,7 +147,7 @@ def test_models_that_cannot_shift_still_read_only_what_is_new(make_engine):
     stories = [Story(engine, f"chat{i}", "You are Mira.") for i in range(5)]
     for turn in range(4):
         for story in stories:
-            story.say(f"hello {turn}")
+            story.say(f"{story.name} says hello {turn}")
             done = story.turn()
             if turn:
                 assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)

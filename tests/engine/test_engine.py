@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from conftest import GREEDY, Story, finish, settled
+from engine_stories import GREEDY, Story, finish, settled
 
 from engine import Cancelled, EngineClosed, Failed, Reading, RequestError, Segment, Text, Ticket, TurnRequest, Waking
 from engine.backend import DecodeResult

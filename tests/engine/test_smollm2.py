@@ -1,7 +1,7 @@
 """The engine on the real demo model."""
 
 import pytest
-from conftest import Story, finish
+from engine_stories import Story, finish
 
 from engine import Engine, EngineClosed, EngineOptions, Framing, ModelError, TurnRequest
 from engine.llama import LlamaBackend, LlamaOptions, check_model_file

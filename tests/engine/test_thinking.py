@@ -2,7 +2,7 @@
 
 import pytest
 import tiny_models
-from conftest import Story, settled
+from engine_stories import Story, settled
 from hypothesis import given
 from hypothesis import strategies as st
 

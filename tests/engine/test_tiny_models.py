@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from conftest import Story
+from engine_stories import Story
 
 from bench.chains import Chain, Reference
 from engine import Engine, EngineOptions, SamplerSettings
