@@ -2,14 +2,17 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import processes
 import pytest
 
 from deploy.supervise import EXIT_CONFIG, Layout, Program, Supervisord
 
+ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
 STUBBORN = (
     "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -103,3 +106,26 @@ def test_nothing_is_left_when_supervisord_itself_is_killed(start):
     wait_for(lambda: not supervisord.is_alive())
     supervisord.stop(5)
     assert wait_for(lambda: group_is_gone(pid))
+
+
+STARTER = """
+import os, sys, time
+from pathlib import Path
+from deploy.supervise import Layout, Program, Supervisord
+layout = Layout(Path(sys.argv[1]))
+layout.make()
+supervisord = Supervisord(layout)
+supervisord.start([Program("one", [sys.executable, "-c", sys.argv[2]], "all", 1, 1)], dict(os.environ))
+supervisord.start_group("all")
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def test_nothing_is_left_when_whoever_started_supervisord_is_killed(tmp_path):
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "data"), SLEEPER]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout.readline() == "up\n"
+        wait_for(lambda: processes.named(tmp_path / "data", "supervisord"))
+        starter.kill()
+    wait_for(lambda: not processes.of(tmp_path / "data"))

@@ -31,7 +31,11 @@ def repository_files():
 
 
 def test_the_map_of_files_and_the_settings_table_are_up_to_date():
-    assert renewed(README) == README, "say `make docs`"
+    wanted, found = renewed(README).splitlines(), README.splitlines()
+    changed = [f"+ {line}" for line in wanted if line not in found]
+    changed += [f"- {line}" for line in found if line not in wanted]
+    assert not changed, "say `make docs`:\n" + "\n".join(changed)
+    assert wanted == found, "say `make docs`: the order has changed"
 
 
 def test_the_map_names_every_module_and_nothing_else():
