@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from engine import Done, Engine, ReplySpec, SamplerSettings, Segment, Text, TurnRequest
+from engine import Done, Engine, ReplySpec, SamplerSettings, Segment, Text, Ticket, TurnRequest
 
 PROBE = SamplerSettings(temperature=0, repeat_penalty=1.0, top_n=20)
 
@@ -47,6 +47,25 @@ class Difference:
         )
 
 
+class Apart:
+    """A reference of one engine per session: nothing ever shares its cells."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._engines: dict[str, Engine] = {}
+
+    def submit(self, request: TurnRequest) -> Ticket:
+        """To the session's own engine."""
+        if request.session not in self._engines:
+            self._engines[request.session] = self._make()
+        return self._engines[request.session].submit(request)
+
+    def close(self) -> None:
+        """All of them."""
+        for engine in self._engines.values():
+            engine.close()
+
+
 @dataclass(slots=True)
 class Chat:
     """One story as segments of random tokens."""
@@ -62,19 +81,20 @@ class Chain:
     def __init__(
         self,
         make_subject: Callable[[], Engine],
-        reference: Engine,
+        reference: Engine | Apart,
         tokens: Callable[[random.Random, int], tuple[int, ...]],
         seed: int,
         kind: Reference = Reference.same,
         n_chats: int = 4,
+        n_personas: int = 1,
     ) -> None:
         self._make, self.reference, self.subject = make_subject, reference, make_subject()
         self._tokens, self.random, self._kind = tokens, random.Random(seed), kind
         self._ids = itertools.count()
         self._room = self.subject.options.context * 3 // 4
         self.difference, self.n_moves, self.n_restarts = Difference(), 0, 0
-        self._seed = seed
-        self.chats = [Chat(f"{seed}-{i}", [self._segment("persona", 40, seed)]) for i in range(n_chats)]
+        personas = [self._segment("persona", 40, seed + n) for n in range(n_personas)]
+        self.chats = [Chat(f"{seed}-{i}", [personas[i % n_personas]]) for i in range(n_chats)]
 
     def step(self) -> None:
         """One random move on one random chat, then a probe."""
@@ -95,6 +115,14 @@ class Chain:
             self.restart()
         while sum(len(segment.tokens) for segment in chat.segments) > self._room:
             self._forget(chat, 1, 3)
+        self.n_moves += 1
+        self.probe(chat)
+
+    def switch(self) -> None:
+        """Go on in another chat, and nothing else."""
+        chat = self.random.choice(self.chats)
+        if len(chat.segments) < 8:
+            self.send(chat)
         self.n_moves += 1
         self.probe(chat)
 
@@ -161,13 +189,13 @@ class Chain:
         )
 
     @staticmethod
-    def _next(engine: Engine, request: TurnRequest) -> dict[int, float]:
+    def _next(engine: Engine | Apart, request: TurnRequest) -> dict[int, float]:
         events = list(engine.submit(request).events(timeout_s=60))
         assert isinstance(events[-1], Done), events[-1]
         tops = [top for event in events if isinstance(event, Text) for top in event.top]
         return dict(tops[0])
 
-    def _request(self, chat: Chat, spec: ReplySpec, engine: Engine) -> TurnRequest:
+    def _request(self, chat: Chat, spec: ReplySpec, engine: Engine | Apart) -> TurnRequest:
         use_blocks = engine is self.subject or self._kind is Reference.same
         return TurnRequest(chat.name, tuple(chat.segments), spec, frozenset(chat.forgotten), use_blocks=use_blocks)
 

@@ -7,6 +7,7 @@ import tiny_models
 from engine_stories import Story
 
 from bench.chains import Chain, Reference
+from bench.soak_engine import switching
 from engine import Engine, EngineOptions, SamplerSettings
 from engine.llama import LlamaBackend, LlamaOptions
 
@@ -76,3 +77,15 @@ def test_a_woken_session_of_such_a_model_reads_only_what_is_new(tmp_path, kind, 
                 assert done.stats.n_evaluated == new
                 assert done.stats.n_restored
     assert engine.blocks.n_refused == 0
+
+
+def test_switching_between_sessions_changes_no_bit(tmp_path):
+    model = tiny_models.llama(tmp_path / "m.gguf")
+    chain, apart = switching(model, tmp_path / "blocks", n_chats=8)
+    try:
+        for _ in range(300):
+            chain.switch()
+    finally:
+        chain.subject.close()
+        apart.close()
+    assert (chain.difference.n_exact, chain.difference.largest) == (300, 0.0)
