@@ -88,7 +88,7 @@ class Ratios:
 
     def parked(self, engine: Engine, story: BenchStory) -> float:
         settle(engine)
-        engine._cells.release(engine._sessions[story.name])  # the loop is idle: nobody else touches it
+        engine._cells.release(engine._residents.sessions[story.name])  # the loop is idle: nobody else touches it
         started = time.monotonic()
         done = story.turn(max_tokens=1, keep=False)
         assert done.stats.n_restored, "the session was not restored"
@@ -251,7 +251,7 @@ class Ratios:
 
 def settle(engine: Engine) -> None:
     """Wait until the footer of the last turn has been read, too."""
-    while any(session.busy for session in list(engine._sessions.values())):
+    while any(session.busy for session in list(engine._residents.sessions.values())):
         time.sleep(0.001)
 
 

@@ -21,6 +21,7 @@ from engine.events import Cancelled, Failed
 from engine.lane import Lane, Stage
 from engine.manifest import Manifests
 from engine.prefetch import Prefetch
+from engine.residents import Residents
 from engine.rows import RowCache
 from engine.schedule import schedule
 from engine.segments import TurnRequest
@@ -71,7 +72,7 @@ class Engine:
         self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
         self.speeds = Speeds(self.options.step_s)
         self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache()
-        self._sessions: dict[str, Session] = {}
+        self._residents = Residents(self._cells, self._manifests, backend, self.options.max_sessions)
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
@@ -105,11 +106,11 @@ class Engine:
 
     def resident(self) -> frozenset[str]:
         """Names of the sessions that are in cells now."""
-        return frozenset(name for name, session in list(self._sessions.items()) if session.sequence is not None)
+        return self._residents.in_cells()
 
     def known(self) -> frozenset[str]:
         """Names of the sessions that this process remembers, parked ones included."""
-        return frozenset(self._sessions)
+        return frozenset(self._residents.sessions)
 
     def close(self) -> None:
         """Stop the loop, tell every ticket, write what is still to be written, free the model."""
@@ -154,7 +155,7 @@ class Engine:
             if not self._waiting or self._fetching:
                 self._take_inbox(wait=True)
             return
-        self._park_idle()
+        self._residents.park_idle(time.monotonic() - self.options.park_after_s)
         writing = any(lane.stage is Stage.WRITING for lane in self._lanes)
         batch = schedule(self._lanes, self.backend.n_batch, self.speeds.chunk(self.backend.n_batch, writing))
         self._decode(batch)
@@ -181,12 +182,13 @@ class Engine:
                 self._waiting.remove(ticket)
                 ticket.put(Cancelled("", ()))
                 continue
-            session = self._session(ticket.request.session)
+            session = self._residents.session(ticket.request.session)
             if session.busy:
                 continue
             if ticket.request.use_blocks and not self._fetched(ticket, session):
                 continue
-            if not self._make_room(session, ticket.request):
+            promised = sum(lane.ticket.request.n_tokens_at_most() for lane in self._lanes)
+            if not self._residents.make_room(session, ticket.request, promised):
                 return
             self._waiting.remove(ticket)
             self._start_lane(ticket, session)
@@ -203,51 +205,6 @@ class Engine:
         lane = Lane(ticket, session, self._cells, self.backend, self._rows)
         self._lanes.append(lane)
         lane.start()
-
-    def _session(self, name: str) -> Session:
-        session = self._sessions.get(name)
-        if session is None:
-            session = self._sessions[name] = Session(name, self.model_key)
-            self._manifests.read(session)
-            self._forget_oldest()
-        return session
-
-    def _forget_oldest(self) -> None:
-        """Bound what is remembered in memory; a forgotten session still has its manifest and blocks."""
-        if len(self._sessions) > self.options.max_sessions:
-            parked = [s for s in self._sessions.values() if s.sequence is None and not s.busy and s.last_used]
-            for session in sorted(parked, key=lambda s: s.last_used)[: len(self._sessions) - self.options.max_sessions]:
-                del self._sessions[session.name]
-
-    def _make_room(self, session: Session, request: TurnRequest) -> bool:
-        """A sequence, and cells for the worst case of this turn and of those at work; parks idle sessions."""
-        promised = sum(lane.ticket.request.n_tokens_at_most() for lane in self._lanes)
-        needed = max(request.n_tokens_at_most(), session.n_tokens)
-        while True:
-            busy = sum(s.n_tokens for s in self._sessions.values() if s.busy)
-            idle_cells = max(0, self._cells.used - busy - (session.n_tokens if session.sequence is not None else 0))
-            fits = promised + needed + idle_cells <= self.backend.n_cells
-            if fits and self._cells.take_sequence(session):
-                return True
-            idle = self._idle(but=session)
-            if not idle:
-                return self._cells.take_sequence(session) if fits else False
-            self._park(idle[0])
-
-    def _idle(self, but: Session | None = None) -> list[Session]:
-        """Resident sessions that no lane works on, least recently used first."""
-        idle = [s for s in self._sessions.values() if s.sequence is not None and not s.busy and s is not but]
-        return sorted(idle, key=lambda session: session.last_used)
-
-    def _park(self, session: Session) -> None:
-        self._cells.release(session)
-
-    def _park_idle(self) -> None:
-        """Idle cells slow those who are active: attention runs over them, too."""
-        deadline = time.monotonic() - self.options.park_after_s
-        for session in self._idle():
-            if session.last_used <= deadline:
-                self._park(session)
 
     # -- decode and after -------------------------------------------------------------------------------------------
 
@@ -287,8 +244,7 @@ class Engine:
     def _decode_failed(self, batch: Batch, result: DecodeResult) -> None:
         """Make room and try again; else lane by lane, so that only the one at fault fails."""
         lanes = list({id(lane): lane for lane, _, _ in batch}.values())
-        if result is DecodeResult.NO_ROOM and (idle := self._idle()):
-            self._park(idle[0])
+        if result is DecodeResult.NO_ROOM and self._residents.park_one():
             self._decode(batch)
         elif len(lanes) > 1:
             for lane in lanes:
