@@ -18,7 +18,7 @@ run: venv ## start everything on this machine; Ctrl+C stops it
 	@exec env $(chosen) $(PY) -m deploy.run
 
 test: venv-dev ## the tests, without the browser's
-	@exec $(PY) -m pytest -m 'not browser' $(PYTEST_ARGS)
+	@exec $(PY) -m pytest -m 'not browser' -n auto --dist loadfile $(PYTEST_ARGS)
 
 browser: venv-dev ## the tests that drive Chromium
 	@exec $(PY) -m pytest -m browser tests/browser $(PYTEST_ARGS)
