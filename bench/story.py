@@ -94,7 +94,8 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     db.migrate()
     backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
     engine = Engine(
-        backend, EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=64 << 20)
+        backend,
+        EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=24 << 20, row_bytes=4 << 20),
     ).start()
     framing, player = Framing(backend, backend.chat_template), Player(db)
     limits = Limits(context, 80, engine.model_key)

@@ -39,6 +39,8 @@ Batch = list[tuple[Lane, Run, Feed]]
 class EngineOptions:
     """`context` tokens per session, `lanes` turns at once. Without `folder` there is no disk tier.
 
+    `row_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
+
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
     step should take, so that a stop is seen in time.
     """
@@ -47,6 +49,7 @@ class EngineOptions:
     lanes: int = 2
     ram_bytes: int = 512 << 20
     disk_bytes: int = 4 << 30
+    row_bytes: int = 32 << 20
     folder: Path | None = None
     park_after_s: float = 1.0
     step_s: float = 0.4
@@ -71,7 +74,7 @@ class Engine:
         self.blocks = BlockStore(backend.model_key, self.options.ram_bytes, disk)
         self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
         self.speeds = Speeds(self.options.step_s)
-        self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache()
+        self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache(self.options.row_bytes)
         self._residents = Residents(self._cells, self._manifests, backend, self.options.max_sessions)
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []

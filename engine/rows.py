@@ -8,7 +8,7 @@ from engine.backend import Logits
 class RowCache:
     """Rows by the prefix key of the point they belong to, least recently used first within a byte budget."""
 
-    def __init__(self, budget_bytes: int = 64 << 20) -> None:
+    def __init__(self, budget_bytes: int) -> None:
         self._budget, self._used = budget_bytes, 0
         self._rows: OrderedDict[bytes, Logits] = OrderedDict()
 
