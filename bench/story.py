@@ -93,6 +93,7 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     db = Database(f"sqlite:///{folder}/story.db")
     db.migrate()
     backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
+    # Small caches, full after a few turns: what still grows then would grow for ever.
     engine = Engine(
         backend,
         EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=24 << 20, row_bytes=4 << 20),
