@@ -21,7 +21,8 @@ from store.db import Database
 from store.entries import Reply
 from store.turn_begins import TurnCommand
 from store.views import Story
-from worker.prompt import Limits, plan_turn
+from worker.prompt import plan_part
+from worker.segments import Limits
 
 QUESTIONS = (
     "Good evening! What are you doing tonight?",
@@ -60,12 +61,12 @@ def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text:
     chat = chats.get_chat(player.db, player.user.id, player.chat.id)
     command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, text)
     claim = turns.claim(player.db, turns.submit(player.db, player.user.id, command).id, "bench", 60)
-    plan = plan_turn(player.story(), claim.turn, framing, limits)
+    plan = plan_part(player.story(), claim.turn, claim.turn.kind, framing, limits)
     request = TurnRequest(chat.id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
     events = list(engine.submit(request).events())
     done = events[-1]
     assert isinstance(done, Done), done
-    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.reply_name)
+    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.script.name)
     turns.commit(player.db, claim.turn.id, claim.attempt, reply, dict(plan.window))
     return done, sum(isinstance(event, Text) for event in events), request
 

@@ -21,7 +21,10 @@ from store.views import MessageView, message_view, pack_tokens
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker wrote. `tokens` belong to the model `model_key`; no `name` means the character's."""
+    """What a worker wrote. `tokens` belong to the model `model_key`; no `name` means the character's.
+
+    A reply that `grows` takes the place of the wording that it continues: its text and tokens are the whole ones.
+    """
 
     text: str
     tokens: tuple[int, ...] | None = field(default=None, repr=False)
@@ -29,6 +32,8 @@ class Reply:
     finish: str | None = None
     stats: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
+    role: str = "character"
+    grows: bool = False
 
 
 def new_id() -> str:
@@ -102,6 +107,20 @@ def add_alternative(session: Session, message: Message, reply: Reply, turn_id: s
     )
     session.flush()
     return position
+
+
+def grow_alternative(session: Session, message: Message, reply: Reply, turn_id: str) -> None:
+    """The active wording of a message goes on: `reply` is all of it now. Its status is over."""
+    alternative = active_alternative(session, message)
+    alternative.text, alternative.tokens = reply.text, pack_tokens(reply.tokens)
+    alternative.model_key, alternative.finish = reply.model_key, reply.finish
+    alternative.turn_id, alternative.stats, alternative.status = turn_id, reply.stats, None
+
+
+def active_alternative(session: Session, message: Message) -> Alternative:
+    """The wording of a message that counts."""
+    of_message = Alternative.message_id == message.id
+    return session.scalars(select(Alternative).where(of_message, Alternative.position == message.active)).one()
 
 
 def last_message(session: Session, chat_id: str) -> Message | None:

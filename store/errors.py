@@ -17,6 +17,7 @@ REFUSALS = {
     "bad_turn_id": "A turn needs an id of 32 characters, 0-9 and a-f, that was not used before: reload the page.",
     "bad_kind": "This kind of turn is not known here: reload the page.",
     "nothing_to_retry": "There is no reply to write again yet: the greeting has alternatives of its own.",
+    "nothing_to_continue": "There is nothing to go on with yet: write something first.",
     "no_such_alternative": "This message has no such alternative: reload the chat.",
     "not_claimable": "This turn has ended or somebody else is working on it.",
     "name_taken": "This name is taken: choose another one.",

@@ -6,10 +6,13 @@ script writes both, so a listener that sees a gap in `seq` finds the missing eve
 THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ... in the turn), `type`:
     state      state: queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done and total
                (tokens read so far and in all)
-    text       offset (characters before this piece), text (the piece); a new attempt starts again at offset 0, and
-               what the old one wrote stays visible until then
-    done       revision, message (see MessageView.as_dict)
-    cancelled  the same; message is null when nothing was written
+    part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
+               message that gets another wording (retry) or grows (continue), else null
+    text       part, offset (characters before this piece), text (the piece; when a message grows only what is new);
+               a new attempt starts again at part 0 and offset 0, and what the old one wrote stays visible until then
+    done       revision, messages (all that the turn added or changed, see MessageView.as_dict), message (the first of
+               them or null), suggestion (a draft of the person's next line, or null)
+    cancelled  the same, with what was written until then
     failed     error: {code, message}
 `done`, `cancelled` and `failed` are the last event of a turn: what comes after them is dropped. Events of an attempt
 older than the last one seen are refused. A `seq` lower than expected means that Redis was emptied: take the event, and
@@ -27,10 +30,10 @@ from redis.client import PubSub
 
 from store import keys
 from store.errors import Stale
-from store.views import MessageView, TurnView
+from store.views import EndView, TurnView
 
 LAST_TYPES = frozenset({"done", "cancelled", "failed"})
-TYPES = LAST_TYPES | {"state", "text"}
+TYPES = LAST_TYPES | {"state", "part", "text"}
 UNFINISHED_TTL_S = 86_400
 ENDED_TTL_S = 3_600
 
@@ -119,11 +122,11 @@ def decode(data: bytes) -> dict[str, Any]:
     return event
 
 
-def ending(turn: TurnView, message: MessageView | None, revision: int) -> dict[str, Any]:
+def ending(turn: TurnView, end: EndView) -> dict[str, Any]:
     """The last event of a turn, from what the database says about it."""
     if turn.state == "failed":
         return {"type": "failed", "error": {"code": turn.error_code, "message": turn.error_text}}
-    return {"type": turn.state, "revision": revision, "message": message.as_dict() if message else None}
+    return {"type": turn.state, **end.as_dict()}
 
 
 def _arguments(batch: Batch) -> list[str | int]:

@@ -8,7 +8,7 @@ Never call cleanup(), count or len() of a StartedJobRegistry: three callers at o
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, NoReturn
 
 from redis import Redis
@@ -147,6 +147,22 @@ def places(redis: Redis, worker: str, turn_ids: Iterable[str]) -> dict[str, str]
             pipe.exists(Job.key_for(turn_id))
         known = {turn_id for turn_id, exists in zip(ids, pipe.execute(), strict=True) if exists}
     return {turn_id: _place(turn_id, known, queued, popped) for turn_id in ids}
+
+
+def known_workers(redis: Redis) -> tuple[str, ...]:
+    """Names of the workers, of today and of yesterday, whose queue RQ knows."""
+    names: Any = redis.smembers(Queue.redis_queues_keys)
+    queues = (name.decode().removeprefix(Queue.redis_queue_namespace_prefix) for name in names)
+    return tuple(sorted(name.removeprefix(keys.queue("")) for name in queues if name.startswith(keys.queue(""))))
+
+
+def forget_workers(redis: Redis, alive: Container[str]) -> None:
+    """Have RQ forget the queues of workers that are gone, once there is nothing in them any more."""
+    for worker in known_workers(redis):
+        queue = open_queue(redis, worker)
+        kept = (queue.key, queue.intermediate_queue_key, queue.started_job_registry.key, queue.failed_job_registry.key)
+        if worker not in alive and not redis.exists(*kept):
+            redis.srem(Queue.redis_queues_keys, queue.key)
 
 
 def _place(turn_id: str, known: set[str], queued: set[str], popped: set[str]) -> str:

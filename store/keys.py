@@ -26,6 +26,11 @@ def user_channel(user_id: str) -> str:
     return f"{PREFIX}:user:{user_id}"
 
 
+def queues_channel() -> str:
+    """Channel: the name of a worker whose queue has moved, as JSON {"worker": name}."""
+    return f"{PREFIX}:queues"
+
+
 def cancel_flag(turn_id: str) -> str:
     """String: somebody pressed stop. Goes after an hour."""
     return f"{PREFIX}:turn:{turn_id}:cancel"

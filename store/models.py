@@ -146,7 +146,10 @@ class Message(Base):
 
 
 class Alternative(Base):
-    """One wording of a message. `tokens` are int32, little endian, of the model that `model_key` names."""
+    """One wording of a message. `tokens` are int32, little endian, of the model that `model_key` names.
+
+    `status` is what the status panel showed when this was the last word (see status.py).
+    """
 
     __tablename__ = "alternatives"
     __table_args__ = (UniqueConstraint("message_id", "position"),)
@@ -160,11 +163,15 @@ class Alternative(Base):
     finish: Mapped[str | None]
     turn_id: Mapped[str | None] = mapped_column(String(32), index=True)
     stats: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    status: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[float]
 
 
 class Turn(Base):
-    """One requested piece of work on a chat; its id comes from the browser. turns.py has its rules."""
+    """One requested piece of work on a chat; its id comes from the browser. turns.py has its rules.
+
+    `crashes` counts the attempts that died; `result` is what an ended turn wrote (see turn_ends.py).
+    """
 
     __tablename__ = "turns"
     __table_args__ = (
@@ -188,6 +195,7 @@ class Turn(Base):
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(default="waiting")
     attempt: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     user_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
     reply_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
@@ -203,3 +211,4 @@ class Turn(Base):
     ended_at: Mapped[float | None]
     updated_at: Mapped[float]
     stats: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)

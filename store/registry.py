@@ -6,8 +6,8 @@ What it refuses to know: turns, RQ's jobs (only the length of a queue), and what
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from redis import Redis
@@ -21,7 +21,10 @@ PIN_TTL_S = 30 * 86_400
 
 @dataclass(frozen=True)
 class WorkerView:
-    """What a worker says about itself. `chats` are those whose sessions are in its cells; `at` is its clock."""
+    """What a worker says about itself. `chats` are those whose sessions are in its cells; `at` is its clock.
+
+    `busy_s`: how long each running turn has taken so far; `turn_s`: how long the last turns took.
+    """
 
     name: str
     model: str
@@ -29,6 +32,8 @@ class WorkerView:
     running: int
     chats: tuple[str, ...]
     at: float
+    busy_s: tuple[float, ...] = ()
+    turn_s: tuple[float, ...] = ()
 
     @property
     def queue(self) -> str:
@@ -65,6 +70,12 @@ def alive(redis: Redis) -> dict[str, WorkerView]:
     return found
 
 
+def get(redis: Redis, name: str) -> WorkerView | None:
+    """What one worker said last; None when it is not there."""
+    entry = redis.get(keys.worker(name))
+    return None if entry is None else _view(entry)
+
+
 def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
     """Note that the blocks of these chats are with this worker."""
     with redis.pipeline(transaction=False) as pipe:
@@ -82,18 +93,22 @@ def route(redis: Redis, chat_id: str) -> str | None:
     pinned = redis.get(keys.pin(chat_id))
     if isinstance(pinned, bytes) and pinned.decode() in workers:
         return pinned.decode()
-    return _least_loaded(redis, list(workers.values()))
+    return _least_loaded(redis, workers)
 
 
-def _least_loaded(redis: Redis, workers: list[WorkerView]) -> str | None:
-    if not workers:
-        return None
+def loads(redis: Redis, workers: Mapping[str, WorkerView]) -> dict[str, tuple[WorkerView, int]]:
+    """For each worker the turns that it runs and those in its queue, together."""
     with redis.pipeline(transaction=False) as pipe:
-        for worker in workers:
+        for worker in workers.values():
             pipe.llen(Queue.redis_queue_namespace_prefix + worker.queue)
         waiting = pipe.execute()
-    loads = [((n + worker.running) / worker.lanes, worker.name) for n, worker in zip(waiting, workers, strict=True)]
-    return min(loads)[1]
+    counted = zip(waiting, workers.values(), strict=True)
+    return {worker.name: (worker, n_waiting + worker.running) for n_waiting, worker in counted}
+
+
+def _least_loaded(redis: Redis, workers: Mapping[str, WorkerView]) -> str | None:
+    loaded = ((load / worker.lanes, name) for name, (worker, load) in loads(redis, workers).items())
+    return min(loaded, default=(0.0, None))[1]
 
 
 def _members(redis: Redis, key: str) -> set[bytes]:
@@ -102,5 +117,7 @@ def _members(redis: Redis, key: str) -> set[bytes]:
 
 
 def _view(entry: Any) -> WorkerView:
-    fields = json.loads(entry)
-    return WorkerView(**{**fields, "chats": tuple(fields["chats"])})
+    said = json.loads(entry)
+    known: dict[str, Any] = {field.name: said[field.name] for field in fields(WorkerView) if field.name in said}
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    return WorkerView(**known | lists)

@@ -2,10 +2,11 @@
 
 What it does: one transaction that checks everything, writes the person's message and the waiting turn.
 What it refuses to know: what happens to the turn afterwards.
-To add a kind: accept it in `_open`.
+To add a kind: add its opening to `_OPENINGS`.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +22,19 @@ from store.models import UNFINISHED, Chat, Turn, User
 from store.views import TurnView, turn_view
 
 _TURN_ID = re.compile(r"[0-9a-f]{32}")
+WRITTEN = ("character", "narrator")
+FOLLOWING = {"narrate", "suggest", "status"}
+Opening = tuple[str | None, str | None]
+"""Ids of the user's message and of the message that is written again or grows."""
 
 
 @dataclass(frozen=True)
 class TurnCommand:
-    """What a browser asks for. `id` is 32 hex characters of its own making, `expected_revision` what it last saw."""
+    """What a browser asks for. `id` is 32 hex characters of its own making, `expected_revision` what it last saw.
+
+    `then` names further parts of the same turn: narrate, suggest, status. `text` is the person's message, or with
+    narrate a hint to the narrator.
+    """
 
     id: str
     chat_id: str
@@ -33,6 +42,7 @@ class TurnCommand:
     expected_revision: int
     text: str = ""
     params: dict[str, Any] = field(default_factory=dict)
+    then: tuple[str, ...] = ()
 
 
 def submit(
@@ -41,10 +51,12 @@ def submit(
     """Accept a turn, with the person's message when there is one. Doing it twice does nothing and returns the first.
 
     `max_waiting` is how many unfinished turns one person may have. Raises NotFound (the chat), Refused "bad_turn_id",
-    "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry".
+    "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry",
+    "nothing_to_continue".
     """
     if not _TURN_ID.fullmatch(command.id):
         raise Refused("bad_turn_id")
+    _refuse_bad_parts(command)
     try:
         return _submit(db, owner_id, command, clock(now), max_waiting)
     except IntegrityError:  # only where two writers run at once: now the other one's turn is there to be seen
@@ -59,7 +71,7 @@ def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_w
         chat = entries.own_chat(session, owner_id, command.chat_id)
         entries.refuse_if_changed(session, chat, command.expected_revision)
         _refuse_if_greedy(session, owner_id, max_waiting)
-        user_message_id, reply_message_id = _open(session, chat, command, now)
+        user_message_id, reply_message_id = _OPENINGS[command.kind](session, chat, command, now)
         turn = Turn(
             id=command.id,
             chat_id=chat.id,
@@ -67,7 +79,8 @@ def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_w
             kind=command.kind,
             state="waiting",
             attempt=0,
-            params=command.params,
+            crashes=0,
+            params=_params(command),
             user_message_id=user_message_id,
             reply_message_id=reply_message_id,
             partial="",
@@ -75,6 +88,7 @@ def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_w
             created_at=now,
             updated_at=now,
             stats={},
+            result={},
         )
         session.add(turn)
         session.flush()
@@ -94,18 +108,23 @@ def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> None
         raise Refused("too_many_waiting")
 
 
-def _open(session: Session, chat: Chat, command: TurnCommand, now: float) -> tuple[str | None, str | None]:
-    """Write what the turn starts with; returns the ids of the user's message and of the message to write again."""
-    if command.kind == "chat":
-        return _say(session, chat, command, now), None
-    if command.kind == "retry":
-        return None, _message_to_retry(session, chat)
-    raise Refused("bad_kind")
-
-
-def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
+def _refuse_bad_parts(command: TurnCommand) -> None:
+    known = command.kind in _OPENINGS and set(command.then) <= FOLLOWING
+    if not known or len({command.kind, *command.then}) <= len(command.then):
+        raise Refused("bad_kind")
     if len(command.text) > texts.MAX_TEXT:
         raise Refused("too_long")
+
+
+def _params(command: TurnCommand) -> dict[str, Any]:
+    params = dict(command.params)
+    if command.then:
+        params["then"] = list(command.then)
+    hint = texts.clean(command.text).strip() if command.kind == "narrate" else ""
+    return {**params, "hint": hint} if hint else params
+
+
+def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> Opening:
     card = entries.character_of(session, chat)
     char = card.card.get("nickname") or card.name
     text = macros.resolve(texts.clean(command.text), char=char, user=chat.user_name).strip()
@@ -114,14 +133,39 @@ def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
     message = entries.add_message(session, chat, "user", chat.user_name, command.id, now)
     entries.add_alternative(session, message, Reply(text), command.id, now)
     entries.touch(chat, now)
-    return message.id
+    return message.id, None
 
 
-def _message_to_retry(session: Session, chat: Chat) -> str | None:
-    """The reply that gets one more wording; None when the last word is the user's and its reply never came."""
+def _write_again(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> Opening:
+    """The message that gets one more wording; none when the last word is the user's and its reply never came."""
     last = entries.last_message(session, chat.id)
     if last is not None and last.role == "user":
-        return None
-    if last is None or last.role != "character" or last.turn_id is None:
+        return None, None
+    if last is None or last.role not in WRITTEN or last.turn_id is None:
         raise Refused("nothing_to_retry")
-    return last.id
+    return None, last.id
+
+
+def _go_on(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> Opening:
+    """The message that grows; none when the last word is the user's: then its reply is written."""
+    last = entries.last_message(session, chat.id)
+    if last is not None and last.role == "user":
+        return None, None
+    if last is None or last.role not in WRITTEN:
+        raise Refused("nothing_to_continue")
+    return None, last.id
+
+
+def _beside(_session: Session, _chat: Chat, _command: TurnCommand, _now: float) -> Opening:
+    """Nothing is written beforehand."""
+    return None, None
+
+
+_OPENINGS: dict[str, Callable[[Session, Chat, TurnCommand, float], Opening]] = {
+    "chat": _say,
+    "retry": _write_again,
+    "continue": _go_on,
+    "narrate": _beside,
+    "suggest": _beside,
+    "status": _beside,
+}

@@ -1,21 +1,27 @@
 """How a turn ends: `commit`, `cancel` and `fail`, for callers of turns.py.
 
-What it does: the end of the turn, the reply, the engine's window and the new revision are one transaction, behind the
-fence: it happens only if the attempt is still the one that counts.
+What it does: the end of the turn, all that its parts wrote, the engine's window and the new revision are one
+transaction, behind the fence: it happens only if the attempt is still the one that counts.
+`Turn.result` keeps what was written: `messages` (ids, in order) and `suggestion`.
 What it refuses to know: who is told (events.py) and what comes next (queue.py).
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, update
 from sqlalchemy.orm import Session
 
 from store import entries
 from store.db import Database, rows_changed
 from store.entries import Reply, clock
 from store.errors import NotFound, Stale
-from store.models import RUNNING, Alternative, Chat, Message, Turn
-from store.views import CommittedView, committed_view
+from store.models import RUNNING, Chat, Message, Turn
+from store.views import EndView
+
+NARRATOR = "Narrator"
 
 
 def held(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
@@ -23,38 +29,53 @@ def held(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
     return Turn.id == turn_id, Turn.attempt == attempt, Turn.state.in_(RUNNING)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What the parts of a turn wrote: replies in order, a draft of the user's next line, the newest status.
+
+    `status` goes with the last word of the chat: {"fields": [{name, value, unit}], "turn", "tokens", "model_key"}.
+    """
+
+    replies: tuple[Reply, ...] = ()
+    suggestion: str | None = None
+    status: dict[str, Any] | None = None
+
+    def something(self) -> Outcome:
+        """The same without replies and suggestions that are only white space."""
+        replies = tuple(reply for reply in self.replies if reply.text.strip())
+        return replace(self, replies=replies, suggestion=(self.suggestion or "").strip() or None)
+
+
 def commit(
     db: Database,
     turn_id: str,
     attempt: int,
-    reply: Reply,
+    outcome: Outcome | Reply,
     window: dict[str, Any] | None = None,
     now: float | None = None,
-) -> CommittedView:
-    """The turn is done: write its reply. Doing it twice with the same attempt is Stale the second time.
+) -> EndView:
+    """The turn is done: write what it has brought. Doing it twice with the same attempt is Stale the second time.
 
-    A retry of a reply adds an alternative to it and makes that one active; everything else adds a message. `window` is
-    kept with the chat when given. Raises Stale.
+    A retry of a message adds an alternative to it and makes that one active, a reply that grows replaces its beginning,
+    everything else adds a message. `window` is kept with the chat when given. Raises Stale.
     """
     now = clock(now)
     with db.session() as session:
         turn = _end(session, turn_id, attempt, "done", now)
-        message = _write(session, turn, reply, window, now)
-        turn.stats = reply.stats
-        return message
+        return _write(session, turn, _outcome(outcome), window, now)
 
 
 def cancel(
     db: Database,
     turn_id: str,
     attempt: int | None = None,
-    reply: Reply | None = None,
+    outcome: Outcome | Reply | None = None,
     window: dict[str, Any] | None = None,
     now: float | None = None,
-) -> CommittedView | None:
-    """The turn was stopped: what was written so far stays as the reply, if it is more than white space.
+) -> EndView:
+    """The turn was stopped: what was written so far stays, if it is more than white space.
 
-    `attempt` is None for a turn that no worker has. Returns the message, None when nothing was written. Raises Stale.
+    `attempt` is None for a turn that no worker has. Raises Stale.
     """
     now = clock(now)
     with db.session() as session:
@@ -62,9 +83,10 @@ def cancel(
             turn = session.get(Turn, turn_id, with_for_update=True)
             if turn is None or turn.state not in ("waiting", "queued"):
                 raise Stale(turn_id, 0)
+            turn.state, turn.ended_at, turn.updated_at, turn.lease_until = "cancelled", now, now, None
         else:
             turn = _end(session, turn_id, attempt, "cancelled", now)
-        return end_as_cancelled(session, turn, reply, now, window)
+        return _write(session, turn, _outcome(outcome), window, now)
 
 
 def fail(db: Database, turn_id: str, attempt: int, code: str, text: str, now: float | None = None) -> None:
@@ -74,29 +96,40 @@ def fail(db: Database, turn_id: str, attempt: int, code: str, text: str, now: fl
         turn.error_code, turn.error_text = code, text
 
 
-def reply_to(db: Database, turn_id: str) -> CommittedView | None:
-    """The message that an ended turn wrote, if any, with its chat's revision of now. Raises NotFound."""
+def reply_to(db: Database, turn_id: str) -> EndView:
+    """What an ended turn wrote, with its chat's revision of now. Raises NotFound (the turn)."""
     with db.reading() as session:
         turn = session.get(Turn, turn_id)
         if turn is None:
             raise NotFound("turn")
-        wrote = select(Message.id).join(Alternative, Alternative.message_id == Message.id)
-        message_id = session.scalar(wrote.where(Alternative.turn_id == turn_id, Message.id == turn.reply_message_id))
-        if message_id is None:
-            return None
-        chat = session.get_one(Chat, turn.chat_id)
-        return committed_view(entries.read_message(session, message_id), chat.revision)
+        return _end_view(session, turn)
 
 
-def end_as_cancelled(
-    session: Session, turn: Turn, reply: Reply | None, now: float, window: dict[str, Any] | None = None
-) -> CommittedView | None:
-    """End a turn as cancelled in the caller's transaction, which has made sure that it may."""
+def cancel_unclaimed(session: Session, turn: Turn, now: float) -> None:
+    """End a turn that no worker has, in the caller's transaction: what a dead attempt has shown stays."""
     turn.state, turn.ended_at, turn.updated_at, turn.lease_until = "cancelled", now, now, None
-    if reply is None or not reply.text.strip():
-        return None
-    turn.stats = reply.stats
-    return _write(session, turn, reply, window, now)
+    _write(session, turn, _leftover(session, turn), None, now)
+
+
+def _leftover(session: Session, turn: Turn) -> Outcome:
+    """What the last attempt had saved of the turn's first part."""
+    if turn.kind == "suggest":
+        return Outcome(suggestion=turn.partial)
+    if turn.kind == "status" or not turn.partial.strip():
+        return Outcome()
+    reply = Reply(turn.partial, finish="cancelled")
+    message = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
+    if turn.kind == "continue" and message is not None:
+        before = entries.active_alternative(session, message).text
+        reply = replace(reply, text=before + turn.partial, grows=True)
+    if turn.kind == "narrate":
+        reply = replace(reply, role="narrator", name=NARRATOR)
+    return Outcome((reply,))
+
+
+def _outcome(given: Outcome | Reply | None) -> Outcome:
+    outcome = Outcome((given,)) if isinstance(given, Reply) else given or Outcome()
+    return outcome.something()
 
 
 def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -> Turn:
@@ -106,18 +139,47 @@ def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -
     return session.get_one(Turn, turn_id)
 
 
-def _write(session: Session, turn: Turn, reply: Reply, window: dict[str, Any] | None, now: float) -> CommittedView:
+def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any] | None, now: float) -> EndView:
+    outcome = outcome.something()
     chat = session.get_one(Chat, turn.chat_id, with_for_update=True)
-    if turn.reply_message_id is not None:
-        message = session.get_one(Message, turn.reply_message_id)
-    else:
-        name = reply.name or entries.character_of(session, chat).name
-        message = entries.add_message(session, chat, "character", name, turn.id, now)
-        turn.reply_message_id = message.id
-    message.active = entries.add_alternative(session, message, reply, turn.id, now)
-    turn.partial = ""
+    first = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
+    about = [first, *(None for _ in outcome.replies[1:])]  # only a turn's first part is about an older message
+    written = [_write_reply(session, turn, chat, *pair, now) for pair in zip(outcome.replies, about, strict=False)]
+    if outcome.status:
+        described = entries.last_message(session, chat.id)
+        if described is not None:
+            entries.active_alternative(session, described).status = outcome.status
+            written += [described] if described not in written else []
+    turn.result = {"messages": [message.id for message in written], "suggestion": outcome.suggestion}
+    turn.stats = outcome.replies[0].stats if outcome.replies else turn.stats
+    if written or outcome.suggestion:
+        turn.partial = ""
     if window is not None:
         chat.window = window
-    revision = entries.touch(chat, now)
+    if written:
+        entries.touch(chat, now)
     session.flush()
-    return committed_view(entries.read_message(session, message.id), revision)
+    return _end_view(session, turn)
+
+
+def _write_reply(
+    session: Session, turn: Turn, chat: Chat, reply: Reply, message: Message | None, now: float
+) -> Message:
+    if message is not None and reply.grows:
+        entries.grow_alternative(session, message, reply, turn.id)
+        return message
+    if message is None:
+        name = reply.name or entries.character_of(session, chat).name
+        message = entries.add_message(session, chat, reply.role, name, turn.id, now)
+        turn.reply_message_id = turn.reply_message_id or message.id
+    message.active = entries.add_alternative(session, message, reply, turn.id, now)
+    return message
+
+
+def _end_view(session: Session, turn: Turn) -> EndView:
+    ids = turn.result.get("messages", [])
+    rows = [session.get(Message, message_id) for message_id in ids]
+    there = [row.id for row in rows if row is not None and row.deleted_at is None]
+    messages = tuple(entries.read_message(session, message_id) for message_id in there)
+    revision = session.get_one(Chat, turn.chat_id).revision
+    return EndView(revision, messages, turn.result.get("suggestion"))

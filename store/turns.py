@@ -26,11 +26,13 @@ from store.entries import Reply, clock
 from store.errors import NotFound, Refused, Stale
 from store.models import IN_QUEUE, RUNNING, UNFINISHED, Turn, User
 from store.turn_begins import TurnCommand, submit
-from store.turn_ends import cancel, commit, end_as_cancelled, fail, held, reply_to
+from store.turn_ends import NARRATOR, Outcome, cancel, cancel_unclaimed, commit, fail, held, reply_to
 from store.views import TurnView, turn_view
 
 __all__ = [
+    "NARRATOR",
     "Claim",
+    "Outcome",
     "Reply",
     "TurnCommand",
     "assign",
@@ -78,6 +80,7 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
         values: dict[str, Any] = {
             "state": "waking",
             "attempt": Turn.attempt + 1,
+            "crashes": Turn.crashes + case((Turn.state.in_(RUNNING), 1), else_=0),
             "worker": worker,
             "lease_until": now + lease_s,
             "started_at": func.coalesce(Turn.started_at, now),
@@ -117,20 +120,20 @@ def renew(db: Database, attempts: Mapping[str, int], lease_until: float, now: fl
     return frozenset(kept)
 
 
-def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None) -> TurnView:
+def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None, *, crashed: bool = False) -> TurnView:
     """The worker cannot go on: the turn is queued again, or cancelled if its owner asked for that. Raises Stale.
 
-    The attempt number and the partial text stay.
+    The attempt number and the partial text stay. `crashed`: the attempt died, and may have been the reason.
     """
     now = clock(now)
     state = case((Turn.cancel_requested, Turn.state), else_="queued")
-    values = {"state": state, "lease_until": None, "updated_at": now}
+    values = {"state": state, "lease_until": None, "updated_at": now, "crashes": Turn.crashes + int(crashed)}
     with db.session() as session:
         if not rows_changed(session, update(Turn).where(*held(turn_id, attempt)).values(values)):
             raise Stale(turn_id, attempt)
         turn = _get(session, turn_id)
         if turn.cancel_requested:
-            end_as_cancelled(session, turn, Reply(turn.partial, finish="cancelled"), now)
+            cancel_unclaimed(session, turn, now)
         return turn_view(turn)
 
 
@@ -146,7 +149,7 @@ def request_cancel(db: Database, owner_id: str, turn_id: str, now: float | None 
         if turn.state in RUNNING:
             turn.cancel_requested = True
         elif turn.state in UNFINISHED:
-            end_as_cancelled(session, turn, Reply(turn.partial, finish="cancelled"), clock(now))
+            cancel_unclaimed(session, turn, clock(now))
         return turn_view(turn)
 
 

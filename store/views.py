@@ -93,7 +93,12 @@ class AlternativeView:
     finish: str | None
     turn_id: str | None
     stats: dict[str, Any]
+    status: dict[str, Any] | None
     created_at: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The part of the message JSON that is about this wording."""
+        return {"position": self.position, "text": self.text, "status": self.status and self.status["fields"]}
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class MessageView:
             "role": self.role,
             "name": self.name,
             "active": self.active,
-            "alternatives": [{"position": a.position, "text": a.text} for a in self.alternatives],
+            "alternatives": [alternative.as_dict() for alternative in self.alternatives],
             "turn_id": self.turn_id,
             "created_at": self.created_at,
         }
@@ -139,6 +144,33 @@ class CommittedView(MessageView):
     """A message as it was just written, with the revision that its chat got in the same transaction."""
 
     revision: int
+
+
+@dataclass(frozen=True)
+class EndView:
+    """What an ended turn wrote: the messages that it added or changed, in order, and perhaps a suggestion.
+
+    `revision` is the chat's when this was read.
+    """
+
+    revision: int
+    messages: tuple[MessageView, ...] = ()
+    suggestion: str | None = None
+
+    @property
+    def message(self) -> MessageView | None:
+        """The first of the messages."""
+        return self.messages[0] if self.messages else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What events say about the end of a turn."""
+        messages = [message.as_dict() for message in self.messages]
+        return {
+            "revision": self.revision,
+            "message": messages[0] if messages else None,
+            "messages": messages,
+            "suggestion": self.suggestion,
+        }
 
 
 @dataclass(frozen=True)
@@ -166,6 +198,13 @@ class TurnView:
     ended_at: float | None
     updated_at: float
     stats: dict[str, Any]
+    crashes: int
+    result: dict[str, Any]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The kinds of work that it does, in order: its own, and what was asked for after it."""
+        return (self.kind, *self.params.get("then", ()))
 
     @property
     def unfinished(self) -> bool:

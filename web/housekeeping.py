@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import queue, registry
+from store import registry, repair
 from store.db import Database
 
 ROUND_S = 3.0
@@ -70,6 +70,6 @@ class Housekeeping:
 
     def _reconcile(self) -> None:
         try:
-            queue.reconcile(self._database, self._redis)
+            repair.reconcile(self._database, self._redis)
         except (RedisError, SQLAlchemyError) as error:
             log.warning("Unfinished turns could not be enqueued again: %s. Trying again.", error)

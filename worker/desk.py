@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from redis import Redis
@@ -16,9 +17,9 @@ from redis import Redis
 from engine.events import Event
 from engine.segments import TurnRequest
 from store.db import Database
-from worker.prompt import Framing
 from worker.publisher import Publisher
 from worker.running import RunningTurns
+from worker.segments import Framing
 
 LEASE_S = 6.0
 
@@ -54,6 +55,8 @@ class Desk:
     publisher: Publisher
     context: int
     max_reply: int
+    data_dir: Path
+    narrations: int = 2
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
 

@@ -1,24 +1,28 @@
 """What a worker does beside its turns, as functions that `Ticker` threads call.
 
 `renew_leases` (SQL only: it must go on while Redis is away), `watch_cancel_flags` (Redis only), `announce` (the
-registry), `reap` (what dead workers and lost connections left, see store/queue.py).
+registry), `take_over_from_dead_peers` (by their locks), `reap` (what dead workers and lost connections left, see
+store/repair.py).
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 
-from store import cancel, jobs, queue, registry, turns
-from store.errors import NotFound
+from store import cancel, registry, repair, turns
 from worker.desk import LEASE_S, Desk
+from worker.locks import lock_of_the_dead
 from worker.running import StopReason
+
+log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = 1.0
 FLAGS_EVERY_S = 0.05
 ANNOUNCE_EVERY_S = 1.0
 REAP_EVERY_S = 2.0
-RQ_ENDS_WITHIN_S = 10.0
+PEERS_EVERY_S = 0.3
 
 
 def renew_leases(desk: Desk) -> None:
@@ -56,24 +60,25 @@ def announce(desk: Desk, lanes: int, resident: Iterable[str]) -> None:
         running=len(desk.running.all()),
         chats=tuple(sorted(resident)),
         at=time.time(),
+        busy_s=desk.running.busy_s(),
+        turn_s=desk.running.turn_s(),
     )
     registry.announce(desk.redis, view)
 
 
+def take_over_from_dead_peers(desk: Desk) -> None:
+    """Workers of this machine that the registry believes in and whose lock is free are dead: take what they had."""
+    if desk.draining.is_set():
+        return
+    for name in registry.alive(desk.redis):
+        if name != desk.worker_name:
+            with lock_of_the_dead(desk.data_dir, name) as dead:
+                if dead:
+                    moved = repair.take_over(desk.db, desk.redis, name)
+                    log.warning("worker %s is dead, %d turns of it go on elsewhere", name, len(moved))
+
+
 def reap(desk: Desk) -> None:
     """Bring Redis to what the database says, and take out what RQ keeps about turns that have ended."""
-    queue.reconcile(desk.db, desk.redis)
-    ours = jobs.open_queue(desk.redis, desk.worker_name)
-    ours.failed_job_registry.cleanup()  # unlike that of started jobs, this one only drops what has expired
-    for turn_id in ours.started_job_registry.get_job_ids(cleanup=False):
-        if _long_over(desk, turn_id):
-            jobs.remove_job(desk.redis, turn_id, desk.worker_name)
-
-
-def _long_over(desk: Desk, turn_id: str) -> bool:
-    """Whether RQ missed the end of this turn: its lane lost Redis, or was frozen, while it ended."""
-    try:
-        turn = turns.get_turn(desk.db, turn_id)
-    except NotFound:
-        return True
-    return turn.ended_at is not None and time.time() - turn.ended_at > RQ_ENDS_WITHIN_S
+    repair.reconcile(desk.db, desk.redis)
+    repair.sweep(desk.db, desk.redis)

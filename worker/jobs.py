@@ -7,6 +7,7 @@ runs twice, too late or for nothing is harmless.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -28,6 +29,7 @@ def run_turn(turn_id: str) -> None:
     except StoreError as error:
         log.info("turn %s: nothing to do: %s", turn_id, error.message)
         return
+    _moved(here)
     Attempt(here, claim).run()
     _afterwards(here, claim.turn.chat_id, claim.turn.owner_id)
 
@@ -37,7 +39,14 @@ def _afterwards(here: Desk, chat_id: str, owner_id: str) -> None:
     try:
         registry.pin(here.redis, [chat_id], here.worker_name)
         queue.dispatch(here.db, here.redis, owner_id)
+        queue.announce_moved(here.redis, here.worker_name)
     except RedisError as error:
         log.warning("the next turn of %s waits for Redis: %s", owner_id, error)
     except Exception:
         log.exception("the next turn of %s waits for the reaper", owner_id)
+
+
+def _moved(here: Desk) -> None:
+    """Those behind the turn that was just claimed have moved up; without Redis they learn it later."""
+    with suppress(RedisError):
+        queue.announce_moved(here.redis, here.worker_name)

@@ -11,6 +11,8 @@ import fcntl
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -63,6 +65,21 @@ class WorkerLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+@contextmanager
+def lock_of_the_dead(data_dir: str | Path, worker_name: str) -> Iterator[bool]:
+    """Hold the lock of another worker, if it has ever been on this machine and nobody holds it: then it is dead.
+
+    False when it lives, is just starting, or runs on another machine.
+    """
+    try:
+        file = WorkerLock(data_dir, worker_name).path.open("r+", encoding="utf-8")
+    except OSError:  # never seen here
+        yield False
+        return
+    with file:
+        yield _try_lock(file)
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -5,21 +5,32 @@ values.
 How: the persona first and for ever, then example dialogue, then one segment per message from the start of the window.
 When the next turn might not fit, whole oldest segments are forgotten until 3/4 of the context are left (few big
 evictions, not many small ones): examples first, then messages, never the persona, never the last message.
-Segment names: `persona`, `setting`, `example:<n>`, `<role>:<turn id>` for text that a turn wrote (the name is needed
-before the message has an id), `<role>:<message id>.<position>` for everything else. Names never repeat in a session.
-When extending: a new kind of turn is one more entry in `SCRIPTS` (which messages it reads, who speaks next).
+Old narrations, an old status and what a narrator was asked are ephemeral: they leave the middle of the session, and
+nothing behind them is read again.
+When extending: what a kind of turn reads and who speaks is in scripts.py, segments and their names in segments.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from engine.sampling import settings_from
 from engine.segments import ReplySpec, Segment
-from store.views import AlternativeView, MessageView, Story, TurnView
-from worker.persona import Cast, example_texts, field, persona_texts
+from store.views import MessageView, Story, TurnView
+from worker.persona import Cast, field, persona_texts
+from worker.replies import n_tokens_at_most, reply_spec
+from worker.scripts import SCRIPTS, Scene, Script, narration_asked
+from worker.segments import (
+    ASKED,
+    Framing,
+    Limits,
+    asked_segment,
+    example_segments,
+    message_segment,
+    segment_name,
+    status_segment,
+)
 
 LEAST_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
 
@@ -30,43 +41,6 @@ class PromptError(ValueError):
     code = "too_long"
 
 
-class Framing(Protocol):
-    """What this file needs to know of a model's chat template."""
-
-    def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
-        """The tokens of one message, header and footer included."""
-
-    def segment_from_tokens(self, role: str, name: str, tokens: Sequence[int]) -> tuple[int, ...]:
-        """The same around tokens that the model wrote."""
-
-    def reply_header(self, role: str, name: str) -> tuple[int, ...]:
-        """What stands before a message that is to be written."""
-
-    def words(self, text: str) -> tuple[int, ...]:
-        """Text that goes on inside a message."""
-
-    def footer(self, role: str) -> tuple[int, ...]:
-        """What closes it."""
-
-    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Texts at which a reply ends, so that it does not go on to speak for `names`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context."""
-
-    context: int
-    max_reply: int
-    model_key: str
-    minimal: bool = False
-
-    @property
-    def reply(self) -> int:
-        """Tokens kept free for the reply: a quarter of the context at most, or small models could hold no story."""
-        return max(1, min(self.max_reply, self.context // 4))
-
-
 @dataclass(frozen=True, slots=True)
 class TurnPlan:
     """What the engine is asked for, and the window to store with the chat when the reply is saved."""
@@ -75,18 +49,8 @@ class TurnPlan:
     forgotten: frozenset[str]
     pinned: int
     reply: ReplySpec
-    reply_role: str
-    reply_name: str
+    script: Script
     window: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Script:
-    """What a kind of turn reads, and who speaks next."""
-
-    messages: tuple[MessageView, ...]
-    role: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,43 +65,37 @@ class _Window:
         return cls(int(stored.get("examples", 0)), int(stored.get("messages", 0)))
 
 
-def plan_turn(story: Story, turn: TurnView, framing: Framing, limits: Limits) -> TurnPlan:
-    """The plan of one turn. Raises PromptError when the persona or a single message is too long for the context."""
+def plan_part(story: Story, turn: TurnView, kind: str, framing: Framing, limits: Limits) -> TurnPlan:
+    """The plan of one part of a turn; `story` has what the parts before it wrote.
+
+    Raises PromptError when the persona or a single message is too long for the context.
+    """
     cast = _cast(story)
-    script = SCRIPTS[turn.kind](story, turn, cast)
-    reply = _reply(story, script, cast, turn.id, framing, limits)
+    script = SCRIPTS[kind](Scene(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
+    reply = reply_spec(story, script, cast, turn.id, framing, limits)
     pinned = _pinned(story, cast, framing)
+    asked = (asked_segment(script.asked, framing),) if script.asked and script.keep else ()
     n_pinned = sum(len(segment.tokens) for segment in pinned)
-    n_fixed = n_pinned + len(reply.header) + len(reply.footer) + reply.max_tokens
-    examples = _examples(story, cast, framing)
+    n_fixed = n_pinned + sum(len(segment.tokens) for segment in asked) + n_tokens_at_most(reply)
+    examples = example_segments(story, cast, framing)
     before = _Window.read(story.chat.window)
-    shown = _shown(script.messages, before, framing, limits)
+    readable = _in_memory(script.messages, limits.narrations)
+    shown = _with_notes(_shown(readable, before, framing, limits), story, script, cast, framing, limits)
     optional = [*examples[before.examples :], *(segment for _, segment in shown)]
-    n_forgotten = _n_forgotten([len(segment.tokens) for segment in optional], bool(shown), n_fixed, limits)
+    n_kept = sum(message is shown[-1][0] for message, _ in shown)
+    n_forgotten = _n_forgotten([len(segment.tokens) for segment in optional], n_kept, n_fixed, limits)
     if n_forgotten is None:
         raise _too_long(cast, script, limits, n_pinned, n_fixed, optional)
-    wanted = (*pinned, *optional[n_forgotten:])
-    after = _moved(before, n_forgotten, len(examples), script.messages, shown)
+    wanted = (*pinned, *optional[n_forgotten:], *asked)
+    after = _moved(before, n_forgotten, len(examples), readable, shown)
     return TurnPlan(
         wanted=wanted,
         forgotten=_forgotten(examples, script.messages, {segment.name for segment in wanted}),
         pinned=len(pinned),
         reply=reply,
-        reply_role=script.role,
-        reply_name=script.name,
+        script=script,
         window=_stored(before if limits.minimal else after),
     )
-
-
-def message_segment(message: MessageView, framing: Framing, limits: Limits) -> Segment:
-    """The segment of one message: token-exact when this very model wrote it, from its text otherwise."""
-    chosen = message.chosen
-    role = "note" if message.role == "system" else message.role  # the one system message is the persona
-    if chosen.tokens and chosen.model_key == limits.model_key:
-        tokens = framing.segment_from_tokens(role, message.name, chosen.tokens)
-    else:
-        tokens = framing.segment(role, message.name, chosen.text)
-    return Segment(_name(message), tokens)
 
 
 def _pinned(story: Story, cast: Cast, framing: Framing) -> tuple[Segment, ...]:
@@ -148,44 +106,34 @@ def _pinned(story: Story, cast: Cast, framing: Framing) -> tuple[Segment, ...]:
     return (head, Segment("setting", tail)) if tail else (head,)
 
 
-def _name(message: MessageView) -> str:
-    chosen: AlternativeView = message.chosen
-    return f"{message.role}:{chosen.turn_id or f'{message.id}.{chosen.position}'}"
-
-
 def _cast(story: Story) -> Cast:
     nickname = field(story.character.card, "nickname")
     return Cast(nickname or story.character.name, story.chat.user_name, story.chat.user_persona)
 
 
-def _chat(story: Story, _turn: TurnView, cast: Cast) -> _Script:
-    return _Script(story.messages, "character", cast.char)
+def _in_memory(messages: Sequence[MessageView], n_narrations: int) -> tuple[MessageView, ...]:
+    """All but the old narrations: only the last few of those stay in the session."""
+    narrations = [message.id for message in messages if message.role == "narrator"]
+    old = set(narrations[: max(0, len(narrations) - n_narrations)])
+    return tuple(message for message in messages if message.id not in old)
 
 
-def _retry(story: Story, turn: TurnView, cast: Cast) -> _Script:
-    """Everything before the reply that is written again; everything when that reply never came."""
-    again = next((m.ordinal for m in story.messages if m.id == turn.reply_message_id), None)
-    messages = tuple(m for m in story.messages if again is None or m.ordinal < again)
-    return _Script(messages, "character", cast.char)
+def _with_notes(
+    shown: list[tuple[MessageView, Segment]], story: Story, script: Script, cast: Cast, framing: Framing, limits: Limits
+) -> list[tuple[MessageView, Segment]]:
+    """With the newest status behind its message, and what the narrator was asked before the last word, if it is theirs.
 
-
-SCRIPTS: dict[str, Callable[[Story, TurnView, Cast], _Script]] = {"chat": _chat, "retry": _retry}
-
-
-def _reply(story: Story, script: _Script, cast: Cast, turn_id: str, framing: Framing, limits: Limits) -> ReplySpec:
-    return ReplySpec(
-        name=f"{script.role}:{turn_id}",
-        header=framing.reply_header(script.role, script.name),
-        footer=framing.footer(script.role),
-        sampling=settings_from(story.chat.settings),
-        max_tokens=limits.reply,
-        stop=framing.stop_strings((cast.user,)),
-    )
-
-
-def _examples(story: Story, cast: Cast, framing: Framing) -> list[Segment]:
-    framed = (framing.segment("note", "", text) for text in example_texts(story.character.card, cast))
-    return [Segment(f"example:{n}", tokens) for n, tokens in enumerate(framed)]
+    A new status takes the place of the old one.
+    """
+    if shown and shown[-1][0].role == "narrator" and not script.asked:
+        last = shown[-1][0]
+        asked = narration_asked(story, cast, str(last.chosen.stats.get("hint", "")))
+        shown = [*shown[:-1], (last, asked_segment(asked, framing)), shown[-1]]
+    told = [n for n, (message, segment) in enumerate(shown) if message.chosen.status and segment.name != ASKED]
+    if told and script.kind != "status":
+        message = shown[told[-1]][0]
+        shown.insert(told[-1] + 1, (message, status_segment(message, story, cast, framing, limits)))
+    return shown
 
 
 def _shown(
@@ -235,7 +183,7 @@ def _moved(
 
 def _forgotten(examples: Sequence[Segment], messages: Sequence[MessageView], kept: set[str]) -> frozenset[str]:
     """Every name that the engine may still hold and that is not wanted any more because it was evicted."""
-    return frozenset({*(segment.name for segment in examples), *(_name(message) for message in messages)} - kept)
+    return frozenset({*(segment.name for segment in examples), *(segment_name(message) for message in messages)} - kept)
 
 
 def _stored(window: _Window) -> dict[str, int]:
@@ -243,7 +191,7 @@ def _stored(window: _Window) -> dict[str, int]:
 
 
 def _too_long(
-    cast: Cast, script: _Script, limits: Limits, n_persona: int, n_fixed: int, optional: Sequence[Segment]
+    cast: Cast, script: Script, limits: Limits, n_persona: int, n_fixed: int, optional: Sequence[Segment]
 ) -> PromptError:
     room = limits.context - n_fixed
     if room < LEAST_ROOM or not script.messages:

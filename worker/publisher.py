@@ -45,7 +45,8 @@ class Feed:
         self._lock = threading.Lock()  # guards the fields below
         self._sending = threading.Lock()  # held during a call to Redis: keeps events in order
         self._pending: list[Event] = []
-        self._text = ""
+        self._parts: list[Event] = []
+        self._texts: list[str] = [""]
         self._last_state: Event | None = None
         self._last_progress_s = float("-inf")
         self._last_seq = 0
@@ -58,8 +59,17 @@ class Feed:
             if self._pending and self._pending[-1]["type"] == "text":
                 self._pending[-1]["text"] += piece
             else:
-                self._pending.append({"type": "text", "offset": len(self._text), "text": piece})
-            self._text += piece
+                self._pending.append(self._text_event(len(self._texts) - 1, len(self._texts[-1]), piece))
+            self._texts[-1] += piece
+        self._publisher.wake(self)
+
+    def part(self, part: int, parts: int, kind: str, role: str, name: str, message: str | None) -> None:
+        """The next part of the turn begins: who writes what, and about which message."""
+        event = {"type": "part", "part": part, "parts": parts, "kind": kind, "role": role, "name": name}
+        with self._lock:
+            self._parts.append(event | {"message": message})
+            self._texts[part:] = [""]
+            self._pending.append(self._parts[-1])
         self._publisher.wake(self)
 
     def state(self, state: str, **details: Any) -> None:
@@ -109,13 +119,23 @@ class Feed:
         redis = self._publisher.redis
         try:
             numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, batch)
-            if self._last_seq and numbers and numbers[0] <= self._last_seq and self._text:
-                whole = {"type": "text", "offset": 0, "text": self._text}
-                numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, [whole]) or numbers
+            if self._last_seq and numbers and numbers[0] <= self._last_seq and (whole := self._whole()):
+                numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, whole) or numbers
         except Stale:
             self.stale = True
             return
         self._last_seq = numbers[-1] if numbers else self._last_seq
+
+    def _whole(self) -> list[Event]:
+        """Everything that was said, from the first part on."""
+        with self._lock:
+            texts = [self._text_event(part, 0, text) for part, text in enumerate(self._texts)]
+            parts = [*self._parts, *([None] * (len(texts) - len(self._parts)))]
+        said = [event for pair in zip(parts, texts, strict=True) for event in pair]
+        return [event for event in said if event and event.get("text") != ""]
+
+    def _text_event(self, part: int, offset: int, text: str) -> Event:
+        return {"type": "text", "part": part, "offset": offset, "text": text}
 
 
 class Publisher:

@@ -6,8 +6,12 @@ It knows ids, attempts and how to stop a turn; not SQL, not Redis, not the engin
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+
+N_DURATIONS = 40
 
 
 class StopReason(StrEnum):
@@ -24,6 +28,7 @@ class RunningTurn:
 
     def __init__(self, turn_id: str, chat_id: str, attempt: int) -> None:
         self.turn_id, self.chat_id, self.attempt = turn_id, chat_id, attempt
+        self.since = time.monotonic()
         self._lock = threading.Lock()
         self._reason: StopReason | None = None
         self._cancel: Callable[[], object] | None = None
@@ -58,6 +63,7 @@ class RunningTurns:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: dict[tuple[str, int], RunningTurn] = {}
+        self._durations: deque[float] = deque(maxlen=N_DURATIONS)
 
     def add(self, turn: RunningTurn) -> None:
         """A lane has claimed it."""
@@ -67,7 +73,18 @@ class RunningTurns:
     def remove(self, turn: RunningTurn) -> None:
         """The lane is done with it."""
         with self._lock:
-            self._turns.pop((turn.turn_id, turn.attempt), None)
+            if self._turns.pop((turn.turn_id, turn.attempt), None) is not None:
+                self._durations.append(time.monotonic() - turn.since)
+
+    def busy_s(self) -> tuple[float, ...]:
+        """For how long each one has been running."""
+        now = time.monotonic()
+        return tuple(round(now - turn.since, 2) for turn in self.all())
+
+    def turn_s(self) -> tuple[float, ...]:
+        """How long the last ones took, whatever their end."""
+        with self._lock:
+            return tuple(round(seconds, 2) for seconds in self._durations)
 
     def all(self) -> tuple[RunningTurn, ...]:
         """Those that run now."""

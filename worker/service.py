@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engine import Engine
-from store import queue, registry
+from store import queue, registry, repair
 from store.db import Database
 from store.settings import Settings
 from store.wire import connect
@@ -47,6 +47,8 @@ class Service:
             publisher=Publisher(connect(settings.redis_url)),
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,
+            data_dir=settings.data_dir,
+            narrations=settings.narrations,
         )
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
@@ -54,6 +56,7 @@ class Service:
             self._registry,
             Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
             Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, lambda: heartbeat.watch_cancel_flags(self._desk)),
+            Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._desk)),
             Ticker("reaper", heartbeat.REAP_EVERY_S, lambda: heartbeat.reap(self._desk)),
         ]
 
@@ -116,7 +119,7 @@ def take_back(db: Database, redis: Redis, worker_name: str) -> None:
     To be called only while no lane of this name works: right after the lock was taken, and at the end of a drain.
     """
     try:
-        turns = queue.recover(db, redis, worker_name)
+        turns = repair.recover(db, redis, worker_name)
     except RedisError as error:
         log.warning("unfinished turns of %s wait for Redis: %s", worker_name, error)
         return

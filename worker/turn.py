@@ -1,18 +1,18 @@
-"""One attempt at one turn: story -> plan -> engine -> live events -> the end in SQL.
+"""One attempt at one turn: story -> plan -> engine -> live events, part by part, then the end in SQL.
 
 What it refuses to know: queues, leases, who else is running. It shows its attempt number with every change; when that
 is Stale, somebody else owns the turn and everything here is dropped without a trace.
 The end in SQL never waits for Redis: live events are best effort, the transcript is the truth.
 How an attempt can end:
 
-    Done                      commit                        event "done"
-    Cancelled by the owner    cancel, keeping the text      event "cancelled"
-    Cancelled by a shutdown   give_back, it runs again      event "state" queued
-    Failed, or an error       fail, with a sentence         event "failed"
-    the engine is gone        give_back, it runs again      event "state" queued
-    Stale                     nothing                       none
+    every part Done          commit                        event "done"
+    Cancelled by the owner   cancel, keeping the text      event "cancelled"
+    Cancelled by a shutdown  give_back, it runs again      event "state" queued
+    Failed, or an error      fail, with a sentence         event "failed"; in a later part: commit what there is
+    the engine is gone       give_back, it runs again      event "state" queued
+    Stale                    nothing                       none
 
-When extending: a turn that writes more than one message gets more plans in `prompt.SCRIPTS` and a loop in `_write`.
+Each attempt that dies makes the next one more careful: without KV blocks, then with a minimal context, then no more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rq.timeouts import JobTimeoutException
 
@@ -30,14 +29,18 @@ from engine.events import Cancelled, Done, Failed, Reading, Text, Waking
 from engine.segments import TurnRequest
 from store import chats, turns
 from store.errors import Stale, StoreError
-from store.views import CommittedView
+from store.status import fields_of
+from store.views import EndView
 from worker.desk import Desk
-from worker.prompt import Limits, PromptError, TurnPlan, plan_turn
+from worker.draft import Draft
+from worker.prompt import PromptError, TurnPlan, plan_part
 from worker.running import RunningTurn, StopReason
+from worker.segments import Limits
+from worker.status import StatusError, parse
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
+MAX_CRASHES = 3
 PARTIAL_S = 1.0  # how often the text so far is saved: a crash loses at most this much of what was shown
 SQL_TRIES = 3
 
@@ -57,8 +60,10 @@ class Attempt:
         self._desk, self._turn, self._number = desk, claim.turn, claim.attempt
         self._running = RunningTurn(claim.turn.id, claim.turn.chat_id, claim.attempt)
         self._feed = desk.publisher.open(claim.turn.chat_id, claim.turn.id, claim.attempt)
+        self._draft: Draft | None = None
         self._plan: TurnPlan | None = None
-        self._text = ""
+        self._part = 0
+        self._text = ""  # of the first part
         self._state = "waking"
         self._saved_at = time.monotonic()
 
@@ -99,40 +104,78 @@ class Attempt:
     # -- from the story to the last event of the engine ---------------------------------------------------------------
 
     def _write(self) -> Ending:
-        if self._number > MAX_ATTEMPTS:
+        """All parts, one after the other; what they bring is in the draft."""
+        if self._turn.crashes >= MAX_CRASHES:
             return Failed("too_many_attempts", TOO_OFTEN)
         self._feed.state("waking")
-        ticket = self._desk.engine.submit(self._request())
+        story = chats.load_story(self._desk.db, self._turn.chat_id)
+        self._draft = draft = Draft(self._turn, story, self._desk.engine.model_key)
+        ending: Ending = Failed("internal", INTERNAL)
+        for part, kind in enumerate(self._turn.parts):
+            self._part = part
+            try:
+                ending = self._write_part(kind, draft)
+            except (PromptError, RequestError, StatusError) as error:
+                ending = Failed(error.code, str(error))
+            if not isinstance(ending, Done):
+                return self._or_what_there_is(ending, draft)
+        return ending
+
+    def _or_what_there_is(self, ending: Ending, draft: Draft) -> Ending:
+        """A later part that fails takes nothing away from the parts before it."""
+        if isinstance(ending, Failed) and ending.code != EngineClosed.code and draft.outcome.replies:
+            log.warning("turn %s: part %d failed: %s: %s", self._turn.id, self._part, ending.code, ending.message)
+            return Done("", (), "end")
+        return ending
+
+    def _write_part(self, kind: str, draft: Draft) -> Ending:
+        plan = self._plan_part(kind, draft)
+        script = plan.script
+        self._feed.part(self._part, len(self._turn.parts), kind, script.role, script.name, script.about)
+        ending = self._listen(plan)
+        if kind == "status":
+            if isinstance(ending, Done):
+                draft.tell(parse(fields_of(draft.story.character.card), ending.text), ending.tokens)
+        elif isinstance(ending, Done | Cancelled):
+            draft.write(script, ending)
+        if isinstance(ending, Done) and not ending.text.strip():
+            return Failed("empty_reply", EMPTY)
+        return ending
+
+    def _plan_part(self, kind: str, draft: Draft) -> TurnPlan:
+        desk, minimal = self._desk, self._turn.crashes >= MAX_CRASHES - 1
+        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal, desk.narrations)
+        self._plan = plan_part(draft.story, self._turn, kind, desk.framing, limits)
+        return self._plan
+
+    def _listen(self, plan: TurnPlan) -> Ending:
+        ticket = self._desk.engine.submit(
+            TurnRequest(
+                session=self._turn.chat_id,
+                wanted=plan.wanted,
+                reply=plan.reply,
+                forgotten=plan.forgotten,
+                pinned=plan.pinned,
+                use_blocks=self._turn.crashes == 0 or self._part > 0,
+            )
+        )
         self._running.on_stop(ticket.cancel)
         for event in ticket.events(timeout_s=1.0):
             if isinstance(event, Done | Cancelled | Failed):
                 return event
-            self._hear(event)
+            self._hear(event, shown=plan.script.kind != "status")
         raise EngineClosed("the engine ended a turn without saying how")
 
-    def _request(self) -> TurnRequest:
-        desk = self._desk
-        story = chats.load_story(desk.db, self._turn.chat_id)
-        minimal = self._number >= MAX_ATTEMPTS
-        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal)
-        self._plan = plan = plan_turn(story, self._turn, desk.framing, limits)
-        return TurnRequest(
-            session=self._turn.chat_id,
-            wanted=plan.wanted,
-            reply=plan.reply,
-            forgotten=plan.forgotten,
-            pinned=plan.pinned,
-            use_blocks=self._number == 1,
-        )
-
-    def _hear(self, event: Waking | Reading | Text) -> None:
+    def _hear(self, event: Waking | Reading | Text, shown: bool) -> None:
         if isinstance(event, Reading):
             self._enter("reading", done=event.done, total=event.total)
         elif isinstance(event, Text):
             self._enter("writing")
-            self._text += event.text
-            self._feed.text(event.text)
-            self._save_partial_sometimes()
+            if shown:
+                self._feed.text(event.text)
+            if self._part == 0 and shown:
+                self._text += event.text
+                self._save_partial_sometimes()
 
     def _enter(self, state: str, **details: int) -> None:
         self._feed.state(state, **details)
@@ -163,32 +206,20 @@ class Attempt:
         reason = self._running.reason
         if reason is StopReason.STALE:
             raise Stale(self._turn.id, self._number)
-        if isinstance(ending, Done) and ending.text.strip():
-            self._commit(ending)
-        elif isinstance(ending, Done):
-            self._fail("empty_reply", EMPTY)
+        if isinstance(ending, Done):
+            self._end("done", turns.commit)
         elif reason is StopReason.DRAINING or (isinstance(ending, Failed) and ending.code == EngineClosed.code):
             self._give_back()
         elif isinstance(ending, Cancelled):
-            self._cancel(ending)
+            self._end("cancelled", turns.cancel)
         else:
             self._fail(ending.code, ending.message)
 
-    def _commit(self, done: Done) -> None:
-        reply = self._reply(done, done.finish)
+    def _end(self, kind: str, change: Callable[..., EndView]) -> None:
+        outcome = self._draft.outcome if self._draft else turns.Outcome()
         window = dict(self._plan.window) if self._plan else None
-        saved = self._persist(lambda: turns.commit(self._desk.db, self._turn.id, self._number, reply, window))
-        self._feed.end(_ended("done", saved))
-
-    def _cancel(self, cancelled: Cancelled) -> None:
-        reply = self._reply(cancelled, "cancelled")
-        window = dict(self._plan.window) if self._plan else None
-        saved = self._persist(lambda: turns.cancel(self._desk.db, self._turn.id, self._number, reply, window))
-        self._feed.end(_ended("cancelled", saved) if saved else self._cancelled_without_a_word())
-
-    def _cancelled_without_a_word(self) -> dict[str, Any]:
-        revision = chats.get_revision(self._desk.db, self._turn.chat_id)
-        return {"type": "cancelled", "revision": revision, "message": None}
+        saved = self._persist(lambda: change(self._desk.db, self._turn.id, self._number, outcome, window))
+        self._feed.end({"type": kind, **saved.as_dict()})
 
     def _fail(self, code: str, sentence: str) -> None:
         self._persist(lambda: turns.fail(self._desk.db, self._turn.id, self._number, code, sentence))
@@ -198,23 +229,13 @@ class Attempt:
     def _give_back(self) -> None:
         if self._text:
             self._note(lambda: turns.save_partial(self._desk.db, self._turn.id, self._number, self._text))
-        turn = self._persist(lambda: turns.give_back(self._desk.db, self._turn.id, self._number))
+        crashed = self._running.reason is not StopReason.DRAINING
+        turn = self._persist(lambda: turns.give_back(self._desk.db, self._turn.id, self._number, crashed=crashed))
         log.info("turn %s: given back, it is %s now", self._turn.id, turn.state)
-        self._feed.end({"type": "state", "state": "queued"} if turn.unfinished else self._cancelled_late())
-
-    def _cancelled_late(self) -> dict[str, Any]:
-        saved = turns.reply_to(self._desk.db, self._turn.id)
-        return _ended("cancelled", saved) if saved else self._cancelled_without_a_word()
-
-    def _reply(self, written: Done | Cancelled, finish: str) -> turns.Reply:
-        return turns.Reply(
-            text=written.text,
-            tokens=written.tokens,
-            model_key=self._desk.engine.model_key,
-            finish=finish,
-            stats=asdict(written.stats),
-            name=self._plan.reply_name if self._plan else None,
-        )
+        if turn.unfinished:
+            self._feed.end({"type": "state", "state": "queued"})
+        else:  # its owner had pressed stop
+            self._feed.end({"type": "cancelled", **turns.reply_to(self._desk.db, self._turn.id).as_dict()})
 
     def _persist(self, change: Callable[[], Value]) -> Value:
         """A change in SQL that must happen: a database that is busy for long gets more than one chance."""
@@ -229,7 +250,3 @@ class Attempt:
                 log.warning("turn %s: the database did not take its end, again: %s", self._turn.id, error)
                 time.sleep(0.2)
         raise AssertionError("unreachable: the last try raises or returns")
-
-
-def _ended(kind: str, saved: CommittedView) -> dict[str, Any]:
-    return {"type": kind, "revision": saved.revision, "message": saved.as_dict()}

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from test_store_jobs import lane, pop_and_die, queued, standing_in
 
-from store import cancel, chats, events, jobs, keys, queue, registry, turns
+from store import cancel, chats, events, jobs, keys, queue, registry, repair, turns
 from store.errors import NotFound
 from store.registry import WorkerView
 from store.turns import Reply, TurnCommand
@@ -46,7 +46,7 @@ def test_a_submitted_turn_gets_into_the_queue_and_its_owner_hears_of_it(database
     moved = queue.dispatch(database, redis, chat.owner_id, 1.0)
     assert (moved.id, moved.state, moved.worker, moved.queued_at) == (turn.id, "queued", "gpu0", 1.0)
     assert queued(redis) == [turn.id]
-    assert queue.position(redis, moved) == 0
+    assert queue.place(redis, moved).ahead == 0
     assert events.read(redis, turn.id)[0]["ahead"] == 0
     assert queue.dispatch(database, redis, chat.owner_id) is None
     assert queued(redis) == [turn.id]
@@ -70,28 +70,29 @@ def test_a_greedy_person_gets_no_second_place_in_the_queue(database, redis, gpu0
 def test_without_a_worker_turns_wait_and_reconcile_brings_them_in_by_age(database, redis, people, say):
     waiting = [say(chat, now=float(-n)) for n, chat in enumerate(people(3))]
     assert queue.dispatch(database, redis, waiting[0].owner_id) is None
-    assert queue.reconcile(database, redis) == ()
+    assert repair.reconcile(database, redis) == ()
     assert {turn.state for turn in turns.unfinished(database)} == {"waiting"}
     announce(redis, "gpu0")
     by_age = [turn.id for turn in reversed(waiting)]
-    assert list(queue.reconcile(database, redis)) == by_age == queued(redis)
-    assert queue.reconcile(database, redis) == ()
+    assert list(repair.reconcile(database, redis)) == by_age == queued(redis)
+    assert repair.reconcile(database, redis) == ()
 
 
 def test_without_redis_turns_are_accepted_and_come_in_later(database, redis, gpu0, user, chat, say):
     nowhere = connect("redis://127.0.0.1:1/0")
     turn = say(chat)
     assert queue.dispatch(database, nowhere, user.id) is None
-    assert queue.reconcile(database, redis) == (turn.id,)
+    assert repair.reconcile(database, redis) == (turn.id,)
     assert queue.stop(database, nowhere, user.id, turn.id).state == "cancelled"
     nowhere.close()
 
 
 def test_redis_lost_between_marking_and_enqueueing(database, redis, gpu0, user, chat, say):
     turn = say(chat)
-    turns.enqueue_next(database, user.id, "gpu0")
+    turns.enqueue_next(database, user.id, "gpu0", 10.0)
     assert queued(redis) == []
-    assert queue.reconcile(database, redis) == (turn.id,)
+    assert repair.reconcile(database, redis, 11.0) == ()  # its job may just be on its way
+    assert repair.reconcile(database, redis, 12.0) == (turn.id,)
     assert queued(redis) == [turn.id]
 
 
@@ -102,8 +103,8 @@ def test_an_emptied_redis_is_filled_again_in_the_old_order(database, redis, gpu0
     redis.flushall()
     announce(redis, "gpu0")
     expected = [turn.id for turn in waiting]
-    assert list(queue.reconcile(database, redis, 20.0)) == expected == queued(redis)
-    assert queue.reconcile(database, redis, 21.0) == ()
+    assert list(repair.reconcile(database, redis, 20.0)) == expected == queued(redis)
+    assert repair.reconcile(database, redis, 21.0) == ()
 
 
 def test_a_turn_whose_lease_is_over_goes_to_the_front(database, redis, gpu0, people, say):
@@ -112,8 +113,8 @@ def test_a_turn_whose_lease_is_over_goes_to_the_front(database, redis, gpu0, peo
     pop_and_die(redis, "started")
     turns.claim(database, first.id, "gpu0", lease_s=5, now=2.0)
     queue.dispatch(database, redis, second.owner_id, 3.0)
-    assert queue.reconcile(database, redis, 6.9) == ()
-    assert queue.reconcile(database, redis, 7.0) == (first.id,)
+    assert repair.reconcile(database, redis, 6.9) == ()
+    assert repair.reconcile(database, redis, 7.0) == (first.id,)
     assert queued(redis) == [first.id, second.id]
     assert turns.claim(database, first.id, "gpu0", 5).attempt == 2
 
@@ -125,7 +126,7 @@ def test_who_had_started_goes_before_who_had_not(database, redis, gpu0, people, 
     turns.claim(database, started.id, "gpu0", lease_s=5, now=3.0)
     redis.flushall()
     announce(redis, "gpu0")
-    assert queue.reconcile(database, redis, 9.0) == (started.id, waited.id)
+    assert repair.reconcile(database, redis, 9.0) == (started.id, waited.id)
     assert queued(redis) == [started.id, waited.id]
 
 
@@ -134,9 +135,9 @@ def test_a_job_that_died_before_its_claim_is_given_some_seconds(database, redis,
     turn = say(chat)
     queue.dispatch(database, redis, chat.owner_id, 0.0)
     pop_and_die(redis, step)
-    assert queue.reconcile(database, redis, 1.0) == ()
-    assert queue.reconcile(database, redis, 6.0) == ()
-    assert queue.reconcile(database, redis, 6.1) == (turn.id,)
+    assert repair.reconcile(database, redis, 1.0) == ()
+    assert repair.reconcile(database, redis, 6.0) == ()
+    assert repair.reconcile(database, redis, 6.1) == (turn.id,)
     assert queued(redis) == [turn.id]
 
 
@@ -144,10 +145,10 @@ def test_the_queue_of_a_dead_worker_moves_to_a_living_one(database, redis, gpu0,
     turn = say(chat)
     queue.dispatch(database, redis, chat.owner_id)
     registry.retire(redis, "gpu0")
-    assert queue.reconcile(database, redis) == ()  # nobody is better: it may come back
+    assert repair.reconcile(database, redis) == ()  # nobody is better: it may come back
     assert queued(redis) == [turn.id]
     announce(redis, "gpu1")
-    assert queue.reconcile(database, redis) == (turn.id,)
+    assert repair.reconcile(database, redis) == (turn.id,)
     assert (queued(redis), queued(redis, "gpu1")) == ([], [turn.id])
     assert turns.get_turn(database, turn.id).worker == "gpu1"
 
@@ -161,13 +162,13 @@ def test_a_worker_that_starts_puts_what_its_predecessor_had_at_the_front(databas
     turns.claim(database, first.id, "gpu0", lease_s=1e9)
     turns.save_partial(database, first.id, 1, "Hel")
     pop_and_die(redis, step)
-    assert queue.recover(database, redis, "gpu1") == ()
-    assert queue.recover(database, redis, "gpu0") == (first.id, second.id)
+    assert repair.recover(database, redis, "gpu1") == ()
+    assert repair.recover(database, redis, "gpu0") == (first.id, second.id)
     assert queued(redis) == [first.id, second.id, third.id]
     back = turns.get_turn(database, first.id)
     assert (back.state, back.attempt, back.partial) == ("queued", 1, "Hel")
     assert redis.llen("rq:queue:inglenook-gpu0:intermediate") == redis.zcard("rq:wip:inglenook-gpu0") == 0
-    assert queue.recover(database, redis, "gpu0") == ()
+    assert repair.recover(database, redis, "gpu0") == ()
 
 
 def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user, chat, say):
@@ -178,7 +179,7 @@ def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user,
     turns.save_partial(database, turn.id, 1, "Hel")
     queue.stop(database, redis, user.id, turn.id)
     assert cancel.requested(redis, [turn.id]) == {turn.id}
-    assert queue.recover(database, redis, "gpu0") == ()
+    assert repair.recover(database, redis, "gpu0") == ()
     assert turns.get_turn(database, turn.id).state == "cancelled"
     assert events.read(redis, turn.id)[-1]["message"]["alternatives"][0]["text"] == "Hel"
 
@@ -199,16 +200,18 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
     done, failed, told = (say(chat) for chat in people(3))
     for turn in (done, failed, told):
         turns.claim(database, turn.id, "gpu0", 5, now=1.0)
-    message = turns.commit(database, done.id, 1, Reply("Hello"), now=10.0)
+    end = turns.commit(database, done.id, 1, Reply("Hello"), now=10.0)
     turns.fail(database, failed.id, 1, "gave_up", "Try again.", now=10.0)
     turns.commit(database, told.id, 1, Reply("Hello"), now=10.0)
     events.append(redis, told.chat_id, told.id, 1, [{"type": "done", "revision": 3, "message": None}])
-    queue.reconcile(database, redis, 11.0)
+    repair.reconcile(database, redis, 11.0)
     assert events.read(redis, done.id) == []  # its worker may be about to say so
-    queue.reconcile(database, redis, 13.0)
-    queue.reconcile(database, redis, 14.0)
+    repair.reconcile(database, redis, 13.0)
+    repair.reconcile(database, redis, 14.0)
     (event,) = events.read(redis, done.id)
-    assert (event["type"], event["revision"], event["message"]) == ("done", 3, message.as_dict())
+    assert event["type"] == "done"
+    assert {name: event[name] for name in end.as_dict()} == end.as_dict()
+    assert (event["revision"], len(event["messages"])) == (3, 1)
     (event,) = events.read(redis, failed.id)
     assert event["error"] == {"code": "gave_up", "message": "Try again."}
     assert len(events.read(redis, told.id)) == 1
@@ -217,16 +220,16 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
 def test_only_one_reconciles_at_a_time(database, redis, gpu0, chat, say):
     turn = say(chat)
     redis.set(keys.reconcile_lock(), "somebody")
-    assert queue.reconcile(database, redis) == ()
+    assert repair.reconcile(database, redis) == ()
     redis.delete(keys.reconcile_lock())
-    assert queue.reconcile(database, redis) == (turn.id,)
+    assert repair.reconcile(database, redis) == (turn.id,)
     assert redis.get(keys.reconcile_lock()) is None
 
 
 def test_a_reconcile_that_fails_lets_go_of_the_lock(database, redis, gpu0):
     redis.set(keys.workers(), "not a set")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        queue.reconcile(database, redis)
+        repair.reconcile(database, redis)
     redis.delete(keys.workers())
     assert redis.get(keys.reconcile_lock()) is None
 
@@ -243,9 +246,9 @@ def test_a_job_of_an_ended_turn_does_no_harm(database, redis, gpu0, user, chat, 
     turn = say(chat)
     queue.dispatch(database, redis, user.id)
     turns.request_cancel(database, user.id, turn.id)
-    assert queue.reconcile(database, redis) == ()
+    assert repair.reconcile(database, redis) == ()
     assert jobs.position(redis, turn.id, "gpu0") == 0
-    assert queue.position(redis, turns.get_turn(database, turn.id)) is None
+    assert queue.place(redis, turns.get_turn(database, turn.id)).ahead is None
 
 
 def test_a_frozen_lane_that_wakes_up_late_delays_a_turn_and_loses_nothing(
@@ -260,14 +263,14 @@ def test_a_frozen_lane_that_wakes_up_late_delays_a_turn_and_loses_nothing(
         attempt = turns.claim(database, turn_id, "gpu0", lease_s=5, now=len(tried)).attempt
         tried.append(attempt)
         if attempt == 1:
-            assert queue.reconcile(database, redis, 10.0) == (turn_id,)
+            assert repair.reconcile(database, redis, 10.0) == (turn_id,)
         else:
-            turns.commit(database, turn_id, attempt, Reply("Hello"), now=12.0)
+            turns.commit(database, turn_id, attempt, Reply("Hello"), now=13.0)
 
     standing_in(monkeypatch, run_turn)
     lane(redis).work(burst=True)  # RQ cleans up after the late lane and takes the new job's hash with it
     if turns.get_turn(database, turn.id).unfinished:
-        assert queue.reconcile(database, redis, 11.0) == (turn.id,)
+        assert repair.reconcile(database, redis, 12.0) == (turn.id,)
         lane(redis).work(burst=True)
     assert tried == [1, 2]
     assert [message.text for message in chats.transcript(database, chat.id)[1:]] == ["hi", "Hello"]

@@ -98,7 +98,7 @@ while True:
         claim = turns.claim(db, turn.id, "gpu0", 0.0)
         turns.save_partial(db, turn.id, claim.attempt, "Hel")
         reply = turns.commit(db, turn.id, claim.attempt, turns.Reply("Hello", tuple(range(200))), {"n": 1})
-        ack("reply", turn.id, reply.id)
+        ack("reply", turn.id, reply.message.id)
     kind = "retry" if uuid.uuid4().int % 3 == 0 else "chat"
     command = turns.TurnCommand(uuid.uuid4().hex, chat, kind, chats.get_revision(db, chat), "hi")
     try:

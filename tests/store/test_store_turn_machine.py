@@ -119,9 +119,9 @@ class Turns(RuleBasedStateMachine):
             return turns.fail(self.db, turn_id, attempt, "x", "x", now)
         if action == "give_back":
             return turns.give_back(self.db, turn_id, attempt, now)
-        message = getattr(turns, action)(self.db, turn_id, attempt, Reply(text), now=now)
+        end = getattr(turns, action)(self.db, turn_id, attempt, Reply(text), now=now)
         assert turn_id not in self.committed
-        self.committed[turn_id] = (message.id, text)
+        self.committed[turn_id] = (end.message.id, text)
         return None
 
     @precondition(lambda self: self.commands)
@@ -155,8 +155,8 @@ class Turns(RuleBasedStateMachine):
     def replies_are_where_their_turns_say(self):
         for turn_id, (message_id, text) in self.committed.items():
             written = turns.reply_to(self.db, turn_id)
-            assert written.id == message_id
-            assert text in [alternative.text for alternative in written.alternatives]
+            assert written.message.id == message_id
+            assert text in [alternative.text for alternative in written.message.alternatives]
 
     @invariant()
     def states_and_times_agree(self):

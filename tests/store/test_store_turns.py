@@ -55,12 +55,13 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
         assert turns.get_turn(database, turn.id).state == state
     turns.save_partial(database, turn.id, 1, "Hel")
     assert turns.renew(database, {turn.id: 1}, 20.0) == {turn.id}
-    message = turns.commit(database, turn.id, 1, Reply("Hello", stats={"n": 1}), {"start": 1}, now=12.0)
-    assert (message.revision, message.text, message.turn_id) == (3, "Hello", turn.id)
+    end = turns.commit(database, turn.id, 1, Reply("Hello", stats={"n": 1}), {"start": 1}, now=12.0)
+    message = end.message
+    assert (end.revision, message.text, message.turn_id, end.suggestion) == (3, "Hello", turn.id, None)
     done = turns.get_turn(database, turn.id)
     assert (done.state, done.ended_at, done.reply_message_id, done.partial) == ("done", 12.0, message.id, "")
     assert (done.lease_until, done.stats, done.ended) == (None, {"n": 1}, True)
-    assert turns.reply_to(database, turn.id) == message
+    assert turns.reply_to(database, turn.id) == end
     assert turns.unfinished(database) == ()
 
 
@@ -109,10 +110,11 @@ def test_one_unfinished_turn_per_chat_and_two_per_person(database, user, chat, m
 
 def test_retry_adds_an_alternative(database, user, chat, say, finish):
     first = finish(say(chat))
-    again = finish(say(chat, kind="retry"), "Good day")
-    assert again.id == first.id
+    end = finish(say(chat, kind="retry"), "Good day")
+    again = end.message
+    assert again.id == first.message.id
     assert [a.text for a in again.alternatives] == ["Hello", "Good day"]
-    assert (again.active, again.revision) == (1, first.revision + 1)
+    assert (again.active, end.revision) == (1, first.revision + 1)
     assert texts_of(database, chat) == [("user", "hi"), ("character", "Good day")]
 
 
@@ -187,7 +189,7 @@ def test_stopping_a_waiting_turn_ends_it_at_once(database, user, chat, say, make
     assert (stopped.state, stopped.ended_at) == ("cancelled", 9.0)
     assert turns.request_cancel(database, user.id, turn.id) == stopped
     assert refusal(turns.claim, database, turn.id, "gpu0", 5) == "not_claimable"
-    assert turns.reply_to(database, turn.id) is None
+    assert turns.reply_to(database, turn.id).message is None
 
 
 def test_stopping_a_running_turn_is_noted_and_what_was_written_stays(database, user, chat, say):
@@ -195,25 +197,26 @@ def test_stopping_a_running_turn_is_noted_and_what_was_written_stays(database, u
     turns.claim(database, turn.id, "gpu0", 5)
     noted = turns.request_cancel(database, user.id, turn.id)
     assert (noted.state, noted.cancel_requested) == ("waking", True)
-    message = turns.cancel(database, turn.id, 1, Reply("Hel", finish="cancelled"))
-    assert (message.text, message.chosen.finish, message.revision) == ("Hel", "cancelled", 3)
+    end = turns.cancel(database, turn.id, 1, Reply("Hel", finish="cancelled"))
+    assert (end.message.text, end.message.chosen.finish, end.revision) == ("Hel", "cancelled", 3)
     assert turns.get_turn(database, turn.id).state == "cancelled"
-    assert turns.reply_to(database, turn.id) == message
+    assert turns.reply_to(database, turn.id) == end
 
 
 def test_a_stopped_turn_without_words_leaves_no_message(database, user, chat, say, finish):
     turn = say(chat)
-    assert turns.cancel(database, turn.id, turns.claim(database, turn.id, "gpu0", 5).attempt, Reply(" \n")) is None
+    attempt = turns.claim(database, turn.id, "gpu0", 5).attempt
+    assert turns.cancel(database, turn.id, attempt, Reply(" \n")).messages == ()
     assert chats.get_revision(database, chat.id) == 2
-    assert turns.cancel(database, say(chat, kind="retry").id) is None
+    assert turns.cancel(database, say(chat, kind="retry").id).messages == ()
     assert texts_of(database, chat) == [("user", "hi")]
 
 
 def test_a_stopped_retry_without_words_wrote_nothing(database, user, chat, say, finish):
     finish(say(chat))
     retry = say(chat, kind="retry")
-    assert turns.cancel(database, retry.id) is None
-    assert turns.reply_to(database, retry.id) is None
+    assert turns.cancel(database, retry.id).messages == ()
+    assert turns.reply_to(database, retry.id).messages == ()
 
 
 def test_a_turn_that_was_to_stop_ends_when_its_worker_goes(database, user, chat, say):

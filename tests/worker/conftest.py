@@ -47,6 +47,7 @@ def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Itera
             publisher=publisher,
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,
+            data_dir=settings.data_dir,
         )
         opened.append((engine, desk))
         open_desk(desk)

@@ -82,7 +82,7 @@ def test_after_the_end_the_persons_next_turn_enters_the_queue(make_desk, databas
     assert queue.dispatch(database, redis, user.id).id == first.id
     run_turn(first.id)
     assert turns.get_turn(database, second.id).state == "queued"
-    assert queue.position(redis, turns.get_turn(database, second.id)) is not None
+    assert queue.place(redis, turns.get_turn(database, second.id)).ahead is not None
     assert registry.route(redis, first.chat_id) == "gpu0"
 
 
@@ -228,16 +228,27 @@ def test_a_message_that_does_not_fit_fails_with_a_sentence(make_desk, database, 
     assert said(redis, turn)[-1]["error"] == {"code": "too_long", "message": after.error_text}
 
 
-def test_the_fourth_attempt_fails_visibly(make_desk, database, redis, chat, say):
+def test_after_three_crashes_a_turn_fails_visibly(make_desk, database, redis, chat, say):
     make_desk()
     turn = say(chat)
     for attempt in (1, 2, 3):
         turns.claim(database, turn.id, "gpu1", 60)
-        turns.give_back(database, turn.id, attempt)
+        turns.give_back(database, turn.id, attempt, crashed=True)
     run_turn(turn.id)
     after = turns.get_turn(database, turn.id)
     assert (after.state, after.error_code) == ("failed", "too_many_attempts")
     assert "three times" in said(redis, turn)[-1]["error"]["message"]
+
+
+def test_restarts_of_a_worker_are_no_crashes(make_desk, database, redis, chat, say):
+    make_desk()
+    turn = say(chat)
+    for attempt in range(1, 6):
+        turns.claim(database, turn.id, "gpu1", 60)
+        turns.give_back(database, turn.id, attempt)
+    run_turn(turn.id)
+    after = turns.get_turn(database, turn.id)
+    assert (after.state, after.attempt, after.crashes) == ("done", 6, 0)
 
 
 def test_a_dead_engine_gives_the_turn_back(make_desk, database, redis, chat, say):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_stories import ByteFraming, message, story, talk, text_of, turn
 
-from worker.prompt import Limits, PromptError, TurnPlan, plan_turn
+from worker.prompt import PromptError, TurnPlan, plan_part
+from worker.segments import Limits
 
 FRAMING = ByteFraming()
 TURN = turn()
@@ -16,7 +17,7 @@ CARD: dict[str, object] = {"system_prompt": "Be {{char}}."}
 
 
 def plan(told, asked=TURN, context=100_000, max_reply=50, **limits) -> TurnPlan:
-    return plan_turn(told, asked, FRAMING, Limits(context, max_reply, "key", **limits))
+    return plan_part(told, asked, asked.kind, FRAMING, Limits(context, max_reply, "key", **limits))
 
 
 def total(made: TurnPlan) -> int:
@@ -154,7 +155,7 @@ def test_names_before_the_window_are_forgotten_without_being_tokenized():
             return super().segment(role, name, text)
 
     told = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
-    made = plan_turn(told, TURN, Counting(), Limits(100_000, 50, "key"))
+    made = plan_part(told, TURN, TURN.kind, Counting(), Limits(100_000, 50, "key"))
     assert len(made.forgotten) == 90
     assert len(Counting.seen) == 10
 

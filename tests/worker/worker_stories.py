@@ -36,7 +36,7 @@ def text_of(tokens: Sequence[int]) -> str:
 
 
 def alternative(position: int = 0, text: str = "", **fields: object) -> AlternativeView:
-    blank = AlternativeView(position, text, None, None, None, None, {}, 0.0)
+    blank = AlternativeView(position, text, None, None, None, None, {}, None, 0.0)
     return replace(blank, **fields)  # type: ignore[arg-type]
 
 

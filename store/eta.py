@@ -1,0 +1,43 @@
+"""How long a queued turn has still to wait. Pure.
+
+How: the durations of the last turns of a worker are the only model. Many possible futures are drawn from them, in each
+the lanes become free one after the other, and the median of the waits is the answer. Drawing beats computing with the
+mean: of several running turns the first to end counts, and that one is shorter than the mean.
+A turn that has run for some seconds already ends like those of the last turns that ran longer than that.
+"""
+
+import heapq
+import random
+import statistics
+from collections.abc import Sequence
+
+N_FUTURES = 100
+
+
+def seconds_until_start(
+    ahead: int, lanes: int, busy_s: Sequence[float], turn_s: Sequence[float], seed: int = 0
+) -> float | None:
+    """Median wait in seconds until a turn with `ahead` others before it starts; None when nothing is known.
+
+    `busy_s`: how long each running turn has taken so far. `turn_s`: how long the last turns took.
+    """
+    if ahead + len(busy_s) < lanes:
+        return 0.0
+    if not turn_s:
+        return None
+    draw = random.Random(seed)
+    return statistics.median(_one_future(ahead, lanes, busy_s, turn_s, draw) for _ in range(N_FUTURES))
+
+
+def _one_future(ahead: int, lanes: int, busy_s: Sequence[float], turn_s: Sequence[float], draw: random.Random) -> float:
+    free_at = [_rest(seconds, turn_s, draw) for seconds in busy_s[:lanes]]
+    free_at += [0.0] * (lanes - len(free_at))
+    heapq.heapify(free_at)
+    for _ in range(ahead):
+        heapq.heapreplace(free_at, free_at[0] + draw.choice(turn_s))
+    return free_at[0]
+
+
+def _rest(seconds: float, turn_s: Sequence[float], draw: random.Random) -> float:
+    longer = [known - seconds for known in turn_s if known > seconds]
+    return draw.choice(longer) if longer else 0.1 * statistics.fmean(turn_s)

@@ -1,0 +1,70 @@
+"""The status panel on the model's side: fields become a grammar, what was decoded becomes values again. Pure.
+
+What it refuses to know: cards and their checks (store/status.py), tokens. One line per field, `Name: value`; under the
+grammar a model can write nothing else, so parsing can only fail when the reply was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from store.status import ChoiceField, IntegerField, StatusField, TextField
+
+
+class StatusError(ValueError):
+    """What was decoded is not a whole status."""
+
+    code = "bad_status"
+
+
+def grammar(fields: Sequence[StatusField]) -> str:
+    """The GBNF grammar of a status of these fields."""
+    lines = [f"{_quoted(field.name + ': ')} {_value_rule(field)} {_quoted(_unit(field))}" for field in fields]
+    return "root ::= " + ' "\\n" '.join(lines) + "\n"
+
+
+def parse(fields: Sequence[StatusField], text: str) -> list[dict[str, Any]]:
+    """The values, in the order of the fields: [{name, value, unit}]. Raises StatusError."""
+    lines = text.strip().split("\n")
+    if len(lines) != len(fields):
+        raise StatusError(f"The status has {len(lines)} lines instead of {len(fields)}: press status to try again.")
+    return [_read(field, line) for field, line in zip(fields, lines, strict=True)]
+
+
+def _read(field: StatusField, line: str) -> dict[str, Any]:
+    name, _, value = line.partition(":")
+    unit = _unit(field).strip()
+    value = value.strip().removesuffix(unit).strip()
+    if name.strip() != field.name or not value:
+        raise StatusError(f"The status says nothing about {field.name!r}: press status to try again.")
+    if isinstance(field, IntegerField):
+        return {"name": field.name, "value": _bounded(field, value), "unit": unit}
+    return {"name": field.name, "value": value, "unit": ""}
+
+
+def _bounded(field: IntegerField, value: str) -> int:
+    """The grammar bounds the digits, this the number."""
+    try:
+        return min(field.maximum, max(field.minimum, int(value)))
+    except ValueError:
+        raise StatusError(f"{field.name!r} is no number: press status to try again.") from None
+
+
+def _value_rule(field: StatusField) -> str:
+    if isinstance(field, ChoiceField):
+        return "(" + " | ".join(map(_quoted, field.options)) + ")"
+    if isinstance(field, TextField):
+        return rf"[^ \n\r\t:] [^\n\r\t]{{0,{field.max_length - 1}}}"
+    n_digits = len(str(max(abs(field.minimum), abs(field.maximum))))
+    sign = '"-"? ' if field.minimum < 0 else ""
+    return f"{sign}[0-9]{{1,{n_digits}}}"
+
+
+def _unit(field: StatusField) -> str:
+    return f" {field.unit}" if isinstance(field, IntegerField) and field.unit else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
