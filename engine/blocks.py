@@ -40,12 +40,24 @@ class Block:
     payload: StateBytes
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came from disk: whole blocks, and the keys of those that cannot be trusted, with the reason."""
+
+    blocks: tuple[Block, ...]
+    bad: tuple[tuple[bytes, Exception], ...]
+
+
 class BlockStore:
-    """RAM over disk; both least recently used first, within their byte budgets. Used by the engine's thread."""
+    """RAM over disk; both least recently used first, within their byte budgets. Used by the engine's thread.
+
+    Blocks come from disk by `fetch`, on another thread, and `stage`, which holds them until their session is awake.
+    """
 
     def __init__(self, model_key: str, ram_bytes: int, disk: DiskTier | None = None) -> None:
         self._model_key, self._ram_budget, self._disk = model_key, ram_bytes, disk
         self._ram: OrderedDict[bytes, Block] = OrderedDict()
+        self._staged: dict[str, dict[bytes, Block]] = {}
         self.ram_used = 0
         self.n_refused = 0
         self.bytes_saved = 0
@@ -60,44 +72,49 @@ class BlockStore:
 
     def tier(self, key: bytes) -> str | None:
         """ "ram", "disk" or None."""
-        if key in self._ram:
+        if key in self._ram or any(key in staged for staged in self._staged.values()):
             return "ram"
         return "disk" if self._disk and self._disk.has(self._name(key)) else None
 
     def get(self, key: bytes) -> Block | None:
-        """The block, checked; None when there is none, or none that can be trusted."""
-        block = self._ram.get(key)
-        if block is not None:
+        """The block, if it is in RAM: this never reads the disk, others wait for the engine's thread."""
+        if key in self._ram:
             self._ram.move_to_end(key)
-            return block
-        block = self._read(key)
-        if block is not None:
-            self._keep_in_ram(block)
-        return block
+            return self._ram[key]
+        return next((staged[key] for staged in self._staged.values() if key in staged), None)
 
-    def fetch(self, keys: Sequence[bytes]) -> list[Block]:
-        """Read blocks from disk, on any thread: changes nothing. A bad one is left for `get` to find."""
-        return [block for key in keys if (block := self._unsealed(key)[0]) is not None]
+    def fetch(self, keys: Sequence[bytes]) -> Fetched:
+        """Read and check blocks from disk, on any thread: changes nothing but the files' times of use."""
+        found = [(key, *self._unsealed(key)) for key in keys]
+        blocks = tuple(block for _, block, _ in found if block is not None)
+        return Fetched(blocks, tuple((key, trouble) for key, _, trouble in found if trouble is not None))
 
-    def keep(self, blocks: Iterable[Block]) -> None:
-        """Put fetched blocks into RAM."""
-        for block in blocks:
+    def stage(self, session: str, fetched: Fetched) -> None:
+        """Hold fetched blocks for a session that is about to wake, whatever the budget; put the bad ones aside."""
+        self._staged.setdefault(session, {}).update((block.key, block) for block in fetched.blocks)
+        for key, trouble in fetched.bad:
+            log.warning("a KV block was not usable (%s): its text is read again", trouble)
+            self.discard(key)
+
+    def hold(self, session: str, keys: Iterable[bytes]) -> None:
+        """Hold blocks that are in RAM for a session, while others come from disk for it."""
+        found = [block for key in keys if (block := self.get(key)) is not None]
+        self._staged.setdefault(session, {}).update((block.key, block) for block in found)
+
+    def unstage(self, session: str) -> None:
+        """The session is awake (or will not be): what was held for it is a block in RAM like any other."""
+        for block in self._staged.pop(session, {}).values():
             self._keep_in_ram(block)
 
     def discard(self, key: bytes) -> None:
-        """A block turned out to be bad: put its file aside and never use it again."""
+        """A block turned out to be bad, or is suspected: put its file aside and never use it again."""
         self.n_refused += 1
+        for staged in self._staged.values():
+            staged.pop(key, None)
         block = self._ram.pop(key, None)
         self.ram_used -= len(block.payload) if block else 0
         if self._disk and self._disk.has(self._name(key)):
             self._disk.quarantine(self._name(key))
-
-    def _read(self, key: bytes) -> Block | None:
-        block, trouble = self._unsealed(key)
-        if trouble is not None:
-            log.warning("a KV block was not usable (%s): its text is read again", trouble)
-            self.discard(key)
-        return block
 
     def _unsealed(self, key: bytes) -> tuple[Block | None, Exception | None]:
         """The block on disk, or what is wrong with it; nothing of both when there is none."""

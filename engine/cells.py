@@ -7,11 +7,11 @@ counts once. What to touch when extending: everything that adds or frees cells m
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from engine.backend import Backend
 from engine.blocks import Block, BlockStore
-from engine.segments import Segment
+from engine.offers import Offer
 from engine.session import CellRun, Held, Session
 from engine.snapshots import Snapshots
 from engine.speeds import Speeds
@@ -140,27 +140,29 @@ class Cells:
 
     # -- sharing, waking, moving ------------------------------------------------------------------------------------
 
-    def adopt(self, session: Session, name: str, tokens: tuple[int, ...], ephemeral: bool) -> str | None:
-        """Come by a whole segment at the session's end without reading it: from another session's cells or a block.
+    def tier(self, session: Session, offer: Offer) -> str | None:
+        """Where an offered block is: another session's "cells", "ram", "disk", or None."""
+        owner = self._owner(offer.key, offer.position, session.sequence)
+        return "cells" if owner is not None else self._blocks.tier(offer.key)
 
-        Returns where it came from: "cells", "ram", "disk", or None.
-        """
-        position = session.end
-        key = session.key_of(position, tokens)
-        owner = self._owner(key, position, session.sequence)
-        tier = "cells" if owner is not None else self._blocks.tier(key)
-        if tier is None or not self._speeds.restoring_pays(tier):
-            return None
+    def adopt(self, session: Session, name: str, tokens: tuple[int, ...], ephemeral: bool) -> str | None:
+        """Come by a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
         opened = session.begin(name, ephemeral)
         opened.tokens = list(tokens)
         held = session.complete()
         assert held is not None
+        source = self.bring_back(session, held)
+        if source is None:
+            session.held.pop()
+        return source
+
+    def bring_back(self, session: Session, held: Held) -> str | None:
+        """Fill the cells of a held segment: from another session's "cells", from a block in "ram", or None."""
+        owner = self._owner(held.key, held.position, session.sequence)
         if owner is not None:
             self._share(session, held, owner)
-        elif not self.restore(session, held):
-            session.held.pop()
-            return None
-        return tier
+            return "cells"
+        return "ram" if self.restore(session, held) else None
 
     def _owner(self, key: bytes, position: int, but: int | None) -> tuple[int, Held] | None:
         for sequence, held in self._resident.get(key, {}).items():
@@ -169,7 +171,7 @@ class Cells:
         return None
 
     def restore(self, session: Session, held: Held) -> bool:
-        """Bring the cells of a held segment back from its block, to where the session has it now."""
+        """Bring the cells of a held segment back from its block in RAM, to where the session has it now."""
         started = time.monotonic()
         block = self._blocks.get(held.key)
         if block is None or session.sequence is None or self.used + block.n_tokens > self._backend.n_cells:
@@ -181,7 +183,7 @@ class Cells:
         held.runs = [CellRun(block.n_tokens)]
         self.used += block.n_tokens
         self._resident.setdefault(held.key, {})[session.sequence] = held
-        self._speeds.learn_restoring("ram", block.n_tokens, time.monotonic() - started)
+        self._speeds.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
         return True
 
     def rebase(self, session: Session, pinned: int) -> bool:
@@ -215,11 +217,14 @@ class Cells:
                 return False
         return True
 
-    def load_snapshot(self, session: Session, wanted: Sequence[Segment]) -> int:
-        """Models that cannot shift: fill an empty session with the longest snapshot of a beginning of `wanted`."""
-        n_tokens = self._snapshots.load(session, wanted, room=self._backend.n_cells - self.used)
-        self.used += n_tokens
-        return n_tokens
+    def load_snapshot(self, session: Session, held: list[Held]) -> bool:
+        """Models that cannot shift: fill an empty session with what it held when a snapshot was made."""
+        started = time.monotonic()
+        loaded = self._snapshots.load(session, held)
+        if loaded:
+            self.used += held[-1].end
+            self._speeds.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
+        return loaded
 
     # -- the scratch sequence ---------------------------------------------------------------------------------------
 

@@ -78,11 +78,13 @@ class DiskTier:
             return name in self._sizes or name in self._pending
 
     def quarantine(self, name: str) -> None:
-        """Put a suspicious file aside (one of each name is kept for a look), so that it is never read again."""
+        """Put a suspicious file aside, so that it is never read again (the last of them are kept for a look)."""
         target = self._folder / "quarantine" / name.replace("/", "_")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._folder / name, target)
+            os.utime(target)
+            _delete_oldest(target.parent, self._budget // 16)
         except OSError as error:
             log.warning("could not put %s aside: %s", name, error)
         self.forget(name)
@@ -141,6 +143,7 @@ class DiskTier:
             _delete(temporary)
             written = False
         with self._lock:
+            self._complained = self._complained and not written
             if self._pending.get(name) is waiting:
                 self._drop_waiting(name)
                 if written:
@@ -187,3 +190,14 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         log.debug("could not delete %s: %s", path, error)
+
+
+def _delete_oldest(folder: Path, budget_bytes: int) -> None:
+    """Delete the oldest files of a folder, all but the newest if need be, until the rest is within a budget."""
+    files = sorted((status.st_mtime_ns, status.st_size, path) for path in folder.iterdir() if (status := path.stat()))
+    used = sum(size for _, size, _ in files)
+    for _, size, path in files[:-1]:
+        if used <= budget_bytes:
+            return
+        _delete(path)
+        used -= size

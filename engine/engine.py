@@ -22,6 +22,7 @@ from engine.lane import Lane, Stage
 from engine.manifest import Manifests
 from engine.prefetch import Prefetch
 from engine.residents import Residents
+from engine.restoring import Restoring
 from engine.rows import RowCache
 from engine.schedule import schedule
 from engine.segments import TurnRequest
@@ -79,7 +80,10 @@ class Engine:
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
-        self._fetching = Prefetch(self.blocks, self.speeds, lambda: self._inbox.put(None))
+        self._restoring = Restoring(backend, self._cells, self.blocks, self.speeds)
+        self._fetching = Prefetch(
+            self.blocks, self._manifests, self._restoring, lambda: self._inbox.put(None), self.options.lanes
+        )
         self._abort_armed = False
         self._closing = threading.Event()
         self._dead: BaseException | None = None
@@ -183,12 +187,13 @@ class Engine:
                 return
             if ticket.cancelled:
                 self._waiting.remove(ticket)
+                self._fetching.drop(ticket.request.session)
                 ticket.put(Cancelled("", ()))
                 continue
             session = self._residents.session(ticket.request.session)
             if session.busy:
                 continue
-            if ticket.request.use_blocks and not self._fetched(ticket, session):
+            if not self._fetching.complete(session, ticket):
                 continue
             promised = sum(lane.ticket.request.n_tokens_at_most() for lane in self._lanes)
             if not self._residents.make_room(session, ticket.request, promised):
@@ -196,18 +201,12 @@ class Engine:
             self._waiting.remove(ticket)
             self._start_lane(ticket, session)
 
-    def _fetched(self, ticket: Ticket, session: Session) -> bool:
-        """Whether all that is on disk of a parked session has come into RAM; others pass meanwhile."""
-        if session.sequence is not None or self._fetching.complete(session):
-            return True
-        ticket.waking()
-        return False
-
     def _start_lane(self, ticket: Ticket, session: Session) -> None:
         session.busy = True
-        lane = Lane(ticket, session, self._cells, self.backend, self._rows)
+        lane = Lane(ticket, session, self._cells, self.backend, self._rows, self._restoring)
         self._lanes.append(lane)
         lane.start()
+        self._fetching.drop(session.name)
 
     # -- decode and after -------------------------------------------------------------------------------------------
 

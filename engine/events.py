@@ -47,6 +47,13 @@ class TurnStats:
     read_s: float = 0.0
     write_s: float = 0.0
 
+    def note_source(self, source: str, n_tokens: int) -> None:
+        """`n_tokens` came from another session's "cells", or else from a block."""
+        if source == "cells":
+            self.n_shared += n_tokens
+        else:
+            self.n_restored += n_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Done:

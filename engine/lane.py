@@ -14,6 +14,7 @@ from engine.backend import Backend, Choice, Run, Sampler
 from engine.cells import Cells
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
 from engine.plan import common_prefix
+from engine.restoring import Restoring
 from engine.rows import RowCache
 from engine.segments import ReplySpec
 from engine.session import Session
@@ -34,9 +35,17 @@ class Stage(Enum):
 class Lane:
     """See the module text. Life: `start`, then `runs` / `decoded` in turn until `stage` is OVER."""
 
-    def __init__(self, ticket: Ticket, session: Session, cells: Cells, backend: Backend, rows: RowCache) -> None:
+    def __init__(
+        self,
+        ticket: Ticket,
+        session: Session,
+        cells: Cells,
+        backend: Backend,
+        rows: RowCache,
+        restoring: Restoring,
+    ) -> None:
         self.ticket, self.session = ticket, session
-        self._cells, self._backend, self._rows = cells, backend, rows
+        self._cells, self._backend, self._rows, self._restoring = cells, backend, rows, restoring
         self.stage = Stage.READING
         self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
         self._feeds: deque[Feed] = deque()
@@ -53,9 +62,14 @@ class Lane:
     def start(self) -> None:
         """Wake and sync the session; what can be had without reading is had now."""
         request = self.ticket.request
-        if self.session.held and not self.session.held[0].runs:
+        if not request.use_blocks:
+            self._restoring.quarantine(self.session, request)
+            self._rows.clear()
+        else:
+            self._restoring.note_passed_over(self.session, request)
+        if self.session.parked:
             self.ticket.waking()
-        self._feeds.extend(sync(self.session, request, self._cells, self._backend, self.stats))
+        self._sync()
         if request.use_blocks and not self._cells.whole:
             self._adopt()
         if self._feeds and not self._feeds[0].whole and self.session.open is None:
@@ -69,18 +83,20 @@ class Lane:
         else:
             self._write_from_kept_row()
 
+    def _sync(self) -> None:
+        request, cells = self.ticket.request, self._cells
+        self._feeds = deque(sync(self.session, request, cells, self._backend, self._restoring, self.stats))
+
     def _adopt(self) -> None:
-        """Take whole segments from other sessions' cells or from blocks, as far as they go."""
-        while self._feeds and self._feeds[0].whole and not self._feeds[0].leave_open:
-            feed = self._feeds[0]
+        """Take whole segments from other sessions' cells or from blocks, as far as they go and that is worth it."""
+        n_worth = len(self._restoring.at_hand(self.session, self.ticket.request))
+        while n_worth and self._feeds and self._feeds[0].whole and not self._feeds[0].leave_open:
+            feed, n_worth = self._feeds[0], n_worth - 1
             source = self._cells.adopt(self.session, feed.name, feed.tokens, feed.ephemeral)
             if source is None:
                 return
             self._feeds.popleft()
-            if source == "cells":
-                self.stats.n_shared += len(feed.tokens)
-            else:
-                self.stats.n_restored += len(feed.tokens)
+            self.stats.note_source(source, len(feed.tokens))
 
     def _write_from_kept_row(self) -> None:
         """Everything is in the cache: a kept row lets writing begin at once, else the last token is read again."""
@@ -94,7 +110,7 @@ class Lane:
         assert opened is not None
         last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
         if not self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1):
-            self._feeds = deque(sync(self.session, self.ticket.request, self._cells, self._backend, self.stats))
+            self._sync()
             self._total = sum(len(feed.tokens) for feed in self._feeds)
             return
         if n_tokens > 1:

@@ -33,20 +33,25 @@ class Manifests:
         header = self._header(session.name)
         self._disk.write(self._name(session.name), lambda: envelope.seal(header, payload), len(payload))
 
-    def read(self, session: Session) -> None:
-        """Let a fresh session hold what its manifest says; nothing when there is none that can be trusted."""
-        data = self._disk.read(self._name(session.name)) if self._disk else None
+    def known(self, name: str) -> bool:
+        """Whether there is a manifest of that session."""
+        return self._disk is not None and self._disk.has(self._name(name))
+
+    def read(self, name: str) -> list[Held]:
+        """What the manifest says that a session holds, on any thread; nothing when there is none to be trusted."""
+        data = self._disk.read(self._name(name)) if self._disk else None
         if data is None or self._disk is None:
-            return
+            return []
         try:
-            _, payload = envelope.unseal(data, self._header(session.name))
-            session.held = [
-                Held(Segment(name, tuple(tokens), ephemeral), position, bytes.fromhex(key))
-                for name, ephemeral, position, key, tokens in json.loads(payload)
+            _, payload = envelope.unseal(data, self._header(name))
+            return [
+                Held(Segment(segment, tuple(tokens), ephemeral), position, bytes.fromhex(key))
+                for segment, ephemeral, position, key, tokens in json.loads(payload)
             ]
         except (envelope.BadEnvelope, ValueError) as error:
             log.warning("a session's manifest was not usable (%s): it is read again", error)
-            self._disk.quarantine(self._name(session.name))
+            self._disk.quarantine(self._name(name))
+            return []
 
     def forget(self, name: str) -> None:
         """The session is gone for good."""

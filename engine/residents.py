@@ -19,11 +19,11 @@ class Residents:
         self.sessions: dict[str, Session] = {}
 
     def session(self, name: str) -> Session:
-        """The session of that name; a new one holds what its manifest says."""
+        """The session of that name; a new one is `unread` when a manifest says what it holds."""
         session = self.sessions.get(name)
         if session is None:
             session = self.sessions[name] = Session(name, self._backend.model_key)
-            self._manifests.read(session)
+            session.unread = self._manifests.known(name)
             self._forget_oldest()
         return session
 

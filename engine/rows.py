@@ -27,3 +27,8 @@ class RowCache:
         if row is not None:
             self._rows.move_to_end(key)
         return row
+
+    def clear(self) -> None:
+        """Forget all: some may come from cells that are not trusted any more."""
+        self._rows.clear()
+        self._used = 0

@@ -58,6 +58,11 @@ class TurnRequest:
     pinned: int = 1
     use_blocks: bool = True
 
+    def everything(self) -> tuple[Segment, ...]:
+        """The prompt, and the beginning of the reply as a last segment."""
+        reply = self.reply
+        return self.wanted + ((Segment(reply.name, reply.header + reply.prefix),) if reply else ())
+
     def n_tokens_at_most(self) -> int:
         """Cells that this turn can come to need, in tokens."""
         prompt = sum(len(segment.tokens) for segment in self.wanted)

@@ -51,7 +51,10 @@ class Open:
 
 @dataclass(slots=True)
 class Session:
-    """The KV state of one chat. `sequence` is None while it is parked. `busy` while a lane works on it."""
+    """The KV state of one chat. `sequence` is None while it is parked. `busy` while a lane works on it.
+
+    `unread` while its manifest, which says what it holds, has not been read.
+    """
 
     name: str
     model_key: str
@@ -59,6 +62,7 @@ class Session:
     open: Open | None = None
     sequence: int | None = None
     busy: bool = False
+    unread: bool = False
     last_used: float = 0.0
 
     @property
@@ -67,6 +71,11 @@ class Session:
         if self.open is not None:
             return self.open.end
         return self.held[-1].end if self.held else 0
+
+    @property
+    def parked(self) -> bool:
+        """Whether what it holds is not in cells."""
+        return bool(self.held) and not self.held[0].runs
 
     @property
     def n_tokens(self) -> int:

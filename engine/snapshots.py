@@ -7,11 +7,9 @@ session, also after a restart. Slower than the block log, never wrong.
 """
 
 import hashlib
-from collections.abc import Sequence
 
 from engine.backend import Backend
 from engine.blocks import Block, BlockStore
-from engine.segments import Segment
 from engine.session import CellRun, Held, Session
 
 
@@ -23,23 +21,15 @@ class Snapshots:
 
     def save(self, session: Session, last: Held) -> None:
         """Keep the state of a session that has just completed `last`, unless it is kept already."""
-        key = _snapshot_key(last.key)
+        key = snapshot_key(last.key)
         if session.sequence is not None and self._blocks.tier(key) is None:
             self._blocks.put(Block(key, 0, session.n_tokens, self._backend.seq_save(session.sequence)))
 
-    def load(self, session: Session, wanted: Sequence[Segment], room: int) -> int:
-        """Fill an empty session with the longest snapshot within `room` cells; the number of tokens it has."""
+    def load(self, session: Session, held: list[Held]) -> bool:
+        """Fill an empty session with the snapshot of what it would hold then; a bad one is put aside."""
         assert not session.held
-        beginnings = _as_held(session, wanted)
-        for n_held in range(len(beginnings), 0, -1):
-            n_tokens = beginnings[n_held - 1].end
-            if n_tokens <= room and self._load(session, beginnings[:n_held]):
-                return n_tokens
-        return 0
-
-    def _load(self, session: Session, held: list[Held]) -> bool:
-        key = _snapshot_key(held[-1].key)
-        block = self._blocks.get(key) if self._blocks.tier(key) else None
+        key = snapshot_key(held[-1].key)
+        block = self._blocks.get(key)
         if block is None or session.sequence is None:
             return False
         loaded = self._backend.seq_load(session.sequence, block.payload)
@@ -53,17 +43,6 @@ class Snapshots:
         return True
 
 
-def _as_held(session: Session, wanted: Sequence[Segment]) -> list[Held]:
-    """What a session would hold that had read `wanted` from the start."""
-    held: list[Held] = []
-    for segment in wanted:
-        session.held = list(held)
-        position = session.end
-        held.append(Held(segment, position, session.key_of(position, segment.tokens)))
-    session.held = []
-    return held
-
-
-def _snapshot_key(key: bytes) -> bytes:
+def snapshot_key(key: bytes) -> bytes:
     """Key of the snapshot of a whole session whose last segment has `key` (which covers all before it)."""
     return hashlib.sha256(b"snapshot" + key).digest()

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from engine.backend import Backend
 from engine.cells import Cells
 from engine.events import TurnStats
-from engine.plan import Keep, Plan, plan
+from engine.offers import goes_on, make_plan, must_rebase
+from engine.plan import Plan
+from engine.restoring import Restoring
 from engine.segments import Segment, TurnRequest
 from engine.session import Session
 
@@ -33,60 +35,57 @@ class Feed:
     done: int = 0
 
 
-def wanted_segments(request: TurnRequest) -> tuple[Segment, ...]:
-    """The prompt, and the beginning of the reply as a last segment."""
-    reply = request.reply
-    return request.wanted + ((Segment(reply.name, reply.header + reply.prefix),) if reply else ())
-
-
-def make_plan(session: Session, request: TurnRequest, can_drop: bool) -> Plan:
-    """Ask the planner."""
-    return plan(session.segments(), wanted_segments(request), request.forgotten, request.pinned, can_drop)
-
-
-def sync(session: Session, request: TurnRequest, cells: Cells, backend: Backend, stats: TurnStats) -> list[Feed]:
+def sync(
+    session: Session, request: TurnRequest, cells: Cells, backend: Backend, restoring: Restoring, stats: TurnStats
+) -> list[Feed]:
     """Make the moves on a session that has a sequence; returns what is left to read."""
     if cells.whole:
-        return _sync_whole(session, request, cells, stats)
+        return _sync_whole(session, request, cells, restoring, stats)
     if not request.use_blocks:
         cells.cut(session, 0)
-    if session.held and not session.held[0].runs:
-        _wake(session, make_plan(session, request, backend.can_shift).keep, cells, stats)
+    if session.parked:
+        _wake(session, request, cells, restoring, stats)
     moves = make_plan(session, request, backend.can_shift)
     if not _apply(session, moves, cells):
         cells.cut(session, 0)
         moves = make_plan(session, request, backend.can_shift)
     _rebase_if_needed(session, request, cells, backend)
     moves = make_plan(session, request, backend.can_shift)
-    stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
+    stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored - stats.n_shared
     return _feeds(session, request, moves)
 
 
-def _sync_whole(session: Session, request: TurnRequest, cells: Cells, stats: TurnStats) -> list[Feed]:
+def _sync_whole(
+    session: Session, request: TurnRequest, cells: Cells, restoring: Restoring, stats: TurnStats
+) -> list[Feed]:
     """For models that cannot shift: go on where the session ends, or from the best snapshot; never a cell removed."""
-    moves = make_plan(session, request, can_drop=False)
-    whole = [move.n_tokens == len(session.held[move.held].segment.tokens) for move in moves.keep]
-    parked = bool(session.held) and not session.held[0].runs
-    if parked or not request.use_blocks or not all(whole) or len(whole) < len(session.held):
+    if not request.use_blocks or not goes_on(session, request):
         cells.empty(session)
-    if request.use_blocks and not session.held:
-        stats.n_restored = cells.load_snapshot(session, request.wanted)
+    while request.use_blocks and not session.held:
+        held = restoring.snapshot(session, request)
+        if not held:
+            break
+        if cells.load_snapshot(session, held):
+            stats.n_restored = session.n_tokens
     moves = make_plan(session, request, can_drop=False)
     stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
     return _feeds(session, request, moves)
 
 
-def _wake(session: Session, keeps: tuple[Keep, ...], cells: Cells, stats: TurnStats) -> None:
-    """Restore what will be kept; the rest of a parked session is simply not held any more."""
+def _wake(session: Session, request: TurnRequest, cells: Cells, restoring: Restoring, stats: TurnStats) -> None:
+    """Bring back what will be kept, as far as that is worth it; the rest of a parked session is not held any more."""
+    keeps = make_plan(session, request, can_drop=True).keep
+    n_worth = len(restoring.at_hand(session, request))
     parked = session.held
     session.held = []
-    for move in keeps:
+    for move in keeps[:n_worth]:
         held = parked[move.held]
         session.held.append(held)
-        if not cells.restore(session, held):
+        source = cells.bring_back(session, held)
+        if source is None:
             session.held.pop()
             return
-        stats.n_restored += move.n_tokens
+        stats.note_source(source, move.n_tokens)
 
 
 def _apply(session: Session, moves: Plan, cells: Cells) -> bool:
@@ -99,13 +98,12 @@ def _apply(session: Session, moves: Plan, cells: Cells) -> bool:
 
 
 def _rebase_if_needed(session: Session, request: TurnRequest, cells: Cells, backend: Backend) -> None:
-    room = request.n_tokens_at_most() - session.n_tokens
-    if backend.can_shift and session.end + room > backend.n_context_train:
+    if backend.can_shift and must_rebase(session.end, session.n_tokens, request, backend.n_context_train):
         cells.rebase(session, min(request.pinned, len(session.held)))
 
 
 def _feeds(session: Session, request: TurnRequest, moves: Plan) -> list[Feed]:
-    wanted = wanted_segments(request)
+    wanted = request.everything()
     names = {move.held: wanted[move.wanted] for move in moves.keep}
     for index, held in enumerate(session.held):
         held.segment = Segment(names[index].name, held.segment.tokens, names[index].ephemeral)

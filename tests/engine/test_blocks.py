@@ -19,6 +19,11 @@ def block(number, size=1000):
     return Block(bytes([number]) * 32, number * 10, 10, bytes([number]) * size)
 
 
+def from_disk(store, key):
+    store.stage("chat", store.fetch([key]))
+    return store.get(key)
+
+
 def test_the_key_covers_everything_a_block_depends_on():
     base = segment_key("model", [(b"a" * 32, 0)], 10, (1, 2, 3))
     others = [
@@ -37,8 +42,8 @@ def test_a_block_survives_a_restart(tmp_path):
     BlockStore("m" * 64, 1 << 20, tier).put(block(1))
     tier.close()
     again = DiskTier(tmp_path, 1 << 20)
-    assert BlockStore("m" * 64, 1 << 20, again).get(block(1).key) == block(1)
-    assert BlockStore("n" * 64, 1 << 20, again).get(block(1).key) is None
+    assert from_disk(BlockStore("m" * 64, 1 << 20, again), block(1).key) == block(1)
+    assert from_disk(BlockStore("n" * 64, 1 << 20, again), block(1).key) is None
     again.close()
 
 
@@ -50,6 +55,46 @@ def test_ram_keeps_the_last_used_within_its_budget(tmp_path):
     store.put(block(3))
     assert [store.tier(block(n).key) for n in (1, 2, 3)] == ["ram", None, "ram"]
     assert store.ram_used == 2000
+
+
+def test_what_is_held_for_a_session_stays_whatever_the_budget(tmp_path, disk):
+    store = BlockStore("m" * 64, 1500, disk)
+    for number in range(5):
+        store.put(block(number))
+    keys = [block(number).key for number in range(5)]
+    assert [store.tier(key) for key in keys] == ["disk"] * 4 + ["ram"]
+    store.hold("chat", keys[4:])
+    store.stage("chat", store.fetch(keys[:4]))
+    store.stage("other", store.fetch(keys[:1]))
+    store.unstage("other")
+    assert [store.get(key) for key in keys] == [block(number) for number in range(5)]
+    store.unstage("chat")
+    assert sum(store.tier(key) == "ram" for key in keys) == 1
+    assert store.ram_used == 1000
+
+
+def test_a_discarded_block_is_put_aside_and_can_be_saved_anew(tmp_path, disk):
+    store = BlockStore("m" * 64, 1 << 20, disk)
+    store.put(Block(block(1).key, 10, 10, b"suspicious"))
+    assert disk.flush()
+    store.discard(block(1).key)
+    assert store.tier(block(1).key) is None
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
+    store.put(block(1))
+    assert disk.flush()
+    assert from_disk(BlockStore("m" * 64, 0, disk), block(1).key) == block(1)
+
+
+def test_quarantine_keeps_the_last_few(tmp_path):
+    tier = DiskTier(tmp_path, 16_000)
+    for number in range(20):
+        tier.write(f"{number}", lambda: b"x" * 400, 400)
+        assert tier.flush()
+        tier.quarantine(f"{number}")
+    aside = list((tmp_path / "quarantine").iterdir())
+    assert 1 <= len(aside) <= 3, "at most a sixteenth of the budget"
+    assert tmp_path / "quarantine" / "19" in aside
+    tier.close()
 
 
 def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
@@ -82,7 +127,7 @@ def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
             continue
         disk.write(name, lambda data=bytes(data): data, len(data))
         assert disk.flush()
-        assert store.get(block(1).key) is None
+        assert from_disk(store, block(1).key) is None
         assert not disk.has(name)
     assert store.n_refused >= 290
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_stories import Story, finish
+from engine_stories import Story, finish, settled
 
 from engine import Engine, EngineOptions, SamplerSettings, TurnRequest
 from engine.echo import EchoBackend
@@ -115,6 +115,56 @@ class Crowd:
 @pytest.mark.parametrize("seed", range(12))
 def test_random_chains_equal_a_session_that_never_moved(tmp_path, seed):
     crowd = Crowd(tmp_path, seed)
+    try:
+        for _ in range(60):
+            crowd.step()
+    finally:
+        crowd.close()
+
+
+class NoRam(Crowd):
+    """Blocks from disk alone spare as much reading as blocks in RAM: whatever a turn can use was foreseen."""
+
+    ram_bytes = 0
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        super().__init__(folder / "disk", seed)
+        self.reference.close()
+        self._roomy = folder / "ram"
+        self.reference = self._with_ram()
+
+    def _with_ram(self) -> Engine:
+        self.ram_bytes, self.folder, kept = 1 << 30, self._roomy, self.folder
+        engine = self._small()
+        self.ram_bytes, self.folder = 0, kept
+        return engine
+
+    def both(self, story: Story, **changes: object) -> None:
+        before = self.reference.backend.n_evaluated, self.engine.backend.n_evaluated
+        super().both(story, **changes)
+        for engine in (self.reference, self.engine):
+            settled(engine, "x")
+        after = self.reference.backend.n_evaluated, self.engine.backend.n_evaluated
+        assert after[0] - before[0] == after[1] - before[1]
+
+    def restart(self, story: Story) -> None:
+        n_restarts = self.n_restarts
+        super().restart(story)
+        if self.n_restarts > n_restarts:
+            self.reference.close()
+            self.reference = self._with_ram()
+
+
+class WholeNoRam(NoRam):
+    """The same for snapshots."""
+
+    whole_only = True
+
+
+@pytest.mark.parametrize("crowd_of", [NoRam, WholeNoRam])
+@pytest.mark.parametrize("seed", range(200, 204))
+def test_what_a_turn_needs_from_disk_is_foreseen(tmp_path, seed, crowd_of):
+    crowd = crowd_of(tmp_path, seed)
     try:
         for _ in range(60):
             crowd.step()

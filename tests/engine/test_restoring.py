@@ -1,0 +1,246 @@
+"""Waking through the engine's public door: the cheaper of restoring and reading, and no disk read in others' way."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from engine_stories import Story, finish, settled
+
+from engine import Done, Waking, envelope
+from engine.echo import EchoBackend
+
+
+def crowd(make_engine, tmp_path, n=4, whole_only=False, **options):
+    """Stories that do not fit the cells together; the first one was used longest ago."""
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    engine = make_engine(echo, **{"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": tmp_path, **options})
+    stories = [Story(engine, f"chat{i}", f"You are Mira, number {i}.") for i in range(n)]
+    for story in stories:
+        for turn in range(2):
+            story.say(f"Hello {turn} from {story.name}")
+            story.turn()
+    settled(engine, "x")
+    assert "chat0" not in engine.resident()
+    return engine, stories
+
+
+def new_tokens(story):
+    return len(story.segments[-1].tokens) + len(story.reply_spec().header)
+
+
+def total_tokens(story):
+    return sum(len(segment.tokens) for segment in story.segments) + len(story.reply_spec().header)
+
+
+class Watched:
+    """The disk tier's own `read`, and who called it; `gate` lets it wait."""
+
+    def __init__(self, engine):
+        self._read, self.threads, self.gate = engine._disk.read, [], threading.Event()
+        self.gate.set()
+        engine._disk.read = self
+
+    def __call__(self, name):
+        self.threads.append(threading.current_thread().name)
+        assert self.gate.wait(30)
+        return self._read(name)
+
+
+@pytest.mark.parametrize("whole_only", [False, True])
+def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine, tmp_path, whole_only):
+    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, whole_only=whole_only)
+    for story in stories:
+        story.say("Again")
+        done = story.turn()
+        assert done.stats.n_evaluated == new_tokens_of_last(story)
+        assert done.stats.n_restored
+
+
+def new_tokens_of_last(story):
+    return len(story.segments[-2].tokens) + len(story.reply_spec().header)
+
+
+@pytest.mark.parametrize("whole_only", [False, True])
+def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, whole_only):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0, whole_only=whole_only)
+    engine.close()
+    engine, watched = None, None
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    engine = make_engine(echo, context=800, lanes=1, park_after_s=0.0, folder=tmp_path, ram_bytes=0)
+    watched = Watched(engine)
+    for story in stories:
+        story.engine = engine
+        story.say("Again")
+        assert story.turn().stats.n_evaluated == new_tokens_of_last(story)
+        last = story.segments.pop()
+        story.turn()  # another alternative, then back to the first: its block is found by its key
+        story.segments[-1] = last
+        story.say("On we go")
+        story.turn()
+    assert watched.threads
+    assert all(name.startswith("kv-prefetch") for name in watched.threads)
+
+
+def test_a_slow_disk_holds_up_nobody_else(make_engine, tmp_path):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0)
+    watched = Watched(engine)
+    watched.gate.clear()
+    stories[0].say("Am I slow?")
+    ticket = engine.submit(stories[0].request())
+    fresh = Story(engine, "fresh", "You are Mira, just arrived.")
+    fresh.say("Hello")
+    assert "Hello" in fresh.turn().text
+    watched.gate.set()
+    events = list(ticket.events())
+    assert events[0] == Waking()
+    assert events[-1].stats.n_evaluated == new_tokens(stories[0])
+
+
+def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0)
+    watched = Watched(engine)
+    watched.gate.clear()
+    stories[0].say("Never mind")
+    ticket = engine.submit(stories[0].request())
+    assert next(ticket.events()) == Waking()
+    ticket.cancel()
+    settled(engine, "x")
+    watched.gate.set()
+    list(ticket.events())
+    settled(engine, "y")
+    assert not engine._fetching
+    assert not engine.blocks._staged
+    assert stories[0].turn().stats.n_evaluated == new_tokens_of_last(stories[0])
+
+
+@pytest.mark.parametrize("whole_only", [False, True])
+@pytest.mark.parametrize(("tier", "ram_bytes"), [("ram", 1 << 20), ("disk", 0)])
+def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path, tier, ram_bytes, whole_only):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=ram_bytes, whole_only=whole_only)
+    watched = Watched(engine)
+    settled(engine, "x")
+    for _ in range(20):
+        engine.speeds.learn_restoring(tier, 1, 100, 100.0)
+    stories[0].say("Again")
+    done = finish(engine, stories[0].request(keep=False))
+    assert (done.stats.n_restored, done.stats.n_evaluated) == (0, total_tokens(stories[0]))
+    assert watched.threads == []
+
+
+def test_a_wrong_verdict_heals_in_the_engine_too(make_engine, tmp_path):
+    engine, stories = crowd(make_engine, tmp_path)
+    for _ in range(4):
+        engine.speeds.learn_restoring("ram", 1, 100, 100.0)
+    restored = []
+    for turn in range(60):
+        story = stories[turn % len(stories)]
+        done = finish(engine, story.request(keep=False))
+        restored.append(done.stats.n_restored)
+        settled(engine, "x")
+    assert restored[:10] == [0] * 10
+    assert all(restored[-10:]), "after 32 turns it is tried, and what is seen then counts"
+
+
+def test_a_woken_session_shares_the_cells_of_its_persona(make_engine, tmp_path):
+    echo = EchoBackend(n_cells=2000, n_sequences=5, n_batch=64)
+    engine = make_engine(echo, context=800, park_after_s=1e9, folder=tmp_path)
+    one, two = (Story(engine, name, "One long persona for both.") for name in ("one", "two"))
+    for story in (one, two):
+        story.say(f"Hello from {story.name}")
+        story.turn()
+    settled(engine, "x")
+    engine._cells.release(engine._residents.sessions["one"])
+    one.say("Again")
+    done = one.turn()
+    assert done.stats.n_shared == len(one.segments[0].tokens)
+    assert done.stats.n_restored == sum(len(segment.tokens) for segment in one.segments[1:3])
+    settled(engine, "y")
+    assert echo.n_used() == engine._cells.used
+
+
+# -- quarantine -----------------------------------------------------------------------------------------------------
+
+
+def poison(folder):
+    """Every block on disk is replaced by one that unseals, but whose cells are not what was read."""
+    poisoned = {}
+    for path in folder.rglob("*.kv"):
+        header, payload = envelope.unseal(path.read_bytes(), {})
+        cells = bytearray(payload)
+        for at in range(16, len(cells), 24):
+            cells[at] ^= 0xFF
+        path.write_bytes(envelope.seal(header, cells))
+        poisoned[path.name] = path.read_bytes()
+    return poisoned
+
+
+@pytest.mark.parametrize("whole_only", [False, True])
+def test_the_second_attempt_puts_the_chain_aside_and_saves_it_anew(make_engine, tmp_path, whole_only):
+    def engine():
+        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+        return make_engine(echo, context=800, park_after_s=0.0, folder=tmp_path)
+
+    first = engine()
+    story = Story(first, "chat")
+    for turn in range(3):
+        story.say(f"Hello {turn}")
+        story.turn()
+    story.say("And now?")
+    request = story.request(keep=False)
+    truth = finish(first, request)
+    first.close()
+    poisoned = poison(tmp_path)
+    second = engine()
+    assert finish(second, request).text != truth.text, "the poison works"
+    done = finish(second, replace(request, use_blocks=False))
+    assert done.text == truth.text
+    assert done.stats.n_restored == done.stats.n_shared == done.stats.n_kept == 0
+    assert finish(second, request).text == truth.text
+    second.close()
+    aside = {path.name.rsplit("_", 1)[-1] for path in (tmp_path / "quarantine").iterdir()}
+    assert aside, "suspicious blocks are kept for a look"
+    assert aside <= set(poisoned)
+    third = engine()
+    again = finish(third, request)
+    assert again.text == truth.text
+    assert again.stats.n_restored, "what was read was saved again"
+    assert aside & {path.name for path in tmp_path.rglob("*/blocks/*/*.kv")}
+
+
+def test_a_second_attempt_after_a_restart_knows_the_chain_with_its_holes(make_engine, tmp_path):
+    """What an evicted session holds is found by its manifest only: those blocks are put aside, too."""
+
+    def engine():
+        return make_engine(EchoBackend(n_sequences=3), context=800, park_after_s=0.0, folder=tmp_path)
+
+    first = engine()
+    story = Story(first, "chat")
+    for turn in range(4):
+        story.say(f"Hello {turn}")
+        story.turn()
+    story.evict(4)
+    story.say("And now?")
+    story.turn()
+    first.close()
+    poison(tmp_path)
+    second = engine()
+    story.engine = second
+    story.say("Hm?")
+    finish(second, replace(story.request(keep=False), use_blocks=False))
+    held = second._residents.sessions["chat"].held
+    second.close()
+    left = {path.stem for path in tmp_path.rglob("*/blocks/*/*.kv")}
+    aside = {path.stem.rsplit("_", 1)[-1] for path in (tmp_path / "quarantine").iterdir()}
+    assert len(aside) == 7, "the persona, and the six messages that were still held; not the four forgotten ones"
+    assert {each.key.hex() for each in held} <= left
+
+
+def test_others_go_on_after_a_second_attempt(make_engine, tmp_path):
+    engine, stories = crowd(make_engine, tmp_path)
+    for story in stories:
+        story.say("Again")
+        request = story.request(keep=False)
+        assert isinstance(finish(engine, replace(request, use_blocks=False)), Done)
+        assert finish(engine, request).stats.n_evaluated == len(request.reply.header)
+    settled(engine, "x")
+    assert engine.backend.n_used() == engine._cells.used

@@ -1,0 +1,141 @@
+"""min(restore, read): what is learned, on which length and tier it decides, and how a wrong verdict heals."""
+
+import pytest
+
+from engine.speeds import Offered, Speeds
+
+BLOCK_S, TOKEN_S = 0.010, 0.0005
+
+
+def learned(read_per_s=1000.0, block_s=BLOCK_S, token_s=TOKEN_S, tier="ram", sizes=(4, 300, 20, 600, 80, 4, 4, 4)):
+    speeds = Speeds()
+    speeds.learn_reading(100, 100 / read_per_s)
+    for n_tokens in sizes:
+        speeds.learn_restoring(tier, 1, n_tokens, block_s + token_s * n_tokens)
+    return speeds
+
+
+def whole(tier, *lengths):
+    return [Offered(tier, n_tokens, n_tokens) for n_tokens in lengths]
+
+
+def test_what_is_not_known_is_restored():
+    assert Speeds().n_worth(whole("disk", 5, 5000)) == 2
+    slow = Speeds()
+    slow.learn_restoring("ram", 1, 10, 99.0)
+    assert slow.n_worth(whole("ram", 10)) == 1, "one measurement is no verdict"
+
+
+def test_the_verdict_depends_on_the_length():
+    """A block costs 0.3 s and 0.5 ms a token, reading 1 ms a token: it pays from 600 tokens on."""
+    speeds = learned(block_s=0.3)
+    assert speeds.n_worth(whole("ram", 300)) == 0
+    assert speeds.n_worth(whole("ram", 1500)) == 1
+
+
+def test_speeds_of_tiny_blocks_say_nothing_about_long_ones():
+    speeds = learned(block_s=0.1, sizes=(3,) * 16)
+    assert speeds.n_worth(whole("ram", 10)) == 0
+    assert speeds.n_worth(whole("ram", 2000)) == 1
+
+
+def test_the_verdict_depends_on_the_tier():
+    speeds = learned()
+    for n_tokens in (10, 300, 1000, 50):
+        speeds.learn_restoring("disk", 1, n_tokens, n_tokens * 0.01)
+    assert speeds.n_worth(whole("ram", 1000)) == 1
+    assert speeds.n_worth(whole("disk", 1000)) == 0
+
+
+def test_from_disk_costs_the_way_through_ram_as_well():
+    speeds = learned(token_s=0.0008)
+    for n_tokens in (100, 300, 1000, 50):
+        speeds.learn_restoring("disk", 1, n_tokens, n_tokens * 0.0008)
+    assert speeds.n_worth(whole("ram", 2000)) == 1
+    assert speeds.n_worth(whole("disk", 2000)) == 0
+
+
+def test_a_fetch_of_many_blocks_teaches_the_cost_of_one():
+    speeds = learned(tier="disk", sizes=())
+    for n_blocks, n_tokens in ((10, 100), (4, 2000), (20, 100), (2, 3000)):
+        speeds.learn_restoring("disk", n_blocks, n_tokens, n_blocks * 0.1 + n_tokens * 1e-5)
+    assert speeds.n_worth(whole("disk", *[20] * 10)) == 0
+    assert speeds.n_worth(whole("disk", 2000)) == 1
+
+
+def test_the_best_beginning_is_chosen():
+    """Restored is a beginning: a small block that does not pay is worth it in front of a long one, not behind it."""
+    speeds = learned(block_s=0.1)
+    assert speeds.n_worth(whole("ram", 5, 5, 2000)) == 3
+    assert speeds.n_worth(whole("ram", 2000, 5, 5)) == 1
+
+
+def test_cells_cost_nothing_and_nothing_is_found_behind_a_gap():
+    speeds = learned(block_s=10.0)
+    assert speeds.n_worth(whole("cells", 5, 5)) == 2
+    assert speeds.n_worth([*whole("cells", 5), Offered(None, 50, 50), *whole("cells", 5)]) == 1
+
+
+def test_a_part_of_a_block_saves_only_that_part():
+    speeds = learned()
+    assert speeds.n_worth([Offered("ram", 1000, 1000)]) == 1
+    assert speeds.n_worth([Offered("ram", 1000, 100)]) == 0
+
+
+def test_a_few_milliseconds_decide_nothing():
+    speeds = learned(block_s=0.004, token_s=0.0)
+    assert speeds.n_worth(whole("ram", 1, 1, 1)) == 3
+
+
+def test_one_stall_is_no_verdict():
+    speeds = learned()
+    speeds.learn_restoring("ram", 1, 20, 30.0)
+    assert speeds.n_worth(whole("ram", 1000)) == 1
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_a_wrong_verdict_heals(tier):
+    """Restoring was slow once; now it is fast, which only trying can show. The cost of trying stays small."""
+    speeds = learned(tier=tier, token_s=0.1)
+    offered, n_tried = whole(tier, 1000), []
+    for turn in range(200):
+        if speeds.n_worth(offered):
+            n_tried.append(turn)
+            speeds.learn_restoring(tier, 1, 1000, 0.01)
+        else:
+            speeds.passed_over(offered)
+    assert n_tried[0] > 20
+    assert 199 in n_tried
+    assert 198 in n_tried
+
+
+def test_a_right_verdict_is_doubted_seldom():
+    speeds = learned(token_s=0.01)
+    offered, n_tried = whole("ram", 1000), 0
+    for _ in range(1000):
+        if speeds.n_worth(offered):
+            n_tried += 1
+            speeds.learn_restoring("ram", 1, 1000, 10.0)
+        else:
+            speeds.passed_over(offered)
+    assert 10 <= n_tried <= 40
+
+
+def test_what_was_passed_over_before_anything_was_known_is_learned_like_anything():
+    speeds = Speeds()
+    speeds.learn_reading(100, 0.1)
+    for _ in range(100):
+        speeds.passed_over(whole("disk", 10))
+    for _ in range(5):
+        speeds.learn_restoring("disk", 1, 10, 10.0)
+    assert speeds.n_worth(whole("disk", 10)) == 0
+
+
+def test_a_step_is_as_long_as_it_may_be():
+    speeds = Speeds(step_s=0.4)
+    assert speeds.chunk(512, someone_writes=False) == 64
+    speeds.learn_reading(100, 0.1)
+    assert speeds.chunk(512, someone_writes=False) == 400
+    assert speeds.chunk(512, someone_writes=True) == 100
+    speeds.learn_reading(4, 100.0)
+    assert speeds.chunk(512, someone_writes=True) == 100, "a step of a few tokens says nothing about reading"
