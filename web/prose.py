@@ -5,11 +5,12 @@ What it refuses to know: messages, chats, requests. It is pure: the same text gi
 How it is safe: markdown-it-py runs with html off and without links and images (a page of ours never points elsewhere),
 and nh3 lets through only the tags and classes listed in ALLOWED.
 To extend: enable a Markdown rule in `_parser`, add its tags to ALLOWED, add its strings to tests/web/test_prose.py.
-static/js/prose.js draws the same two styles while a reply is still streaming; change both together.
+static/js/prose.js draws the same two styles while a reply is still streaming; change both together. Stars that a model
+placed badly are put right before anything else (mend.py).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import nh3
@@ -18,6 +19,8 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from web.mend import MARKS, mend
+
 ALLOWED = {
     "p", "br", "em", "strong", "s", "span", "blockquote", "ul", "ol", "li", "hr", "code", "pre",
     "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td",
@@ -25,43 +28,32 @@ ALLOWED = {
 QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』", "«": "»"}
 OFF = ["link", "image", "autolink", "reference", "html_block", "html_inline", "code", "lheading", "entity"]
 _QUOTE = re.compile('(["“”「」『』«»])')
-_LONE_STAR = re.compile(r"(?<![*\\])\*(?!\*)")
 
 
 @lru_cache(maxsize=2048)
 def render(text: str) -> str:
-    """HTML of one message; safe to insert as it is. An *action that was never closed is closed at its end."""
-    html = _PARSER.render(_close_action(text))
-    return nh3.clean(html, tags=ALLOWED, attributes={}, allowed_classes={"span": {"speech"}}, link_rel=None)
+    """HTML of one message; safe to insert as it is."""
+    return nh3.clean(
+        _PARSER.render(text), tags=ALLOWED, attributes={}, allowed_classes={"span": {"speech"}}, link_rel=None
+    )
 
 
-def _close_action(text: str) -> str:
-    """A reply cut off inside *an action stays an action: close it in the last paragraph."""
-    body = text.rstrip()
-    last = body.rsplit("\n\n", 1)[-1]
-    odd = len(_LONE_STAR.findall(last)) % 2 == 1
-    return body + "*" if odd and not last.startswith("* ") and not body.endswith("*") else body
+def _mend_stars(state: StateCore) -> None:
+    """Core rule, before inline parsing: the stars of every paragraph, heading, item and cell become marks."""
+    for block in state.tokens:
+        if block.type == "inline":
+            block.content = mend(block.content)
 
 
-def _action(state: StateInline, silent: bool) -> bool:
-    """Inline rule: *one star* on each side is an action, whatever letters touch the stars.
-
-    CommonMark's own rule depends on spaces and Latin punctuation and misses actions in Chinese text.
-    """
-    start = state.pos
-    if not _LONE_STAR.match(state.src, start) or state.src[start + 1 : start + 2].strip() == "":
-        return False
-    end = _LONE_STAR.search(state.src, start + 1, state.posMax)
-    if end is None:
+def _mark(state: StateInline, silent: bool) -> bool:
+    """Inline rule: a mark of mend.py opens or closes an action or strong words."""
+    mark = MARKS.get(state.src[state.pos])
+    if mark is None:
         return False
     if not silent:
-        maximum = state.posMax
-        state.push("em_open", "em", 1)
-        state.pos, state.posMax = start + 1, end.start()
-        state.md.inline.tokenize(state)
-        state.push("em_close", "em", -1)
-        state.posMax = maximum
-    state.pos = end.end()
+        kind, nesting = mark
+        state.push(f"{kind}_open" if nesting > 0 else f"{kind}_close", kind, nesting)
+    state.pos += 1
     return True
 
 
@@ -97,27 +89,52 @@ def _wrap(tokens: list[Token]) -> list[Token]:
 
 
 def _pairs(tokens: Sequence[Token]) -> tuple[set[int], set[int]]:
-    """Indexes of opening and closing marks that belong together: same depth, and never outside of it between."""
+    """Indexes of the first and the last token of everything that is said.
+
+    Speech ends with its closing mark at the same depth, at the end of what it was opened in, or, when it is never
+    closed, with its line.
+    """
     opens: set[int] = set()
     closes: set[int] = set()
+    last = {token.content: index for index, token in enumerate(tokens)}
     start: int | None = None
     for index, token in enumerate(tokens):
         if start is None:
-            start = index if token.type == "text" and token.content in QUOTES else None
+            if _begins_speech(tokens, index):
+                opens.add(index)
+                start = index
         elif token.level < tokens[start].level:
+            closes.add(index - 1)
             start = None
-        elif token.level == tokens[start].level and token.content == QUOTES[tokens[start].content]:
-            opens.add(start)
-            closes.add(index)
+        elif token.level == tokens[start].level and _ends_speech(token, index, tokens[start], last):
+            closes.add(index if token.type == "text" else index - 1)
             start = None
+    if start is not None:
+        closes.add(len(tokens) - 1)
     return opens, closes
+
+
+def _begins_speech(tokens: Sequence[Token], index: int) -> bool:
+    token = tokens[index]
+    after_digit = index > 0 and tokens[index - 1].content[-1:].isdigit()
+    return token.type == "text" and token.content in QUOTES and not (token.content == '"' and after_digit)
+
+
+def _ends_speech(token: Token, index: int, opened: Token, last: Mapping[str, int]) -> bool:
+    closer = QUOTES[opened.content]
+    if token.type == "softbreak":
+        return last.get(closer, -1) < index
+    return token.type == "text" and token.content == closer
 
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
     parser.enable(["table", "strikethrough"]).disable(OFF)
+    parser.core.ruler.before("inline", "mend", _mend_stars)
     parser.core.ruler.push("speech", _colour_speech)
-    parser.inline.ruler.before("emphasis", "action", _action)
+    for mark in MARKS:
+        parser.inline.add_terminator_char(mark)
+    parser.inline.ruler.before("emphasis", "mark", _mark)
     return parser
 
 

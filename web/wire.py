@@ -20,9 +20,9 @@ def with_html(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decorate(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event for browsers: the message in it, if any, gets its HTML."""
-    message = event.get("message")
-    return {**event, "message": with_html(message)} if message else event
+    """An event for browsers: the messages in it, if any, get their HTML."""
+    messages = [with_html(message) for message in event.get("messages") or ()]
+    return {**event, "message": messages[0] if messages else None, "messages": messages} if messages else event
 
 
 def turn_json(turn: TurnView) -> dict[str, Any]:
@@ -36,8 +36,14 @@ def turn_json(turn: TurnView) -> dict[str, Any]:
     }
 
 
+def suggestion_json(turn: TurnView | None) -> dict[str, Any] | None:
+    """What the newest turn of a chat suggests, if it does."""
+    text = turn.result.get("suggestion") if turn and turn.ended else None
+    return {"turn": turn.id, "text": text} if turn and text else None
+
+
 def unanswered_json(turn: TurnView) -> dict[str, Any]:
-    """A turn that ended without a reply, with the reason."""
+    """A turn that ended without what it was for, with the reason."""
     if turn.state == "cancelled":
         error = errors.error_json("cancelled", "You stopped this before there were any words.")
     else:

@@ -1,9 +1,12 @@
 """What is somebody else's is not there: every command of the table, every page, tried on foreign things."""
 
+from typing import get_args
+
 import pytest
 from web_house import new_turn
 
-from web.live.commands import COMMANDS, Choose, Open, Ping, Stop, Submit
+from store.turns import Outcome
+from web.live.commands import COMMANDS, Choose, Kind, Open, Ping, Stop, Submit
 
 
 @pytest.fixture
@@ -47,6 +50,31 @@ def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
     tab.until("pong")
     assert "Only Ada" not in str(tab.seen)
     assert tale.texts(hers["chat"]) == before
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_no_kind_of_turn_on_what_is_not_mine(site, bo, hers, tale, kind):
+    before = tale.texts(hers["chat"])
+    tab = bo.socket()
+    answer = tab.submit(hers["chat"], "Let me in", hers["revision"], kind=kind)
+    assert answer["error"]["code"] == "not_found"
+    assert tale.texts(hers["chat"]) == before
+
+
+def test_what_is_suggested_to_others_stays_with_them(site, ada, bo, hers, tale):
+    tale.claim(hers["turn"])
+    tale.tell("Yes.")
+    end = tale.finish()
+    mine, chat = bo.socket(), bo.begin_chat(site.mara)
+    mine.open(chat)
+    turn, tab = new_turn(), ada.socket()
+    assert tab.submit(hers["chat"], "", end.revision, turn, "suggest")["type"] == "ack"
+    tale.claim(turn)
+    tale.finish(Outcome(suggestion="Only for Ada"))
+    assert tab.open(hers["chat"])["suggestion"] == {"turn": turn, "text": "Only for Ada"}
+    assert mine.open(chat)["suggestion"] is None
+    assert mine.open(hers["chat"])["type"] == "refused"
+    assert "Only for" not in str(mine.seen)
 
 
 def test_a_foreign_turn_id_cannot_be_used_again(site, bo, hers):

@@ -4,11 +4,13 @@ import html
 import re
 
 import pytest
+from prose_cases import STORIES
 from web_house import new_turn
 
 from web.prose import render
 
 TAGS = re.compile(r"<(?!/?(p|em|strong|s|span|blockquote|ul|ol|li|hr|code|pre|h[1-6]|table|thead|tbody|tr|th|td|br)\b)")
+SAID = '<span class="speech">"Come in!"</span>'
 EVIL = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -44,6 +46,17 @@ EVIL = [
         ("2 * 3 * 4", "<p>2 * 3 * 4</p>"),
         ("one\ntwo", "<p>one<br>\ntwo</p>"),
         ("**loud**", "<p><strong>loud</strong></p>"),
+        ('She nodded, shaking.* "Come in!"*', f"<p><em>She nodded, shaking.</em> {SAID}</p>"),
+        ('"Come in!" she said.* *', f"<p>{SAID} <em>she said.</em> </p>"),
+        ("*She nods.\n\nShe leaves.*", "<p><em>She nods.</em></p>\n<p><em>She leaves.</em></p>"),
+        ('*nods\n"Come in!" *Then*', f"<p><em>nods</em><br>\n{SAID} <em>Then</em></p>"),
+        ("**loud", "<p><strong>loud</strong></p>"),
+        ("a 5* hotel, f*ck, 2 * 3", "<p>a 5* hotel, f*ck, 2 * 3</p>"),
+        (r"\*a star\*", "<p>*a star*</p>"),
+        ("`*code*` *a*", "<p><code>*code*</code> <em>a</em></p>"),
+        ("* one *a\n* two", "<ul>\n<li>one <em>a</em></li>\n<li>two</li>\n</ul>"),
+        ('"One.\n\n"Come in!"', f'<p><span class="speech">"One.</span></p>\n<p>{SAID}</p>'),
+        ("5'10\" tall", "<p>5'10\" tall</p>"),
     ],
 )  # fmt: skip
 def test_looks(text, expected):
@@ -57,7 +70,14 @@ def test_evil_text_is_text(text):
     assert not re.search(r"<[^>]*(on\w+|style|href|src)\s*=", result)
 
 
-@pytest.mark.parametrize("unit", ["*", "**", '"', "*a ", "> ", "`", "|", "- ", "“", "*a**b"])
+@pytest.mark.parametrize("story", STORIES)
+def test_no_star_is_left_over(story):
+    """What is left is between spaces, inside a word, behind a digit, or was meant."""
+    shown = html.unescape(re.sub(r"<[^>]*>", "", render(story)))
+    assert not re.search(r"(?<![\w* ])\*|\*(?![\w* ])", shown.replace("*not an action*", ""))
+
+
+@pytest.mark.parametrize("unit", ["*", "**", '"', "*a ", "> ", "`", "|", "- ", "“", "*a**b", ".* ", "“a\n", "*a\n"])
 def test_long_repetitions_are_quick(unit):
     render(unit * 4000)  # the time limit of the test run is the assertion
 

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from simple_websocket import Client, ConnectionClosed
 from store import chats, events, registry, turns
 from store.db import Database
 from store.entries import Reply
+from store.views import EndView
 
 PASSWORD = "a warm seat by the fire"
 GIVE_UP_S = 10.0
@@ -100,10 +101,16 @@ class Socket:
         return self.until("opened", "refused")
 
     def submit(
-        self, chat: str, text: str, revision: int, turn: str | None = None, kind: str = "chat"
+        self,
+        chat: str,
+        text: str,
+        revision: int,
+        turn: str | None = None,
+        kind: str = "chat",
+        then: Sequence[str] = (),
     ) -> dict[str, Any]:
         turn = turn or new_turn()
-        self.say(type="submit", id=turn, chat=chat, kind=kind, revision=revision, text=text)
+        self.say(type="submit", id=turn, chat=chat, kind=kind, revision=revision, text=text, then=list(then))
         return self.until("ack", "refused", where=lambda message: message["id"] == turn)
 
     def farewell(self) -> int:
@@ -127,6 +134,7 @@ class Storyteller:
         self.attempt = 0
         self.turn_id = ""
         self.chat_id = ""
+        self.number = 0
         self.told = ""
 
     def present(self) -> None:
@@ -136,20 +144,28 @@ class Storyteller:
     def claim(self, turn_id: str) -> None:
         claim = turns.claim(self.database, turn_id, "tale", 30)
         self.turn_id, self.chat_id, self.attempt = turn_id, claim.turn.chat_id, claim.attempt
-        self.told = ""
+        self.number, self.told = 0, ""
         self.append({"type": "state", "state": "waking"})
 
     def append(self, *pieces: dict[str, Any]) -> list[int]:
         return events.append(self.redis, self.chat_id, self.turn_id, self.attempt, list(pieces))
 
+    def part(self, number: int, kind: str, role: str, name: str, message: str | None = None, parts: int = 1) -> None:
+        self.append(
+            {"type": "part", "part": number, "kind": kind, "role": role, "name": name, "message": message}
+            | {"parts": parts}
+        )
+        self.number, self.told = number, ""
+
     def tell(self, *pieces: str) -> None:
         for piece in pieces:
-            self.append({"type": "text", "offset": len(self.told), "text": piece})
+            self.append({"type": "text", "part": self.number, "offset": len(self.told), "text": piece})
             self.told += piece
 
-    def finish(self) -> None:
-        message = turns.commit(self.database, self.turn_id, self.attempt, Reply(self.told), {})
-        self.append({"type": "done", "revision": message.revision, "message": message.as_dict()})
+    def finish(self, outcome: turns.Outcome | None = None) -> EndView:
+        end = turns.commit(self.database, self.turn_id, self.attempt, outcome or Reply(self.told), {})
+        self.append({"type": "done", **end.as_dict()})
+        return end
 
     def fail(self, sentence: str) -> None:
         turns.fail(self.database, self.turn_id, self.attempt, "worker_lost", sentence)

@@ -21,6 +21,8 @@ from web.live.viewer import Viewer, announce_change
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Reply = Mapping[str, Any]
+Kind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
+Following = Literal["narrate", "suggest", "status"]
 
 
 class Frame(BaseModel):
@@ -39,14 +41,15 @@ class Open(Frame):
 
 
 class Submit(Frame):
-    """Do this turn. `id` is made by the browser; sending it twice makes one turn."""
+    """Do this turn, and `then` these parts of it. `id` is made by the browser; sending it twice makes one turn."""
 
     type: Literal["submit"]
     id: str = Field(max_length=64)
     chat: Id
-    kind: Literal["chat", "retry"]
+    kind: Kind
     revision: int = Field(ge=0)
     text: str = ""
+    then: tuple[Following, ...] = Field((), max_length=3)
 
 
 class Stop(Frame):
@@ -118,7 +121,7 @@ def _open(caller: Caller, frame: Open) -> None:
 
 def _submit(caller: Caller, frame: Submit) -> Reply:
     house = caller.house
-    command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text)
+    command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
     turn = turns.submit(house.database, caller.user_id, command, max_waiting=house.settings.max_waiting_turns)
     queue.dispatch(house.database, house.redis, caller.user_id)  # without Redis, housekeeping does it later
     message = chats.get_message(house.database, turn.user_message_id) if turn.user_message_id else None

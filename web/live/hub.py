@@ -1,7 +1,8 @@
 """Fans live messages out: one Redis subscriber thread per process, many tabs.
 
 What it does: listens to the channels of all chats with one pattern subscription and posts every message to the tabs
-that watch the chat; beats every two seconds, so that each tab can look for what pub/sub may have lost.
+that watch the chat; beats every two seconds, so that each tab can look for what pub/sub may have lost. When the queue
+of a worker moves it tells all tabs, five times per second at most.
 What it refuses to know: what a message means, web sockets, SQL. Posting never blocks: a slow tab is dropped.
 To extend: another kind of live message needs nothing here, only a channel that matches the pattern.
 """
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from store import keys
 
 BEAT_S = 2.0
+MOVED_S = 0.2
 RETRY_S = 0.5
 log = logging.getLogger(__name__)
 Payload = Mapping[str, Any]
@@ -33,6 +35,9 @@ class Tab(Protocol):
     def beat(self) -> None:
         """Look for what may have been lost."""
 
+    def queues_moved(self) -> None:
+        """Places in the queues may be others now."""
+
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with this web socket close code."""
 
@@ -43,8 +48,9 @@ class Tab(Protocol):
 class Hub:
     """Which tab watches which chat, and the thread that listens to Redis for them."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, beat_s: float = BEAT_S) -> None:
         self._redis = redis
+        self._beat_s = beat_s
         self._lock = threading.Condition()
         self._chats: dict[str, set[Tab]] = {}
         self._tabs: dict[Tab, str | None] = {}
@@ -52,6 +58,8 @@ class Hub:
         self._listening = threading.Event()
         self._thread: threading.Thread | None = None
         self._next_beat = 0.0
+        self._moved = False
+        self._next_moved = 0.0
 
     def start(self) -> None:
         """Begin to listen. Call once, in the process that serves."""
@@ -137,16 +145,20 @@ class Hub:
     def _listen(self) -> None:
         with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
             pubsub.psubscribe(keys.chat_channel("*"))
+            pubsub.subscribe(keys.queues_channel())
             while not self._stopping.is_set():
                 message = pubsub.get_message(timeout=0.25)
                 if message is not None:
                     self._handle(message)
+                self._tell_if_moved()
                 self._beat_if_due()
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "psubscribe":  # also after a silent reconnect: whatever was sent meanwhile is lost
             self._listening.set()
             self._next_beat = 0.0
+        elif message["type"] == "message":
+            self._moved = True
         elif message["type"] == "pmessage":
             payload = _decode(message["data"])
             if payload is not None:
@@ -158,9 +170,16 @@ class Hub:
         for tab in watchers:
             tab.deliver(payload)
 
+    def _tell_if_moved(self, clock: Callable[[], float] = time.monotonic) -> None:
+        if self._moved and clock() >= self._next_moved:
+            self._moved = False
+            self._next_moved = clock() + MOVED_S
+            for tab in self.tabs():
+                tab.queues_moved()
+
     def _beat_if_due(self, clock: Callable[[], float] = time.monotonic) -> None:
         if clock() >= self._next_beat:
-            self._next_beat = clock() + BEAT_S
+            self._next_beat = clock() + self._beat_s
             for tab in self.tabs():
                 tab.beat()
 

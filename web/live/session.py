@@ -47,6 +47,10 @@ class Session:
         """Look for what may have been lost."""
         self._later(self._viewer.beat)
 
+    def queues_moved(self) -> None:
+        """Say the place of a waiting turn again."""
+        self._later(self._viewer.say_place)
+
     def close(self, code: int, reason: str) -> None:
         """Say goodbye."""
         self._connection.close(code, reason)

@@ -1,15 +1,19 @@
-"""What a tab is told when it opens a chat: the newest messages, the revision, and the turn under way or just failed."""
+"""What a tab is told when it opens a chat: the newest messages, the revision, the turn under way or just failed, and
+what was suggested last."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 from store import chats, turns
 from store.db import Database
-from store.views import ChatView, MessageView, TurnView
+from store.models import Turn
+from store.views import ChatView, MessageView, TurnView, turn_view
 from web import wire
 
 NEWEST = 60
+REPLYING = ("chat", "retry", "continue")
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,20 @@ class Snapshot:
     chat: ChatView
     messages: tuple[MessageView, ...]
     turn: TurnView | None  # unfinished
-    unanswered: TurnView | None  # it ended without a reply to the last message
+    newest: TurnView | None  # the last one that ended, if none is under way
 
     @property
     def revision(self) -> int:
         """The revision that the next command has to name."""
         return self.chat.revision
+
+    @property
+    def _unanswered(self) -> bool:
+        """Whether the newest turn left its owner with nothing: it failed, or was stopped before any reply."""
+        if self.newest is None or self.newest.state == "failed":
+            return self.newest is not None
+        alone = bool(self.messages) and self.messages[-1].role == "user"
+        return self.newest.state == "cancelled" and self.newest.kind in REPLYING and alone
 
     def payload(self, after_seq: int) -> dict[str, Any]:
         """The `opened` message. Events of the turn that follow start after `after_seq`."""
@@ -36,7 +48,8 @@ class Snapshot:
             "earlier": len(self.messages) - len(shown),
             "messages": [wire.message_json(message) for message in shown],
             "turn": self.turn and wire.turn_json(self.turn),
-            "unanswered": self.unanswered and wire.unanswered_json(self.unanswered),
+            "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
+            "suggestion": wire.suggestion_json(self.newest),
             "after": after_seq,
         }
 
@@ -50,13 +63,13 @@ def take(db: Database, user_id: str, chat_id: str) -> Snapshot:
     unfinished = turns.unfinished(db, chat_id=chat_id)
     chat = chats.get_chat(db, user_id, chat_id)
     messages = chats.transcript(db, chat_id)
-    unanswered = None if unfinished else _unanswered(db, messages)
-    return Snapshot(chat, messages, unfinished[0] if unfinished else None, unanswered)
+    newest = None if unfinished else _newest(db, chat_id)
+    return Snapshot(chat, messages, unfinished[0] if unfinished else None, newest)
 
 
-def _unanswered(db: Database, messages: Sequence[MessageView]) -> TurnView | None:
-    """The turn whose reply never came: the last word is the person's."""
-    if not messages or messages[-1].role != "user" or messages[-1].turn_id is None:
-        return None
-    turn = turns.get_turn(db, messages[-1].turn_id)
-    return turn if turn.ended else None
+def _newest(db: Database, chat_id: str) -> TurnView | None:
+    """The turn of the chat that was asked for last."""
+    newest = select(Turn).where(Turn.chat_id == chat_id).order_by(Turn.created_at.desc(), Turn.id).limit(1)
+    with db.reading() as session:
+        row = session.scalar(newest)
+        return turn_view(row) if row else None

@@ -21,6 +21,7 @@ from web.live.relay import Relay, Verdict
 
 log = logging.getLogger(__name__)
 Event = Mapping[str, Any]
+WAITING = ("waiting", "queued")
 
 
 class Viewer:
@@ -34,7 +35,8 @@ class Viewer:
         self._turn_id: str | None = None
         self._revision = 0
         self._relay = Relay()
-        self._place: tuple[str, int | None] | None = None
+        self._waiting = False  # the running turn has not begun
+        self._place: Mapping[str, Any] | None = None
 
     def open(self, chat_id: str, turn_id: str | None, after_seq: int) -> None:
         """Send the snapshot of a chat that is already being watched, then the events of its running turn.
@@ -46,7 +48,7 @@ class Viewer:
         after = after_seq if running == turn_id else 0
         self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
         self._relay = Relay()
-        self._place = None
+        self._waiting, self._place = bool(shot.turn and shot.turn.state in WAITING), None
         self._send(shot.payload(after))
         if shot.turn and running:
             self._relay.resume(running, after)
@@ -84,6 +86,11 @@ class Viewer:
         else:
             self._say_place(turn)
 
+    def say_place(self) -> None:
+        """Say where the turn stands, if it waits: queues have moved."""
+        if self._waiting and self._turn_id is not None:
+            self._say_place(turns.get_turn(self._house.database, self._turn_id))
+
     def _unsequenced(self, event: Event) -> None:
         """`changed`: a newer revision, a turn begun elsewhere, or the end of a turn of which the stream cannot tell."""
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
@@ -98,6 +105,7 @@ class Viewer:
         ended = self._relay.ended(turn_id)
         self._turn_id = None if ended else turn_id
         self._revision = max(self._revision, int(event.get("revision") or 0))
+        self._waiting = event.get("state") in WAITING
         self._place = None
         self._send(wire.decorate(event))
 
@@ -118,16 +126,19 @@ class Viewer:
             return ()
 
     def _say_place(self, turn: TurnView) -> None:
-        """While the turn waits: how many are ahead. Not part of the stream, so without a number."""
-        if turn.state not in ("waiting", "queued"):
+        """While the turn waits: how many are ahead, and for how long. Not part of the stream, so without a number."""
+        if turn.state not in WAITING:
             return
         try:
-            ahead = queue.position(self._house.redis, turn)
+            place = queue.place(self._house.redis, turn)
         except RedisError:
             return
-        if self._place != (turn.state, ahead):
-            self._place = (turn.state, ahead)
-            self._send({"type": "place", "turn": turn.id, "chat": turn.chat_id, "state": turn.state, "ahead": ahead})
+        eta_s = None if place.eta_s is None else round(place.eta_s, 1)
+        whose = {"type": "place", "turn": turn.id, "chat": turn.chat_id, "state": turn.state}
+        said = {**whose, "ahead": place.ahead, "eta_s": eta_s}
+        if said != self._place:
+            self._place = said
+            self._send(said)
 
 
 def announce_change(house: House, turn: TurnView) -> None:

@@ -1,28 +1,35 @@
 /* The chat page's conductor: what the wire says goes to the story, what the person does goes to the wire.
 
-   Nothing is lost: a message is kept (keep.js) until the server acknowledges it and sent again with the SAME turn id after
-   every reconnect; the server makes one turn of it however often it comes. After a reconnect the page opens the chat
-   again from the last event it has. Sequence numbers: web/live/relay.py fills gaps; a gap here means: open again. */
+   Nothing is lost: a command is kept (outbox.js) until the server acknowledges it and sent again with the SAME turn id
+   after every reconnect. After a reconnect the page opens the chat again from the last event it has. Sequence numbers:
+   web/live/relay.py fills gaps; a gap here means: open again. */
 
 import { Composer } from "./composer.js";
-import { keep, recall } from "./keep.js";
-import { newTurnId } from "./stages.js";
+import { Outbox } from "./outbox.js";
+import { StatusPanel } from "./status.js";
 import { Story } from "./story.js";
+import { Suggestion } from "./suggestion.js";
+import { Tools } from "./tools.js";
+import { Turn } from "./turn.js";
 import { Wire } from "./wire.js";
 
 const story = new Story();
 const chat = story.root.dataset.chat;
 const composer = new Composer(chat);
+const tools = new Tools(chat);
+const suggestion = new Suggestion(composer, chat);
+const statusPanel = new StatusPanel(chat);
 const wire = new Wire("/ws");
+const outbox = new Outbox(chat, wire);
 const announcer = document.getElementById("announcer");
 const offline = document.getElementById("offline");
 const trouble = document.getElementById("trouble");
 
 let revision = Number(story.root.dataset.revision);
-let turn = null; // { id, kind, attempt, seq, text, length, state }
-let unsent = recall("unsent", chat); // { id, kind, text, revision, handed }
-
+let turn = null; // see turn.js
 let opening = false; // asked for a snapshot, which has not come yet
+
+const isBusy = () => Boolean(turn || outbox.held);
 
 function open() {
   if (opening) return;
@@ -30,9 +37,21 @@ function open() {
 }
 
 function setBusy() {
-  const busy = Boolean(turn || unsent);
-  composer.setBusy(busy);
-  story.setBusy(busy);
+  for (const part of [composer, tools, story]) part.setBusy(isBusy());
+  if (!turn) tools.tell(null);
+}
+
+/** Show the turn as it is now. */
+function showTurn() {
+  story.showTurn(turn);
+  tools.tell(turn.part.kind, turn.stage);
+  if (turn.part.kind === "suggest") suggestion.stream(turn.id, turn.part.text);
+}
+
+function stage(fresh) {
+  if (!turn) return;
+  turn.stage = fresh;
+  showTurn();
 }
 
 /* From the server */
@@ -41,46 +60,48 @@ const heard = {
   opened(message) {
     opening = false;
     revision = message.revision;
-    if (turn && (turn.id !== message.turn?.id || message.after === 0)) turn = { ...turn, seq: 0 };
     if (turn?.id !== message.turn?.id) turn = null;
+    else if (turn && message.after === 0) turn.seq = 0;
     story.sync(message.messages, message.earlier);
+    statusPanel.show(story.status);
     if (message.turn) resume(message.turn);
-    else if (message.unanswered) story.showFailure(message.unanswered.error.message);
+    else if (message.unanswered) story.showFailure(message.unanswered.error.message, message.unanswered.kind);
     else story.hideFailure();
-    settleUnsent(message);
+    if (message.suggestion) suggestion.arrive(message.suggestion.turn, message.suggestion.text);
+    settle(message);
     setBusy();
   },
 
   ack(message) {
-    if (unsent?.id === message.id) {
-      story.dropPending(unsent.id);
-      forget();
+    let kind = message.message ? "chat" : "retry";
+    if (outbox.held?.id === message.id) {
+      kind = outbox.held.kind;
+      delivered();
     }
     revision = Math.max(revision, message.revision);
     if (message.message) story.put(message.message);
     if (["done", "failed", "cancelled"].includes(message.state)) open();
-    else if (!turn) begin({ id: message.id, kind: message.message ? "chat" : "retry", state: message.state, attempt: 0 });
+    else if (!turn) begin({ id: message.id, kind, state: message.state });
     setBusy();
   },
 
   refused(message) {
     if (message.id === null) opening = false;
-    if (unsent && message.id === unsent.id) {
-      story.dropPending(unsent.id);
-      if (unsent.text) composer.giveBack(unsent.text);
-      forget();
+    if (message.id !== null && message.id === outbox.held?.id) {
+      const { text } = delivered();
+      if (text) composer.giveBack(text);
       open();
     }
-    composer.say(message.error.message);
+    composer.say(message.error.message, { stale: ["moved_on", "bad_frame"].includes(message.error.code) });
     setBusy();
   },
 
   changed(message) {
-    if (!unsent && (message.revision > revision || (message.turn && message.turn !== turn?.id))) open();
+    if (!outbox.held && (message.revision > revision || (message.turn && message.turn !== turn?.id))) open();
   },
 
   place(message) {
-    if (turn?.id === message.turn && ["waiting", "queued", "sending"].includes(turn.state)) showStage(message);
+    if (turn?.id === message.turn && ["waiting", "queued", "sending"].includes(turn.stage.state)) stage(message);
   },
 
   backstage(message) {
@@ -88,40 +109,33 @@ const heard = {
     trouble.dataset.trouble = message.trouble;
   },
 
-  state(event) {
-    showStage(event);
+  state: stage,
+
+  part(event) {
+    turn.begin(event);
+    showTurn();
   },
 
   text(event) {
-    if (event.attempt > turn.attempt && event.offset === 0) [turn.text, turn.length] = ["", 0];
-    turn.attempt = event.attempt;
-    if (event.offset < turn.length) turn.text = [...turn.text].slice(0, event.offset).join("");
-    turn.text += event.text;
-    turn.length = event.offset + [...event.text].length;
-    if (turn.state !== "writing") showStage({ state: "writing" });
-    story.liveText(turn.text);
+    turn.hear(event);
+    showTurn();
   },
 
   done(event) {
-    end(event.message, event.revision);
-    announcer.textContent = plain(event.message);
+    end(event);
   },
 
   cancelled(event) {
-    const nothing = !event.message && turn.kind === "chat";
-    end(event.message, event.revision);
-    if (nothing) story.showFailure("You stopped this before there were any words.");
+    const { kind } = turn;
+    if (!end(event) && kind === "chat") story.showFailure("You stopped this before there were any words.", kind);
   },
 
   failed(event) {
-    end(null, event.revision);
-    story.showFailure(event.error.message);
+    const { kind } = turn;
+    end(event);
+    story.showFailure(event.error.message, kind);
   },
 };
-
-function plain(message) {
-  return `${message.name}: ${message.alternatives[message.active].text.replaceAll("*", "")}`;
-}
 
 /** Events with a sequence number belong to a turn and come in order; anything else is a message for the page. */
 function hear(message) {
@@ -133,104 +147,100 @@ function hear(message) {
   return heard[message.type]?.(message);
 }
 
-function begin({ id, kind, state, attempt, partial = "" }) {
-  turn = { id, kind, attempt, state, seq: 0, text: partial, length: [...partial].length };
-  story.beginLive(kind);
-  showStage({ state });
-  if (partial) story.liveText(partial);
+function begin(fresh) {
+  turn = new Turn(fresh);
+  showTurn();
 }
 
 /** The turn of a fresh snapshot: go on where we were, or begin anew. */
 function resume(fresh) {
   if (!turn) return begin(fresh);
-  story.beginLive(turn.kind);
-  showStage({ state: fresh.state });
-  if (turn.text) story.liveText(turn.text);
-  return undefined;
+  return stage({ state: fresh.state });
 }
 
-function end(message, newRevision) {
+/** The turn has ended; whether anything came of it. */
+function end(event) {
+  const { id, kind } = turn;
+  const messages = event.messages ?? (event.message ? [event.message] : []);
   turn = null;
-  revision = Math.max(revision, newRevision ?? 0);
-  story.finishLive(message);
+  revision = Math.max(revision, event.revision ?? 0);
+  story.finish(messages);
+  const inBox = suggestion.finish(id, event.suggestion);
+  statusPanel.show(story.status);
+  if (kind === "status" && story.status) statusPanel.open(true);
+  announcer.textContent = [...messages.map(plain), inBox ? "A suggestion is in the box." : ""].filter(Boolean).join("\n");
   setBusy();
+  return Boolean(messages.length || event.suggestion);
 }
 
-function showStage(stage) {
-  if (turn) turn.state = stage.state;
-  story.stage(stage);
+function plain(message) {
+  return `${message.name}: ${message.alternatives[message.active].text.replaceAll("*", "")}`;
 }
 
 /* From the person */
 
-function submit(kind, text = "") {
-  if (turn || unsent) return composer.say("A reply is still on its way: wait for it or press stop.");
+function submit(kind, text = "", then = []) {
+  if (isBusy()) return composer.say("A reply is still on its way: wait for it or press stop.");
   composer.say();
   story.hideFailure();
-  unsent = { id: newTurnId(), kind, text, revision };
-  keep("unsent", chat, unsent);
+  outbox.put(kind, text, then, revision);
   showUnsent();
-  sendUnsent();
+  outbox.send();
   setBusy();
   return undefined;
 }
 
-function sendUnsent() {
-  const { id, kind, text, revision: seen } = unsent;
-  if (!wire.send({ type: "submit", chat, id, kind, text, revision: seen })) return;
-  unsent.handed = true; // from now on the server may have it
-  keep("unsent", chat, unsent);
-}
-
-/** Take back a message that surely never left this browser. */
-function unsend() {
-  const { id, text } = unsent;
-  story.dropPending(id);
-  forget();
-  if (text) composer.giveBack(text);
-  setBusy();
-}
-
 function showUnsent() {
-  if (unsent.text) story.putPending(unsent.id, unsent.text);
-  if (!wire.up) composer.say("Not sent yet: it goes out as soon as the line is back.", true);
+  const { id, kind, text } = outbox.held;
+  if (kind === "chat") story.putPending(id, text);
+  if (!wire.up) composer.say("Not sent yet: it goes out as soon as the line is back.", { calm: true });
 }
 
-/** After a snapshot: was the message that we are not sure of received? If not, it is sent again under the same id. */
-function settleUnsent(snapshot) {
-  if (!unsent) return;
-  const known = snapshot.messages.some((message) => message.turn_id === unsent.id);
-  if (known || snapshot.turn?.id === unsent.id) {
-    story.dropPending(unsent.id);
-    forget();
+/** What was held has arrived, was refused or was taken back. Returns it. */
+function delivered() {
+  const was = outbox.forget();
+  story.dropPending(was.id);
+  composer.say();
+  return was;
+}
+
+/** After a snapshot: was the command that we are not sure of received? If not, it is sent again under the same id. */
+function settle(snapshot) {
+  if (!outbox.held) return;
+  const { id } = outbox.held;
+  if (snapshot.turn?.id === id || snapshot.messages.some((message) => message.turn_id === id)) {
+    delivered();
   } else {
     showUnsent();
-    sendUnsent();
+    outbox.send();
   }
 }
 
-function forget() {
-  unsent = null;
-  keep("unsent", chat, null);
-  composer.say();
-}
-
 function stop() {
-  if (unsent && !unsent.handed) return unsend();
+  if (outbox.held && !outbox.held.handed) {
+    const { text } = delivered(); // it surely never left this browser
+    if (text) composer.giveBack(text);
+    return setBusy();
+  }
   if (!turn) return undefined;
-  if (wire.send({ type: "stop", turn: turn.id })) story.stage({ state: "stopping" });
+  if (wire.send({ type: "stop", turn: turn.id })) stage({ state: "stopping" });
   else composer.say("The line is down: stop again when it is back.");
   return undefined;
 }
 
 function retry() {
-  if (!turn && !unsent && story.canRetry) submit("retry");
+  if (!isBusy() && story.canRetry) submit("retry");
 }
 
-function choose(id, step) {
-  const message = story.known.get(id);
-  if (!message || turn || unsent) return;
-  wire.send({ type: "choose", message: id, position: message.active + step, revision });
+/** The other wordings of a message; beyond the newest one of the last message there is a new one. */
+function swipe(message, step) {
+  if (!message || isBusy()) return;
+  const position = message.active + step;
+  if (position >= message.alternatives.length) {
+    if (message === story.last) retry();
+  } else if (position >= 0) {
+    wire.send({ type: "choose", message: message.id, position, revision });
+  }
 }
 
 async function showEarlier() {
@@ -248,21 +258,29 @@ async function amISignedIn() {
   if (answer && (answer.status === 401 || answer.status === 404)) location.reload();
 }
 
-composer.addEventListener("send", (event) => {
-  if (!turn && !unsent) composer.clear();
-  submit("chat", event.detail);
+composer.addEventListener("send", ({ detail: text }) => {
+  if (!text) return submit("continue");
+  if (!isBusy()) composer.fill("");
+  return submit("chat", text, tools.then);
 });
 composer.addEventListener("stop", stop);
 composer.addEventListener("retry", retry);
-document.getElementById("failure-retry").addEventListener("click", retry);
+composer.addEventListener("continue", () => submit("continue"));
+composer.addEventListener("swipe", ({ detail: step }) => story.last?.role !== "user" && swipe(story.last, step));
+tools.addEventListener("ask", ({ detail: { kind, words } }) => {
+  const text = words ? composer.text.trim() : "";
+  if (text && !isBusy()) composer.fill("");
+  submit(kind, text);
+});
+document.getElementById("failure-retry").addEventListener("click", () => {
+  const { kind } = story.failure.dataset;
+  submit(kind === "chat" ? "retry" : kind, "", kind === "chat" ? tools.then : []);
+});
 document.getElementById("earlier").addEventListener("click", showEarlier);
 document.getElementById("reconnect").addEventListener("click", () => wire.now());
-story.list.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-act]");
-  const id = button?.closest(".message").dataset.id;
-  if (button?.dataset.act === "retry") retry();
-  if (button?.dataset.act === "previous") choose(id, -1);
-  if (button?.dataset.act === "next") choose(id, 1);
+story.addEventListener("act", ({ detail: { act, message } }) => {
+  if (act === "retry") retry();
+  else swipe(message, act === "next" ? 1 : -1);
 });
 
 wire.addEventListener("up", () => {
@@ -278,6 +296,6 @@ wire.addEventListener("down", ({ detail }) => {
   if (detail.tries === 3) amISignedIn();
 });
 wire.addEventListener("message", ({ detail }) => hear(detail));
-if (unsent) showUnsent();
+if (outbox.held) showUnsent();
 setBusy();
 wire.connect();

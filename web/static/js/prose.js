@@ -2,37 +2,52 @@
    Only textContent and element building, never innerHTML: what a model wrote stays text. web/prose.py does the same for
    finished messages; change both together. `spans` is pure. */
 
+import { CLOSE, OPEN, mend } from "./mend.js";
+
 const QUOTES = { '"': '"', "“": "”", "「": "」", "『": "』", "«": "»" };
+const OPENS = new Map(Object.entries(OPEN).map(([kind, mark]) => [mark, kind]));
+const CLOSES = new Map(Object.entries(CLOSE).map(([kind, mark]) => [mark, kind]));
+const ESCAPED = /^\\[!-/:-@[-`{-~]/;
+const RULE = /^ {0,3}([*_-])( *\1){2,} *$/;
 
 /** Split one paragraph into runs: [{ text, marks: ["em", "speech", ...] }], outermost mark first. */
 export function spans(paragraph) {
+  const mended = mend(paragraph);
   const runs = [];
-  const marks = [];
+  let marks = [];
   let closer = "";
   let text = "";
   const flush = () => {
-    if (text) runs.push({ text, marks: [...marks] });
+    if (text) runs.push({ text, marks });
     text = "";
   };
-  const toggle = (mark) => {
+  const push = (mark) => {
     flush();
-    const at = marks.indexOf(mark);
-    if (at < 0) marks.push(mark);
-    else marks.splice(at, 1);
+    marks = [...marks, mark];
   };
-  for (let i = 0; i < paragraph.length; i += 1) {
-    const letter = paragraph[i];
-    if (letter === "*" && paragraph[i + 1] === "*") {
-      toggle("strong");
+  const popTo = (mark) => {
+    flush();
+    marks = marks.slice(0, marks.lastIndexOf(mark));
+    if (!marks.includes("speech")) closer = "";
+  };
+  for (let i = 0; i < mended.length; i += 1) {
+    const letter = mended[i];
+    const speaking = closer && marks.at(-1) === "speech";
+    if (OPENS.has(letter)) {
+      push(OPENS.get(letter));
+    } else if (CLOSES.has(letter)) {
+      popTo(CLOSES.get(letter));
+    } else if (ESCAPED.test(mended.slice(i, i + 2))) {
       i += 1;
-    } else if (letter === "*" && !isLoose(paragraph, i)) {
-      toggle("em");
-    } else if (closer && letter === closer) {
+      text += mended[i];
+    } else if (speaking && letter === closer) {
       text += letter;
-      toggle("speech");
-      closer = "";
-    } else if (!closer && QUOTES[letter]) {
-      toggle("speech");
+      popTo("speech");
+    } else if (speaking && letter === "\n" && mended.lastIndexOf(closer) < i) {
+      popTo("speech");
+      text += letter;
+    } else if (!closer && QUOTES[letter] && !(letter === '"' && /\p{Nd}$/u.test(mended.slice(0, i)))) {
+      push("speech");
       closer = QUOTES[letter];
       text += letter;
     } else {
@@ -43,13 +58,6 @@ export function spans(paragraph) {
   return runs;
 }
 
-/** A star with space on both sides, or a list's bullet, is just a star. */
-function isLoose(text, i) {
-  const before = text[i - 1] ?? "\n";
-  const after = text[i + 1] ?? "";
-  return /\s/.test(before) && /\s/.test(after);
-}
-
 /** Make `element` show `text`; paragraphs that did not change are left alone. */
 export function draw(element, text) {
   const blocks = text.split(/\n{2,}/).filter((block) => block.trim());
@@ -57,12 +65,17 @@ export function draw(element, text) {
   blocks.forEach((block, index) => {
     const old = element.childNodes[index];
     if (old && old.drawnFrom === block) return;
-    const paragraph = document.createElement("p");
-    paragraph.drawnFrom = block;
-    for (const run of spans(block)) paragraph.append(build(run));
-    if (old) old.replaceWith(paragraph);
-    else element.append(paragraph);
+    const fresh = RULE.test(block) ? document.createElement("hr") : paragraph(block.trim());
+    fresh.drawnFrom = block;
+    if (old) old.replaceWith(fresh);
+    else element.append(fresh);
   });
+}
+
+function paragraph(block) {
+  const element = document.createElement("p");
+  for (const run of spans(block)) element.append(build(run));
+  return element;
 }
 
 function build({ text, marks }) {

@@ -1,23 +1,28 @@
-/* What a turn is doing, in words for people. Pure. */
+/* What a turn is doing, in words for people; and what turns are made of. Pure. */
 
-/** stage: { state, ahead?, eta_s?, done?, total? } -> a short sentence part. */
+/** Kinds whose result is a message of the story. The others: "suggest" (goes into the box) and "status" (into the panel). */
+const TELLING = new Set(["chat", "retry", "continue", "narrate"]);
+
+export const tells = (kind) => TELLING.has(kind);
+
+/** stage: { state, ahead?, eta_s?, done?, total? } -> a few words. */
 export function stageWords(stage) {
   switch (stage.state) {
     case "sending": return "sending";
-    case "waiting": return "waits for a free place";
+    case "waiting": return "waiting for a free place";
     case "queued": return queueWords(stage);
-    case "waking": return "is waking up";
-    case "reading": return stage.total ? `is reading ${stage.done ?? 0} / ${stage.total}` : "is reading";
-    case "writing": return "is writing";
-    case "stopping": return "is stopping";
-    default: return "is getting ready";
+    case "waking": return "waking up";
+    case "reading": return stage.total ? `reading, ${Math.round((100 * (stage.done ?? 0)) / stage.total)} %` : "reading";
+    case "writing": return "writing";
+    case "stopping": return "stopping";
+    default: return "getting ready";
   }
 }
 
 function queueWords({ ahead, eta_s: eta }) {
-  if (ahead === undefined || ahead === null) return "is in line";
   const about = eta ? `, about ${Math.max(1, Math.round(eta))} s` : "";
-  if (ahead === 0) return `is next in line${about}`;
+  if (ahead === undefined || ahead === null) return `in line${about}`;
+  if (ahead === 0) return `next in line${about}`;
   return `${ahead} ${ahead === 1 ? "person" : "people"} ahead${about}`;
 }
 

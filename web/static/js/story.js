@@ -1,17 +1,20 @@
-/* The messages on the page: keeps the elements equal to what the server says, and shows the reply that is being written.
-   Knows nothing of the wire. Markup: templates/_message.html, cloned from <template id="blank">. */
+/* The messages on the page: keeps the elements equal to what the server says. What is being written is in live.js.
+   Knows nothing of the wire. Markup: templates/_message.html, cloned from <template id="blank">.
+   Events: "act" (detail: { act: "retry" | "previous" | "next", message }). */
 
+import { Live } from "./live.js";
+import { chosenOf, fill, isReply, mark, toggleStatus } from "./message.js";
 import { draw } from "./prose.js";
-import { stageWords } from "./stages.js";
 import { tellTimes } from "./times.js";
 
 const NEAR_PX = 60;
 
-export class Story {
-  #live = null; // { element, borrowed, frame, text }
+export class Story extends EventTarget {
   #following = true;
+  #busy = false;
 
   constructor() {
+    super();
     this.root = document.getElementById("story");
     this.scroller = document.getElementById("main");
     this.list = document.getElementById("messages");
@@ -20,35 +23,44 @@ export class Story {
     this.newest = document.getElementById("newest");
     this.earlier = document.getElementById("earlier");
     this.known = new Map(); // id -> the server's message
+    this.live = new Live(this);
     this.scroller.addEventListener("scroll", () => this.#watch(), { passive: true });
     this.newest.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this.#follow()).observe(this.scroller);
+    this.list.addEventListener("click", (event) => this.#press(event.target.closest("button[data-act]")));
+    new ResizeObserver(() => this.follow()).observe(this.scroller);
     tellTimes(this.list);
     this.toEnd();
   }
 
   /** Show exactly these messages (the newest ones) below whatever older ones are already on the page. */
   sync(messages, earlier) {
-    this.#endLive();
+    this.live.drop();
     const first = messages[0]?.ordinal ?? 0;
     const ids = new Set(messages.map((message) => message.id));
     for (const element of [...this.list.children]) {
       const known = this.known.get(element.dataset.id);
-      if (!ids.has(element.dataset.id) && !(known && known.ordinal < first)) element.remove();
+      if (!ids.has(element.dataset.id) && !(known && known.ordinal < first)) {
+        this.known.delete(element.dataset.id);
+        element.remove();
+      }
     }
     for (const message of messages) this.put(message);
     if (this.list.firstElementChild?.dataset.id === messages[0]?.id) this.setEarlier(earlier);
-    this.#follow();
+    this.follow();
   }
 
   /** Add or change one message. */
   put(message) {
     this.known.set(message.id, message);
-    const old = this.#find(message.id);
-    const element = old ?? this.#add();
-    this.#fill(element, message);
-    this.#marks();
-    this.#follow();
+    fill(this.find(message.id) ?? this.add(), message);
+    this.#mark();
+    this.follow();
+  }
+
+  /** Show a message as the server last said it. */
+  refill(id) {
+    const element = this.find(id);
+    if (element) fill(element, this.known.get(id));
   }
 
   /** Older messages, put before all others without moving what is being read. */
@@ -58,9 +70,10 @@ export class Story {
     for (const message of messages) {
       this.known.set(message.id, message);
       const element = this.#clone();
-      this.#fill(element, message);
+      fill(element, message);
       this.list.insertBefore(element, anchor);
     }
+    this.#mark();
     this.scroller.scrollTop += this.scroller.scrollHeight - height;
   }
 
@@ -73,10 +86,21 @@ export class Story {
     return this.known.get(this.list.firstElementChild?.dataset.id)?.ordinal ?? 0;
   }
 
+  /** The newest message that the server knows. */
+  get last() {
+    return [...this.known.values()].reduce((last, one) => (last && last.ordinal > one.ordinal ? last : one), null);
+  }
+
+  /** The newest status of the chat, or null. */
+  get status() {
+    const newestFirst = [...this.known.values()].sort((one, other) => other.ordinal - one.ordinal);
+    return newestFirst.map((message) => chosenOf(message).status).find((status) => status?.length) ?? null;
+  }
+
   /** The person's message before the server has acknowledged it. */
   putPending(id, text) {
-    if (this.#find(id)) return;
-    const element = this.#add();
+    if (this.find(id)) return;
+    const element = this.add();
     element.dataset.id = id;
     element.dataset.role = "user";
     element.dataset.pending = "";
@@ -85,64 +109,30 @@ export class Story {
   }
 
   dropPending(id) {
-    this.#find(id)?.remove();
+    this.find(id)?.remove();
   }
 
-  /** A reply begins: in a new message, or, for a retry, in the place of the last one. */
-  beginLive(kind) {
-    if (this.#live) return;
-    const last = this.list.lastElementChild;
-    const borrowed = kind === "retry" && last?.dataset.role === "character";
-    const element = borrowed ? last : this.#add();
-    element.dataset.live = "";
-    if (borrowed) element.dataset.stale = "";
-    else element.querySelector(".name").textContent = this.root.dataset.character;
-    this.#live = { element, borrowed, frame: 0, text: null };
+  /** Show the turn under way. */
+  showTurn(turn) {
     this.hideFailure();
-    this.#marks();
-    this.#follow();
+    this.live.show(turn);
+    this.#mark();
+    this.follow();
   }
 
-  stage(stage) {
-    if (!this.#live) return;
-    const label = this.#live.element.querySelector(".stage");
-    label.hidden = false;
-    label.dataset.state = stage.state;
-    label.textContent = stageWords(stage);
+  /** The turn has ended, with these messages. */
+  finish(messages) {
+    this.live.finish(messages);
+    for (const message of messages) this.put(message);
+    this.#mark();
   }
 
-  /** The text so far; drawn once per frame however fast it comes. */
-  liveText(text) {
-    const live = this.#live;
-    if (!live) return;
-    live.text = text;
-    live.frame ||= requestAnimationFrame(() => {
-      live.frame = 0;
-      if (live !== this.#live) return;
-      const prose = live.element.querySelector(".prose");
-      if ("stale" in live.element.dataset) {
-        delete live.element.dataset.stale;
-        prose.replaceChildren();
-      }
-      live.element.shown = null; // no longer what the server rendered
-      draw(prose, live.text);
-      this.#follow();
-    });
-  }
-
-  /** The reply is finished: `message` takes its place; none means that nothing came of it. */
-  finishLive(message) {
-    if (message && this.#live && !this.#live.borrowed) this.#live.element.dataset.id = message.id;
-    const element = this.#live?.element;
-    this.#endLive(!message);
-    if (message) this.put(message);
-    return element;
-  }
-
-  showFailure(sentence) {
+  /** `kind`: what to ask for when the person wants it tried again. */
+  showFailure(sentence, kind) {
     this.failure.hidden = false;
+    this.failure.dataset.kind = kind;
     this.failure.querySelector("p").textContent = sentence;
-    this.#follow();
+    this.follow();
   }
 
   hideFailure() {
@@ -151,13 +141,13 @@ export class Story {
 
   /** Whether retrying makes sense now. */
   get canRetry() {
-    return Boolean(this.list.querySelector('[data-act="retry"]:not([hidden])')) || !this.failure.hidden;
+    return isReply(this.last) || this.last?.role === "user";
   }
 
   /** No swiping and no retrying while a reply is under way. */
   setBusy(busy) {
-    this.list.toggleAttribute("data-busy", busy);
-    this.#marks();
+    this.#busy = busy;
+    this.#mark();
   }
 
   toEnd() {
@@ -166,74 +156,43 @@ export class Story {
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
-  #endLive(undo = true) {
-    const live = this.#live;
-    if (!live) return;
-    cancelAnimationFrame(live.frame);
-    this.#live = null;
-    delete live.element.dataset.live;
-    delete live.element.dataset.stale;
-    live.element.querySelector(".stage").hidden = true;
-    if (!undo) return;
-    if (live.borrowed) this.#fill(live.element, this.known.get(live.element.dataset.id));
-    else live.element.remove();
-    this.#marks();
+  /** Follow the words only if the reader was at the end; otherwise say that there are new ones. */
+  follow() {
+    if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
+    else if (this.live.hasWords) this.newest.hidden = false;
   }
 
-  #fill(element, message) {
-    if (!message) return;
-    const chosen = message.alternatives[message.active];
-    const prose = element.querySelector(".prose");
-    element.dataset.id = message.id;
-    element.dataset.role = message.role;
-    delete element.dataset.pending;
-    element.querySelector(".name").textContent = message.name;
-    if (element.shown !== chosen.html) prose.innerHTML = chosen.html; // rendered and sanitized by the server
-    element.shown = chosen.html;
-    const swipes = element.querySelector(".swipes");
-    swipes.hidden = message.alternatives.length < 2;
-    element.querySelector(".count").textContent = `${message.active + 1}/${message.alternatives.length}`;
-    element.querySelector("time").dataset.epoch = message.created_at;
-    tellTimes(element);
+  find(id) {
+    return id ? this.list.querySelector(`[data-id="${CSS.escape(id)}"]`) : null;
   }
 
-  /** Which buttons make sense on which message. */
-  #marks() {
-    const busy = this.list.hasAttribute("data-busy");
+  /** A new element at the end. */
+  add() {
+    return this.list.appendChild(this.#clone());
+  }
+
+  #press(button) {
+    if (!button) return;
+    const element = button.closest(".message");
+    const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id) };
+    if (detail.act === "status") toggleStatus(element);
+    else this.dispatchEvent(new CustomEvent("act", { detail }));
+  }
+
+  #mark() {
     const last = this.list.lastElementChild;
     for (const element of this.list.children) {
-      const message = this.known.get(element.dataset.id);
-      const isLast = element === last && message?.role === "character" && message.turn_id;
-      element.querySelector('[data-act="retry"]').hidden = busy || !isLast;
-      element.querySelector('[data-act="previous"]').disabled = busy || !message || message.active === 0;
-      element.querySelector('[data-act="next"]').disabled = busy || !message || message.active + 1 >= message.alternatives.length;
+      mark(element, this.known.get(element.dataset.id), { busy: this.#busy, last: element === last });
     }
-  }
-
-  #find(id) {
-    return this.list.querySelector(`[data-id="${CSS.escape(id)}"]`);
   }
 
   #clone() {
     return this.blank.content.firstElementChild.cloneNode(true);
   }
 
-  #add() {
-    const element = this.#clone();
-    if (this.#live && !this.#live.borrowed) this.list.insertBefore(element, this.#live.element);
-    else this.list.append(element);
-    return element;
-  }
-
   #watch() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     this.#following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
     if (this.#following) this.newest.hidden = true;
-  }
-
-  /** Follow the words only if the reader was at the end; otherwise say that there are new ones. */
-  #follow() {
-    if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
-    else if (this.#live?.text) this.newest.hidden = false;
   }
 }

@@ -1,0 +1,39 @@
+/* The newest status of the chat, in the page's head: a button with its first words, and a card with all of it. */
+
+import { fieldList, valueOf } from "./fields.js";
+import { keep, recall } from "./keep.js";
+
+const WIDE = matchMedia("(min-width: 76rem)"); // beside the story there is room for the card
+
+export class StatusPanel {
+  constructor(chat) {
+    this.chat = chat;
+    this.button = document.getElementById("status-button");
+    this.brief = this.button.querySelector(".brief");
+    this.card = document.getElementById("status-card");
+    this.fields = document.getElementById("status-fields");
+    this.button.addEventListener("click", () => this.open(this.card.hidden, true));
+    document.getElementById("status-close").addEventListener("click", () => {
+      this.open(false, true);
+      this.button.focus();
+    });
+  }
+
+  /** Show this status, or that there is none. */
+  show(status) {
+    const first = this.button.hidden;
+    this.button.hidden = !status;
+    if (!status) return this.open(false);
+    this.brief.textContent = status.map(valueOf).join(" · ");
+    this.fields.replaceChildren(fieldList(status));
+    if (first) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
+    return undefined;
+  }
+
+  /** `remember`: the person did it, so it is so next time too. */
+  open(open, remember = false) {
+    this.card.hidden = !open;
+    this.button.setAttribute("aria-expanded", String(open));
+    if (remember) keep("status", this.chat, open ? null : "closed");
+  }
+}

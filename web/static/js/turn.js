@@ -1,0 +1,37 @@
+/* The turn under way as this page knows it: its parts, their texts so far, and which events have been heard. No DOM.
+   A new attempt begins again at part 0, offset 0; what the old one wrote stays in `text` until new text replaces it. */
+
+const ROLES = { narrate: "narrator", suggest: "user", status: "status" };
+
+export class Turn {
+  constructor({ id, kind, state = "sending", attempt = 0, partial = "" }) {
+    this.id = id;
+    this.kind = kind;
+    this.attempt = attempt;
+    this.seq = 0;
+    this.stage = { state };
+    this.parts = [{ kind, role: ROLES[kind] ?? "character", name: "", message: null, text: partial }];
+  }
+
+  /** The part that is being done now. */
+  get part() {
+    return this.parts.at(-1);
+  }
+
+  /** A `part` event. */
+  begin({ part: index, attempt, kind, role, name, message }) {
+    this.attempt = Math.max(attempt, this.attempt);
+    this.parts.length = Math.min(this.parts.length, index + 1);
+    if (this.parts.length <= index) this.parts.push({ text: "" });
+    Object.assign(this.part, { kind, role, name, message });
+  }
+
+  /** A `text` event. Offsets count characters as the server does: code points. */
+  hear({ part: index = 0, attempt, offset, text }) {
+    const part = this.parts[index] ?? this.part;
+    if (attempt > this.attempt && offset === 0) part.text = "";
+    this.attempt = Math.max(attempt, this.attempt);
+    part.text = [...part.text].slice(0, offset).join("") + text;
+    this.stage = { state: "writing" };
+  }
+}
