@@ -125,7 +125,7 @@ def _with_notes(
 
     A new status takes the place of the old one.
     """
-    if shown and shown[-1][0].role == "narrator" and not script.asked:
+    if shown and shown[-1][0].role == "narrator" and not (script.asked and script.keep):
         last = shown[-1][0]
         asked = narration_asked(story, cast, str(last.chosen.stats.get("hint", "")))
         shown = [*shown[:-1], (last, asked_segment(asked, framing)), shown[-1]]

@@ -34,7 +34,7 @@ def reply_spec(story: Story, script: Script, cast: Cast, turn_id: str, framing: 
         sampling = replace(sampling, ban_end=True)
     others = {cast.user, cast.char} - {script.name}
     return ReplySpec(
-        name=f"{script.role}:{turn_id}",
+        name=f"{script.role if script.keep else script.kind}:{turn_id}",
         header=(*note, *header),
         footer=framing.footer(script.role),
         sampling=sampling,

@@ -21,8 +21,7 @@ class StatusError(ValueError):
 
 def grammar(fields: Sequence[StatusField]) -> str:
     """The GBNF grammar of a status of these fields."""
-    lines = [f"{_quoted(field.name + ': ')} {_value_rule(field)} {_quoted(_unit(field))}" for field in fields]
-    return "root ::= " + ' "\\n" '.join(lines) + "\n"
+    return "root ::= " + ' "\\n" '.join(map(_line_rule, fields)) + "\n"
 
 
 def parse(fields: Sequence[StatusField], text: str) -> list[dict[str, Any]]:
@@ -50,6 +49,11 @@ def _bounded(field: IntegerField, value: str) -> int:
         return min(field.maximum, max(field.minimum, int(value)))
     except ValueError:
         raise StatusError(f"{field.name!r} is no number: press status to try again.") from None
+
+
+def _line_rule(field: StatusField) -> str:
+    unit = _quoted(_unit(field)) if _unit(field) else ""
+    return f"{_quoted(field.name + ': ')} {_value_rule(field)} {unit}".rstrip()
 
 
 def _value_rule(field: StatusField) -> str:

@@ -93,9 +93,12 @@ def test_narrate_adds_a_message_and_leaves_the_note_behind(play):
     assert (retried.id, len(retried.alternatives), retried.active) == (narration.id, 2, 1)
     assert "a storm" in retried.text
     assert play.n_evaluated() == 0
+    play("suggest")
+    play("retry")
+    assert play.n_evaluated() == 0
     grown = play("continue")[-1]
     assert play.n_evaluated() == 0
-    assert grown.text.startswith(retried.text)
+    assert grown.text.startswith(narration.text[:10])
     reply = play("chat", "What a storm")[-1]
     assert "heard: What a storm" in reply.text
     assert play.n_evaluated() < 60
@@ -110,6 +113,11 @@ def test_only_the_last_narrations_stay_in_the_session(play):
     assert play.n_evaluated() < 70
     n_heard = int(reply.text.split("(")[1].split(" ")[0])
     assert n_heard == 1 + 1 + 8 + 2 + 1  # persona, greeting, four exchanges, two narrations, the last message
+
+
+def test_a_suggestion_beside_the_users_own_word(play):
+    play("chat", "Good evening", ["suggest"])
+    assert (play.turn.state, bool(play.turn.result["suggestion"])) == ("done", True)
 
 
 def test_suggest_leaves_no_trace(play):
@@ -136,7 +144,7 @@ def test_status_is_kept_with_its_message_and_only_the_last_one_in_the_session(pl
     assert play.said("text") == []
     heard = play("chat", "And now?")[-1]
     assert play.n_evaluated() < 60
-    assert "(5 messages" in heard.text  # persona, greeting, message, reply, status ... and the new message
+    assert "(6 messages" in heard.text  # persona, greeting, message, reply, status, the new message
     again = play("status")
     assert [message.chosen.status is not None for message in again] == [False, False, True, False, True]
     play("chat", "Once more")

@@ -212,3 +212,19 @@ def test_what_a_person_must_correct_is_one_sentence_and_exit_code_78(start_worke
     said = worker.log.read_text()
     assert sentence in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_a_peer_takes_over_as_soon_as_a_worker_is_dead(start_worker, database, redis, chat, say, dispatch):
+    """No lease to wait for: the lock of the dead is free. What was written stays visible until the new attempt speaks."""
+    workers = {name: start_worker(name, echo_delay_ms=20).ready() for name in ("gpu0", "gpu1")}
+    turn = say(chat, "x" * 100)
+    dispatch(turn)
+    until_it_writes(redis, turn)
+    first = turns.get_turn(database, turn.id).worker
+    workers[first].kill()
+    until_it_writes(redis, turn, attempt=2)
+    after = turns.get_turn(database, turn.id)
+    assert (after.worker != first, after.attempt, after.crashes) == (True, 2, 1)
+    until_it_is_done(database, turn)
+    assert len(replies(database, chat)) == 1
+    assert first not in registry.alive(redis)
