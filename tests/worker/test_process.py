@@ -215,7 +215,7 @@ def test_what_a_person_must_correct_is_one_sentence_and_exit_code_78(start_worke
 
 
 def test_a_peer_takes_over_as_soon_as_a_worker_is_dead(start_worker, database, redis, chat, say, dispatch):
-    """No lease to wait for: the lock of the dead is free. What was written stays visible until the new attempt speaks."""
+    """No lease to wait for: the lock of the dead is free."""
     workers = {name: start_worker(name, echo_delay_ms=20).ready() for name in ("gpu0", "gpu1")}
     turn = say(chat, "x" * 100)
     dispatch(turn)
