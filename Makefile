@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test lint format browser story bench-engine soak-engine docs compose-test clean check-python venv venv-dev
+.PHONY: help run test lint format browser story check check-kills bench-engine soak-engine docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -31,6 +31,17 @@ lint: venv-dev ## ruff and mypy
 format: venv-dev ## let ruff put the code in order
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+SEED ?= 1
+CLIENTS ?= 12
+RACES ?= 0
+CHECK_ARGS = --seed $(SEED) --minutes $(MINUTES) --clients $(CLIENTS) --races $(RACES)
+check: venv-dev ## a storm of faults over a whole house: SEED=1 MINUTES=10 CLIENTS=12 RACES=500
+	@exec $(PY) -m tests.nemesis $(CHECK_ARGS)
+
+KILLS ?= 100
+check-kills: venv-dev ## kill -9 of a worker in mid-reply, KILLS=100 times: how long until text moves again
+	@exec $(PY) -m tests.nemesis.kills --n $(KILLS)
 
 story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
 	@exec $(PY) -m bench.story

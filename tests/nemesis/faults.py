@@ -1,0 +1,183 @@
+"""The faults: what may go wrong in a house, one class each, all drawn from one seed.
+
+What it does: FAULTS is the table; each fault does its damage and hands back how to withdraw it and when. A fault that
+could not be done (Redis was away already) raises Missed and does not count.
+What it refuses to know: what the faults should have led to (checker.py).
+"""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from store import jobs, keys
+from tests.nemesis import audit
+
+
+class Missed(Exception):
+    """There was nothing to damage just now."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What was done: `words` for people; `undo` withdraws it after `lasts_s`."""
+
+    words: str
+    lasts_s: float = 0.0
+    undo: Callable[[], None] | None = None
+
+
+def worker_kill(house, rng):
+    return _kill(rng.choice(house.workers))
+
+
+def worker_kill_all(house, rng):
+    return Damage("; ".join(_kill(worker).words for worker in house.workers))
+
+
+def worker_freeze(house, rng):
+    return _freeze(rng.choice(house.workers), rng.choice([rng.uniform(0.2, 2), rng.uniform(6.5, 10)]))
+
+
+def worker_drain(house, rng):
+    worker = rng.choice(house.workers)
+    worker.signal_one(signal.SIGTERM, _pid(worker))
+    return Damage(f"SIGTERM {worker.name}")
+
+
+def redis_kill(house, rng):
+    return _kill(house.redis)
+
+
+def redis_wipe(house, rng):
+    _pid(house.redis)
+    house.wipe_redis_at_next_start()
+    return Damage(f"{_kill(house.redis).words}, data deleted")
+
+
+def redis_freeze(house, rng):
+    return _freeze(house.redis, rng.uniform(0.2, 4))
+
+
+def redis_slow(house, rng):
+    lasts_s = rng.uniform(0.1, 3)
+    _ask(house, "CLIENT", "PAUSE", round(lasts_s * 1000), "ALL")
+    return Damage(f"redis answers nobody for {lasts_s:.1f} s")
+
+
+def redis_cut(house, rng):
+    n = _ask(house, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    return Damage(f"{n} connections to redis cut")
+
+
+def pubsub_cut(house, rng):
+    n = _ask(house, "CLIENT", "KILL", "TYPE", "pubsub")
+    return Damage(f"{n} subscribers of redis cut")
+
+
+def redis_full(house, rng):
+    _pid(house.redis)
+    house.redis.limit_files(0)
+    return Damage("redis' disk is full", rng.uniform(0.5, 4), lambda: house.redis.limit_files(None))
+
+
+def rooms_full(house, rng):
+    victims = rng.sample([house.web, *house.workers], rng.randrange(1, len(house.workers) + 2))
+
+    def undo():
+        for program in victims:
+            program.limit_files(None)
+
+    for program in victims:
+        program.limit_files(0)
+    return Damage(f"the disk of {', '.join(one.name for one in victims)} is full", rng.uniform(0.3, 3), undo)
+
+
+def blocks_unwritable(house, rng):
+    house.swap_blocks(away=True)
+    return Damage("no KV block can be written", rng.uniform(1, 6), lambda: house.swap_blocks(away=False))
+
+
+def web_kill(house, rng):
+    _pid(house.web)
+    if rng.random() < 0.4:
+        house.web.signal_all(signal.SIGKILL)
+        return Damage("kill -9 of web, all of it")
+    pids = house.web.pids()
+    victim = rng.choice(pids)
+    house.web.signal_one(signal.SIGKILL, victim)
+    return Damage(f"kill -9 of web's {'master' if victim == pids[0] else 'server'}")
+
+
+def web_freeze(house, rng):
+    return _freeze(house.web, rng.uniform(0.2, 4))
+
+
+def twice(house, rng):
+    turns = audit.running(house.sqlite_file)
+    if not turns:
+        raise Missed
+    turn, at, state = rng.choice(turns)
+    worker = rng.choice(house.workers).name
+    try:
+        if rng.random() < 0.5:
+            house.client.rpush(f"rq:queue:{keys.queue(worker)}", turn)
+        else:
+            jobs.remove_job(house.client, turn, at)
+            jobs.enqueue(house.client, turn, worker, at_front=rng.random() < 0.5)
+    except RedisError:
+        raise Missed from None
+    return Damage(f"turn {turn[:8]}, {state} at {at}, delivered again to {worker}")
+
+
+def clock(house, rng):
+    seconds = rng.choice([rng.uniform(-15, -1), rng.uniform(1, 15), rng.uniform(15, 400)])
+    house.clock(seconds)
+    return Damage(f"the clock jumps by {seconds:+.1f} s", rng.uniform(1, 8), lambda: house.clock(0.0))
+
+
+FAULTS = {  # name: (how, weight)
+    "kill -9 a worker": (worker_kill, 14),
+    "kill -9 all workers": (worker_kill_all, 3),
+    "freeze a worker": (worker_freeze, 10),
+    "drain a worker": (worker_drain, 5),
+    "kill -9 redis": (redis_kill, 6),
+    "kill -9 redis, data lost": (redis_wipe, 5),
+    "freeze redis": (redis_freeze, 5),
+    "slow redis": (redis_slow, 6),
+    "cut redis connections": (redis_cut, 8),
+    "cut pub/sub": (pubsub_cut, 10),
+    "full disk: redis": (redis_full, 5),
+    "full disk: web, workers": (rooms_full, 6),
+    "no room for KV blocks": (blocks_unwritable, 4),
+    "kill -9 web": (web_kill, 6),
+    "freeze web": (web_freeze, 4),
+    "deliver a turn twice": (twice, 14),
+    "clock jump": (clock, 8),
+}
+
+
+def _pid(program):
+    if (pid := program.pid) is None:
+        raise Missed
+    return pid
+
+
+def _kill(program):
+    _pid(program)
+    program.signal_all(signal.SIGKILL)
+    return Damage(f"kill -9 {program.name}")
+
+
+def _freeze(program, lasts_s):
+    _pid(program)
+    program.signal_all(signal.SIGSTOP)
+    return Damage(f"SIGSTOP {program.name} for {lasts_s:.1f} s", lasts_s, lambda: program.signal_all(signal.SIGCONT))
+
+
+def _ask(house, *command):
+    try:
+        return house.hurry.execute_command(*command)
+    except RedisError:
+        raise Missed from None

@@ -1,0 +1,149 @@
+"""The house under attack: a real Redis behind a password, gunicorn, and workers that echo, kept running.
+
+What it does: makes the data folder, starts everything as deploy/ does it, says who owns which process, and measures
+what each process and Redis hold.
+What it refuses to know: faults and players.
+"""
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import struct
+import time
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from deploy import rooms
+from deploy.own_redis import OwnRedis
+from deploy.run import prepare
+from store import registry
+from store.db import Database
+from store.wire import connect
+from tests.nemesis import audit
+from tests.nemesis.programs import Keeper, Program
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S = 120
+WIPE = 'if [ -e "$1" ]; then rm -rf "$2" "$1"; mkdir -p "$2"; fi; shift 2; exec "$@"'
+ECHO = {"backend": "echo", "context": 2048, "echo_delay_ms": 8, "max_reply_tokens": 160, "threads": 1}
+SMOLLM2 = {"backend": "llama", "context": 2048, "max_reply_tokens": 40, "threads": 1}
+MODELS = {"echo": ECHO, "smollm2": SMOLLM2}
+
+
+class House:
+    """Redis, web and `n_workers` workers on a folder of their own."""
+
+    def __init__(self, folder, n_workers=2, model="echo", **settings):
+        self.folder, self.data = Path(folder), Path(folder) / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.model = model
+        self.clock_file = self.folder / "clock"
+        self.clock_file.write_bytes(struct.pack("d", 0.0))
+        named = {"port": _free_port(), "sockets": 300, "web_threads": 330, "max_waiting_turns": 3}
+        named |= {"lanes": 2, "secret_key": base64.b64encode(os.urandom(24)).decode(), **MODELS[model], **settings}
+        self._server = OwnRedis(self.data / "redis")
+        given = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
+        given |= {f"INGLENOOK_{name.upper()}": str(value) for name, value in named.items()}
+        given |= {"INGLENOOK_DATA_DIR": str(self.data), "INGLENOOK_REDIS_URL": self._server.url}
+        self.environ, self.settings, _ = prepare(given)
+        self.address = rooms.address(self.settings)
+        self.redis = self._program("redis", self._redis_command())
+        self.web = self._program("web", rooms.web_command())
+        self.workers = [self._worker(f"gpu{number}") for number in range(n_workers)]
+        self.programs = [self.redis, self.web, *self.workers]
+        self._keeper = Keeper(self.programs)
+        self.client = connect(self._server.url)
+        self.hurry = Redis.from_url(self._server.url, socket_timeout=1, socket_connect_timeout=1)  # for the nemesis
+        self.db = None
+
+    def start(self):
+        """Start everything and wait until it answers."""
+        self._keeper.start()
+        self.redis.wanted = True
+        self.wait_for(lambda: rooms.redis_answers(self.settings), "Redis")
+        rooms.migrate(self.settings)
+        self.db = Database(self.settings.database_url)
+        audit.install(self.sqlite_file)
+        for program in (self.web, *self.workers):
+            program.wanted = True
+        self.wait_for(self.is_well, "web and workers")
+        return self
+
+    def stop(self):
+        """Stop everything."""
+        for program in self.programs:
+            program.wanted = False
+        if self._keeper.is_alive():
+            self._keeper.stop()
+        self.client.close()
+        self.hurry.close()
+        if self.db is not None:
+            self.db.close()
+
+    def is_well(self):
+        """Whether everything is there and answers."""
+        with contextlib.suppress(RedisError):
+            alive = registry.alive(self.client)
+            return {worker.name for worker in self.workers} <= set(alive) and rooms.web_answers(self.settings)
+        return False
+
+    @property
+    def sqlite_file(self):
+        """Where the database lies."""
+        return self.data / "inglenook.db"
+
+    def wipe_redis_at_next_start(self):
+        """Whatever Redis has is gone when it comes back: the supervisor's start finds an empty folder."""
+        (self.folder / "wipe").touch()
+
+    def clock(self, seconds):
+        """Set the wall clock of web and workers this much ahead of (or behind) the true one."""
+        with self.clock_file.open("r+b") as file:
+            file.write(struct.pack("d", seconds))
+
+    def swap_blocks(self, away):
+        """Put a file in the place of the folder of the KV blocks, where nothing can be written; or take it away."""
+        blocks, aside = self.data / "blocks", self.folder / "blocks-aside"
+        if away and blocks.is_dir() and not aside.exists():
+            blocks.rename(aside)
+            blocks.touch()
+        elif not away and aside.exists():
+            if blocks.is_dir():
+                shutil.rmtree(blocks, ignore_errors=True)
+            blocks.unlink(missing_ok=True)
+            aside.rename(blocks)
+
+    def heal(self):
+        """Withdraw whatever somebody may have done to it, and forgotten."""
+        self.clock(0.0)
+        self.swap_blocks(away=False)
+        for program in self.programs:
+            program.limit_files(None)
+            program.signal_all(signal.SIGCONT)
+
+    def wait_for(self, check, what, timeout_s=READY_S):
+        """Wait until a check passes; AssertionError otherwise."""
+        deadline = time.monotonic() + timeout_s
+        while not check():
+            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s: see {self.folder}"
+            time.sleep(0.05)
+
+    def _redis_command(self):
+        command = self._server.command(self.folder / "redis.conf")
+        return ["/bin/sh", "-c", WIPE, "redis", str(self.folder / "wipe"), str(self.data / "redis"), *command]
+
+    def _worker(self, name):
+        return self._program(name, rooms.worker_command(), INGLENOOK_WORKER_NAME=name)
+
+    def _program(self, name, command, **more):
+        path = f"{ROOT}{os.pathsep}{Path(__file__).with_name('clock')}"
+        environ = {**self.environ, "PYTHONPATH": path, "NEMESIS_CLOCK": str(self.clock_file), **more}
+        return Program(name, command, environ, ROOT, self.folder / f"{name}.log")
+
+
+def _free_port():
+    return OwnRedis(Path()).port
