@@ -1,0 +1,107 @@
+"""A house for benchmarks: a Redis, a database and real worker processes in a folder that goes away afterwards.
+
+The bench itself plays the web: it submits turns and dispatches them as web/live/commands.py does, and reads the clock
+in the database (created, queued, started, ended) and in the event streams.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.own_redis import OwnRedis
+from store import accounts, characters, chats, queue, registry, turns
+from store.db import Database
+from store.views import ChatView, TurnView, UserView
+from store.wire import connect
+
+START_S = 120.0
+
+
+class House:
+    """Use as a context manager. `settings` are those of the workers (see store/settings.py)."""
+
+    def __init__(self, workers: Sequence[str] = ("gpu0",), **settings: object) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="inglenook-bench-")
+        self.folder = Path(self._folder.name)
+        self._server = OwnRedis(self.folder / "redis")
+        self._names, self._settings = workers, settings
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.db = Database(f"sqlite:///{self.folder}/inglenook.db")
+        self.redis = connect(self._server.url)
+
+    def __enter__(self) -> "House":
+        self._run(*self._server.command(self.folder / "redis.conf"))
+        self.db.migrate()
+        _wait_for(self._redis_answers, "Redis")
+        for name in self._names:
+            self._run(sys.executable, "-m", "worker", INGLENOOK_WORKER_NAME=name)
+        _wait_for(lambda: len(registry.alive(self.redis)) == len(self._names), "the workers")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait(20)
+        self.redis.close()
+        self.db.close()
+        self._folder.cleanup()
+
+    def person(self, name: str) -> UserView:
+        """Somebody new."""
+        _, token = accounts.create_invite(self.db, "adult")
+        return accounts.sign_up(self.db, token, name, "no password: nobody signs in here")
+
+    def chat(self, person: UserView) -> ChatView:
+        """A new chat of theirs with the first of the bundled characters."""
+        character = characters.list_characters(self.db, person)[0]
+        return chats.create_chat(self.db, person.id, character.id, person.name)
+
+    def send(self, chat: ChatView, text: str, kind: str = "chat") -> TurnView:
+        """What the web does with a submitted turn. Raises Refused."""
+        revision = chats.get_revision(self.db, chat.id)
+        command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, revision, text)
+        turn = turns.submit(self.db, chat.owner_id, command)
+        queue.dispatch(self.db, self.redis, chat.owner_id)
+        return turns.get_turn(self.db, turn.id)
+
+    def until_ended(self, turn: TurnView, limit_s: float = 600.0) -> TurnView:
+        """Wait for the end of a turn."""
+        _wait_for(lambda: turns.get_turn(self.db, turn.id).ended, f"turn {turn.id}", limit_s, 0.02)
+        return turns.get_turn(self.db, turn.id)
+
+    def _run(self, *command: str, **environ: str) -> None:
+        given = {f"INGLENOOK_{name.upper()}": str(value) for name, value in self._settings.items()}
+        fixed = {
+            "INGLENOOK_DATA_DIR": str(self.folder),
+            "INGLENOOK_DATABASE_URL": f"sqlite:///{self.folder}/inglenook.db",
+            "INGLENOOK_REDIS_URL": self._server.url,
+            "INGLENOOK_LOG_LEVEL": "WARNING",
+        }
+        with (self.folder / "processes.log").open("ab") as log:
+            env = {**os.environ, **fixed, **given, **environ}
+            self._processes.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
+
+    def _redis_answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except OSError:
+            return False
+        except Exception as error:
+            if "loading" in str(error).lower() or "connect" in str(error).lower():
+                return False
+            raise
+
+
+def _wait_for(condition: Callable[[], bool], what: str, limit_s: float = START_S, every_s: float = 0.05) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come within {limit_s:.0f} s")
+        time.sleep(every_s)
