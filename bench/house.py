@@ -43,9 +43,7 @@ class House:
         _wait_for(lambda: len(registry.alive(self.redis)) == len(self._names), "the workers")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for process in reversed(self._processes):
             process.terminate()
             process.wait(20)
