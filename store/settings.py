@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     kv_type: Literal["f16", "q8_0"] = Field("f16", description="Number format of the KV cache: f16 or q8_0.")
     backend: Literal["llama", "echo"] = Field("llama", description="llama runs the model; echo repeats, for tests.")
     echo_delay_ms: int = Field(0, ge=0, description="Time per decode step of the echo backend, in milliseconds.")
+    stall_limit_s: float = Field(120.0, gt=0, description="Seconds of one engine step after which a worker restarts.")
     narrations: int = Field(2, ge=0, le=20, description="Narrations that stay in the model's memory.")
     max_reply_tokens: int = Field(300, ge=1, description="Longest reply, in tokens.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(

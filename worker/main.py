@@ -63,6 +63,9 @@ def _work(settings: Settings, stop: threading.Event) -> int:
         pass
     code = EXIT_OK if service.alive() else EXIT_ENGINE_DIED
     log.log(logging.ERROR if code else logging.INFO, "the engine died" if code else "stopping")
+    if service.stalled():
+        log.error("the engine has been at one step for too long: this process ends, another one goes on")
+        os._exit(EXIT_ENGINE_DIED)  # its thread hangs in the backend: no drain, no farewell; the lock is free at once
     drained = service.drain()
     service.close()
     return code if drained or code else EXIT_HARD

@@ -76,7 +76,11 @@ class Service:
 
     def alive(self) -> bool:
         """Whether the engine still answers; without it this process is of no use."""
-        return self._engine.alive()
+        return self._engine.alive() and not self.stalled()
+
+    def stalled(self) -> bool:
+        """Whether the engine has been at one step for far too long: something below hangs, and only an end helps."""
+        return self._engine.stalled_s() > self._settings.stall_limit_s
 
     def drain(self, limit_s: float = DRAIN_S) -> bool:
         """Stop taking turns and give the running ones back; True when every lane has ended within `limit_s`."""

@@ -228,3 +228,17 @@ def test_a_peer_takes_over_as_soon_as_a_worker_is_dead(start_worker, database, r
     until_it_is_done(database, turn)
     assert len(replies(database, chat)) == 1
     assert first not in registry.alive(redis)
+
+
+def test_a_worker_whose_engine_hangs_ends_and_its_turn_goes_on_elsewhere(
+    start_worker, database, redis, chat, say, dispatch
+):
+    """Every step of the first worker takes longer than its limit; the second one is as it should be."""
+    hanging = start_worker("gpu0", echo_delay_ms=2500, stall_limit_s=1).ready()
+    turn = say(chat)
+    dispatch(turn)
+    assert hanging.wait(20) == 70
+    assert not turns.get_turn(database, turn.id).ended
+    start_worker("gpu1").ready()
+    until_it_is_done(database, turn)
+    assert len(replies(database, chat)) == 1
