@@ -1,15 +1,19 @@
 """Static files under addresses that change when any of them changes, so that browsers may keep them for a year.
 
-ES modules import each other by relative paths; the version is a folder in the path, so those follow along.
+ES modules import each other by relative paths; the version is a folder in the path, so those follow along. What is text
+goes out compressed: it holds no secrets, unlike pages, which stay as they are.
 """
 
+import gzip
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
 
 STATIC = Path(__file__).parent / "static"
 YEAR_S = 31_536_000
+TEXTS = (".js", ".css", ".svg")
 FACE = "#svgView(viewBox(60,40,180,180))"  # of a portrait of 320 x 320; other kinds of pictures are shown whole
 
 
@@ -20,6 +24,24 @@ def version() -> str:
         if path.is_file():
             digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@lru_cache
+def _gzipped(path: str) -> bytes:
+    return gzip.compress((STATIC / path).read_bytes(), mtime=0)
+
+
+def _compress(response: Response, path: str) -> None:
+    """Send a text compressed to who takes it so."""
+    if not path.endswith(TEXTS):
+        return
+    response.vary.add("Accept-Encoding")
+    if response.status_code == 200 and request.accept_encodings["gzip"]:
+        response.direct_passthrough = False
+        response.set_data(_gzipped(path))
+        response.content_encoding = "gzip"
+        etag, _weak = response.get_etag()
+        response.set_etag(f"{etag}-gzip")
 
 
 def init_app(app: Flask) -> None:
@@ -33,6 +55,7 @@ def init_app(app: Flask) -> None:
         response = send_from_directory(STATIC, path, max_age=YEAR_S if known else 0)
         if known:
             response.cache_control.immutable = True
+            _compress(response, path)
         return response
 
     app.register_blueprint(blueprint)
