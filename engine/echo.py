@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.backend import Choice, DecodeResult, Logits, Run, StateBytes
-from engine.echo_script import SPECIALS, next_token_scores
+from engine.echo_grammar import sentence
+from engine.echo_script import END, SPECIALS, next_token_scores
 from engine.sampling import SamplerSettings
 
 _MASK = (1 << 64) - 1
@@ -235,12 +236,14 @@ class EchoBackend:
 
 
 class EchoSampler:
-    """Greedy or seeded softmax over the echo rows."""
+    """Greedy or seeded softmax over the echo rows; under a grammar, its one sentence."""
 
     def __init__(self, backend: EchoBackend, settings: SamplerSettings) -> None:
         self._backend, self._settings = backend, settings
         self._random = np.random.default_rng(settings.seed)
-        self._first = True
+        self._n_drawn = 0
+        said = backend.tokenize(sentence(settings.grammar), special=False) if settings.grammar else []
+        self._sentence = [*said, END] if settings.grammar else []
 
     def sample(self, row: int) -> Choice:
         """Draw from a row of the last decode."""
@@ -251,9 +254,13 @@ class EchoSampler:
         logits = logits.astype(np.float64)
         for token, bias in self._settings.logit_bias:
             logits[token] += bias
-        if self._first and self._settings.ban_end:
+        if self._settings.ban_end and not self._n_drawn:
             logits[[token for token in range(len(logits)) if self._backend.is_end(token)]] = -np.inf
-        self._first = False
+        if self._sentence:
+            wanted = self._sentence[min(self._n_drawn, len(self._sentence) - 1)]
+            logits[:] = -np.inf
+            logits[wanted] = 0.0
+        self._n_drawn += 1
         weights = np.exp((logits - logits.max()) / max(self._settings.temperature, 1e-6))
         weights /= weights.sum()
         greedy = self._settings.temperature == 0

@@ -3,18 +3,23 @@
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|bos|>")
 START, END = 256, 257
 _CERTAIN, _LIKELY = 30.0, 3.0
+_MORE = b" And so on."
 
 
 def next_token_scores(tokens: list[int], digest: int, n_vocab: int) -> list[float]:
     """Scores of every token that could come next, given all visible tokens (oldest first) and the digest of the cache.
 
     The script is spelled exactly; the six hex digits of its tag are drawn (the digest decides which is likeliest).
+    What must go on behind its end says "And so on."
     """
     scores = [0.0] * n_vocab
     head, said = _open_message(tokens)
     script = _script(tokens[:head], _name_of(tokens[head:]))
     if len(said) >= len(script):
-        scores[END] = _CERTAIN
+        more = (len(said) - len(script)) % len(_MORE)
+        scores[_MORE[more]] = _CERTAIN
+        if not more:  # here it ends, unless it must go on
+            scores[END] = 2 * _CERTAIN
     elif script[len(said)] == 0:
         for index, letter in enumerate(b"0123456789abcdef"):
             scores[letter] = 20.0 + (_LIKELY if index == digest % 16 else 0.0)

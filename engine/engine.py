@@ -85,6 +85,7 @@ class Engine:
             self.blocks, self._manifests, self._restoring, lambda: self._inbox.put(None), self.options.lanes
         )
         self._abort_armed = False
+        self._at_work_since: float | None = None
         self._closing = threading.Event()
         self._dead: BaseException | None = None
         self._gate = threading.Lock()
@@ -99,7 +100,7 @@ class Engine:
 
     def submit(self, request: TurnRequest) -> Ticket:
         """Queue a turn. RequestError when it could never fit, EngineClosed when nobody would answer."""
-        request.check(self.options.context)
+        request.check(self.options.context, self.backend.n_vocab)
         ticket = Ticket(request, self.alive)
         with self._gate:
             if not self.alive():
@@ -110,6 +111,14 @@ class Engine:
     def alive(self) -> bool:
         """Whether the loop still answers."""
         return self._dead is None and not self._closing.is_set()
+
+    def stalled_s(self) -> float:
+        """Seconds since the loop last finished a step or waited for work (any thread); 0 while it waits, or is over.
+
+        A step takes about `step_s`; a loop that stands still for minutes hangs in the backend, and nothing helps it.
+        """
+        since = self._at_work_since
+        return 0.0 if since is None else max(0.0, time.monotonic() - since)
 
     def resident(self) -> frozenset[str]:
         """Names of the sessions that are in cells now."""
@@ -136,11 +145,13 @@ class Engine:
     def _loop(self) -> None:
         try:
             while not self._closing.is_set():
+                self._at_work_since = time.monotonic()
                 self._step()
         except BaseException as error:
             log.exception("the engine loop died")
             self._dead = error
         finally:
+            self._at_work_since = None
             self._tell_everybody()
 
     def _tell_everybody(self) -> None:
@@ -171,8 +182,10 @@ class Engine:
     def _take_inbox(self, wait: bool) -> None:
         try:
             while True:
+                if wait:
+                    self._at_work_since = None
                 ticket = self._inbox.get(block=wait)
-                wait = False
+                wait, self._at_work_since = False, time.monotonic()
                 if ticket is not None:
                     self._waiting.append(ticket)
         except queue.Empty:

@@ -47,6 +47,15 @@ class TurnStats:
     read_s: float = 0.0
     write_s: float = 0.0
 
+    def note_read_again(self) -> None:
+        """A token that was there must be read again, for what the model thinks behind it."""
+        if self.n_kept:
+            self.n_kept -= 1
+        elif self.n_restored:
+            self.n_restored -= 1
+        else:
+            self.n_shared -= 1
+
     def note_source(self, source: str, n_tokens: int) -> None:
         """`n_tokens` came from another session's "cells", or else from a block."""
         if source == "cells":

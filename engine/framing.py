@@ -68,10 +68,13 @@ class Framing:
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
         """One whole message: header, text, footer."""
+        return self.segment_from_tokens(role, name, self.body(role, name, text))
+
+    def body(self, role: str, name: str, text: str) -> tuple[int, ...]:
+        """The tokens of a text in such a message, as `segment` has them: what a reply that continues it begins with."""
         parts, blanks = self._opening(role, name)
         text = text.strip() if self.frames[role].trims else text
-        tokens = self._plain(blanks + text, glued=self._ends_in_text(role, parts)) if text else []
-        return self.segment_from_tokens(role, name, tokens)
+        return tuple(self._plain(blanks + text, glued=self._ends_in_text(role, parts))) if text else ()
 
     def segment_from_tokens(self, role: str, name: str, tokens: Sequence[int]) -> tuple[int, ...]:
         """The same around tokens that the model itself wrote, so that they stay exactly as they were."""

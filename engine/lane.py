@@ -12,6 +12,7 @@ from enum import Enum
 
 from engine.backend import Backend, Choice, Run, Sampler
 from engine.cells import Cells
+from engine.errors import RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
 from engine.plan import common_prefix
 from engine.restoring import Restoring
@@ -36,13 +37,7 @@ class Lane:
     """See the module text. Life: `start`, then `runs` / `decoded` in turn until `stage` is OVER."""
 
     def __init__(
-        self,
-        ticket: Ticket,
-        session: Session,
-        cells: Cells,
-        backend: Backend,
-        rows: RowCache,
-        restoring: Restoring,
+        self, ticket: Ticket, session: Session, cells: Cells, backend: Backend, rows: RowCache, restoring: Restoring
     ) -> None:
         self.ticket, self.session = ticket, session
         self._cells, self._backend, self._rows, self._restoring = cells, backend, rows, restoring
@@ -62,6 +57,11 @@ class Lane:
     def start(self) -> None:
         """Wake and sync the session; what can be had without reading is had now."""
         request = self.ticket.request
+        try:
+            self._sampler = self._make_sampler()
+        except RequestError as error:
+            self._over(Failed(error.code, str(error)))
+            return
         if not request.use_blocks:
             self._restoring.quarantine(self.session, request)
             self._rows.clear()
@@ -103,7 +103,7 @@ class Lane:
         row = self._rows.get(self.session.prefix_key())
         if row is not None:
             self._feeds.clear()
-            self._begin_writing()
+            self.stage = Stage.WRITING
             self._chosen(self._require_sampler().sample_from(row), None)
             return
         opened = self.session.open
@@ -117,6 +117,7 @@ class Lane:
             self.session.reopen(name)
         self._feeds[0].tokens, self._feeds[0].done = (last,), 0
         self._total = 1
+        self.stats.note_read_again()
 
     # -- the step ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Lane:
             self._over(Done("", (), "read", self.stats))
             return
         assert row is not None
-        self._begin_writing()
+        self.stage = Stage.WRITING
         self._chosen(self._require_sampler().sample(row), row)
 
     def _report_reading(self) -> None:
@@ -178,11 +179,15 @@ class Lane:
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
-    def _begin_writing(self) -> None:
-        self.stage = Stage.WRITING
-        reply = self._reply()
-        history = [token for held in self.session.held[-8:] for token in held.segment.tokens]
-        self._sampler = self._backend.sampler(reply.sampling, history + list(reply.header + reply.prefix))
+    def _make_sampler(self) -> Sampler | None:
+        """Before anything else is done: settings that the backend refuses must cost nothing."""
+        request = self.ticket.request
+        if request.reply is None:
+            return None
+        history = [token for segment in request.wanted[-8:] for token in segment.tokens]
+        return self._backend.sampler(
+            request.reply.sampling, history + list(request.reply.header + request.reply.prefix)
+        )
 
     def _chosen(self, choice: Choice, row: int | None) -> None:
         """A token was drawn from `row` (None: from a kept one)."""

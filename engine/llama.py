@@ -26,6 +26,7 @@ import llama_cpp as llama
 
 from engine.backend import DecodeResult, Logits, Run, StateBytes
 from engine.errors import EngineClosed, ModelError
+from engine.llama_batch import BatchArrays
 from engine.llama_sampler import LlamaSampler
 from engine.sampling import SamplerSettings
 from engine.thinking import THINK_MARKS
@@ -82,10 +83,10 @@ class LlamaBackend:
         self._context = self._make_context(options)
         self._memory = llama.llama_get_memory(self._context)
         self._read_facts(path, options)
-        self._batch = _BatchArrays(self.n_batch)
+        self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
         self._pieces: dict[int, bytes] = {}
         self._abort_callback: object = None
-        self.n_evaluated = 0
+        self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
 
     @staticmethod
     def _load_model(path: Path, options: LlamaOptions) -> llama.llama_model_p:
@@ -201,7 +202,8 @@ class LlamaBackend:
 
     def sampler(self, settings: SamplerSettings, history: Sequence[int]) -> LlamaSampler:
         """A fresh chain that has seen `history`."""
-        return LlamaSampler(self._model, self._context, settings, history, lambda row: self._batch.rows[row])
+        row_index = self._batch.row_index
+        return LlamaSampler(self._model, self._context, settings, history, row_index, self._ends)
 
     def set_abort(self, wanted: Callable[[], bool] | None) -> None:
         """Install llama.cpp's abort callback (CPU backends ask it between graph nodes)."""
@@ -256,45 +258,3 @@ class LlamaBackend:
             llama.llama_free(self._context)
             llama.llama_model_free(self._model)
             self._context = self._model = None
-
-
-class _BatchArrays:
-    """A llama_batch over numpy arrays that are made once (a Python loop over 512 tokens costs 200 times more)."""
-
-    def __init__(self, n_batch: int) -> None:
-        self.tokens = np.zeros(n_batch, dtype=np.int32)
-        self.positions = np.zeros(n_batch, dtype=np.int32)
-        self.sequences = np.zeros(n_batch, dtype=np.int32)
-        self.wants = np.zeros(n_batch, dtype=np.int8)
-        self._counts = np.ones(n_batch, dtype=np.int32)
-        base, step = self.sequences.ctypes.data, self.sequences.itemsize
-        self._pointers = np.arange(base, base + step * n_batch, step, dtype=np.uint64)
-        self.rows: list[int] = []
-        self.struct = llama.llama_batch()
-        self.struct.token = self._pointer(self.tokens, "token")
-        self.struct.pos = self._pointer(self.positions, "pos")
-        self.struct.n_seq_id = self._pointer(self._counts, "n_seq_id")
-        self.struct.seq_id = self._pointer(self._pointers, "seq_id")
-        self.struct.logits = self._pointer(self.wants, "logits")
-
-    @staticmethod
-    def _pointer(array: np.ndarray[tuple[int], np.dtype[np.generic]], field: str) -> object:
-        kind = dict(llama.llama_batch._fields_)[field]
-        return ctypes.cast(array.ctypes.data, kind)
-
-    def fill(self, runs: Sequence[Run]) -> int:
-        """Write the runs into the arrays; returns the number of tokens, `rows` holds where logits come out."""
-        used = 0
-        self.rows = []
-        for run in runs:
-            end = used + len(run.tokens)
-            self.tokens[used:end] = run.tokens
-            self.positions[used:end] = np.arange(run.position, run.position + len(run.tokens), dtype=np.int32)
-            self.sequences[used:end] = run.sequence
-            self.wants[used:end] = 0
-            if run.wants_logits:
-                self.wants[end - 1] = 1
-                self.rows.append(end - 1)
-            used = end
-        self.struct.n_tokens = used
-        return used

@@ -23,7 +23,7 @@ assert _DTYPE.itemsize == ctypes.sizeof(llama.llama_token_data)
 
 
 class LlamaSampler:
-    """One chain; `row_index` maps a row of the last decode to its index in the batch."""
+    """One chain. `row_index` maps a row of the last decode to its index in the batch, `ends` are what ends a reply."""
 
     def __init__(
         self,
@@ -32,8 +32,9 @@ class LlamaSampler:
         settings: SamplerSettings,
         history: Sequence[int],
         row_index: Callable[[int], int],
+        ends: Sequence[int],
     ) -> None:
-        self._context, self._settings, self._row_index = context, settings, row_index
+        self._context, self._settings, self._row_index, self._ends = context, settings, row_index, list(ends)
         self._vocab = llama.llama_model_get_vocab(model)
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocab)
         self._first = True
@@ -57,7 +58,7 @@ class LlamaSampler:
         data = np.empty(self._n_vocab, dtype=_DTYPE)
         data["id"], data["logit"], data["p"] = np.arange(self._n_vocab, dtype=np.int32), logits, 0.0
         if self._first and self._settings.ban_end:
-            data["logit"][[t for t in range(self._n_vocab) if llama.llama_vocab_is_eog(self._vocab, t)]] = -np.inf
+            data["logit"][self._ends] = -np.inf
         self._first = False
         candidates = llama.llama_token_data_array()
         candidates.data = ctypes.cast(data.ctypes.data, type(candidates.data))

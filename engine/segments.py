@@ -69,8 +69,8 @@ class TurnRequest:
         reply = self.reply
         return prompt + (len(reply.header + reply.prefix + reply.footer) + reply.max_tokens if reply else 0)
 
-    def check(self, n_context: int) -> None:
-        """Raise RequestError when no session of `n_context` tokens could hold this turn."""
+    def check(self, n_context: int, n_vocab: int) -> None:
+        """Raise RequestError when no session of `n_context` tokens of such a vocabulary could hold this turn."""
         names = [segment.name for segment in self.wanted] + ([self.reply.name] if self.reply else [])
         if len(set(names)) != len(names):
             raise RequestError("two segments of one session have the same name: each name must be unique")
@@ -80,6 +80,8 @@ class TurnRequest:
             raise RequestError("a turn needs at least one segment to read")
         if self.reply and not self.reply.header:
             raise RequestError("a reply needs a header of at least one token: it is where sampling starts")
+        if self.reply and any(not 0 <= token < n_vocab for token, _ in self.reply.sampling.logit_bias):
+            raise RequestError(f"logit_bias names a token that the model does not have: its ids go up to {n_vocab - 1}")
         if self.n_tokens_at_most() > n_context:
             raise RequestError(
                 f"this turn can need {self.n_tokens_at_most()} tokens but the session's context holds {n_context}: "

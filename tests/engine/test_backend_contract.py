@@ -1,8 +1,11 @@
 """One suite, two backends: what the engine relies on holds for llama.cpp and for the echo backend alike."""
 
+import re
+
 import numpy as np
 import pytest
 
+from engine import RequestError
 from engine.backend import DecodeResult, Run
 from engine.echo import EchoBackend, KVRuleBroken
 from engine.sampling import SamplerSettings
@@ -157,6 +160,49 @@ def test_banned_end_is_not_drawn_first(backend):
     assert backend.sampler(GREEDY, ()).sample_from(row).token in ends
     banned = backend.sampler(SamplerSettings(temperature=0, repeat_penalty=1.0, ban_end=True), ())
     assert banned.sample_from(row).token not in ends
+
+
+STATUS = (
+    'root ::= "Mood: " text "\\n" "Health: " health " %\\n"\n'
+    "text ::= [^\\n\\x00-\\x1f]{1,40}\n"
+    'health ::= "0" | [1-9] [0-9]{0,2}'
+)
+
+
+def written(backend, settings, prompt, at_most=80):
+    """What is written behind a prompt until the end."""
+    tokens = backend.tokenize(prompt, special=False)
+    assert backend.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    sampler, said, position = backend.sampler(settings, ()), b"", len(tokens)
+    while not backend.is_end(token := sampler.sample(0).token):
+        said += backend.piece(token)
+        assert backend.decode([Run(0, position, [token], True)]) is DecodeResult.DONE
+        position += 1
+        assert position < len(tokens) + at_most
+    sampler.close()
+    return said.decode()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_grammar_lets_nothing_else_through(backend, temperature):
+    settings = SamplerSettings(temperature=temperature, seed=3, grammar=STATUS)
+    said = written(backend, settings, "The panel of Mira, who is well:\n")
+    assert re.fullmatch(r"Mood: [^\n\x00-\x1f]{1,40}\nHealth: (0|[1-9][0-9]{0,2}) %\n", said), said
+
+
+def test_a_grammar_decides_from_a_kept_row_too(backend):
+    row = read(backend, 0, 0, words(backend, "Yes or no? "))
+    sampler = backend.sampler(SamplerSettings(temperature=0, grammar='root ::= [yn] "!"'), ())
+    choices = [sampler.sample_from(row) for _ in range(3)]
+    assert backend.piece(choices[0].token) in (b"y", b"n")
+    assert backend.piece(choices[1].token) == b"!"
+    assert backend.is_end(choices[2].token)
+
+
+@pytest.mark.parametrize("grammar", ["root ::= (", 'other ::= "x"', 'root ::= "open', "root ::= nowhere"])
+def test_a_broken_grammar_is_said(backend, grammar):
+    with pytest.raises(RequestError, match="grammar is not valid GBNF"):
+        backend.sampler(SamplerSettings(grammar=grammar), ())
 
 
 def test_top_probabilities_are_sorted_and_add_up(backend):

@@ -1,11 +1,25 @@
 """The engine through its public door, on the echo backend: what a turn costs, and what happens when things go wrong."""
 
 import threading
+import time
 
 import pytest
 from engine_stories import GREEDY, Story, finish, settled
 
-from engine import Cancelled, EngineClosed, Failed, Reading, RequestError, Segment, Text, Ticket, TurnRequest, Waking
+from engine import (
+    Cancelled,
+    Done,
+    EngineClosed,
+    Failed,
+    Reading,
+    RequestError,
+    SamplerSettings,
+    Segment,
+    Text,
+    Ticket,
+    TurnRequest,
+    Waking,
+)
 from engine.backend import DecodeResult
 from engine.echo import EchoBackend
 
@@ -273,6 +287,66 @@ def test_top_probabilities_come_with_the_text(story):
     texts = [e for e in story.engine.submit(story.request(sampling=sampling)).events() if isinstance(e, Text)]
     assert sum(len(event.top) for event in texts) >= sum(len(event.text) for event in texts)
     assert all(len(top) == 3 for event in texts for top in event.top)
+
+
+@pytest.mark.parametrize("grammar", ["root ::= (", "root ::= nowhere"])
+def test_a_broken_grammar_fails_its_turn_and_nothing_else(story, grammar):
+    story.say("Hello")
+    last = list(story.engine.submit(story.request(sampling=SamplerSettings(grammar=grammar))).events())[-1]
+    assert isinstance(last, Failed)
+    assert last.code == "request"
+    assert "not valid GBNF" in last.message
+    assert "Hello" in story.turn().text
+
+
+def test_a_grammar_is_kept_to_and_leaves_no_trace(story):
+    story.say("Hello")
+    story.turn()
+    fields = SamplerSettings(temperature=0, grammar='root ::= "Mood: " [a-z]{1,9} "\n"')
+    assert story.turn(keep=False, sampling=fields).text == "Mood: a\n"
+    story.say("Next")
+    new = len(story.segments[-1].tokens) + len(story.reply_spec().header)
+    assert story.turn().stats.n_evaluated == new
+
+
+@pytest.mark.parametrize("token", [-1, 10**9])
+def test_a_bias_for_a_token_that_is_not_there_is_refused(story, token):
+    story.say("Hello")
+    with pytest.raises(RequestError, match="logit_bias names a token"):
+        story.turn(sampling=SamplerSettings(logit_bias=((token, 1.0),)))
+
+
+class Hanging(EchoBackend):
+    """Hangs in a decode until it is let go."""
+
+    def __init__(self):
+        super().__init__(n_sequences=4)
+        self.entered, self.let_go = threading.Event(), threading.Event()
+
+    def decode(self, runs):
+        self.entered.set()
+        assert self.let_go.wait(30)
+        return super().decode(runs)
+
+
+def test_a_hanging_step_is_seen_from_outside_and_idleness_is_none(make_engine):
+    backend = Hanging()
+    engine = make_engine(backend)
+    assert engine.stalled_s() == 0
+    story = Story(engine, "chat")
+    story.say("Hello")
+    ticket = engine.submit(story.request())
+    assert backend.entered.wait(30)
+    first = engine.stalled_s()
+    while engine.stalled_s() < first + 0.05:
+        assert engine.alive()
+    backend.let_go.set()
+    assert isinstance(list(ticket.events())[-1], Done)
+    until = time.monotonic() + 30
+    while engine.stalled_s():
+        assert time.monotonic() < until, "an idle engine does not stall"
+    engine.close()
+    assert engine.stalled_s() == 0
 
 
 class StoppedWhileReading(EchoBackend):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from engine import RequestError, SamplerSettings
-from engine.backend import DecodeResult, Run
+from engine import SamplerSettings
 
 pytestmark = pytest.mark.model
 
@@ -70,22 +69,3 @@ def test_dry_breaks_a_loop(llama, row):
     dry = draws(llama, row, n=1, history=loop, temperature=0, dry_multiplier=5.0, dry_base=2.0)
     assert plain == [1000]
     assert dry != [1000]
-
-
-def test_a_grammar_lets_nothing_else_through(llama):
-    prompt = llama.tokenize("The answer is", special=False)
-    llama.clear()
-    assert llama.decode([Run(0, 0, prompt, True)]) is DecodeResult.DONE
-    sampler = llama.sampler(SamplerSettings(temperature=0, grammar='root ::= "yes" | "no"'), ())
-    said, position = b"", len(prompt)
-    while not llama.is_end(token := sampler.sample(0).token):
-        said += llama.piece(token)
-        assert llama.decode([Run(0, position, [token], True)]) is DecodeResult.DONE
-        position += 1
-    sampler.close()
-    assert said in (b"yes", b"no")
-
-
-def test_a_broken_grammar_is_said(llama):
-    with pytest.raises(RequestError, match="not valid GBNF"):
-        llama.sampler(SamplerSettings(grammar="root ::= ("), ())
