@@ -105,7 +105,9 @@ def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> None
     session.get(User, owner_id, with_for_update=True)
     mine = select(func.count()).select_from(Turn).where(Turn.owner_id == owner_id, Turn.state.in_(UNFINISHED))
     if (session.scalar(mine) or 0) >= max_waiting:
-        raise Refused("too_many_waiting")
+        raise Refused(
+            "too_many_waiting", f"You already have {max_waiting} turns waiting: wait until one of them is done."
+        )
 
 
 def _refuse_bad_parts(command: TurnCommand) -> None:

@@ -34,7 +34,8 @@ def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Itera
     opened: list[tuple[Engine, Desk]] = []
 
     def make(redis_url: str = redis_server.url, **values: object) -> Desk:
-        settings = Settings(data_dir=tmp_path, backend="echo", redis_url=redis_url, disk_cache_mb=0, **values)
+        given = {"backend": "echo", "disk_cache_mb": 0, **values}
+        settings = Settings(data_dir=tmp_path, redis_url=redis_url, **given)
         engine = open_engine(settings)
         publisher = Publisher(connect(redis_url))
         publisher.start()
