@@ -19,6 +19,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
+from rq.worker_registration import clean_worker_registry
 
 from store import keys
 
@@ -139,14 +140,20 @@ def places(redis: Redis, worker: str, turn_ids: Iterable[str]) -> dict[str, str]
     """Where each turn's job is: "queued", "limbo" (popped: being run, or lost with its lane) or "missing"."""
     queue = open_queue(redis, worker)
     queued = _texts(redis.lrange(queue.key, 0, -1))
-    popped = _texts(redis.lrange(queue.intermediate_queue_key, 0, -1))
-    popped |= {entry.split(":")[0] for entry in _executions(queue)}
+    gone = popped(redis, worker)
     ids = list(turn_ids)
     with redis.pipeline(transaction=False) as pipe:
         for turn_id in ids:
             pipe.exists(Job.key_for(turn_id))
         known = {turn_id for turn_id, exists in zip(ids, pipe.execute(), strict=True) if exists}
-    return {turn_id: _place(turn_id, known, queued, popped) for turn_id in ids}
+    return {turn_id: _place(turn_id, known, queued, gone) for turn_id in ids}
+
+
+def popped(redis: Redis, worker: str) -> set[str]:
+    """The turns whose job was popped: being run, or lost with its lane, or popped for nothing (its hash was gone)."""
+    queue = open_queue(redis, worker)
+    between = _texts(redis.lrange(queue.intermediate_queue_key, 0, -1))
+    return between | {entry.split(":")[0] for entry in _executions(queue)}
 
 
 def known_workers(redis: Redis) -> tuple[str, ...]:
@@ -154,6 +161,11 @@ def known_workers(redis: Redis) -> tuple[str, ...]:
     names: Any = redis.smembers(Queue.redis_queues_keys)
     queues = (name.decode().removeprefix(Queue.redis_queue_namespace_prefix) for name in names)
     return tuple(sorted(name.removeprefix(keys.queue("")) for name in queues if name.startswith(keys.queue(""))))
+
+
+def forget_lanes(redis: Redis, worker: str) -> None:
+    """Have RQ forget the names of lanes that died: each lane has its own, and RQ's lists of names have no end."""
+    clean_worker_registry(open_queue(redis, worker))
 
 
 def forget_workers(redis: Redis, alive: Container[str]) -> None:

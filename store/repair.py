@@ -162,9 +162,10 @@ def sweep(db: Database, redis: Redis) -> None:
     for name in jobs.known_workers(redis):
         queue = jobs.open_queue(redis, name)
         queue.failed_job_registry.cleanup()  # unlike that of started jobs, this one only drops what has expired
-        for turn_id in queue.started_job_registry.get_job_ids(cleanup=False):
+        for turn_id in jobs.popped(redis, name):
             if _long_over(db, turn_id):
                 jobs.remove_job(redis, turn_id, name)
+        jobs.forget_lanes(redis, name)
     jobs.forget_workers(redis, registry.alive(redis))
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from test_store_jobs import pop_and_die, queued
+from test_store_jobs import lane, pop_and_die, queued
 from test_store_queue import announce, people, say  # noqa: F401 (fixtures)
 
 from store import chats, jobs, keys, queue, registry, repair, turns
@@ -100,3 +100,30 @@ def test_rq_forgets_the_queues_of_workers_that_are_gone(database, redis, two_wor
     left = {key.split(b":")[1] for key in redis.keys("rq:*")}
     assert left <= {b"worker", b"workers"}  # of the lane that died: they go by themselves
     assert chats.transcript(database, chat.id)[-1].text == "Hello"
+
+
+def test_the_names_of_dead_lanes_do_not_gather(database, redis, two_workers, chat, say):  # noqa: F811
+    registry.pin(redis, [chat.id], "gpu0")
+    queue.dispatch(database, redis, say(chat).owner_id)
+    for number in range(3):
+        dead = lane(redis)
+        dead.register_birth()
+        if number < 2:
+            redis.delete(dead.key)  # as RQ's time limit does to one that is killed
+    repair.sweep(database, redis)
+    assert redis.smembers("rq:workers") == {dead.key.encode()}
+    assert redis.smembers("rq:workers:inglenook-gpu0") == {dead.key.encode()}
+
+
+def test_what_was_popped_for_nothing_is_taken_out(database, redis, two_workers, chat, say):  # noqa: F811
+    """A turn that was delivered twice: the second time its job was gone, and RQ kept the id for ever."""
+    turn = say(chat)
+    registry.pin(redis, [chat.id], "gpu0")
+    queue.dispatch(database, redis, chat.owner_id)
+    pop_and_die(redis, "popped")
+    claim = turns.claim(database, turn.id, "gpu1", 5)
+    repair.sweep(database, redis)
+    assert jobs.popped(redis, "gpu0") == {turn.id}
+    turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
+    repair.sweep(database, redis)
+    assert jobs.popped(redis, "gpu0") == set()
