@@ -157,5 +157,72 @@ def full_disk(folder: Path) -> Finding:
     return "50", f"50 done, {skipped} blocks skipped", skipped > 0
 
 
+def full_tmpfs(folder: Path) -> Finding:
+    """A file system of 1 MiB really fills up, and gets room again. In a child with mounts of its own."""
+    folder.mkdir(parents=True)
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    command = [*unshare, sys.executable, "-m", "bench.soak_blocks", "tmpfs", str(folder)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    if child.returncode == _NO_MOUNT or "unshare" in child.stderr:
+        return "0", "not measured: mounting is not permitted here", True
+    *_, last = child.stdout.splitlines() or [child.stderr[-300:]]
+    n_turns, _, result = last.partition(" ")
+    return n_turns, result, child.returncode == 0
+
+
+def on_tmpfs(folder: Path) -> int:
+    """The child: turns until nothing can be saved, then room, then more turns, then a restart. Prints what it found."""
+    mount = folder / "tmpfs"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], check=False)
+    if mounted.returncode:
+        return _NO_MOUNT
+    (mount / "filler").write_bytes(bytes(512 << 10))
+    model = tiny_models.llama(folder / "m.gguf")
+    plain, engine = small_engine(model, folder / "plain"), small_engine(model, mount / "blocks")
+    wrong = _turns_until_full(engine, plain, 0)
+    skipped, saved = _skipped(engine), len(list(mount.rglob("*.kv")))
+    (mount / "filler").unlink()
+    number = 1000
+    while _skipped(engine) == skipped and number < 1100:
+        wrong += _same_turn(engine, plain, number)
+        number += 1
+    recovered = len(list(mount.rglob("*.kv"))) - saved
+    engine.close()
+    engine = small_engine(model, mount / "blocks")
+    woken = read_something(engine, "s1000", 1000)
+    engine.close()
+    plain.close()
+    n_turns = number - 1000 + _TURNS_WHEN_FULL
+    holds = not wrong and skipped > 0 and recovered > 0 and woken.stats.n_restored > 0
+    print(
+        f"{n_turns} {n_turns} done, {wrong} with another text than where the disk has room; {skipped} files skipped, "
+        f"{recovered} blocks saved when there was room again, {woken.stats.n_restored} tokens woken from it afterwards"
+    )
+    return 0 if holds else 1
+
+
+_NO_MOUNT = 77
+_TURNS_WHEN_FULL = 100
+
+
+def _turns_until_full(engine: Engine, plain: Engine, first: int) -> int:
+    return sum(_same_turn(engine, plain, number) for number in range(first, first + _TURNS_WHEN_FULL))
+
+
+def _same_turn(engine: Engine, plain: Engine, number: int) -> bool:
+    """Whether a turn says something else than on an engine whose disk has room."""
+    done, expected = (read_something(each, f"s{number}", number) for each in (engine, plain))
+    return done.tokens != expected.tokens
+
+
+def _skipped(engine: Engine) -> int:
+    assert engine._disk is not None
+    engine._disk.flush()
+    return engine._disk.n_skipped
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "tmpfs":
+        sys.exit(on_tmpfs(Path(sys.argv[2])))
     save_for_ever(Path(sys.argv[1]), int(sys.argv[2]))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.chains import Apart, Chain, Difference, Reference
-from bench.soak_blocks import damaged_blocks, full_disk, kills
+from bench.soak_blocks import damaged_blocks, full_disk, full_tmpfs, kills
 from bench.tables import machine, publish, table
 from engine import Engine, EngineOptions
 from engine.llama import LlamaBackend, LlamaOptions
@@ -76,7 +76,8 @@ class Soak:
         """Damage, kills, a full disk."""
         self.note("damaged blocks", *damaged_blocks(self.folder / "damaged", 20_000))
         self.note("kill -9 during saves", *kills(self.folder / "kills", min(200, int(seconds * 2))))
-        self.note("turns on a full disk", *full_disk(self.folder / "full"))
+        self.note("turns whose files may not grow", *full_disk(self.folder / "full"))
+        self.note("turns on a full tmpfs of 1 MiB", *full_tmpfs(self.folder / "tmpfs"))
 
     def tiny_chains(self, kind: str, kv_type: str, seconds: float) -> None:
         model = getattr(tiny_models, kind)(self.folder / f"{kind}-{kv_type}.gguf")

@@ -2,7 +2,7 @@
 
     from engine import Engine, EngineOptions, Segment, TurnRequest, ReplySpec, SamplerSettings
 
-`engine.llama` (the only module that imports llama_cpp) and `engine.echo` are the two backends.
+`engine.llama` (which alone, with its batch and sampler, imports llama_cpp) and `engine.echo` are the two backends.
 """
 
 from engine.engine import Engine, EngineOptions

@@ -1,4 +1,5 @@
-"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36. The only place that imports llama_cpp.
+"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36. Besides its batch
+and its sampler the only place that imports llama_cpp.
 
 What it refuses to know: sessions, segments, lanes. It turns runs into batches and passes cells on. Facts behind the
 choices (measured, see docs/decisions.md): one unified KV cache (range copies between streams abort the process), flash
