@@ -5,6 +5,7 @@ What it refuses to know: what is allowed (checker.py).
 """
 
 import contextlib
+import json
 import sqlite3
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS nemesis_audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL, turn TEXT, before TEXT, state TEXT,
     attempt_before INTEGER, attempt INTEGER, worker TEXT, detail TEXT,
-    at REAL DEFAULT ((julianday('now') - 2440587.5) * 86400)
+    text_before TEXT, text TEXT, at REAL DEFAULT ((julianday('now') - 2440587.5) * 86400)
 );
 CREATE TRIGGER IF NOT EXISTS nemesis_begun AFTER INSERT ON turns BEGIN
     INSERT INTO nemesis_audit (what, turn, state, attempt, worker)
@@ -24,13 +25,14 @@ WHEN old.state <> new.state OR old.attempt <> new.attempt OR old.worker IS NOT n
     VALUES ('changed', new.id, old.state, new.state, old.attempt, new.attempt, new.worker, new.error_code);
 END;
 CREATE TRIGGER IF NOT EXISTS nemesis_worded AFTER INSERT ON alternatives WHEN new.turn_id IS NOT NULL BEGIN
-    INSERT INTO nemesis_audit (what, turn, state, attempt, detail)
+    INSERT INTO nemesis_audit (what, turn, state, attempt, detail, text)
     SELECT 'worded', new.turn_id, (SELECT state FROM turns WHERE id = new.turn_id),
-        (SELECT attempt FROM turns WHERE id = new.turn_id), new.message_id;
+        (SELECT attempt FROM turns WHERE id = new.turn_id), new.message_id || '.' || new.position, new.text;
 END;
 CREATE TRIGGER IF NOT EXISTS nemesis_reworded AFTER UPDATE OF text ON alternatives WHEN old.text <> new.text BEGIN
-    INSERT INTO nemesis_audit (what, turn, state, attempt, detail)
-    SELECT 'reworded', new.turn_id, NULL, NULL, new.message_id;
+    INSERT INTO nemesis_audit (what, turn, state, attempt, detail, text_before, text)
+    SELECT 'reworded', new.turn_id, (SELECT state FROM turns WHERE id = new.turn_id),
+        (SELECT attempt FROM turns WHERE id = new.turn_id), new.message_id || '.' || new.position, old.text, new.text;
 END;
 CREATE TRIGGER IF NOT EXISTS nemesis_unsaid AFTER DELETE ON messages BEGIN
     INSERT INTO nemesis_audit (what, turn, detail) VALUES ('unsaid', old.turn_id, old.id);
@@ -50,7 +52,9 @@ class Step:
     attempt_before: int | None
     attempt: int | None
     worker: str | None
-    detail: str | None
+    detail: str | None  # message and position of words, the error of a failure
+    text_before: str | None
+    text: str | None
     at: float
 
 
@@ -64,15 +68,19 @@ def read(path):
     """Every step so far, oldest first."""
     with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
         rows = connection.execute(
-            "SELECT number, what, turn, before, state, attempt_before, attempt, worker, detail, at"
+            "SELECT number, what, turn, before, state, attempt_before, attempt, worker, detail, text_before, text, at"
             " FROM nemesis_audit ORDER BY number"
         )
         return [Step(*row) for row in rows]
 
 
 def turns(path):
-    """Every turn as it is now: dicts of its columns."""
-    return _rows(path, "SELECT * FROM turns ORDER BY created_at, id")
+    """Every turn as it is now: dicts of its columns, and its `parts`."""
+    rows = _rows(path, "SELECT * FROM turns ORDER BY created_at, id")
+    for row in rows:
+        row["parts"] = (row["kind"], *json.loads(row["params"]).get("then", ()))
+        row["suggestion"] = json.loads(row["result"]).get("suggestion")
+    return rows
 
 
 def running(path):
@@ -103,9 +111,8 @@ def messages(path, chats):
         if row["chat_id"] in found:
             by_id[row["id"]] = {**row, "alternatives": []}
             found[row["chat_id"]].append(by_id[row["id"]])
-    for row in _rows(
-        path, "SELECT message_id, position, text, turn_id FROM alternatives ORDER BY message_id, position"
-    ):
+    for row in _rows(path, "SELECT * FROM alternatives ORDER BY message_id, position"):
         if row["message_id"] in by_id:
+            row["status"] = json.loads(row["status"] or "null")
             by_id[row["message_id"]]["alternatives"].append(row)
     return found

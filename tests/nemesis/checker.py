@@ -6,10 +6,11 @@ To add a rule: a generator of Violations, a line in RULES, a planted fault in te
 """
 
 from collections import Counter
-from itertools import pairwise
+from itertools import groupby, pairwise
 
-from tests.nemesis.evidence import ENDED, RUNNING, TAG, Violation
+from tests.nemesis.evidence import ENDED, RUNNING, TAG, WRITTEN, Violation
 from tests.nemesis.history import excerpt
+from tests.nemesis.people import MOODS
 from tests.nemesis.stream_rules import told_the_end, told_the_truth
 
 STEPS = {
@@ -60,11 +61,11 @@ def nothing_uninvited(evidence):
 def one_reply(evidence):
     """At most one committed reply per turn and part; exactly that many when it is done; none when it failed."""
     for turn, row in evidence.turns.items():
-        n, most = len(evidence.words[turn]), n_written(row)
+        n, most = len(evidence.words[turn]), sum(part in WRITTEN for part in row["parts"])
         if n > most:
             yield Violation("one reply", f"{n} replies to one turn of {most} written parts", turn, row["chat_id"])
-        if row["state"] == "done" and row["kind"] in ("chat", "retry", "narrate") and n != most:
-            yield Violation("one reply", f"done with {n} replies instead of {most}", turn, row["chat_id"])
+        if row["state"] == "done" and row["kind"] in WRITTEN and not n:
+            yield Violation("one reply", "done without a word", turn, row["chat_id"])
         if row["state"] == "failed" and n:
             yield Violation("one reply", "a failed turn left a reply", turn, row["chat_id"])
 
@@ -80,21 +81,52 @@ def no_foreign_text(evidence):
         if not evidence.echo or row["state"] != "done" or row["kind"] != "chat" or turn not in evidence.frames:
             continue
         said = evidence.frames[turn][1]["text"]
-        if not any(said in text for text in evidence.words[turn]):
+        if said not in (evidence.text_of(turn, 0) or ""):
             yield Violation("foreign", f"{evidence.words[turn]} does not answer {said!r}", turn, row["chat_id"])
 
 
 def no_interleaving(evidence):
-    """Message and reply stand together; ordinals count up without a hole."""
+    """The messages of a turn stand together; ordinals count up without a hole."""
     for chat, messages in evidence.messages.items():
         if [message["ordinal"] for message in messages] != list(range(len(messages))):
             yield Violation("interleaving", f"ordinals {[one['ordinal'] for one in messages]}", None, chat)
+        runs = Counter(turn for turn, _ in groupby(message["turn_id"] for message in messages))
+        for turn in (turn for turn, n in runs.items() if turn is not None and n > 1):
+            yield Violation("interleaving", "another turn stands in the middle of this one", turn, chat)
         for before, after in pairwise(messages):
             row = evidence.turns.get(after["turn_id"])
-            if after["role"] == "user" or row is None or row["kind"] != "chat":
-                continue
-            if before["turn_id"] != after["turn_id"]:
+            alone = after["role"] == "character" and before["turn_id"] != after["turn_id"]
+            if row is not None and row["kind"] == "chat" and alone:
                 yield Violation("interleaving", "a reply stands behind another turn", after["turn_id"], chat)
+
+
+def as_committed(evidence):
+    """The transcript is what was committed, and nothing has touched it since."""
+    last = {step.detail: step.text for step in evidence.steps if step.what in ("worded", "reworded")}
+    for chat, messages in evidence.messages.items():
+        for message in messages:
+            for alternative in message["alternatives"]:
+                committed = last.get(f"{message['id']}.{alternative['position']}", alternative["text"])
+                if committed != alternative["text"]:
+                    yield Violation(
+                        "changed", f"{committed!r} became {alternative['text']!r}", message["turn_id"], chat
+                    )
+                if (wrong := _wrong_status(alternative["status"])) is not None:
+                    yield Violation("status", wrong, alternative["turn_id"], chat)
+
+
+def _wrong_status(status):
+    """The people's character has one field (people.py): one of two words."""
+    fields = (status or {}).get("fields")
+    good = fields is None or [(one["name"], one["value"] in MOODS) for one in fields] == [("Mood", True)]
+    return None if good else f"the status is {fields}"
+
+
+def expected_failures(evidence):
+    """A turn may only fail because its worker died again and again; anything else is an error of ours."""
+    for turn, row in evidence.turns.items():
+        if row["state"] == "failed" and row["error_code"] != "too_many_attempts":
+            yield Violation("failure", f"failed as {row['error_code']}: {row['error_text']}", turn, row["chat_id"])
 
 
 def state_machine(evidence):
@@ -104,7 +136,7 @@ def state_machine(evidence):
             continue
         if step.what == "changed":
             yield from _bad_step(step)
-        elif step.what == "worded" and step.state not in (None, "done", "cancelled"):
+        elif step.what in ("worded", "reworded") and step.state not in (None, "done", "cancelled"):
             yield Violation("stale commit", f"words were written while the turn was {step.state}", step.turn)
         elif step.what == "unsaid":
             yield Violation("state", "a message was deleted", step.turn)
@@ -133,11 +165,6 @@ def runner_saw(evidence):
         yield Violation("runner", words)
 
 
-def n_written(row):
-    """How many texts a turn can leave in the transcript."""
-    return 1
-
-
 RULES = (
     acknowledged_once,
     in_order,
@@ -145,6 +172,8 @@ RULES = (
     one_reply,
     no_foreign_text,
     no_interleaving,
+    as_committed,
+    expected_failures,
     state_machine,
     told_the_truth,
     told_the_end,

@@ -24,6 +24,8 @@ PAUSES_S = (0.2, 0.4, 0.8, 1.5, 2.5)
 SILENT_S, ANSWER_S = 6.0, 12.0
 NOT_NOW_S = 1.0
 DEFINITE = frozenset({"moved_on", "busy", "too_many_waiting", "nothing_to_retry", "nothing_to_continue", "bad_kind"})
+KINDS = (*("chat",) * 6, "retry", "retry", "continue", "continue", "narrate", "suggest", "status")
+THEN = (*((),) * 8, ("narrate",), ("suggest",), ("status",), ("narrate", "suggest", "status"))
 CUT_OFF = (OSError, ConnectionClosed)
 
 
@@ -31,8 +33,8 @@ CUT_OFF = (OSError, ConnectionClosed)
 class Habits:
     """How the people of a run behave; changed by the runner while they play."""
 
-    kinds: tuple[str, ...] = ("chat", "chat", "chat", "retry")
-    then: tuple[tuple[str, ...], ...] = ()
+    kinds: tuple[str, ...] = KINDS
+    then: tuple[tuple[str, ...], ...] = THEN
     think_s: float = 0.6
     turns_per_chat: int = 10
     p_twice: float = 0.1

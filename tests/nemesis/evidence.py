@@ -11,6 +11,7 @@ from functools import cached_property
 TAG = re.compile(r"p\d\dc\d\d\dt\dn\d\d\dx[0-9a-f]{6}")
 ENDED = ("done", "failed", "cancelled")
 RUNNING = ("waking", "reading", "writing")
+WRITTEN = ("chat", "retry", "continue", "narrate")  # the parts that leave words in the transcript
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,20 @@ class Evidence:
 
     @cached_property
     def words(self):
-        """turn -> the texts that it wrote beside the user's, in order."""
+        """turn -> the texts that it committed beside the user's message, in order; of one that grew, what is new."""
         found = defaultdict(list)
-        for messages in self.messages.values():
-            for message in messages:
-                for alternative in message["alternatives"]:
-                    if message["role"] != "user":
-                        found[alternative["turn_id"]].append(alternative["text"])
+        for step in self.steps:
+            if step.what in ("worded", "reworded") and step.state is not None:  # the user's comes before its turn
+                before = step.text_before or ""
+                found[step.turn].append(step.text[len(before) :] if step.text.startswith(before) else step.text)
         return found
+
+    def text_of(self, turn, part):
+        """What a part of an ended turn committed; None when it left nothing, or nothing that is text."""
+        parts = self.turns[turn]["parts"]
+        if part >= len(parts) or parts[part] == "status":
+            return None
+        if parts[part] == "suggest":
+            return self.turns[turn]["suggestion"]
+        written = sum(kind in WRITTEN for kind in parts[:part])
+        return self.words[turn][written] if written < len(self.words[turn]) else None

@@ -13,12 +13,11 @@ from store import accounts, chats
 from store.models import Character
 from store.views import UserView
 
+MOODS = ("calm", "cross")
 CARD = {
     "system_prompt": "Be {{char}}.",
     "first_mes": "Hi.",
-    "extensions": {
-        "inglenook": {"status": [{"name": "Mood", "type": "one_of", "options": ["calm", "cross"], "unit": None}]}
-    },
+    "extensions": {"inglenook": {"status": [{"name": "Mood", "type": "one_of", "options": list(MOODS)}]}},
 }
 
 

@@ -23,15 +23,20 @@ class Live:
 
     def write(self, event):
         """Take one `text` event."""
-        part, offset = event.get("part", 0), event["offset"]
-        if event["attempt"] > self.attempt and offset == 0 and part == 0:
-            self.parts, self.holes, self.partial = {}, False, False
+        part, offset = event["part"], event["offset"]
+        if offset == 0 and part == 0:
+            self.holes = self.partial = False
         self.attempt = max(self.attempt, event["attempt"])
         before = self.parts.get(part, "")
         if offset > len(before):
             self.holes = True
             before = before.ljust(offset, "\0")
         self.parts[part] = before[:offset] + event["text"]
+
+    def begin(self, event):
+        """Take one `part` event."""
+        self.attempt = max(self.attempt, event["attempt"])
+        self.parts = {part: text for part, text in self.parts.items() if part <= event["part"]}
 
 
 class Screen:
@@ -90,6 +95,8 @@ class Screen:
         turn.seq = event["seq"]
         if event["type"] == "text":
             turn.write(event)
+        elif event["type"] == "part":
+            turn.begin(event)
         elif event["type"] in ENDS:
             self.turn, self.ended = None, (turn, event)
             self.revision = max(self.revision, event.get("revision") or 0)

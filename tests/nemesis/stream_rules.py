@@ -34,28 +34,33 @@ def _wrong_piece(evidence, event):
         return None
     if event["attempt"] > row["attempt"]:
         return f"text of attempt {event['attempt']}, but the turn was done by attempt {row['attempt']}"
-    texts = evidence.words[event["turn"]]
-    part, offset, piece = event.get("part", 0), event["offset"], event["text"]
-    if part < len(texts) and texts[part][offset : offset + len(piece)] != piece:
-        return f"streamed {piece!r} at {offset}, committed {texts[part]!r} (attempt {event['attempt']})"
-    return None
+    part, offset, piece = event["part"], event["offset"], event["text"]
+    text = evidence.text_of(event["turn"], part)
+    if text is None:
+        return None
+    there = text[offset : offset + len(piece)] == piece
+    stripped = row["parts"][part] == "suggest" and piece.strip() in text  # committed without the white space around it
+    return None if there or stripped else f"streamed {piece!r} at {offset} of part {part}, committed {text!r}"
 
 
 def _wrong_whole(evidence, turn, end):
     row, live = evidence.turns.get(turn), end["live"]
     if row is None or end["type"] != "done" or live.attempt != row["attempt"] or live.partial:
         return None
-    for part, text in live.parts.items():
-        if part < len(evidence.words[turn]) and text != evidence.words[turn][part]:
-            return f"showed {text!r} at the end, committed {evidence.words[turn][part]!r}"
+    for part in range(len(row["parts"])):
+        text, shown = evidence.text_of(turn, part), live.parts.get(part, "")
+        if text is not None and shown.strip() != text.strip():
+            return f"showed {shown!r} at the end of part {part}, committed {text!r}"
     return None
 
 
 def _wrong_message(evidence, turn, event):
-    message = event.get("message")
-    if message is None:
-        return "no message though there are words" if event["type"] == "done" and evidence.words[turn] else None
-    told = [one["text"] for one in message["alternatives"]]
-    if not set(evidence.words[turn]) & set(told):
-        return f"told {told}, committed {evidence.words[turn]}"
+    if event["type"] == "failed":
+        return None
+    told = [one["text"] for message in event["messages"] for one in message["alternatives"]]
+    for text in evidence.words[turn]:
+        if not any(one.endswith(text) for one in told):
+            return f"committed {text!r}, told {told}"
+    if event["suggestion"] != evidence.turns[turn]["suggestion"]:
+        return f"told the suggestion {event['suggestion']!r}, kept {evidence.turns[turn]['suggestion']!r}"
     return None

@@ -17,7 +17,8 @@ HEARD = {turn: f"Mo heard: {text} (2 messages, tag 012345)" for turn, text in SA
 
 
 def message(turn, role, text, ordinal):
-    return {"turn_id": turn, "role": role, "ordinal": ordinal, "alternatives": [{"text": text, "turn_id": turn}]}
+    wording = {"text": text, "turn_id": turn, "position": 0, "status": None}
+    return {"id": f"m{ordinal}", "turn_id": turn, "role": role, "ordinal": ordinal, "alternatives": [wording]}
 
 
 def notes_of(turn, at):
@@ -26,33 +27,43 @@ def notes_of(turn, at):
 
     frame = {"type": "submit", "id": turn, "chat": CHAT, "kind": "chat", "revision": 1, "text": SAID[turn]}
     event = {"turn": turn, "chat": CHAT, "attempt": 1}
-    reply = {"alternatives": [{"text": HEARD[turn]}]}
+    end = {"revision": 3, "messages": [{"alternatives": [{"text": HEARD[turn]}]}], "suggestion": None}
     return [
         note("sent", 0.0, frame),
         note("heard", 0.1, {"type": "ack", "id": turn, "state": "queued", "revision": 2, "message": None}),
         note("acked", 0.1, frame),
-        note("heard", 0.2, {**event, "seq": 1, "type": "text", "offset": 0, "text": HEARD[turn][:9]}),
-        note("heard", 0.3, {**event, "seq": 2, "type": "text", "offset": 9, "text": HEARD[turn][9:]}),
-        note("heard", 0.4, {**event, "seq": 3, "type": "done", "revision": 3, "message": reply}),
+        note("heard", 0.2, {**event, "seq": 1, "type": "text", "part": 0, "offset": 0, "text": HEARD[turn][:9]}),
+        note("heard", 0.3, {**event, "seq": 2, "type": "text", "part": 0, "offset": 9, "text": HEARD[turn][9:]}),
+        note("heard", 0.4, {**event, "seq": 3, "type": "done", **end}),
     ]
 
 
-def steps_of(turn):
-    path = [
-        ("waiting", "queued", 0, 0),
-        ("queued", "waking", 0, 1),
-        ("waking", "writing", 1, 1),
-        ("writing", "done", 1, 1),
+def step(turn, what="changed", **fields):
+    nothing = dict.fromkeys(("before", "state", "attempt_before", "attempt", "worker", "detail", "text_before", "text"))
+    return Step(**{"number": 0, "what": what, "turn": turn, "at": 0.0, **nothing, **fields})
+
+
+def changed(turn, before, state, attempt_before, attempt):
+    return step(turn, before=before, state=state, attempt_before=attempt_before, attempt=attempt)
+
+
+def steps_of(turn, place):
+    return [
+        step(turn, "worded", detail=f"m{place}.0", text=SAID[turn]),
+        step(turn, "begun", state="waiting", attempt=0),
+        changed(turn, "waiting", "queued", 0, 0),
+        changed(turn, "queued", "waking", 0, 1),
+        changed(turn, "waking", "writing", 1, 1),
+        changed(turn, "writing", "done", 1, 1),
+        step(turn, "worded", state="done", attempt=1, detail=f"m{place + 1}.0", text=HEARD[turn]),
     ]
-    found = [Step(0, "begun", turn, None, "waiting", None, 0, None, None, 0.0)]
-    found += [Step(0, "changed", turn, a, b, before, now, "gpu0", None, 0.0) for a, b, before, now in path]
-    return [*found, Step(0, "worded", turn, None, "done", None, 1, None, None, 0.0)]
 
 
 @pytest.fixture
 def evidence():
     """Two turns of one chat, all well."""
-    rows = {turn: {"id": turn, "chat_id": CHAT, "kind": "chat", "state": "done", "attempt": 1} for turn in SAID}
+    row = {"chat_id": CHAT, "kind": "chat", "parts": ("chat",), "state": "done", "attempt": 1, "suggestion": None}
+    rows = {turn: {"id": turn, **row} for turn in SAID}
     spoken = [message(None, "character", "Hi.", 0)]
     for turn in SAID:
         spoken += [
@@ -60,7 +71,7 @@ def evidence():
             message(turn, "character", HEARD[turn], len(spoken) + 1),
         ]
     notes = [*notes_of(FIRST, 1.0), *notes_of(SECOND, 2.0)]
-    return Evidence(notes, rows, [*steps_of(FIRST), *steps_of(SECOND)], {CHAT: spoken, OTHER: []})
+    return Evidence(notes, rows, [*steps_of(FIRST, 1), *steps_of(SECOND, 3)], {CHAT: spoken, OTHER: []})
 
 
 def rules(evidence):
@@ -99,15 +110,15 @@ def refuse_a_begun_turn(evidence):
 
 
 def invent_a_turn(evidence):
-    evidence.turns["3" * 32] = {**evidence.turns[FIRST], "id": "3" * 32, "state": "failed"}
+    evidence.turns["3" * 32] = {**evidence.turns[FIRST], "id": "3" * 32}
 
 
 def reply_twice(evidence):
-    evidence.messages[CHAT][4]["alternatives"].append({"text": HEARD[SECOND], "turn_id": SECOND})
+    evidence.steps.append(step(SECOND, "worded", state="done", attempt=1, detail="m4.1", text=HEARD[SECOND]))
 
 
 def lose_reply(evidence):
-    evidence.messages[CHAT].pop()
+    evidence.steps.pop()
 
 
 def say_what_another_chat_said(evidence):
@@ -115,7 +126,20 @@ def say_what_another_chat_said(evidence):
 
 
 def answer_another_message(evidence):
-    evidence.messages[CHAT][4]["alternatives"][0]["text"] = HEARD[FIRST]
+    evidence.steps[-1] = step(SECOND, "worded", state="done", attempt=1, detail="m4.0", text=HEARD[FIRST])
+
+
+def change_a_reply(evidence):
+    evidence.messages[CHAT][4]["alternatives"][0]["text"] += "!"
+
+
+def keep_a_wrong_status(evidence):
+    fields = [{"name": "Mood", "value": "furious", "unit": None}]
+    evidence.messages[CHAT][4]["alternatives"][0]["status"] = {"fields": fields}
+
+
+def fail_by_mistake(evidence):
+    evidence.turns[SECOND] |= {"state": "failed", "error_code": "internal", "error_text": "Something went wrong."}
 
 
 def stand_behind_another_turn(evidence):
@@ -124,19 +148,19 @@ def stand_behind_another_turn(evidence):
 
 
 def end_twice(evidence):
-    evidence.steps.append(Step(0, "changed", SECOND, "done", "done", 1, 2, "gpu1", None, 0.0))
+    evidence.steps.append(changed(SECOND, "done", "done", 1, 2))
 
 
 def write_in_the_middle(evidence):
-    evidence.steps.append(Step(0, "worded", SECOND, None, "writing", None, 1, None, None, 0.0))
+    evidence.steps.append(step(SECOND, "worded", state="writing", attempt=1, text=""))
 
 
 def jump_attempts(evidence):
-    evidence.steps.append(Step(0, "changed", SECOND, "queued", "waking", 1, 3, "gpu1", None, 0.0))
+    evidence.steps.append(changed(SECOND, "queued", "waking", 1, 3))
 
 
 def go_back_to_waiting(evidence):
-    evidence.steps.append(Step(0, "changed", SECOND, "writing", "waiting", 1, 1, "gpu1", None, 0.0))
+    evidence.steps.append(changed(SECOND, "writing", "waiting", 1, 1))
 
 
 def stream_other_words(evidence):
@@ -151,7 +175,7 @@ def tell_another_end(evidence):
 
 def tell_other_words_at_the_end(evidence):
     evidence.notes[-1] = copy.deepcopy(evidence.notes[-1])
-    evidence.notes[-1].body["message"] = {"alternatives": [{"text": HEARD[FIRST]}]}
+    evidence.notes[-1].body["messages"] = [{"alternatives": [{"text": HEARD[FIRST]}]}]
 
 
 def never_end(evidence):
@@ -173,6 +197,9 @@ def never_end(evidence):
         (say_what_another_chat_said, "foreign"),
         (answer_another_message, "foreign"),
         (stand_behind_another_turn, "interleaving"),
+        (change_a_reply, "changed"),
+        (keep_a_wrong_status, "status"),
+        (fail_by_mistake, "failure"),
         (end_twice, "stale commit"),
         (write_in_the_middle, "stale commit"),
         (jump_attempts, "state"),
