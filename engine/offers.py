@@ -33,8 +33,11 @@ def must_rebase(end: int, n_tokens: int, request: TurnRequest, n_context_train: 
     return end + request.n_tokens_at_most() - n_tokens > n_context_train
 
 
-def offers(session: Session, request: TurnRequest, n_context_train: int) -> list[Offer]:
-    """For models that can shift: what the turn can use, if it exists; without what is in the session's cells."""
+def offers(session: Session, request: TurnRequest, n_context_train: int) -> Iterator[Offer]:
+    """For models that can shift: what the turn can use, if it exists; without what is in the session's cells.
+
+    A gap ends what can be used: stop asking there, each key costs a hash over everything before it.
+    """
     moves = make_plan(session, request, can_drop=True)
     kept = [session.held[move.held] for move in moves.keep]
     own = [Offer(h.key, h.position, len(h.segment.tokens), m.n_tokens) for h, m in zip(kept, moves.keep, strict=True)]
@@ -42,7 +45,8 @@ def offers(session: Session, request: TurnRequest, n_context_train: int) -> list
     if not session.parked:
         shared = any(run.n_owners > 1 for held in kept[request.pinned :] for run in held.runs)
         own = own[request.pinned :] if moved and shared else []
-    return own + list(_found_by_key(session.model_key, kept, positions, moves, request))
+    yield from own
+    yield from _found_by_key(session.model_key, kept, positions, moves, request)
 
 
 def chain(session: Session, request: TurnRequest) -> list[Held]:

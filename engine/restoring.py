@@ -59,8 +59,15 @@ class Restoring:
                 self._blocks.discard(key)
 
     def _offers(self, session: Session, request: TurnRequest) -> tuple[list[Offer], list[Offered]]:
-        found = offers(session, request, self._backend.n_context_train)
-        return found, [Offered(self._cells.tier(session, o), o.n_tokens, o.n_saved) for o in found]
+        """What is there, up to the first gap."""
+        found, tiers = [], []
+        for offer in offers(session, request, self._backend.n_context_train):
+            tier = self._cells.tier(session, offer)
+            if tier is None:
+                break
+            found.append(offer)
+            tiers.append(Offered(tier, offer.n_tokens, offer.n_saved))
+        return found, tiers
 
     def _best_snapshot(self, session: Session, request: TurnRequest, at_hand: bool) -> list[Held]:
         held, tiers = self._snapshots(session, request)

@@ -230,10 +230,11 @@ class Refusing(EchoBackend):
     """Refuses every batch of one sequence's user once, or dies."""
 
     answer: DecodeResult | None = None
-    dies = False
+    dies_after: threading.Event | None = None
 
     def decode(self, runs):
-        if self.dies:
+        if self.dies_after is not None:
+            assert self.dies_after.wait(30)
             raise RuntimeError("the card fell off the bus")
         if self.answer is not None:
             return self.answer
@@ -258,8 +259,9 @@ def test_a_dead_loop_tells_everybody(make_engine, caplog):
     stories = [Story(engine, f"chat{i}") for i in range(3)]
     for story in stories:
         story.say("Hello")
-    backend.dies = True
+    backend.dies_after = threading.Event()
     tickets = [engine.submit(story.request()) for story in stories]
+    backend.dies_after.set()
     for ticket in tickets:
         last = list(ticket.events())[-1]
         assert isinstance(last, Failed)
