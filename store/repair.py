@@ -111,10 +111,15 @@ def _misplaced(db: Database, redis: Redis, now: float) -> list[TurnView]:
 def _lost(redis: Redis, turn: TurnView, place: str, now: float) -> bool:
     """Missing is lost, unless its job is just being made; in limbo (popped and not claimed) only after some seconds."""
     if place != "limbo":
-        return place == "missing" and now - turn.updated_at > ENQUEUED_WITHIN_S
+        return place == "missing" and _past(turn.updated_at, now, ENQUEUED_WITHIN_S)
     redis.set(keys.limbo(turn.id), repr(now), nx=True, ex=60)
     first_seen = redis.get(keys.limbo(turn.id))
-    return first_seen is not None and now - float(first_seen) > LIMBO_GRACE_S
+    return first_seen is not None and _past(float(first_seen), now, LIMBO_GRACE_S)
+
+
+def _past(then: float, now: float, seconds: float) -> bool:
+    """Whether more than these seconds have passed; what lies ahead was written before the clock was set back."""
+    return not 0 <= now - then <= seconds
 
 
 def _relieve(db: Database, redis: Redis, now: float) -> tuple[str, ...]:
@@ -175,7 +180,7 @@ def _long_over(db: Database, turn_id: str) -> bool:
         turn = turns.get_turn(db, turn_id)
     except NotFound:
         return True
-    return turn.ended_at is not None and time.time() - turn.ended_at > RQ_ENDS_WITHIN_S
+    return turn.ended_at is not None and _past(turn.ended_at, time.time(), RQ_ENDS_WITHIN_S)
 
 
 def _announce_ends(db: Database, redis: Redis, now: float) -> None:

@@ -102,6 +102,20 @@ def test_rq_forgets_the_queues_of_workers_that_are_gone(database, redis, two_wor
     assert chats.transcript(database, chat.id)[-1].text == "Hello"
 
 
+@pytest.mark.parametrize("step", ["never", "popped"])
+def test_a_turn_is_not_lost_when_the_clock_is_set_back(database, redis, two_workers, chat, say, step):  # noqa: F811
+    turn = say(chat)
+    registry.pin(redis, [chat.id], "gpu0")
+    queue.dispatch(database, redis, chat.owner_id, now=1000.0)
+    if step == "never":
+        redis.delete(f"rq:job:{turn.id}", "rq:queue:inglenook-gpu0")
+    else:
+        pop_and_die(redis, "popped")
+        assert repair.reconcile(database, redis, 1001.0) == ()
+    assert repair.reconcile(database, redis, 900.0) == (turn.id,)
+    assert len(queued(redis, "gpu0")) + len(queued(redis, "gpu1")) == 1
+
+
 def test_the_names_of_dead_lanes_do_not_gather(database, redis, two_workers, chat, say):  # noqa: F811
     registry.pin(redis, [chat.id], "gpu0")
     queue.dispatch(database, redis, say(chat).owner_id)
