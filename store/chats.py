@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import entries, macros, texts
+from store import entries, macros, sampling, texts
 from store.characters import visible
 from store.db import Database
 from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
@@ -25,8 +25,18 @@ from store.views import (
     committed_view,
 )
 
+CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
+MAX_TITLE, MAX_NOTE = 80, 4_000
 
-def create_chat(db: Database, owner_id: str, character_id: str, user_name: str, now: float | None = None) -> ChatView:
+
+def create_chat(
+    db: Database,
+    owner_id: str,
+    character_id: str,
+    user_name: str,
+    now: float | None = None,
+    user_persona: str = "",
+) -> ChatView:
     """A new chat. The card's greeting becomes the first message, its alternate greetings that message's alternatives.
 
     Raises NotFound (no such person, or no character that this person may see), Refused "bad_name".
@@ -38,11 +48,18 @@ def create_chat(db: Database, owner_id: str, character_id: str, user_name: str, 
         owner, character = session.get(User, owner_id), session.get(Character, character_id)
         if owner is None or character is None or not visible(character, owner):
             raise NotFound("character")
-        chat = _new_chat(owner, character, name, clock(now))
-        session.add(chat)
-        session.flush()
-        _greet(session, chat, character)
+        chat = begin_chat(session, owner, character, name, clock(now))
+        chat.user_persona = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
         return chat_view(chat, character)
+
+
+def begin_chat(session: Session, owner: User, character: Character, user_name: str, now: float) -> Chat:
+    """A new chat with its greeting, in the caller's transaction."""
+    chat = _new_chat(owner, character, user_name, now)
+    session.add(chat)
+    session.flush()
+    _greet(session, chat, character)
+    return chat
 
 
 def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
@@ -102,6 +119,38 @@ def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:
         if chat is None:
             raise NotFound("chat")
         chat.window = window
+
+
+def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> ChatView:
+    """Set the title, the notes, the person's own description, or the sampler's settings of a chat.
+
+    `changes`: title, author_note, reference, user_persona (texts), settings (see sampling.py). They count from the next
+    turn on; the revision stays. Raises NotFound, Refused "bad_title", "too_long", "bad_setting".
+    """
+    unknown = set(changes) - CHANGEABLE
+    if unknown:
+        raise ValueError(f"{sorted(unknown)[0]!r} cannot be changed: expected some of {', '.join(sorted(CHANGEABLE))}.")
+    values = {name: _checked(name, value) for name, value in changes.items()}
+    with db.session() as session:
+        chat = own_chat(session, owner_id, chat_id)
+        for name, value in values.items():
+            setattr(chat, name, value)
+        session.flush()
+        return chat_view(chat, entries.character_of(session, chat))
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "settings":
+        return sampling.checked(value)
+    if name == "title":
+        title = " ".join(texts.clean(value).split())
+        if not 0 < len(title) <= MAX_TITLE:
+            raise Refused("bad_title")
+        return title
+    text = texts.clean(value).strip()
+    if len(text) > MAX_NOTE:
+        raise Refused("too_long")
+    return text
 
 
 def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> None:

@@ -20,6 +20,8 @@ REFUSALS = {
     "nothing_to_continue": "There is nothing to go on with yet: write something first.",
     "no_such_alternative": "This message has no such alternative: reload the chat.",
     "not_claimable": "This turn has ended or somebody else is working on it.",
+    "bad_title": "A title has 1 to 80 characters.",
+    "bad_setting": "This setting is not known or out of its range.",
     "name_taken": "This name is taken: choose another one.",
     "bad_name": "A name has 1 to 40 characters, none of them invisible.",
     "bad_invite": "This invitation is not valid (any more): ask for a new one.",

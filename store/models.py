@@ -54,7 +54,10 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """A person who can sign in. `session_epoch` is part of the cookie: raising it signs out everywhere."""
+    """A person who can sign in. `session_epoch` is part of the cookie: raising it signs out everywhere.
+
+    `daily_minutes` and the quiet hours (`HH:MM`, local time of the server) limit those who need it; None: no limit.
+    """
 
     __tablename__ = "users"
     __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
@@ -67,6 +70,9 @@ class User(Base):
     locale: Mapped[str] = mapped_column(default="en")
     theme: Mapped[str] = mapped_column(default="auto")
     session_epoch: Mapped[int] = mapped_column(default=1)
+    daily_minutes: Mapped[int | None]
+    quiet_from: Mapped[str | None]
+    quiet_until: Mapped[str | None]
     created_at: Mapped[float]
 
 
@@ -105,8 +111,36 @@ class Character(Base):
     created_at: Mapped[float]
 
 
+class Persona(Base):
+    """Who a person is in a story: a name and a description, to be chosen when a chat begins."""
+
+    __tablename__ = "personas"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str]
+    description: Mapped[str]
+    created_at: Mapped[float]
+
+
+class Picture(Base):
+    """An image that somebody brought along; a character's `avatar` names it as `picture:<id>`."""
+
+    __tablename__ = "pictures"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    media_type: Mapped[str]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[float]
+
+
 class Chat(Base):
-    """A conversation of one owner with one character. Every visible change raises `revision`."""
+    """A conversation of one owner with one character. Every visible change raises `revision`.
+
+    `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
+    the end of the prompt and withdrawn without a trace.
+    """
 
     __tablename__ = "chats"
     __table_args__ = (Index("ix_chats_owner_id_updated_at", "owner_id", "updated_at"),)
@@ -118,6 +152,8 @@ class Chat(Base):
     revision: Mapped[int]
     user_name: Mapped[str]
     user_persona: Mapped[str] = mapped_column(default="")
+    author_note: Mapped[str] = mapped_column(default="")
+    reference: Mapped[str] = mapped_column(default="")
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     window: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[float]
@@ -126,7 +162,10 @@ class Chat(Base):
 
 
 class Message(Base):
-    """One entry of a chat; its text is in its alternatives, `active` is the position of the one that counts."""
+    """One entry of a chat; its text is in its alternatives, `active` is the position of the one that counts.
+
+    A `pinned` message never leaves the memory.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -140,6 +179,7 @@ class Message(Base):
     role: Mapped[str]
     name: Mapped[str]
     active: Mapped[int] = mapped_column(default=0)
+    pinned: Mapped[bool] = mapped_column(default=False)
     turn_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]

@@ -30,6 +30,9 @@ class UserView:
     locale: str
     theme: str
     session_epoch: int
+    daily_minutes: int | None
+    quiet_from: str | None
+    quiet_until: str | None
     created_at: float
 
 
@@ -76,6 +79,8 @@ class ChatView:
     revision: int
     user_name: str
     user_persona: str
+    author_note: str
+    reference: str
     settings: dict[str, Any]
     window: dict[str, Any] = field(repr=False)
     created_at: float
@@ -111,6 +116,7 @@ class MessageView:
     role: str
     name: str
     active: int
+    pinned: bool
     alternatives: tuple[AlternativeView, ...]
     turn_id: str | None
     created_at: float
@@ -133,6 +139,7 @@ class MessageView:
             "role": self.role,
             "name": self.name,
             "active": self.active,
+            "pinned": self.pinned,
             "alternatives": [alternative.as_dict() for alternative in self.alternatives],
             "turn_id": self.turn_id,
             "created_at": self.created_at,

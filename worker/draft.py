@@ -77,6 +77,7 @@ class Draft:
             role=reply.role,
             name=reply.name or "",
             active=0,
+            pinned=False,
             alternatives=(wording,),
             turn_id=self.turn.id,
             created_at=0.0,

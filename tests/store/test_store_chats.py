@@ -154,6 +154,16 @@ def test_things_that_are_not_there(database):
 
 def test_the_message_json(database, chat):
     message = chats.transcript(database, chat.id)[0].as_dict()
-    assert set(message) == {"id", "ordinal", "role", "name", "active", "alternatives", "turn_id", "created_at"}
+    assert set(message) == {
+        "id",
+        "ordinal",
+        "role",
+        "name",
+        "active",
+        "pinned",
+        "alternatives",
+        "turn_id",
+        "created_at",
+    }
     assert set(message["alternatives"][0]) == {"position", "text", "status"}
     json.dumps(message)

@@ -45,12 +45,12 @@ def message(ordinal: int, role: str, *texts: str, active: int = 0, **fields: obj
     alternatives = [alternative(position, text) for position, text in enumerate(texts)]
     alternatives[active] = replace(alternatives[active], **fields)  # type: ignore[arg-type]
     name = {"user": "Ann", "character": "Mira"}.get(role, "")
-    return MessageView(f"m{ordinal}", "chat", ordinal, role, name, active, tuple(alternatives), None, 0.0)
+    return MessageView(f"m{ordinal}", "chat", ordinal, role, name, active, False, tuple(alternatives), None, 0.0)
 
 
 def story(*messages: MessageView, card: dict[str, object] | None = None, **chat: object) -> Story:
     character = CharacterView("c1", None, None, "Mira", "", card or {}, "", "everyone", "en", 0.0)
-    blank = ChatView("chat", "ann", "c1", "Mira", "", "A chat", 1, "Ann", "", {}, {}, 0.0, 0.0)
+    blank = ChatView("chat", "ann", "c1", "Mira", "", "A chat", 1, "Ann", "", "", "", {}, {}, 0.0, 0.0)
     return Story(replace(blank, **chat), character, messages)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,148 @@
+"""What a person changes in a chat by hand: edit, delete and undo, pin, branch, start over.
+
+What it does: every function is one transaction; whoever changes a message says which revision they saw, and no turn may
+be under way. A branch copies the messages with their tokens, so its session wakes from the blocks of the old one.
+What it refuses to know: what reading again costs (the engine's business) and who is told (web).
+"""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store import entries, texts
+from store.chats import begin_chat
+from store.db import Database
+from store.entries import clock, new_id, own_chat, refuse_if_changed, touch
+from store.errors import NotFound, Refused
+from store.models import Alternative, Character, Chat, Message, User
+from store.views import ChatView, CommittedView, chat_view, committed_view
+
+_TITLE = 80
+
+
+def edit_message(
+    db: Database, owner_id: str, message_id: str, text: str, expected_revision: int, now: float | None = None
+) -> CommittedView:
+    """Give the active wording of a message another text. What follows stays, and is read again.
+
+    Raises NotFound, Refused "moved_on", "busy", "empty", "too_long".
+    """
+    words = texts.clean(text).strip()
+    if not words:
+        raise Refused("empty")
+    if len(words) > texts.MAX_TEXT:
+        raise Refused("too_long")
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        wording = entries.active_alternative(session, message)
+        wording.text, wording.tokens, wording.model_key = words, None, None
+        wording.finish, wording.status = "edited", None
+        return _changed(session, chat, message, now)
+
+
+def delete_message(
+    db: Database, owner_id: str, message_id: str, expected_revision: int, now: float | None = None
+) -> int:
+    """Hide a message; returns the chat's new revision. Raises NotFound, Refused "moved_on", "busy"."""
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        message.deleted_at = clock(now)
+        return touch(chat, clock(now))
+
+
+def restore_message(
+    db: Database, owner_id: str, message_id: str, expected_revision: int, now: float | None = None
+) -> CommittedView:
+    """Undo a delete. Raises NotFound, Refused "moved_on", "busy"."""
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision, deleted=True)
+        message.deleted_at = None
+        return _changed(session, chat, message, now)
+
+
+def pin_message(
+    db: Database, owner_id: str, message_id: str, pinned: bool, expected_revision: int, now: float | None = None
+) -> CommittedView:
+    """Keep a message in the model's memory for ever, or no longer. Raises NotFound, Refused "moved_on", "busy"."""
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        message.pinned = pinned
+        return _changed(session, chat, message, now)
+
+
+def branch(db: Database, owner_id: str, message_id: str, now: float | None = None) -> ChatView:
+    """A new chat that is the same up to this message and goes its own way from there. Raises NotFound."""
+    with db.session() as session:
+        message = session.get(Message, message_id)
+        if message is None or message.deleted_at is not None:
+            raise NotFound("message")
+        old = own_chat(session, owner_id, message.chat_id)
+        chat = _like(old, clock(now))
+        session.add(chat)
+        session.flush()
+        _copy_messages(session, old, chat, message.ordinal)
+        return chat_view(chat, entries.character_of(session, chat))
+
+
+def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> ChatView:
+    """A new chat with the same character, settings and notes, from the greeting on. Raises NotFound."""
+    with db.session() as session:
+        old = own_chat(session, owner_id, chat_id)
+        owner, character = session.get_one(User, owner_id), session.get_one(Character, old.character_id)
+        chat = begin_chat(session, owner, character, old.user_name, clock(now))
+        chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
+        chat.author_note, chat.title = old.author_note, old.title
+        return chat_view(chat, character)
+
+
+def _own_message(
+    session: Session, owner_id: str, message_id: str, expected_revision: int, deleted: bool = False
+) -> tuple[Message, Chat]:
+    message = session.get(Message, message_id)
+    if message is None or (message.deleted_at is not None) != deleted:
+        raise NotFound("message")
+    chat = own_chat(session, owner_id, message.chat_id)
+    refuse_if_changed(session, chat, expected_revision)
+    return message, chat
+
+
+def _changed(session: Session, chat: Chat, message: Message, now: float | None) -> CommittedView:
+    revision = touch(chat, clock(now))
+    session.flush()
+    return committed_view(entries.read_message(session, message.id), revision)
+
+
+def _like(old: Chat, now: float) -> Chat:
+    return Chat(
+        id=new_id(),
+        owner_id=old.owner_id,
+        character_id=old.character_id,
+        title=f"{old.title[: _TITLE - 2].rstrip()} ⑂" if not old.title.endswith("⑂") else old.title,
+        revision=1,
+        user_name=old.user_name,
+        user_persona=old.user_persona,
+        author_note=old.author_note,
+        reference=old.reference,
+        settings=dict(old.settings),
+        window=dict(old.window),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _copy_messages(session: Session, old: Chat, chat: Chat, last_ordinal: int) -> None:
+    """With their ordinals and turns: the names of the segments come from those."""
+    kept = Message.chat_id == old.id, Message.ordinal <= last_ordinal, Message.deleted_at.is_(None)
+    for message in session.scalars(select(Message).where(*kept).order_by(Message.ordinal)).all():
+        copy = Message(**_values(message, id=new_id(), chat_id=chat.id))
+        session.add(copy)
+        session.flush()
+        of_message = select(Alternative).where(Alternative.message_id == message.id)
+        for wording in session.scalars(of_message).all():
+            session.add(Alternative(**_values(wording, id=new_id(), message_id=copy.id)))
+    session.flush()
+
+
+def _values(row: Message | Alternative, **given: Any) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns} | given

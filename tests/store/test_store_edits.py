@@ -1,0 +1,118 @@
+"""What a person changes in a chat by hand."""
+
+import uuid
+
+import pytest
+
+from engine.sampling import RANGES, settings_from
+from store import chats, edits, sampling, turns
+from store.errors import NotFound, Refused
+from store.turns import Reply, TurnCommand
+
+
+@pytest.fixture
+def told(database, user, chat):
+    """A chat with a message and a reply; returns both."""
+    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"))
+    claim = turns.claim(database, turn.id, "gpu0", 5)
+    turns.commit(database, turn.id, claim.attempt, Reply("Hello", (1, 2), "smol"), {"examples": 1, "messages": 0})
+    return chats.transcript(database, chat.id)[1:]
+
+
+def refusal(call, *arguments, **options):
+    with pytest.raises(Refused) as refused:
+        call(*arguments, **options)
+    return refused.value.code
+
+
+def test_an_edit_takes_the_place_of_the_text(database, user, chat, told):
+    edited = edits.edit_message(database, user.id, told[1].id, " Good\r\nday ", 3)
+    assert (edited.text, edited.revision, edited.chosen.tokens, edited.chosen.finish) == (
+        "Good\nday",
+        4,
+        None,
+        "edited",
+    )
+    assert refusal(edits.edit_message, database, user.id, told[1].id, "x", 3) == "moved_on"
+    assert refusal(edits.edit_message, database, user.id, told[1].id, " ", 4) == "empty"
+    assert refusal(edits.edit_message, database, user.id, told[1].id, "x" * 30_000, 4) == "too_long"
+
+
+def test_a_delete_can_be_undone(database, user, chat, told):
+    assert edits.delete_message(database, user.id, told[0].id, 3) == 4
+    assert [m.text for m in chats.transcript(database, chat.id)[1:]] == ["Hello"]
+    with pytest.raises(NotFound):
+        edits.delete_message(database, user.id, told[0].id, 4)
+    restored = edits.restore_message(database, user.id, told[0].id, 4)
+    assert (restored.text, restored.revision) == ("hi", 5)
+    assert [m.text for m in chats.transcript(database, chat.id)[1:]] == ["hi", "Hello"]
+
+
+def test_nothing_is_changed_while_a_turn_is_under_way(database, user, chat, told):
+    turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "retry", 3))
+    for change in (edits.delete_message, edits.restore_message):
+        with pytest.raises((Refused, NotFound)):
+            change(database, user.id, told[0].id, 3)
+    assert refusal(edits.edit_message, database, user.id, told[0].id, "x", 3) == "busy"
+    assert refusal(edits.pin_message, database, user.id, told[0].id, True, 3) == "busy"
+
+
+def test_what_is_somebody_elses_does_not_exist(database, make_user, chat, told):
+    eve = make_user("Eve").id
+    for call in (
+        lambda: edits.edit_message(database, eve, told[0].id, "x", 3),
+        lambda: edits.delete_message(database, eve, told[0].id, 3),
+        lambda: edits.pin_message(database, eve, told[0].id, True, 3),
+        lambda: edits.branch(database, eve, told[0].id),
+        lambda: edits.start_over(database, eve, chat.id),
+        lambda: chats.change_chat(database, eve, chat.id, title="Mine"),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert chats.transcript(database, chat.id)[1:] == told
+
+
+def test_a_branch_is_the_same_up_to_its_message(database, user, chat, told):
+    chats.change_chat(database, user.id, chat.id, author_note="Be brief.", settings={"temperature": 1})
+    branch = edits.branch(database, user.id, told[0].id)
+    assert (branch.author_note, branch.settings, branch.title) == ("Be brief.", {"temperature": 1.0}, f"{chat.title} ⑂")
+    copied = chats.transcript(database, branch.id)
+    assert [m.text for m in copied] == [m.text for m in chats.transcript(database, chat.id)[:2]]
+    assert {m.id for m in copied}.isdisjoint({m.id for m in chats.transcript(database, chat.id)})
+    whole = chats.transcript(database, edits.branch(database, user.id, told[1].id).id)
+    assert whole[-1].chosen.tokens == (1, 2)
+    assert whole[-1].chosen.turn_id == told[1].chosen.turn_id
+
+
+def test_starting_over_keeps_the_settings_and_the_old_chat(database, user, chat, told):
+    chats.change_chat(database, user.id, chat.id, title="The storm", author_note="Be brief.", reference="A map.")
+    new = edits.start_over(database, user.id, chat.id)
+    assert (new.title, new.author_note, new.reference) == ("The storm", "Be brief.", "")
+    assert len(chats.transcript(database, new.id)) == 1
+    assert len(chats.transcript(database, chat.id)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"title": " "}, "bad_title"),
+        ({"title": "x" * 81}, "bad_title"),
+        ({"author_note": "x" * 4001}, "too_long"),
+        ({"settings": {"temperature": 9}}, "bad_setting"),
+        ({"settings": {"temperature": "hot"}}, "bad_setting"),
+        ({"settings": {"top_k": 1.5}}, "bad_setting"),
+        ({"settings": {"grammar": "root ::= x"}}, "bad_setting"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(database, user, chat, changes, code):
+    assert refusal(chats.change_chat, database, user.id, chat.id, **changes) == code
+
+
+def test_the_samplers_settings_are_those_of_the_engine():
+    for name, (low, high) in sampling.RANGES.items():
+        engine_low, engine_high = RANGES[name]
+        assert engine_low <= low <= high <= engine_high
+        settings_from({name: sampling.checked({name: low})[name]})
+        settings_from({name: sampling.checked({name: high})[name]})
+    for preset in sampling.PRESETS.values():
+        assert sampling.checked(preset) == preset
