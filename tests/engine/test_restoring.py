@@ -244,3 +244,31 @@ def test_others_go_on_after_a_second_attempt(make_engine, tmp_path):
         assert finish(engine, request).stats.n_evaluated == len(request.reply.header)
     settled(engine, "x")
     assert engine.backend.n_used() == engine._cells.used
+
+
+def test_cells_that_are_shared_are_moved_by_blocks_from_disk(make_engine, tmp_path, monkeypatch):
+    """Two branches share their beginning; one of them comes near the trained context and must start low again."""
+    echo = EchoBackend(n_cells=2000, n_sequences=5, n_batch=64, n_context_train=700)
+    engine = make_engine(echo, context=500, park_after_s=1e9, folder=tmp_path, ram_bytes=0)
+    moved = []
+    by_blocks = engine._cells._rebase_by_blocks
+    monkeypatch.setattr(engine._cells, "_rebase_by_blocks", lambda *a: moved.append(by_blocks(*a)) or moved[-1])
+    one, two = Story(engine, "one"), Story(engine, "two")
+    one.say("Where it all began")
+    one.turn()
+    two.segments = [replace(segment, name=f"branch {segment.name}") for segment in one.segments]
+    two.say("A branch")
+    assert two.turn().stats.n_shared == sum(len(segment.tokens) for segment in one.segments)
+    for turn in range(12):
+        one.forgotten.update(segment.name for segment in one.segments[3:-2])
+        del one.segments[3:-2]
+        one.say(f"On and on {turn}")
+        done = one.turn()
+        assert done.stats.n_evaluated == new_tokens_of_last(one)
+        assert f"({6 if turn else 4} messages" in done.text
+    assert moved
+    assert all(moved)
+    two.say("Still here?")
+    assert two.turn().stats.n_evaluated == new_tokens_of_last(two)
+    settled(engine, "x")
+    assert echo.n_used() == engine._cells.used
