@@ -48,8 +48,8 @@ def engines(model: Path, folder: Path, kv_type: str = "f16") -> tuple[Callable[[
 class Soak:
     """Runs one promise after the other within its share of the time."""
 
-    def __init__(self, folder: Path, minutes: float, parts: Sequence[str]) -> None:
-        self.folder, self.parts = folder, parts
+    def __init__(self, folder: Path, minutes: float, parts: Sequence[str], first: int = 0) -> None:
+        self.folder, self.parts, self.first = folder, parts, first
         self.seconds = minutes * 60 / sum(SHARES[part] for part in parts)
         self.rows: list[Row] = []
         self.broken = 0
@@ -82,7 +82,8 @@ class Soak:
     def tiny_chains(self, kind: str, kv_type: str, seconds: float) -> None:
         model = getattr(tiny_models, kind)(self.folder / f"{kind}-{kv_type}.gguf")
         reference = Reference.same if kind == "llama" else Reference.fresh
-        n_chains, found = chains(model, self.folder / f"{kind}-{kv_type}", kv_type, reference, seconds, random_bytes)
+        folder = self.folder / f"{kind}-{kv_type}"
+        n_chains, found = chains(model, folder, kv_type, reference, seconds, random_bytes, self.first)
         self.note_chains(f"random chains, tiny {kind}, {kv_type} KV", n_chains, found)
 
     def demo(self, seconds: float) -> None:
@@ -91,7 +92,8 @@ class Soak:
         def words(rng: random.Random, n: int) -> tuple[int, ...]:
             return tuple(rng.randrange(100, 40_000) for _ in range(n))
 
-        n_chains, found = chains(demo_model(), self.folder / "demo", "f16", Reference.same, seconds, words)
+        folder = self.folder / "demo"
+        n_chains, found = chains(demo_model(), folder, "f16", Reference.same, seconds, words, self.first)
         self.note_chains("random chains, SmolLM2", n_chains, found)
 
     def note_chains(self, what: str, n_chains: int, found: Difference) -> None:
@@ -133,12 +135,13 @@ def chains(
     kind: Reference,
     seconds: float,
     tokens: Callable[[random.Random, int], tuple[int, ...]],
+    first: int = 0,
 ) -> tuple[int, Difference]:
-    """As many chains as fit into the time; all their differences together."""
+    """As many chains as fit into the time, from seed `first` on; all their differences together."""
     make, reference = engines(model, folder, kv_type)
     total, n_chains, until = Difference(), 0, time.monotonic() + seconds
     while time.monotonic() < until:
-        chain = Chain(make, reference, tokens, n_chains, kind)
+        chain = Chain(make, reference, tokens, first + n_chains, kind)
         chain.difference = total
         chain.run(MOVES)
         n_chains += 1
@@ -153,10 +156,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--parts", nargs="+", choices=list(SHARES), default=list(SHARES))
+    parser.add_argument("--first", type=int, default=0, help="seed of the first chain: a second run has others")
     logging.basicConfig(level=logging.CRITICAL)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), asked.minutes, asked.parts)
+        soak = Soak(Path(folder), asked.minutes, asked.parts, asked.first)
         rows = soak.run()
     text = f"{machine()}; MINUTES={asked.minutes:g}\n\n{table(('promise', 'count', 'result'), rows)}"
     if len(asked.parts) == len(SHARES):
