@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rq.timeouts import JobTimeoutException
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, Waking
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 MAX_CRASHES = 3
 PARTIAL_S = 1.0  # how often the text so far is saved: a crash loses at most this much of what was shown
-SQL_TRIES = 3
+SQL_PATIENCE_S = 5.0  # with a database that takes nothing (a full disk): less than a lease
 
 INTERNAL = "Something went wrong on the server while this reply was written. Press retry to try again."
 TOO_LONG = "This reply took longer than a turn may take. Press retry to try again."
@@ -238,15 +239,13 @@ class Attempt:
             self._feed.end({"type": "cancelled", **turns.reply_to(self._desk.db, self._turn.id).as_dict()})
 
     def _persist(self, change: Callable[[], Value]) -> Value:
-        """A change in SQL that must happen: a database that is busy for long gets more than one chance."""
-        for n_left in reversed(range(SQL_TRIES)):
+        """A change in SQL that must happen: a database that is busy or full gets more than one chance."""
+        deadline = time.monotonic() + SQL_PATIENCE_S
+        while True:
             try:
                 return change()
-            except (StoreError, JobTimeoutException):
-                raise
-            except Exception as error:
-                if not n_left:
+            except SQLAlchemyError as error:
+                if time.monotonic() > deadline:
                     raise
                 log.warning("turn %s: the database did not take its end, again: %s", self._turn.id, error)
                 time.sleep(0.2)
-        raise AssertionError("unreachable: the last try raises or returns")

@@ -4,12 +4,14 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import text
 from worker_lane_jobs import wait_until
 
 from store import chats, events, jobs, queue, registry, turns
 from store.errors import Refused
 from store.models import Turn
 from worker import heartbeat
+from worker import turn as turn_module
 from worker.jobs import run_turn
 from worker.lanes import Lane
 from worker.running import StopReason
@@ -63,6 +65,26 @@ def test_the_next_turn_reads_only_what_is_new(make_desk, database, chat, say):
     assert asked.text == "Second"
     assert reply.chosen.stats["n_evaluated"] < 60
     assert reply.chosen.stats["n_kept"] > 60
+
+
+def test_a_full_disk_at_the_end_of_a_turn_costs_nobody_their_reply(make_desk, database, redis, chat, say):
+    """The reply was written and shown: it is kept until the database takes it."""
+    make_desk(echo_delay_ms=5)
+    turn = say(chat, "Good evening")
+    with database.session() as session:
+        full = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        session.execute(text(f"CREATE TRIGGER full_disk BEFORE INSERT ON messages {full}"))
+    working = in_thread(turn)
+    until_it_writes(redis, turn)
+    shown = turns.get_turn(database, turn.id).attempt
+    time.sleep(1.5)  # longer than the reply takes, and than a few tries
+    assert turns.get_turn(database, turn.id).state == "writing"
+    with database.session() as session:
+        session.execute(text("DROP TRIGGER full_disk"))
+    working.join()
+    ended = turns.get_turn(database, turn.id)
+    assert (ended.state, ended.attempt) == ("done", shown)
+    assert streamed(redis, turn) == chats.transcript(database, chat.id)[-1].text
 
 
 def test_a_retry_adds_an_alternative_and_reads_nothing_again(make_desk, database, chat, say):
@@ -268,7 +290,12 @@ def refuse(database, condition: str) -> None:
         session.connection().exec_driver_sql(trigger)
 
 
-def test_a_reply_that_cannot_be_saved_fails_visibly(make_desk, database, redis, chat, say):
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(turn_module, "SQL_PATIENCE_S", 0.3)
+
+
+def test_a_reply_that_cannot_be_saved_fails_visibly(impatient, make_desk, database, redis, chat, say):
     make_desk()
     refuse(database, "NEW.state = 'done'")
     turn = say(chat)
@@ -278,7 +305,7 @@ def test_a_reply_that_cannot_be_saved_fails_visibly(make_desk, database, redis, 
     assert said(redis, turn)[-1]["type"] == "failed"
 
 
-def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(make_desk, database, chat, say):
+def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(impatient, make_desk, database, chat, say):
     desk = make_desk()
     refuse(database, "NEW.ended_at IS NOT NULL OR NEW.state = 'queued'")
     turn = say(chat)
