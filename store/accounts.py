@@ -5,9 +5,10 @@ count). What it refuses to know: passwords. Callers hash and compare them; this 
 """
 
 import hashlib
+import re
 import secrets
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,10 +16,13 @@ from store import texts
 from store.db import Database, rows_changed
 from store.entries import clock, new_id
 from store.errors import NotFound, Refused
-from store.models import ROLES, Invite, User
+from store.models import ROLES, Alternative, Character, Chat, Invite, Message, Persona, Picture, Turn, User
 from store.views import InviteView, UserView, invite_view, user_view
 
 DAY_S = 86_400
+LOCALES = ("en", "zh")
+THEMES = ("auto", "light", "dark")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def create_invite(
@@ -101,11 +105,95 @@ def has_admin(db: Database) -> bool:
 def sign_out_everywhere(db: Database, user_id: str) -> UserView:
     """Raise the session epoch: cookies that carry the old one are worthless. Raises NotFound."""
     with db.session() as session:
-        user = session.get(User, user_id)
-        if user is None:
-            raise NotFound("account")
+        user = _get(session, user_id)
         user.session_epoch += 1
         return user_view(user)
+
+
+def list_users(db: Database) -> tuple[UserView, ...]:
+    """Everybody who has an account, by name."""
+    with db.reading() as session:
+        return tuple(map(user_view, session.scalars(select(User).order_by(User.name_key))))
+
+
+def list_invites(db: Database) -> tuple[InviteView, ...]:
+    """Every invitation, the newest first."""
+    with db.reading() as session:
+        return tuple(map(invite_view, session.scalars(select(Invite).order_by(Invite.created_at.desc(), Invite.id))))
+
+
+def change_password(db: Database, user_id: str, password_hash: str) -> UserView:
+    """Keep a new hash and sign out everywhere. Raises NotFound."""
+    with db.session() as session:
+        user = _get(session, user_id)
+        user.password_hash, user.session_epoch = password_hash, user.session_epoch + 1
+        return user_view(user)
+
+
+def set_preferences(db: Database, user_id: str, *, locale: str | None = None, theme: str | None = None) -> UserView:
+    """How the pages look to a person. Raises NotFound, Refused "bad_preference"."""
+    if (locale is not None and locale not in LOCALES) or (theme is not None and theme not in THEMES):
+        raise Refused("bad_preference")
+    with db.session() as session:
+        user = _get(session, user_id)
+        user.locale, user.theme = locale or user.locale, theme or user.theme
+        return user_view(user)
+
+
+def set_role(db: Database, user_id: str, role: str) -> UserView:
+    """Give a person another role. The last admin stays one. Raises NotFound, Refused "bad_role", "last_admin"."""
+    if role not in ROLES:
+        raise Refused("bad_role")
+    with db.session() as session:
+        user = _get(session, user_id)
+        _refuse_if_last_admin(session, user, role == "admin")
+        user.role = role
+        return user_view(user)
+
+
+def set_limits(
+    db: Database, user_id: str, daily_minutes: int | None, quiet_from: str | None, quiet_until: str | None
+) -> UserView:
+    """How long a day, and when not. None: no limit. Raises NotFound, Refused "bad_limit"."""
+    clocks = [time for time in (quiet_from, quiet_until) if time is not None]
+    whole = len(clocks) != 1 and all(_CLOCK.fullmatch(time) for time in clocks)
+    if not whole or not (daily_minutes is None or 1 <= daily_minutes <= 24 * 60):
+        raise Refused("bad_limit")
+    with db.session() as session:
+        user = _get(session, user_id)
+        user.daily_minutes, user.quiet_from, user.quiet_until = daily_minutes, quiet_from, quiet_until
+        return user_view(user)
+
+
+def delete_account(db: Database, user_id: str) -> None:
+    """Remove a person and everything of theirs, at once and for ever. Raises NotFound, Refused "last_admin"."""
+    with db.session() as session:
+        user = _get(session, user_id)
+        _refuse_if_last_admin(session, user, False)
+        chats = select(Chat.id).where(Chat.owner_id == user_id)
+        messages = select(Message.id).where(Message.chat_id.in_(chats))
+        session.execute(delete(Turn).where(Turn.owner_id == user_id))
+        session.execute(delete(Alternative).where(Alternative.message_id.in_(messages)))
+        session.execute(delete(Message).where(Message.chat_id.in_(chats)))
+        session.execute(delete(Chat).where(Chat.owner_id == user_id))
+        for table in (Character, Persona, Picture):
+            session.execute(delete(table).where(table.owner_id == user_id))
+        session.execute(update(Invite).where(Invite.created_by == user_id).values(created_by=None))
+        session.execute(delete(Invite).where(Invite.used_by == user_id))
+        session.delete(user)
+
+
+def _get(session: Session, user_id: str) -> User:
+    user = session.get(User, user_id, with_for_update=True)
+    if user is None:
+        raise NotFound("account")
+    return user
+
+
+def _refuse_if_last_admin(session: Session, user: User, stays: bool) -> None:
+    others = select(func.count()).where(User.role == "admin", User.id != user.id)
+    if user.role == "admin" and not stays and not session.scalar(others):
+        raise Refused("last_admin")
 
 
 def _new_user(name: str, password_hash: str, role: str, now: float) -> User:

@@ -1,16 +1,26 @@
-"""Characters: who may talk to whom.
+"""Characters: who may talk to whom, and who made whom.
 
 What it does: lists and finds characters that a person may see. A child sees what is rated for everyone, a teen also
-what is rated teen, adults see all; a person's own characters follow the same rule.
-What it refuses to know: the contents of a card.
+what is rated teen, adults see all; a person's own characters follow the same rule. Makes, changes and removes one's
+own.
+What it refuses to know: what the texts of a card mean.
 """
 
-from sqlalchemy import or_, select
+import json
+from collections.abc import Mapping
+from typing import Any
 
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from store import pictures, texts
 from store.db import Database
-from store.errors import NotFound
-from store.models import RATINGS, Character, User
+from store.entries import clock, new_id
+from store.errors import NotFound, Refused
+from store.models import RATINGS, Character, Chat, User
 from store.views import CharacterView, UserView, character_view
+
+MAX_NAME, MAX_TAGLINE, MAX_CARD = 80, 160, 1_000_000
 
 _ALLOWED = {
     "child": RATINGS[:1],
@@ -22,7 +32,8 @@ _ALLOWED = {
 
 def visible(character: Character, user: User | UserView) -> bool:
     """Whether this person may see and use the character."""
-    return character.rating in _ALLOWED[user.role] and character.owner_id in (None, user.id)
+    theirs = character.owner_id in (None, user.id) and character.deleted_at is None
+    return theirs and character.rating in _ALLOWED[user.role]
 
 
 def list_characters(db: Database, user: UserView) -> tuple[CharacterView, ...]:
@@ -31,7 +42,7 @@ def list_characters(db: Database, user: UserView) -> tuple[CharacterView, ...]:
         rows = session.scalars(
             select(Character)
             .where(Character.rating.in_(_ALLOWED[user.role]))
-            .where(or_(Character.owner_id.is_(None), Character.owner_id == user.id))
+            .where(or_(Character.owner_id.is_(None), Character.owner_id == user.id), Character.deleted_at.is_(None))
             .order_by(Character.owner_id.is_not(None), Character.name, Character.id)
         )
         return tuple(character_view(row) for row in rows)
@@ -44,3 +55,54 @@ def get_character(db: Database, user: UserView, character_id: str) -> CharacterV
         if row is None or not visible(row, user):
             raise NotFound("character")
         return character_view(row)
+
+
+def save_character(
+    db: Database,
+    user: UserView,
+    card: Mapping[str, Any],
+    *,
+    tagline: str = "",
+    rating: str = "everyone",
+    locale: str = "en",
+    character_id: str | None = None,
+    picture: bytes | None = None,
+    now: float | None = None,
+) -> CharacterView:
+    """Make a character of one's own, or change one. `card` is the `data` object of a V3 card, kept as it is.
+
+    Raises NotFound (not one's own), Refused "bad_card", "bad_picture", "bad_rating" (not for one's role).
+    """
+    name = " ".join(texts.clean(str(card.get("name") or "")).split())
+    size = len(json.dumps(card))
+    if not 0 < len(name) <= MAX_NAME or size > MAX_CARD:
+        raise Refused("bad_card")
+    if rating not in _ALLOWED[user.role]:
+        raise Refused("bad_rating")
+    with db.session() as session:
+        row = _own(session, user.id, character_id) if character_id else None
+        if row is None:
+            row = Character(id=new_id(), owner_id=user.id, avatar="", created_at=clock(now))
+            session.add(row)
+        row.name, row.card, row.rating, row.locale = name, dict(card), rating, locale
+        row.tagline = " ".join(texts.clean(tagline).split())[:MAX_TAGLINE]
+        if picture is not None:
+            row.avatar = pictures.replace(session, user.id, row.avatar, picture, clock(now))
+        session.flush()
+        return character_view(row)
+
+
+def delete_character(db: Database, user: UserView, character_id: str, now: float | None = None) -> None:
+    """Remove a character of one's own. Raises NotFound, Refused "has_chats" while there are chats with it."""
+    with db.session() as session:
+        row = _own(session, user.id, character_id)
+        if session.scalar(select(Chat.id).where(Chat.character_id == row.id, Chat.deleted_at.is_(None)).limit(1)):
+            raise Refused("has_chats")
+        row.deleted_at = clock(now)  # chats that were deleted can still be brought back
+
+
+def _own(session: Session, user_id: str, character_id: str) -> Character:
+    row = session.get(Character, character_id)
+    if row is None or row.owner_id != user_id or row.deleted_at is not None:
+        raise NotFound("character")
+    return row

@@ -26,6 +26,15 @@ REFUSALS = {
     "bad_name": "A name has 1 to 40 characters, none of them invisible.",
     "bad_invite": "This invitation is not valid (any more): ask for a new one.",
     "bad_password": "The name or the password is wrong.",
+    "bad_preference": "This language or theme is not known here.",
+    "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",
+    "last_admin": "This is the only admin: make somebody else one first.",
+    "quiet_hours": "It is quiet time until {until}: sleep well, the story waits.",
+    "daily_limit": "Your {minutes} minutes of today are used up: the story goes on tomorrow.",
+    "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
+    "bad_rating": "A character may not be rated above what you may see yourself.",
+    "has_chats": "There are chats with this character: delete them first.",
+    "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
     "bad_role": "The role must be one of admin, adult, teen and child.",
 }
 

@@ -109,6 +109,7 @@ class Character(Base):
     rating: Mapped[str]
     locale: Mapped[str]
     created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class Persona(Base):

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import entries, macros, texts
+from store import entries, house_rules, macros, texts
 from store.db import Database
 from store.entries import Reply, clock
 from store.errors import Refused
@@ -51,6 +51,7 @@ def submit(
     """Accept a turn, with the person's message when there is one. Doing it twice does nothing and returns the first.
 
     `max_waiting` is how many unfinished turns one person may have. Raises NotFound (the chat), Refused "bad_turn_id",
+    "quiet_hours", "daily_limit",
     "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry",
     "nothing_to_continue".
     """
@@ -69,6 +70,7 @@ def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_w
         if known is not None:
             return _again(known, owner_id, command)
         chat = entries.own_chat(session, owner_id, command.chat_id)
+        house_rules.refuse_if_over(session, session.get_one(User, owner_id), now)
         entries.refuse_if_changed(session, chat, command.expected_revision)
         _refuse_if_greedy(session, owner_id, max_waiting)
         user_message_id, reply_message_id = _OPENINGS[command.kind](session, chat, command, now)

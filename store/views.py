@@ -7,63 +7,49 @@ What it refuses to know: the session that a row came from. ORM objects never lea
 import array
 import sys
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
-from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Invite, Message, Turn, User
+from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
+from store.people import (
+    CharacterView,
+    InviteView,
+    PersonaView,
+    PictureView,
+    UserView,
+    character_view,
+    invite_view,
+    persona_view,
+    picture_view,
+    user_view,
+)
+from store.viewing import view_of
 
-
-class _Dataclass(Protocol):
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
-V = TypeVar("V", bound=_Dataclass)
-
-
-@dataclass(frozen=True)
-class UserView:
-    """A person who can sign in."""
-
-    id: str
-    name: str
-    password_hash: str = field(repr=False)
-    role: str
-    locale: str
-    theme: str
-    session_epoch: int
-    daily_minutes: int | None
-    quiet_from: str | None
-    quiet_until: str | None
-    created_at: float
-
-
-@dataclass(frozen=True)
-class InviteView:
-    """An invitation, without its token."""
-
-    id: str
-    role: str
-    created_by: str | None
-    created_at: float
-    expires_at: float
-    used_at: float | None
-    used_by: str | None
-    revoked_at: float | None
-
-
-@dataclass(frozen=True)
-class CharacterView:
-    """A character; `card` is the `data` object of a V3 card, its macros not yet resolved."""
-
-    id: str
-    slug: str | None
-    owner_id: str | None
-    name: str
-    tagline: str
-    card: dict[str, Any] = field(repr=False)
-    avatar: str
-    rating: str
-    locale: str
-    created_at: float
+__all__ = [
+    "AlternativeView",
+    "CharacterView",
+    "ChatView",
+    "CommittedView",
+    "EndView",
+    "InviteView",
+    "MessageView",
+    "PersonaView",
+    "PictureView",
+    "Story",
+    "TurnView",
+    "UserView",
+    "alternative_view",
+    "character_view",
+    "chat_view",
+    "committed_view",
+    "invite_view",
+    "message_view",
+    "pack_tokens",
+    "persona_view",
+    "picture_view",
+    "turn_view",
+    "unpack_tokens",
+    "user_view",
+]
 
 
 @dataclass(frozen=True)
@@ -254,47 +240,26 @@ def _little_endian(numbers: "array.array[int]") -> "array.array[int]":
     return numbers
 
 
-def user_view(row: User) -> UserView:
-    """The value of a row."""
-    return _view(UserView, row)
-
-
-def invite_view(row: Invite) -> InviteView:
-    """The value of a row."""
-    return _view(InviteView, row)
-
-
-def character_view(row: Character) -> CharacterView:
-    """The value of a row."""
-    return _view(CharacterView, row)
-
-
 def chat_view(row: Chat, character: Character) -> ChatView:
     """The value of a row and of its character's."""
-    return _view(ChatView, row, character_name=character.name, avatar=character.avatar)
+    return view_of(ChatView, row, character_name=character.name, avatar=character.avatar)
 
 
 def alternative_view(row: Alternative) -> AlternativeView:
     """The value of a row."""
-    return _view(AlternativeView, row, tokens=unpack_tokens(row.tokens))
+    return view_of(AlternativeView, row, tokens=unpack_tokens(row.tokens))
 
 
 def message_view(row: Message, alternatives: list[Alternative]) -> MessageView:
     """The value of a row and of its alternatives', which come in the order of their positions."""
-    return _view(MessageView, row, alternatives=tuple(map(alternative_view, alternatives)))
+    return view_of(MessageView, row, alternatives=tuple(map(alternative_view, alternatives)))
 
 
 def committed_view(message: MessageView, revision: int) -> CommittedView:
     """The same message, with the revision that the chat got when it was written."""
-    return _view(CommittedView, message, revision=revision)
+    return view_of(CommittedView, message, revision=revision)
 
 
 def turn_view(row: Turn) -> TurnView:
     """The value of a row."""
-    return _view(TurnView, row)
-
-
-def _view(view: type[V], source: object, **given: Any) -> V:
-    """Build `view` from the attributes of the same names of `source`, except those that are given."""
-    names = (name for name in view.__dataclass_fields__ if name not in given)
-    return view(**given, **{name: getattr(source, name) for name in names})
+    return view_of(TurnView, row)

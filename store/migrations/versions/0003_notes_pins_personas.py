@@ -37,6 +37,8 @@ def upgrade() -> None:
     with op.batch_alter_table("chats") as chats:
         chats.add_column(sa.Column("author_note", sa.Text(), nullable=False, server_default=""))
         chats.add_column(sa.Column("reference", sa.Text(), nullable=False, server_default=""))
+    with op.batch_alter_table("characters") as characters:
+        characters.add_column(sa.Column("deleted_at", sa.Double(), nullable=True))
     with op.batch_alter_table("users") as users:
         users.add_column(sa.Column("daily_minutes", sa.Integer(), nullable=True))
         users.add_column(sa.Column("quiet_from", sa.Text(), nullable=True))
@@ -47,6 +49,8 @@ def downgrade() -> None:
     with op.batch_alter_table("users") as users:
         for column in ("quiet_until", "quiet_from", "daily_minutes"):
             users.drop_column(column)
+    with op.batch_alter_table("characters") as characters:
+        characters.drop_column("deleted_at")
     with op.batch_alter_table("chats") as chats:
         chats.drop_column("reference")
         chats.drop_column("author_note")

@@ -1,0 +1,64 @@
+"""All data of one person, for them to take along: plain dicts and lists, ready for JSON.
+
+What it refuses to know: file formats of other programs, and anybody else's data. Tokens and password hashes stay here.
+"""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from store import entries
+from store.db import Database
+from store.errors import NotFound
+from store.models import Character, Chat, Persona, User
+from store.views import MessageView, chat_view
+
+
+def everything(db: Database, user_id: str) -> dict[str, Any]:
+    """Account, personas, own characters with their cards, chats with all messages and wordings. Raises NotFound."""
+    with db.reading() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            raise NotFound("account")
+        personas = session.scalars(select(Persona).where(Persona.owner_id == user_id).order_by(Persona.name))
+        characters = session.scalars(select(Character).where(Character.owner_id == user_id).order_by(Character.name))
+        chats = session.scalars(
+            select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
+        ).all()
+        return {
+            "account": {name: getattr(user, name) for name in ("name", "role", "locale", "theme", "created_at")},
+            "personas": [{"name": row.name, "description": row.description} for row in personas],
+            "characters": [{"spec": "chara_card_v3", "spec_version": "3.0", "data": row.card} for row in characters],
+            "chats": [
+                {
+                    **_chat(chat_view(chat, entries.character_of(session, chat))),
+                    "messages": [_message(message) for message in entries.read_messages(session, chat.id)],
+                }
+                for chat in chats
+            ],
+        }
+
+
+def _chat(chat: Any) -> dict[str, Any]:
+    names = (
+        "title",
+        "character_name",
+        "user_name",
+        "user_persona",
+        "author_note",
+        "reference",
+        "settings",
+        "created_at",
+    )
+    return {name: getattr(chat, name) for name in names}
+
+
+def _message(message: MessageView) -> dict[str, Any]:
+    return {
+        "role": message.role,
+        "name": message.name,
+        "pinned": message.pinned,
+        "active": message.active,
+        "alternatives": [wording.as_dict() for wording in message.alternatives],
+        "created_at": message.created_at,
+    }

@@ -1,0 +1,44 @@
+"""House rules: quiet hours and daily minutes of those who need them. They decide whether a turn may begin.
+
+What it does: `refuse_if_over` is asked in the transaction that accepts a turn. A day and its hours are those of the
+server's clock. The minutes of a day are those between a person's turns, pauses of more than five minutes not counted.
+What it refuses to know: who sets the rules (accounts.py).
+"""
+
+import datetime as dt
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.errors import REFUSALS, Refused
+from store.models import Turn, User
+
+PAUSE_S = 300.0
+
+
+def refuse_if_over(session: Session, user: User, now: float) -> None:
+    """Raises Refused "quiet_hours" or "daily_limit"."""
+    moment = dt.datetime.fromtimestamp(now)
+    if user.quiet_from and user.quiet_until and _between(f"{moment:%H:%M}", user.quiet_from, user.quiet_until):
+        raise Refused("quiet_hours", REFUSALS["quiet_hours"].format(until=user.quiet_until))
+    if user.daily_minutes is not None and minutes_used(session, user.id, now) >= user.daily_minutes:
+        raise Refused("daily_limit", REFUSALS["daily_limit"].format(minutes=user.daily_minutes))
+
+
+def minutes_used(session: Session, user_id: str, now: float) -> float:
+    """Minutes that a person has played since midnight."""
+    midnight = dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    mine = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
+    used_s, until = 0.0, midnight - PAUSE_S
+    for created_at, ended_at in session.execute(mine.order_by(Turn.created_at)):
+        gap_s = created_at - until
+        used_s += gap_s if 0.0 < gap_s <= PAUSE_S and until >= midnight else 0.0
+        end = min(now, ended_at or now)
+        used_s += max(0.0, end - max(until, created_at))
+        until = max(until, end)
+    return used_s / 60
+
+
+def _between(clock: str, start: str, end: str) -> bool:
+    """Whether a time of the day lies in a span that may reach over midnight."""
+    return start <= clock < end if start <= end else clock >= start or clock < end

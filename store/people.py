@@ -1,0 +1,104 @@
+"""Values about people and what is theirs: accounts, invitations, personas, pictures, characters.
+
+They are handed out as views.py says; callers import them from there.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from store.models import Character, Invite, Persona, Picture, User
+from store.viewing import view_of
+
+
+@dataclass(frozen=True)
+class UserView:
+    """A person who can sign in."""
+
+    id: str
+    name: str
+    password_hash: str = field(repr=False)
+    role: str
+    locale: str
+    theme: str
+    session_epoch: int
+    daily_minutes: int | None
+    quiet_from: str | None
+    quiet_until: str | None
+    created_at: float
+
+
+@dataclass(frozen=True)
+class InviteView:
+    """An invitation, without its token."""
+
+    id: str
+    role: str
+    created_by: str | None
+    created_at: float
+    expires_at: float
+    used_at: float | None
+    used_by: str | None
+    revoked_at: float | None
+
+
+@dataclass(frozen=True)
+class PersonaView:
+    """Who a person is in a story."""
+
+    id: str
+    owner_id: str
+    name: str
+    description: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """An image that somebody brought along."""
+
+    id: str
+    owner_id: str
+    media_type: str
+    data: bytes = field(repr=False)
+    created_at: float
+
+
+@dataclass(frozen=True)
+class CharacterView:
+    """A character; `card` is the `data` object of a V3 card, its macros not yet resolved."""
+
+    id: str
+    slug: str | None
+    owner_id: str | None
+    name: str
+    tagline: str
+    card: dict[str, Any] = field(repr=False)
+    avatar: str
+    rating: str
+    locale: str
+    created_at: float
+
+
+def user_view(row: User) -> UserView:
+    """The value of a row."""
+    return view_of(UserView, row)
+
+
+def invite_view(row: Invite) -> InviteView:
+    """The value of a row."""
+    return view_of(InviteView, row)
+
+
+def character_view(row: Character) -> CharacterView:
+    """The value of a row."""
+    return view_of(CharacterView, row)
+
+
+def persona_view(row: Persona) -> PersonaView:
+    """The value of a row."""
+    return view_of(PersonaView, row)
+
+
+def picture_view(row: Picture) -> PictureView:
+    """The value of a row."""
+    return view_of(PictureView, row)

@@ -1,0 +1,52 @@
+"""Pictures of characters, as people bring them: an `avatar` is `picture:<id>`, or the name of a bundled file.
+
+What it does: keeps the bytes with a checked type. What it refuses to know: how a picture is shown or made smaller.
+"""
+
+from sqlalchemy.orm import Session
+
+from store.db import Database
+from store.entries import new_id
+from store.errors import NotFound, Refused
+from store.models import Picture
+from store.views import PictureView, picture_view
+
+MAX_BYTES = 4 << 20
+PREFIX = "picture:"
+_MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+def media_type(data: bytes) -> str:
+    """The type that the bytes themselves show. Raises Refused "bad_picture"."""
+    if len(data) <= MAX_BYTES:
+        for magic, found in _MAGIC.items():
+            if data.startswith(magic):
+                return found
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return "image/webp"
+    raise Refused("bad_picture")
+
+
+def get_picture(db: Database, picture_id: str) -> PictureView:
+    """One picture. Raises NotFound. The caller has made sure that the reader may see its character."""
+    with db.reading() as session:
+        row = session.get(Picture, picture_id)
+        if row is None:
+            raise NotFound("picture")
+        return picture_view(row)
+
+
+def replace(session: Session, owner_id: str, avatar: str, data: bytes, now: float) -> str:
+    """Keep a new picture instead of the one that `avatar` names; returns the new avatar. Raises Refused."""
+    kind = media_type(data)
+    remove(session, avatar)
+    picture = Picture(id=new_id(), owner_id=owner_id, media_type=kind, data=data, created_at=now)
+    session.add(picture)
+    return f"{PREFIX}{picture.id}"
+
+
+def remove(session: Session, avatar: str) -> None:
+    """Forget the picture that `avatar` names, if it names one."""
+    row = session.get(Picture, avatar.removeprefix(PREFIX)) if avatar.startswith(PREFIX) else None
+    if row is not None:
+        session.delete(row)

@@ -1,0 +1,178 @@
+"""What is a person's own: account, limits, personas, characters, pictures, and all of it in one piece."""
+
+import datetime as dt
+import json
+import uuid
+
+import pytest
+
+from store import accounts, characters, chats, export, house_rules, personas, pictures, turns
+from store.errors import NotFound, Refused
+from store.models import Turn
+from store.turns import Reply, TurnCommand
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
+
+
+def refusal(call, *arguments, **options):
+    with pytest.raises(Refused) as refused:
+        call(*arguments, **options)
+    return refused.value.code
+
+
+def say(database, chat, now, text="hi"):
+    revision = chats.get_revision(database, chat.id)
+    return turns.submit(database, chat.owner_id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, text), now)
+
+
+def at(clock, day=1):
+    return dt.datetime.fromisoformat(f"2026-05-{day:02d}T{clock}").timestamp()
+
+
+def test_a_new_password_signs_out_everywhere(database, user):
+    changed = accounts.change_password(database, user.id, "another hash")
+    assert (changed.password_hash, changed.session_epoch) == ("another hash", user.session_epoch + 1)
+    with pytest.raises(NotFound):
+        accounts.change_password(database, "0" * 32, "x")
+
+
+def test_preferences_and_roles(database, user):
+    assert accounts.set_preferences(database, user.id, locale="zh").locale == "zh"
+    assert accounts.set_preferences(database, user.id, theme="dark").locale == "zh"
+    assert refusal(accounts.set_preferences, database, user.id, theme="pink") == "bad_preference"
+    assert accounts.set_role(database, user.id, "admin").role == "admin"
+    assert refusal(accounts.set_role, database, user.id, "adult") == "last_admin"
+    assert refusal(accounts.delete_account, database, user.id) == "last_admin"
+    assert refusal(accounts.set_role, database, user.id, "king") == "bad_role"
+
+
+def test_everybody_and_every_invitation_are_listed(database, make_user):
+    for name in ("Zoe", "adam"):
+        make_user(name)
+    assert [person.name for person in accounts.list_users(database)] == ["adam", "Zoe"]
+    invite, _ = accounts.create_invite(database, "teen")
+    assert invite.id in [one.id for one in accounts.list_invites(database)]
+
+
+@pytest.mark.parametrize(
+    ("clock", "quiet"), [("20:59", False), ("21:00", True), ("23:59", True), ("06:59", True), ("07:00", False)]
+)
+def test_quiet_hours_reach_over_midnight(database, user, chat, clock, quiet):
+    accounts.set_limits(database, user.id, None, "21:00", "07:00")
+    if quiet:
+        assert refusal(say, database, chat, at(clock)) == "quiet_hours"
+        assert len(chats.transcript(database, chat.id)) == 1
+    else:
+        assert say(database, chat, at(clock))
+
+
+def test_daily_minutes_count_play_and_not_pauses(database, user, chat):
+    accounts.set_limits(database, user.id, 6, None, None)
+    for clock in ("10:00:00", "10:02:00", "12:00:00", "12:02:30"):
+        turn = say(database, chat, at(clock))
+        claim = turns.claim(database, turn.id, "gpu0", 5, at(clock))
+        turns.commit(database, turn.id, claim.attempt, Reply("Hello"), now=at(clock) + 30)
+    with database.reading() as session:
+        assert house_rules.minutes_used(session, user.id, at("13:00")) == pytest.approx(2 + 0.5 + 2.5 + 0.5)
+    turn = say(database, chat, at("12:04"))
+    turns.request_cancel(database, user.id, turn.id, at("12:04"))
+    assert refusal(say, database, chat, at("12:05")) == "daily_limit"
+    assert say(database, chat, at("00:10", day=2))
+
+
+@pytest.mark.parametrize("limits", [(0, None, None), (1441, None, None), (5, "21:00", None), (5, "24:00", "07:00")])
+def test_limits_that_make_no_sense_are_refused(database, user, limits):
+    assert refusal(accounts.set_limits, database, user.id, *limits) == "bad_limit"
+
+
+def test_personas_are_ones_own(database, user, make_user):
+    made = personas.save_persona(database, user.id, " Captain  Ann ", "A sailor.\r\n")
+    assert (made.name, made.description) == ("Captain Ann", "A sailor.")
+    changed = personas.save_persona(database, user.id, "Ann", "", made.id)
+    assert personas.list_personas(database, user.id) == (changed,)
+    eve = make_user("Eve").id
+    for call in (personas.get_persona, personas.delete_persona):
+        with pytest.raises(NotFound):
+            call(database, eve, made.id)
+    with pytest.raises(NotFound):
+        personas.save_persona(database, eve, "Mine", "", made.id)
+    assert refusal(personas.save_persona, database, user.id, " ", "") == "bad_name"
+    assert refusal(personas.save_persona, database, user.id, "Ann", "x" * 4001) == "too_long"
+    personas.delete_persona(database, user.id, made.id)
+    assert personas.list_personas(database, user.id) == ()
+
+
+def test_a_character_of_ones_own(database, user, make_user):
+    card = {"name": "Mo", "description": "A cat.", "extensions": {"unknown": {"kept": [1, None]}}}
+    made = characters.save_character(database, user, card, tagline=" Purrs. ", picture=PNG)
+    assert (made.name, made.tagline, made.card) == ("Mo", "Purrs.", card)
+    picture = pictures.get_picture(database, made.avatar.removeprefix("picture:"))
+    assert (picture.media_type, picture.data, picture.owner_id) == ("image/png", PNG, user.id)
+    changed = characters.save_character(database, user, {"name": "Moe"}, character_id=made.id, picture=PNG + b"1")
+    assert changed.avatar != made.avatar
+    with pytest.raises(NotFound):
+        pictures.get_picture(database, picture.id)
+    eve, bundled = make_user("Eve"), characters.list_characters(database, user)[0]
+    assert made.id not in [one.id for one in characters.list_characters(database, eve)]
+    for call in (
+        lambda: characters.save_character(database, eve, card, character_id=made.id),
+        lambda: characters.delete_character(database, eve, made.id),
+        lambda: characters.get_character(database, eve, made.id),
+        lambda: characters.save_character(database, user, card, character_id=bundled.id),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    chat = chats.create_chat(database, user.id, made.id, "Ann", user_persona="A sailor.")
+    assert chat.user_persona == "A sailor."
+    assert refusal(characters.delete_character, database, user, made.id) == "has_chats"
+    chats.delete_chat(database, user.id, chat.id)
+    characters.delete_character(database, user, made.id)
+    assert made.id not in [one.id for one in characters.list_characters(database, user)]
+
+
+@pytest.mark.parametrize(
+    ("card", "options", "code"),
+    [
+        ({}, {}, "bad_card"),
+        ({"name": "x" * 81}, {}, "bad_card"),
+        ({"name": "Mo", "description": "x" * 1_000_001}, {}, "bad_card"),
+        ({"name": "Mo"}, {"picture": b"GIF89a"}, "bad_picture"),
+        ({"name": "Mo"}, {"picture": PNG + b"0" * (4 << 20)}, "bad_picture"),
+        ({"name": "Mo"}, {"rating": "adult"}, "bad_rating"),
+    ],
+)
+def test_a_character_that_makes_no_sense_is_refused(database, make_user, card, options, code):
+    accounts.set_role(database, make_user("Tim").id, "teen")
+    tim = accounts.find_user(database, "Tim")
+    assert refusal(characters.save_character, database, tim, card, **options) == code
+
+
+def test_everything_of_a_person_and_nothing_of_others(database, user, make_user, make_chat, chat):
+    personas.save_persona(database, user.id, "Captain Ann", "A sailor.")
+    characters.save_character(database, user, {"name": "Mo", "odd": True})
+    say(database, chat, 1.0, "a secret of mine")
+    eve = make_user("Eve")
+    say(database, make_chat(eve), 1.0, "a secret of Eve")
+    data = json.dumps(export.everything(database, user.id))
+    assert "a secret of mine" in data
+    assert "Captain Ann" in data
+    assert '"odd": true' in data
+    assert "Eve" not in data
+    assert user.password_hash not in data
+
+
+def test_a_deleted_account_leaves_nothing(database, user, make_user, make_chat, chat):
+    eve = make_user("Eve")
+    others = make_chat(eve)
+    personas.save_persona(database, user.id, "Captain Ann", "A sailor.")
+    made = characters.save_character(database, user, {"name": "Mo"}, picture=PNG)
+    chats.create_chat(database, user.id, made.id, "Ann")
+    say(database, chat, 1.0)
+    accounts.delete_account(database, user.id)
+    assert accounts.get_user(database, user.id) is None
+    with pytest.raises(NotFound):
+        export.everything(database, user.id)
+    with database.reading() as session:
+        assert session.query(Turn).count() == 0
+    assert chats.get_chat(database, eve.id, others.id) == others
+    assert accounts.sign_up(database, accounts.create_invite(database, "adult")[1], user.name, "x")
