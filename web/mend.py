@@ -1,8 +1,9 @@
 """Puts the stars of one paragraph right, as a kind reader would: models close *actions* badly.
 
 What it does: `mend` replaces the stars that mean something by marks (characters that no text has), always in pairs and
-always nested, and drops the stars that mean nothing. An *action that is not closed ends with its line; one that is only
-closed.* began with the line, or after the last speech or action. A star between two spaces or inside a word is a star.
+always nested, escapes those that are only stars, and drops those that mean nothing. An *action that is not closed ends
+with its line; one that is only closed.* began with the line, or after the last speech or action. A star between two
+spaces or inside a word is a star.
 What it refuses to know: Markdown's blocks, speech, HTML. It is pure, and `mend` in static/js/mend.js is the same, word
 for word: change both together; the browser tests hold them to each other.
 """
@@ -59,11 +60,14 @@ class _Mender:
         loose = before.isspace() and (not after or after.isspace())
         in_word = len(run) == 1 and bool(_IN_WORD.match(before) and _IN_WORD.match(after))
         if len(run) > 3 or ((loose or in_word) and after and not self._open):
-            self._out.append(run)
+            self._literal(run)
         elif loose and not self._open:
             return  # begins an action of which nothing has come
         else:
             self._turn(run, opens=bool(after) and not after.isspace(), closes=not before.isspace() or loose)
+
+    def _literal(self, run: str) -> None:
+        self._out.append("\\*" * len(run))
 
     def finish(self) -> str:
         """Everything, with what is still open closed."""
@@ -103,7 +107,7 @@ class _Mender:
         """A closing star without an opening one."""
         action = "".join(self._out[self._edge :])
         if action[-1:].isdigit():
-            self._out.append(run)  # a 5* hotel
+            self._literal(run)  # a 5* hotel
         elif _LETTER.search(action) and not self._open:
             space = len(action) - len(action.lstrip())
             self._out[self._edge :] = [action[:space], OPEN[EM] + action[space:] + CLOSE[EM]]

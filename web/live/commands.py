@@ -32,12 +32,13 @@ class Frame(BaseModel):
 
 
 class Open(Frame):
-    """Show me this chat, and keep showing it. `turn` and `after`: what I already have."""
+    """Show me this chat, and keep showing it. `turn`, `after` and `stream`: what I already have."""
 
     type: Literal["open"]
     chat: Id
     turn: Id | None = None
     after: int = Field(0, ge=0)
+    stream: str | None = Field(None, max_length=64)
 
 
 class Submit(Frame):
@@ -116,7 +117,7 @@ def refused(turn_id: str | None, code: str, message: str) -> Reply:
 def _open(caller: Caller, frame: Open) -> None:
     chats.get_chat(caller.house.database, caller.user_id, frame.chat)  # own, or not_found: before anything is watched
     caller.watch(frame.chat)
-    caller.later(lambda: caller.viewer.open(frame.chat, frame.turn, frame.after))
+    caller.later(lambda: caller.viewer.open(frame.chat, frame.turn, frame.after, frame.stream))
 
 
 def _submit(caller: Caller, frame: Submit) -> Reply:

@@ -18,12 +18,14 @@ class Verdict(Enum):
     SEND = "send"
     DROP = "drop"  # the tab has it already
     GAP = "gap"  # events before it are missing: read the stream
+    LOST = "lost"  # the stream that the tab knows is gone, this is of a new one: begin again
 
 
 @dataclass
 class _Progress:
     attempt: int
     seq: int
+    stream: str | None = None  # None: not known yet
     ended: bool = False
 
 
@@ -33,9 +35,9 @@ class Relay:
     def __init__(self) -> None:
         self._turns: dict[str, _Progress] = {}
 
-    def resume(self, turn_id: str, after_seq: int) -> None:
-        """The tab says that it has everything of this turn up to `after_seq`."""
-        self._turns[turn_id] = _Progress(0, after_seq)
+    def resume(self, turn_id: str, after_seq: int, stream: str | None = None) -> None:
+        """The tab says that it has everything of this turn up to `after_seq` of `stream`."""
+        self._turns[turn_id] = _Progress(0, after_seq, stream)
 
     def last_seq(self, turn_id: str) -> int:
         """The last sequence number that the tab has of this turn, 0 for none."""
@@ -51,13 +53,13 @@ class Relay:
         """The verdict on a sequenced event; SEND counts it as sent."""
         progress = self._turns.setdefault(str(event["turn"]), _Progress(0, 0))
         seq, attempt = int(event["seq"]), int(event["attempt"])
-        if attempt > progress.attempt > 0 and seq <= progress.seq:
-            progress.seq = 0  # a new attempt that counts from 1 again: the stream was lost and begun anew
+        if progress.stream not in (None, event.get("stream")):
+            return Verdict.DROP if progress.ended else Verdict.LOST
         if seq <= progress.seq:
             return Verdict.DROP
         if seq > progress.seq + 1:
             return Verdict.GAP
-        progress.seq = seq
+        progress.seq, progress.stream = seq, event.get("stream")
         progress.attempt = max(attempt, progress.attempt)
         progress.ended = event["type"] in ENDS
         return Verdict.SEND

@@ -38,10 +38,10 @@ class Viewer:
         self._waiting = False  # the running turn has not begun
         self._place: Mapping[str, Any] | None = None
 
-    def open(self, chat_id: str, turn_id: str | None, after_seq: int) -> None:
+    def open(self, chat_id: str, turn_id: str | None, after_seq: int, stream: str | None = None) -> None:
         """Send the snapshot of a chat that is already being watched, then the events of its running turn.
 
-        `after_seq`: the tab already has the events of `turn_id` up to this one. Raises NotFound.
+        `after_seq`: the tab already has the events of `turn_id` up to this one, of this `stream`. Raises NotFound.
         """
         shot = snapshot.take(self._house.database, self._user_id, chat_id)
         running = shot.turn.id if shot.turn else None
@@ -51,7 +51,7 @@ class Viewer:
         self._waiting, self._place = bool(shot.turn and shot.turn.state in WAITING), None
         self._send(shot.payload(after))
         if shot.turn and running:
-            self._relay.resume(running, after)
+            self._relay.resume(running, after, stream if after else None)
             self._refill(running)
             self._say_place(shot.turn)
 
@@ -65,8 +65,8 @@ class Viewer:
         verdict = self._relay.judge(event)
         if verdict is Verdict.GAP:
             self._refill(str(event["turn"]))
-        elif verdict is Verdict.SEND:
-            self._forward(event)
+        else:
+            self._act(verdict, event)
 
     def beat(self) -> None:
         """Look for what may have been lost: events, the whole stream, or the end of the turn."""
@@ -74,9 +74,6 @@ class Viewer:
         if turn_id is None or chat_id is None:
             return
         whole = self._read(turn_id, 0)
-        if whole and int(whole[-1]["seq"]) < self._relay.last_seq(turn_id):
-            self.open(chat_id, None, 0)  # Redis was emptied and the stream began anew
-            return
         self._forward_missing(whole)
         if self._relay.ended(turn_id):
             return
@@ -115,8 +112,17 @@ class Viewer:
 
     def _forward_missing(self, stream: Sequence[Event]) -> None:
         for event in stream:
-            if self._relay.judge(event) is Verdict.SEND:
-                self._forward(event)
+            if not self._act(self._relay.judge(event), event):
+                return
+
+    def _act(self, verdict: Verdict, event: Event) -> bool:
+        """False when the chat was opened anew: Redis was emptied, and the turn has another stream."""
+        if verdict is Verdict.SEND:
+            self._forward(event)
+        elif verdict is Verdict.LOST and self._chat_id is not None:
+            self.open(self._chat_id, None, 0)
+            return False
+        return True
 
     def _read(self, turn_id: str, after_seq: int) -> Sequence[Event]:
         try:

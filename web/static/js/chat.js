@@ -33,12 +33,12 @@ const isBusy = () => Boolean(turn || outbox.held);
 
 function open() {
   if (opening) return;
-  opening = wire.send({ type: "open", chat, turn: turn?.id ?? null, after: turn?.seq ?? 0 });
+  opening = wire.send({ type: "open", chat, turn: turn?.id ?? null, after: turn?.seq ?? 0, stream: turn?.stream ?? null });
 }
 
 function setBusy() {
   for (const part of [composer, tools, story]) part.setBusy(isBusy());
-  if (!turn) tools.tell(null);
+  if (!turn) tools.tell(outbox.held?.kind, { state: "sending" });
 }
 
 /** Show the turn as it is now. */
@@ -143,7 +143,7 @@ function hear(message) {
   if (message.turn !== turn?.id) return open(); // begun in another window
   if (message.seq <= turn.seq) return undefined;
   if (message.seq > turn.seq + 1) return open();
-  turn.seq = message.seq;
+  [turn.seq, turn.stream] = [message.seq, message.stream];
   return heard[message.type]?.(message);
 }
 

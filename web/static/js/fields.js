@@ -1,5 +1,8 @@
 /* The facts of a status as a list: time, place, mood. Only textContent: what a model wrote stays text. */
 
+/** The few words of a status that fit on a button: what is no number. */
+export const brief = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf).join(" · ");
+
 export const valueOf = ({ value, unit }) => `${value}${unit ? ` ${unit}` : ""}`;
 
 export function fieldList(status) {
@@ -12,7 +15,15 @@ export function fieldList(status) {
     name.textContent = field.name;
     value.textContent = valueOf(field);
     row.append(name, value);
+    if (field.unit === "%") row.append(bar(field.value));
     list.append(row);
   }
   return list;
+}
+
+function bar(percent) {
+  const element = document.createElement("span");
+  element.className = "bar";
+  element.style.setProperty("--full", `${Math.min(100, Math.max(0, Number(percent) || 0))}%`);
+  return element;
 }

@@ -40,10 +40,14 @@ class Mender {
     const loose = isSpace(before) && (!after || isSpace(after));
     const inWord = run.length === 1 && IN_WORD.test(before) && IN_WORD.test(after);
     if (run.length > 3 || ((loose || inWord) && after && !this.#open.length)) {
-      this.#out.push(run);
+      this.#literal(run);
     } else if (!loose || this.#open.length) {
       this.#turn(run, Boolean(after) && !isSpace(after), !isSpace(before) || loose);
     }
+  }
+
+  #literal(run) {
+    this.#out.push("\\*".repeat(run.length));
   }
 
   finish() {
@@ -83,7 +87,7 @@ class Mender {
   #openAtEdge(run) {
     const action = this.#out.slice(this.#edge).join("");
     if (/\p{Nd}$/u.test(action)) {
-      this.#out.push(run);
+      this.#literal(run);
     } else if (LETTER.test(action) && !this.#open.length) {
       const space = action.length - action.trimStart().length;
       this.#out.splice(this.#edge, Infinity, action.slice(0, space), OPEN.em + action.slice(space) + CLOSE.em);

@@ -1,6 +1,6 @@
 /* The newest status of the chat, in the page's head: a button with its first words, and a card with all of it. */
 
-import { fieldList, valueOf } from "./fields.js";
+import { brief, fieldList } from "./fields.js";
 import { keep, recall } from "./keep.js";
 
 const WIDE = matchMedia("(min-width: 76rem)"); // beside the story there is room for the card
@@ -17,6 +17,9 @@ export class StatusPanel {
       this.open(false, true);
       this.button.focus();
     });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (!WIDE.matches && !this.card.contains(target) && !this.button.contains(target)) this.open(false);
+    });
   }
 
   /** Show this status, or that there is none. */
@@ -24,7 +27,7 @@ export class StatusPanel {
     const first = this.button.hidden;
     this.button.hidden = !status;
     if (!status) return this.open(false);
-    this.brief.textContent = status.map(valueOf).join(" · ");
+    this.brief.textContent = brief(status) || "Status";
     this.fields.replaceChildren(fieldList(status));
     if (first) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
     return undefined;
