@@ -93,6 +93,22 @@ def get_message(db: Database, message_id: str) -> MessageView:
         return entries.read_message(session, message_id)
 
 
+def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
+    """The words of a wording with their probabilities, as worker/words.py keeps them; none when nobody asked for them.
+
+    Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
+    """
+    with db.reading() as session:
+        message = session.get(Message, message_id)
+        if message is None or message.deleted_at is not None:
+            raise NotFound("message")
+        own_chat(session, owner_id, message.chat_id, lock=False)
+        wordings = entries.read_message(session, message_id).alternatives
+        if not 0 <= position < len(wordings):
+            raise Refused("no_such_alternative")
+        return tuple(wordings[position].stats.get("words", ()))
+
+
 def get_revision(db: Database, chat_id: str) -> int:
     """The revision of a chat as it is now. Raises NotFound."""
     with db.reading() as session:

@@ -7,7 +7,7 @@ process puts them on the one desk at its start (`open_desk`), the job function f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,7 @@ class Desk:
     redis: Redis
     engine: TurnEngine
     framing: Framing
+    piece: Callable[[int], bytes]
     publisher: Publisher
     context: int
     max_reply: int

@@ -25,14 +25,14 @@ class Draft:
     model_key: str
     outcome: Outcome = field(default_factory=Outcome)
 
-    def write(self, script: Script, written: Done | Cancelled) -> None:
-        """A part that speaks has ended, or was stopped in its middle."""
+    def write(self, script: Script, written: Done | Cancelled, words: Sequence[dict[str, Any]] = ()) -> None:
+        """A part that speaks has ended, or was stopped in its middle. `words`: see words.py."""
         if script.kind == "suggest":
             self.outcome = replace(self.outcome, suggestion=written.text)
             return
         if not written.text.strip():
             return
-        reply = self._reply(script, written)
+        reply = self._reply(script, written, words)
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(script, reply))
 
@@ -41,9 +41,10 @@ class Draft:
         status = {"fields": list(fields), "turn": self.turn.id, "tokens": list(tokens), "model_key": self.model_key}
         self.outcome = replace(self.outcome, status=status)
 
-    def _reply(self, script: Script, written: Done | Cancelled) -> Reply:
+    def _reply(self, script: Script, written: Done | Cancelled, words: Sequence[dict[str, Any]]) -> Reply:
         before = script.grows.text if script.grows else ""
         stats = asdict(written.stats) | ({"hint": script.hint} if script.hint else {})
+        stats |= {"words": list(words)} if words else {}
         return Reply(
             text=before + written.text,
             tokens=written.tokens,

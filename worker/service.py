@@ -44,6 +44,7 @@ class Service:
             redis=self._redis,
             engine=engine,
             framing=framing_of(engine),
+            piece=engine.backend.piece,
             publisher=Publisher(connect(settings.redis_url)),
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,

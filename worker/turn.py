@@ -38,6 +38,7 @@ from worker.prompt import PromptError, TurnPlan, plan_part
 from worker.running import RunningTurn, StopReason
 from worker.segments import Limits
 from worker.status import StatusError, parse
+from worker.words import Top, words
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Attempt:
         self._plan: TurnPlan | None = None
         self._part = 0
         self._text = ""  # of the first part
+        self._tops: list[Top] = []
         self._state = "waking"
         self._saved_at = time.monotonic()
 
@@ -138,7 +140,7 @@ class Attempt:
             if isinstance(ending, Done):
                 draft.tell(parse(fields_of(draft.story.character.card), ending.text), ending.tokens)
         elif isinstance(ending, Done | Cancelled):
-            draft.write(script, ending)
+            draft.write(script, ending, words(ending.tokens, self._tops, self._desk.piece))
         if isinstance(ending, Done) and not ending.text.strip():
             return Failed("empty_reply", EMPTY)
         return ending
@@ -160,6 +162,7 @@ class Attempt:
                 use_blocks=self._turn.crashes == 0 or self._part > 0,
             )
         )
+        self._tops.clear()
         self._running.on_stop(ticket.cancel)
         for event in ticket.events(timeout_s=1.0):
             if isinstance(event, Done | Cancelled | Failed):
@@ -172,6 +175,7 @@ class Attempt:
             self._enter("reading", done=event.done, total=event.total)
         elif isinstance(event, Text):
             self._enter("writing")
+            self._tops += event.top
             if shown:
                 self._feed.text(event.text)
             if self._part == 0 and shown:

@@ -45,6 +45,7 @@ def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Itera
             redis=connect(redis_url),
             engine=engine,
             framing=framing_of(engine),
+            piece=engine.backend.piece,
             publisher=publisher,
             context=engine.options.context,
             max_reply=settings.max_reply_tokens,
