@@ -3,7 +3,8 @@
 Each turn has a stream (what was said, for those who come late) and each chat a channel (what is said, at once). One Lua
 script writes both, so a listener that sees a gap in `seq` finds the missing events in the stream.
 
-THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ... in the turn), `type`:
+THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ...), `stream` (a mark of
+the stream that is numbered so) and `type`:
     state      state: queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done and total
                (tokens read so far and in all)
     part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
@@ -15,12 +16,14 @@ THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `se
     cancelled  the same, with what was written until then
     failed     error: {code, message}
 `done`, `cancelled` and `failed` are the last event of a turn: what comes after them is dropped. Events of an attempt
-older than the last one seen are refused. A `seq` lower than expected means that Redis was emptied: take the event, and
-read the transcript when the turn ends. Streams live for a day, and for an hour after their turn has ended.
+older than the last one seen are refused. Another `stream` than before means that Redis was emptied and the turn has a
+new one, numbered from 1: read all of it, and the transcript when the turn ends. Streams live for a day, and for an hour
+after their turn has ended.
 To add a type: add it here and to TYPES. What this file refuses to know: who listens, and the database.
 """
 
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,24 +43,26 @@ ENDED_TTL_S = 3_600
 # KEYS[1] = the stream of the turn
 # ARGV[1] = the channel of the chat      ARGV[2] = the attempt
 # ARGV[3] = seconds to live              ARGV[4] = "1" when the last event ends the turn, else "0"
-# ARGV[5...] = events, JSON objects without `seq`, which is put in front: nothing is decoded and encoded again
+# ARGV[5] = the mark of the stream if it begins now
+# ARGV[6...] = events, JSON objects without `seq`, which is put in front: nothing is decoded and encoded again
 # Returns the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken.
 _APPEND = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local attempt, seq = tonumber(ARGV[2]), 0
+local attempt, seq, stream = tonumber(ARGV[2]), 0, ARGV[5]
 if last then
     seq = tonumber(string.match(last[1], '^%d+'))
     if tonumber(last[2][2]) > attempt then return {-1} end
     if last[2][4] == '1' then return {} end
+    stream = last[2][8] or stream
 end
 local seqs = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
     seq = seq + 1
     local number = string.format('%d', seq)
-    local event = '{"seq":' .. number .. ',' .. string.sub(ARGV[i], 2)
+    local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[i], 2)
     local ended = '0'
     if i == #ARGV then ended = ARGV[4] end
-    redis.call('XADD', KEYS[1], number .. '-0', 'attempt', ARGV[2], 'ended', ended, 'event', event)
+    redis.call('XADD', KEYS[1], number .. '-0', 'attempt', ARGV[2], 'ended', ended, 'event', event, 'stream', stream)
     redis.call('PUBLISH', ARGV[1], event)
     seqs[#seqs + 1] = seq
 end
@@ -135,7 +140,7 @@ def _arguments(batch: Batch) -> list[str | int]:
         raise ValueError("Expected at least one event, and the end of the turn only as the last one.")
     ttl_s = ENDED_TTL_S if ends[-1] else UNFINISHED_TTL_S
     lines = [_encode(batch, event) for event in batch.events]
-    return [keys.chat_channel(batch.chat_id), batch.attempt, ttl_s, int(ends[-1]), *lines]
+    return [keys.chat_channel(batch.chat_id), batch.attempt, ttl_s, int(ends[-1]), secrets.token_hex(4), *lines]
 
 
 def _encode(batch: Batch, event: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ def test_events_are_numbered_stored_and_read_back(redis):
     assert say(redis, "a", "b") == [1, 2]
     assert say(redis, "c") == [3]
     first, *_, last = events.read(redis, TURN)
+    assert len({event.pop("stream") for event in (first, last)}) == 1
     assert first == {"seq": 1, "turn": TURN, "chat": CHAT, "attempt": 1, "type": "text", "offset": 0, "text": "a"}
     assert [event["text"] for event in events.read(redis, TURN, after_seq=1)] == ["b", "c"]
     assert events.read(redis, TURN, after_seq=last["seq"]) == []

@@ -105,6 +105,54 @@ def test_what_pub_sub_loses_is_read_from_the_stream(site, ada, tale, redis):
     assert [text for _, text in words(tab, turn)] == ["one ", "two ", "three "]
 
 
+def test_a_stream_that_was_lost_and_begun_anew_is_read_from_its_beginning(site, ada, tale, redis):
+    """Redis was emptied; when the tab hears again, the new numbers are higher than those that it knows."""
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.tell("one ")
+    known = tab.until("text")
+    redis.flushall()
+    redis.client_kill_filter(_type="pubsub")
+    whole = [{"type": "text", "part": 0, "offset": 0, "text": word} for word in ("one t", "one two ")]  # as a feed does
+    tale.append({"type": "text", "part": 0, "offset": 4, "text": "two "}, *whole)
+    tale.told = "one two "
+    tale.tell("three ", "four")
+    n_seen = len(tab.seen)
+    tale.finish()
+    tab.until("done")
+    after = tab.seen[n_seen:]
+    opened = next(n for n, m in enumerate(after) if m["type"] == "opened")
+    told = [m for m in after[opened:] if m.get("turn") == turn and "seq" in m]
+    assert [m["seq"] for m in told] == list(range(1, len(told) + 1))
+    assert known["stream"] not in {m["stream"] for m in told}
+    shown = ""
+    for text in (m for m in told if m["type"] == "text"):
+        shown = shown[: text["offset"]] + text["text"]
+    assert shown == tale.told
+
+
+def test_a_tab_that_knows_a_lost_stream_gets_all_of_the_new_one(site, ada, tale, redis):
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    turn = new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tale.claim(turn)
+    tale.tell("one ")
+    known = tab.until("text")
+    tab.close()
+    redis.flushall()
+    tale.told = ""
+    tale.tell(*(f"{n} " for n in range(known["seq"] + 3)))
+    back = ada.socket()
+    back.say(type="open", chat=chat, turn=turn, after=known["seq"], stream=known["stream"])
+    tale.finish()
+    back.until("done")
+    assert "".join(text for _, text in words(back, turn)) == tale.told
+
+
 def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     chat = ada.begin_chat(site.mara)
     tab = ada.socket()
