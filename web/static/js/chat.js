@@ -86,7 +86,10 @@ const heard = {
   },
 
   refused(message) {
-    if (message.id === null) opening = false;
+    if (message.id === null) {
+      opening = false;
+      if (outbox.held) setTimeout(open, 2000); // not now: it goes out again after the next snapshot
+    }
     if (message.id !== null && message.id === outbox.held?.id) {
       const { text } = delivered();
       if (text) composer.giveBack(text);
