@@ -47,7 +47,7 @@ def parse(arguments):
     parser.add_argument("--clients", type=int, default=12, help="people; three in ten have two windows")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", choices=MODELS, default="echo")
-    parser.add_argument("--gap", type=float, default=1.1, help="seconds between faults, on average")
+    parser.add_argument("--gap", type=float, default=0.9, help="seconds between faults, on average")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all time limits, for busy machines")
     parser.add_argument("--races", type=int, default=0, help="first so many races of two browsers, without faults")
     parser.add_argument("--go-on", action="store_true", help="do not end at the first violation")

@@ -22,7 +22,7 @@ from tests.nemesis.screen import ENDS, Screen
 
 PAUSES_S = (0.2, 0.4, 0.8, 1.5, 2.5)
 SILENT_S, ANSWER_S = 6.0, 12.0
-NOT_NOW_S = 1.0
+NOT_NOW_S = 2.0
 DEFINITE = frozenset({"moved_on", "busy", "too_many_waiting", "nothing_to_retry", "nothing_to_continue", "bad_kind"})
 KINDS = (*("chat",) * 6, "retry", "retry", "continue", "continue", "narrate", "suggest", "status")
 THEN = (*((),) * 8, ("narrate",), ("suggest",), ("status",), ("narrate", "suggest", "status"))
@@ -58,7 +58,7 @@ class Tab(threading.Thread):
         self._ws = None
         self._n_sent, self._n_failures, self._opening = 0, 0, False
         self._acked = []
-        self._next_at = self._heard_at = self._pinged_at = self._resend_at = 0.0
+        self._next_at = self._heard_at = self._pinged_at = self._reopen_at = 0.0
         self._stop_at = None
 
     # -- for the runner ------------------------------------------------------------------------------------------------
@@ -194,25 +194,22 @@ class Tab(threading.Thread):
             self.unsent = None
             self._open()
         elif mine or message["id"] is None:
-            self._resend_at = time.monotonic() + NOT_NOW_S  # not now: the page keeps the message, so do we
+            self._reopen_at = time.monotonic() + NOT_NOW_S  # not now: the page keeps the message, so do we
 
     def _open(self):
         if self._opening:
             return
         self._opening = True
         turn = self.screen.turn
-        known = {"turn": turn.id, "after": turn.seq} if turn else {"turn": None, "after": 0}
+        known = {"turn": turn.id, "after": turn.seq, "stream": turn.stream} if turn else {"turn": None, "after": 0}
         self._send({"type": "open", "chat": self.chat, **known})
 
     # -- what the person does ------------------------------------------------------------------------------------------
 
     def _act(self, now):
-        if self._resend_at and now > self._resend_at:
-            self._resend_at = 0.0
-            if self.unsent is not None:
-                self._send(self.unsent)
-            else:
-                self._open()
+        if self._reopen_at and now > self._reopen_at:
+            self._reopen_at = 0.0
+            self._open()
         self._perhaps_stop()
         if self.habits.quiet or not self.idle or now < self._next_at or self._opening:
             return

@@ -16,6 +16,7 @@ class Live:
     id: str
     attempt: int = 0
     seq: int = 0
+    stream: str | None = None
     parts: dict[int, str] = field(default_factory=dict)
     holes: bool = False
     partial: bool = False  # begins with what the database had: perhaps an older attempt's words
@@ -92,7 +93,7 @@ class Screen:
         if event["seq"] > turn.seq + 1:
             self.n_gaps += 1
             return True
-        turn.seq = event["seq"]
+        turn.seq, turn.stream = event["seq"], event["stream"]
         if event["type"] == "text":
             turn.write(event)
         elif event["type"] == "part":

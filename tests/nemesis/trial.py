@@ -40,7 +40,7 @@ class Tally:
 class Trial:
     """People in a house with a nemesis."""
 
-    def __init__(self, house, seed, n_people, gap_s=1.1, patience=1.0, habits=None):
+    def __init__(self, house, seed, n_people, gap_s=0.9, patience=1.0, habits=None):
         self.house, self.gap_s, self.patience = house, gap_s, patience
         self.rng = random.Random(seed)
         self.history, self.habits, self.tally = History(), habits or Habits(), Tally()
