@@ -1,6 +1,10 @@
-"""Signing up with an invitation, signing in, signing out."""
+"""Signing up with an invitation, signing in, signing out; who is signed in.
+
+What it refuses to know: settings of an account (my_settings.py) and other people (people.py).
+"""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
@@ -14,6 +18,7 @@ from store import accounts
 from store.errors import REFUSALS, Refused
 from store.views import UserView
 from web import passwords
+from web.errors import Problem
 from web.house import house
 from web.limits import PER_ADDRESS, PER_NAME, limiter, named_key
 
@@ -43,25 +48,37 @@ class NameForm(FlaskForm):  # type: ignore[misc]
     )
 
 
+NEW_PASSWORD = [
+    InputRequired("Choose a password."),
+    Length(
+        min=passwords.MIN_LENGTH,
+        max=passwords.MAX_LENGTH,
+        message=f"A password has {passwords.MIN_LENGTH} characters or more; a short sentence is fine.",
+    ),
+]
+
+
 class SignUpForm(NameForm):
     """The same, with a password that is long enough."""
 
-    password = PasswordField(
-        "Password",
-        [
-            InputRequired("Choose a password."),
-            Length(
-                min=passwords.MIN_LENGTH,
-                max=passwords.MAX_LENGTH,
-                message=f"A password has {passwords.MIN_LENGTH} characters or more; a short sentence is fine.",
-            ),
-        ],
-    )
+    password = PasswordField("Password", NEW_PASSWORD)
 
 
 def signed_in(view: View) -> View:
     """Decorator of pages that need somebody to be signed in (flask-login's, with its type)."""
     return cast(View, login_required(view))
+
+
+def admin_only(view: View) -> View:
+    """Decorator of pages that only an admin may see."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if me().role != "admin":
+            raise Problem(403, "not_allowed", "Only who keeps this house may open this door.")
+        return view(*args, **kwargs)
+
+    return signed_in(cast(View, guarded))
 
 
 def me() -> UserView:
@@ -87,7 +104,7 @@ def login_send() -> Page:
     if form.validate():
         user = accounts.find_user(house().database, form.name.data)
         if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
-            _begin(user)
+            begin_session(user)
             return redirect(_next_page())
         form.password.errors = [REFUSALS["bad_password"]]
     return render_template("login.html", form=form), 422
@@ -118,7 +135,7 @@ def invite_send(token: str) -> Page:
             raise
         form.name.errors = [refusal.message]
         return render_template("invite.html", form=form), 422
-    _begin(user)
+    begin_session(user)
     return redirect(url_for("library.home"))
 
 
@@ -131,7 +148,8 @@ def logout() -> Page:
     return redirect(url_for("accounts.login"))
 
 
-def _begin(user: UserView) -> None:
+def begin_session(user: UserView) -> None:
+    """Sign somebody in here, with the session epoch that they have now."""
     session.clear()  # nothing of an earlier session survives a sign-in
     login_user(SignedIn(user))
 

@@ -9,14 +9,39 @@ from flask_wtf.csrf import CSRFProtect
 from redis import Redis
 from werkzeug.wrappers import Response
 
-from store import accounts as people
+from store.accounts import get_user
 from store.db import Database
 from store.settings import Settings
-from web import accounts, assets, chats, errors, health, library, limits, security
+from web import (
+    accounts,
+    assets,
+    characters,
+    chats,
+    errors,
+    health,
+    library,
+    limits,
+    my_settings,
+    notices,
+    people,
+    personas,
+    pictures,
+    security,
+)
 from web.house import House, furnish
 from web.live import routes as live
 
-BLUEPRINTS = (accounts.blueprint, library.blueprint, chats.blueprint, health.blueprint)
+BLUEPRINTS = (
+    accounts.blueprint,
+    my_settings.blueprint,
+    people.blueprint,
+    personas.blueprint,
+    library.blueprint,
+    characters.blueprint,
+    pictures.blueprint,
+    chats.blueprint,
+    health.blueprint,
+)
 MAX_FORM_BYTES = 256 * 1024
 
 
@@ -36,6 +61,8 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     errors.init_app(app)
     limits.init_app(app, settings)
     assets.init_app(app)
+    notices.init_app(app)
+    characters.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
     _sign_in(app, house)
     for blueprint in BLUEPRINTS:
@@ -50,7 +77,7 @@ def _sign_in(app: Flask, house: House) -> None:
 
     def _load(key: str) -> accounts.SignedIn | None:
         user_id, _, epoch = key.partition(":")
-        user = people.get_user(house.database, user_id)
+        user = get_user(house.database, user_id)
         return accounts.SignedIn(user) if user and str(user.session_epoch) == epoch else None
 
     manager.user_loader(_load)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
 
+from store.pictures import PREFIX
+
 STATIC = Path(__file__).parent / "static"
 YEAR_S = 31_536_000
 TEXTS = (".js", ".css", ".svg")
@@ -64,9 +66,11 @@ def init_app(app: Flask) -> None:
         return url_for("assets.file", tag=current, path=path)
 
     def avatar(name: str) -> str:
+        if name.startswith(PREFIX):
+            return url_for("pictures.show", picture_id=name.removeprefix(PREFIX))
         known = (STATIC / "avatars" / Path(name).name).is_file()
         return asset(f"avatars/{Path(name).name}" if known else "icon.svg")
 
     app.add_template_global(asset, "asset")
     app.add_template_global(avatar, "avatar")
-    app.add_template_global(lambda name: avatar(name) + FACE, "face")
+    app.add_template_global(lambda name: avatar(name) + (FACE if name.endswith(".svg") else ""), "face")

@@ -1,19 +1,30 @@
 """Rate limits of the forms that a stranger can reach, counted in Redis, in memory while Redis is away."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
 from flask import Flask, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from flask_login import current_user
 
 from store.settings import Settings
 
+View = TypeVar("View", bound=Callable[..., Any])
 PER_ADDRESS = "20 per minute; 200 per hour"
 PER_NAME = "8 per minute; 60 per hour"
+PER_DOWNLOAD = "6 per minute"
 limiter = Limiter(get_remote_address, strategy="fixed-window")
 
 
 def named_key() -> str:
     """The name that somebody tries to sign in with, whatever the address."""
     return "name:" + request.form.get("name", "").strip().casefold()[:80]
+
+
+def own_key() -> str:
+    """Who is signed in, whatever the address; the address when nobody is."""
+    return f"user:{current_user.view.id}" if current_user.is_authenticated else get_remote_address()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -27,3 +38,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         RATELIMIT_HEADERS_ENABLED=False,
     )
     limiter.init_app(app)
+
+
+def password_tries(view: View) -> View:
+    """Decorator of forms that ask who is signed in for the password again: all of them count together."""
+    limit = limiter.shared_limit(PER_NAME, scope="own password", key_func=own_key)
+    return cast(View, limit(view))

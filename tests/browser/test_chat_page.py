@@ -1,7 +1,11 @@
 """Every button and every key of the chat page, on a desktop and on a phone, against the real stack that echoes."""
 
+import uuid
+
 import pytest
 from chat_page import LONG, VIEWS
+
+from store import chats, turns
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -50,24 +54,20 @@ def test_a_direction_for_the_narrator(chat):
     assert chat.draft.input_value() == ""
 
 
-@pytest.mark.parametrize("how", ["button", "key", "empty send"])
-def test_the_story_goes_on_in_place(chat, how):
+def test_the_story_goes_on_in_place(chat):
     chat.told()
-    before = chat.last()["words"]
-    if how == "button":
-        chat.page.get_by_test_id("continue").click()
-    elif how == "key":
-        chat.press("Alt+Enter")
-    else:
+    ways = (lambda: chat.page.get_by_test_id("continue").click(), lambda: chat.press("Alt+Enter"), chat.send.click)
+    for go_on in ways:
+        before = chat.last()["words"]
         assert chat.send.get_attribute("aria-label") == "Continue the story"
-        chat.send.click()
-    grown = chat.until(HALF, len(before) + 3)
-    assert grown.replace("\n", " ").startswith(before[:60]), "what was there stays while it grows"
-    chat.rest()
-    assert chat.roles() == ["character", "user", "character"]
-    assert chat.last()["words"].startswith(before)
-    assert len(chat.last()["words"]) > len(before)
-    assert chat.last()["count"] in ("1/1", "/")
+        go_on()
+        grown = chat.until(HALF, len(before) + 3)
+        assert grown.startswith(before), "what was there stays while it grows"
+        chat.rest()
+        assert chat.roles() == ["character", "user", "character"]
+        assert chat.last()["words"].startswith(before)
+        assert len(chat.last()["words"]) > len(before)
+        assert chat.swipes.last.is_hidden(), "it is the same wording, only longer"
 
 
 def test_a_suggestion_streams_into_the_box_and_is_mine_then(chat):
@@ -153,7 +153,7 @@ def test_what_comes_after_each_message_of_mine(chat):
     chat.page.keyboard.press("Escape")
     assert chat.after_menu.is_hidden()
     chat.reload()
-    assert chat.after.get_attribute("aria-label") == "After my message: narrate, status, suggest"
+    assert chat.after.get_attribute("aria-label") == "Then, after my message: narrate, status, suggest"
     chat.told("Hello")
     assert chat.roles() == ["character", "user", "character", "narrator"]
     assert chat.status_button.is_visible()
@@ -163,11 +163,25 @@ def test_what_comes_after_each_message_of_mine(chat):
     assert chat.messages() == shown, "all of it was kept"
 
 
-@pytest.mark.parametrize("kind", ["chat", "retry", "continue", "narrate", "suggest", "status"])
-def test_stop_works_for_every_kind(sit, kind):
-    chat = sit("390" if kind in ("chat", "narrate", "status") else "1280")
+def test_stop_works_for_every_kind(chat):
     chat.told()
-    before = chat.messages()
+    for kind, more in (("retry", 0), ("continue", 0), ("narrate", 1), ("chat", 2), ("status", 0), ("suggest", 0)):
+        before = chat.messages()
+        start(chat, kind, len(before[-1]["words"]))
+        if chat.page.viewport_size["width"] < 500:
+            chat.send.click()
+        else:
+            chat.press("Escape")
+        chat.rest()
+        assert len(chat.messages()) - len(before) == more, kind
+    shown = chat.messages()
+    assert chat.draft.input_value(), "what was suggested until then is in the box"
+    chat.reload()
+    assert chat.messages() == shown, "what was written until then is kept"
+
+
+def start(chat, kind, n_letters):
+    """Begin a turn and wait for its first words."""
     if kind == "chat":
         chat.say(LONG)
     elif kind == "retry":
@@ -176,21 +190,26 @@ def test_stop_works_for_every_kind(sit, kind):
         chat.page.get_by_test_id(kind).click()
     if kind == "suggest":
         chat.until(BOX_FILLS)
-    elif kind != "status":
-        chat.until(HALF, len(before[-1]["words"]) + 2 if kind == "continue" else 2)
-    else:
+    elif kind == "status":
         chat.busy()
-    if chat.page.viewport_size["width"] < 500:
-        chat.send.click()
     else:
-        chat.press("Escape")
-    chat.rest()
-    after = chat.messages()
+        chat.until(HALF, n_letters + 2 if kind == "continue" else 2)
+
+
+def test_what_failed_can_be_tried_again(chat, books):
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    owner = chats.load_story(books, chat_id).chat.owner_id
+    command = turns.TurnCommand(uuid.uuid4().hex, chat_id, "narrate", chats.get_revision(books, chat_id))
+    turns.submit(books, owner, command)
+    claim = turns.claim(books, command.id, "nobody", 30)
+    turns.fail(books, command.id, claim.attempt, "internal", "The card stopped.")
     chat.reload()
-    assert chat.messages() == after, "what was written until then is kept"
-    assert len(after) - len(before) == {"chat": 2, "narrate": 1}.get(kind, 0)
-    if kind == "suggest":
-        assert chat.draft.input_value(), "what was suggested until then is in the box"
+    assert "The card stopped." in chat.failure.text_content()
+    chat.failure_retry.click()
+    chat.busy()
+    chat.rest()
+    assert chat.failure.is_hidden()
+    assert chat.roles() == ["character", "narrator"]
 
 
 def test_left_and_right_with_an_empty_box(chat):
@@ -276,7 +295,7 @@ def tamper(socket):
     socket.on_message(lambda text: server.send(text.replace('"revision":1', '"revision":0')))
 
 
-@pytest.mark.parametrize("width", [360, 390, 1280])
+@pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_jumps_and_nothing_sticks_out(sit, width):
     chat = sit("1280" if width > 500 else "390")
     chat.page.set_viewport_size({"width": width, "height": 740})
@@ -309,9 +328,8 @@ def test_only_finished_messages_are_announced(sit):
     assert chat.announcer.text_content().startswith("Mara Quill: ")
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_the_first_visit_is_light(browser, people, house, view):
-    page = browser.new_context(**VIEWS[view], storage_state=people(0)[1]).new_page()
+def test_the_first_visit_is_light(browser, people, house):
+    page = browser.new_context(**VIEWS["390"], storage_state=people(0)[1]).new_page()
     sizes = {}
     page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
     page.goto(house.address)

@@ -5,6 +5,7 @@
    web/live/relay.py fills gaps; a gap here means: open again. */
 
 import { Composer } from "./composer.js";
+import { spoken } from "./message.js";
 import { Outbox } from "./outbox.js";
 import { StatusPanel } from "./status.js";
 import { Story } from "./story.js";
@@ -16,7 +17,7 @@ import { Wire } from "./wire.js";
 const story = new Story();
 const chat = story.root.dataset.chat;
 const composer = new Composer(chat);
-const tools = new Tools(chat);
+const tools = new Tools(chat, composer);
 const suggestion = new Suggestion(composer, chat);
 const statusPanel = new StatusPanel(chat);
 const wire = new Wire("/ws");
@@ -59,6 +60,7 @@ function stage(fresh) {
 const heard = {
   opened(message) {
     opening = false;
+    document.body.dataset.line = "up"; // and the page knows what the server knows
     revision = message.revision;
     if (turn?.id !== message.turn?.id) turn = null;
     else if (turn && message.after === 0) turn.seq = 0;
@@ -124,9 +126,7 @@ const heard = {
     showTurn();
   },
 
-  done(event) {
-    end(event);
-  },
+  done: end,
 
   cancelled(event) {
     const { kind } = turn;
@@ -164,20 +164,16 @@ function resume(fresh) {
 /** The turn has ended; whether anything came of it. */
 function end(event) {
   const { id, kind } = turn;
-  const messages = event.messages ?? (event.message ? [event.message] : []);
+  const { messages = [] } = event;
   turn = null;
   revision = Math.max(revision, event.revision ?? 0);
   story.finish(messages);
   const inBox = suggestion.finish(id, event.suggestion);
   statusPanel.show(story.status);
   if (kind === "status" && story.status) statusPanel.open(true);
-  announcer.textContent = [...messages.map(plain), inBox ? "A suggestion is in the box." : ""].filter(Boolean).join("\n");
+  announcer.textContent = [...messages.map(spoken), inBox ? "A suggestion is in the box." : ""].filter(Boolean).join("\n");
   setBusy();
   return Boolean(messages.length || event.suggestion);
-}
-
-function plain(message) {
-  return `${message.name}: ${message.alternatives[message.active].text.replaceAll("*", "")}`;
 }
 
 /* From the person */
@@ -288,7 +284,6 @@ story.addEventListener("act", ({ detail: { act, message } }) => {
 
 wire.addEventListener("up", () => {
   offline.hidden = true;
-  document.body.dataset.line = "up";
   opening = false;
   open();
 });

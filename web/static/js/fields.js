@@ -1,7 +1,7 @@
 /* The facts of a status as a list: time, place, mood. Only textContent: what a model wrote stays text. */
 
-/** The few words of a status that fit on a button: what is no number. */
-export const brief = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf).join(" · ");
+/** The words of a status that fit on a button: what is no number. */
+export const brief = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf);
 
 export const valueOf = ({ value, unit }) => `${value}${unit ? ` ${unit}` : ""}`;
 

@@ -41,13 +41,21 @@ export function toggleStatus(element) {
   const panel = element.querySelector(".facts");
   panel.hidden = !panel.hidden;
   element.querySelector('[data-act="status"]').setAttribute("aria-expanded", String(!panel.hidden));
+  if (!panel.hidden) panel.scrollIntoView({ block: "nearest" });
+}
+
+/** What a finished message sounds like. */
+export function spoken(message) {
+  return `${message.name}: ${chosenOf(message).text.replaceAll("*", "")}`;
 }
 
 /** Which buttons make sense. `last`: it is the newest message. */
 export function mark(element, message, { busy, last }) {
   const again = last && isReply(message);
   const newest = message && message.active + 1 >= message.alternatives.length;
-  element.querySelector('[data-act="retry"]').hidden = busy || !again;
+  const retry = element.querySelector('[data-act="retry"]');
+  retry.hidden = !again;
+  retry.disabled = busy;
   element.querySelector('[data-act="previous"]').disabled = busy || !message || message.active === 0;
   const next = element.querySelector('[data-act="next"]');
   next.disabled = busy || !message || (newest && !again);

@@ -9,7 +9,8 @@ export class StatusPanel {
   constructor(chat) {
     this.chat = chat;
     this.button = document.getElementById("status-button");
-    this.brief = this.button.querySelector(".brief");
+    this.brief = this.button.querySelector(".first");
+    this.rest = this.button.querySelector(".others");
     this.card = document.getElementById("status-card");
     this.fields = document.getElementById("status-fields");
     this.button.addEventListener("click", () => this.open(this.card.hidden, true));
@@ -24,12 +25,14 @@ export class StatusPanel {
 
   /** Show this status, or that there is none. */
   show(status) {
-    const first = this.button.hidden;
+    const fresh = this.button.hidden;
     this.button.hidden = !status;
     if (!status) return this.open(false);
-    this.brief.textContent = brief(status) || "Status";
+    const [first = "Status", ...others] = brief(status);
+    this.brief.textContent = first;
+    this.rest.textContent = others.map((words) => ` · ${words}`).join("");
     this.fields.replaceChildren(fieldList(status));
-    if (first) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
+    if (fresh) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
     return undefined;
   }
 

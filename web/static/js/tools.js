@@ -8,9 +8,10 @@ import { stageWords } from "./stages.js";
 const WHO = { suggest: "Your next line", status: "The status" };
 
 export class Tools extends EventTarget {
-  constructor(chat) {
+  constructor(chat, composer) {
     super();
     this.chat = chat;
+    this.composer = composer;
     this.row = document.getElementById("tools");
     this.doing = document.getElementById("doing");
     this.after = document.getElementById("after");
@@ -40,7 +41,6 @@ export class Tools extends EventTarget {
 
   setBusy(busy) {
     for (const button of this.row.querySelectorAll("button[data-kind]")) button.disabled = busy;
-    this.direct.disabled = busy;
     this.row.toggleAttribute("data-busy", busy);
   }
 
@@ -60,6 +60,7 @@ export class Tools extends EventTarget {
 
   #open(open) {
     this.menu.hidden = !open;
+    this.direct.disabled = this.composer.empty || this.row.hasAttribute("data-busy");
     this.after.setAttribute("aria-expanded", String(open));
   }
 
@@ -73,7 +74,7 @@ export class Tools extends EventTarget {
     const badge = this.after.querySelector(".badge");
     badge.textContent = count;
     badge.hidden = !count;
-    this.after.setAttribute("aria-label", count ? `After my message: ${this.then.join(", ")}` : "After my message");
+    this.after.setAttribute("aria-label", `Then, after my message: ${this.then.join(", ") || "nothing"}`);
   }
 
   #key(event) {

@@ -1,0 +1,23 @@
+"""One line at the top of the next page: what was done, or why it was not.
+
+What it does: carries a code in the session; the words are in templates/_notices.html and in the store's REFUSALS.
+"""
+
+from flask import Flask, flash
+
+from store.errors import REFUSALS, Refused
+
+
+def done(code: str) -> None:
+    """Say on the next page that something was done."""
+    flash(code, "done")
+
+
+def refused(refusal: Refused) -> None:
+    """Say on the next page why something was not done."""
+    flash(refusal.code, "refused")
+
+
+def init_app(app: Flask) -> None:
+    """Give templates `refusal(code)`, the sentence of a refusal."""
+    app.add_template_global(lambda code: REFUSALS.get(code, code), "refusal")
