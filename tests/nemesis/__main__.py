@@ -18,6 +18,13 @@ from tests.nemesis.house import MODELS, House
 from tests.nemesis.trial import Trial
 
 STORM_S = 40.0
+EFFECTS = {  # what the logs say when a fault has met the house where it hurts
+    "attempts dropped as stale": "no longer counts",
+    "jobs with nothing to do": "nothing to do",
+    "turns queued again": "is queued again after attempt",
+    "workers found dead by a peer": "is dead,",
+    "refusals of the disk": "did not take",
+}
 
 
 def main(arguments=None):
@@ -89,6 +96,7 @@ def play(house, options, folder):
     finally:
         trial.end()
     report(trial.tally)
+    say("  what the faults did: " + ", ".join(f"{house.said(words)} {what}" for what, words in EFFECTS.items()))
     say(f"seed {options.seed}: {'VIOLATED' if violations else 'every promise kept'}")
     return violations
 

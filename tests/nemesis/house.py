@@ -105,6 +105,11 @@ class House:
         with self.clock_file.open("r+b") as file:
             file.write(struct.pack("d", seconds))
 
+    def said(self, *words):
+        """How many lines of all logs have one of these words."""
+        logs = [program.log.read_text(encoding="utf-8", errors="replace") for program in self.programs]
+        return sum(any(word in line for word in words) for log in logs for line in log.splitlines())
+
     def swap_blocks(self, away):
         """Put a file in the place of the folder of the KV blocks, where nothing can be written; or take it away."""
         blocks, aside = self.data / "blocks", self.folder / "blocks-aside"
