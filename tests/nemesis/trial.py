@@ -59,7 +59,7 @@ class Trial:
             tab.start()
         time.sleep(peace_s)
         trouble = self._quieten()
-        self._peace = baseline.measure(self.house)
+        self._peace = baseline.measure(self.house, len(self.tabs))
         return self._judge(trouble)
 
     def round(self, storm_s):
@@ -116,11 +116,12 @@ class Trial:
 
     def _baseline(self):
         deadline = time.monotonic() + SETTLE_S * self.patience
-        while (
-            found := list(baseline.grown(self._peace, baseline.measure(self.house)))
-        ) and time.monotonic() < deadline:
+        while (found := self._grown()) and time.monotonic() < deadline:
             time.sleep(0.5)
         return found
+
+    def _grown(self):
+        return list(baseline.grown(self._peace, baseline.measure(self.house, len(self.tabs))))
 
     def _judge(self, trouble):
         chats = {chat for person in self.people for chat in person.chats[self._n_judged[person.number] :]}
