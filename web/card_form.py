@@ -1,8 +1,8 @@
 """The form of a character: what it shows of a card, what comes back, and the card that results.
 
-What it does: `shown` and `read` give the same value when a person changed nothing, and `merged` writes only what differs
-between the two. So every field that the form does not know, and every oddly written one that nobody touched, stays as
-it is. Pure: no requests, no database.
+What it does: `shown` and `read` give the same value when a person changed nothing, and `merged` writes only what
+differs between the two. So every field that the form does not know, and every oddly written one that nobody touched,
+stays as it is. Pure: no requests, no database.
 To add a field: a text of the card goes into TEXTS and templates/character_form.html; anything else into all three.
 """
 

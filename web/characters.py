@@ -13,6 +13,7 @@ from store import characters, macros, personas
 from store.accounts import LOCALES
 from store.errors import NotFound, Refused
 from store.models import RATINGS
+from store.status import MAX_FIELDS
 from store.views import CharacterView, PersonaView
 from web import card_form, notices
 from web.accounts import Page, me, signed_in
@@ -98,9 +99,7 @@ def delete(character_id: str) -> Response:
     return redirect(url_for("library.home"))
 
 
-def character_page(
-    character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = ""
-) -> str:
+def character_page(character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = "") -> str:
     """A character's page, perhaps with what is wrong in the form to begin a story."""
     greeting = str(character.card.get("first_mes") or "")
     char = character.card.get("nickname") or character.name
@@ -167,6 +166,6 @@ def _form_page(character: CharacterView | None, form: CardForm, source: str = ""
         wrong_rows=form.wrong_rows() if wrong == "bad_status" else (),
         max_picture=MAX_UPLOAD_BYTES,
         blank_row=card_form.StatusRow(),
-        max_rows=card_form.MAX_FIELDS,
+        max_rows=MAX_FIELDS,
         **options,
     )

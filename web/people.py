@@ -77,7 +77,7 @@ def _page(**more: Any) -> str:
     everybody = accounts.list_users(house().database)
     names = {person.id: person.name for person in everybody}
     invites = [
-        {"view": one, "state": _state(one), "by": names.get(one.created_by or ""), "used_by": names.get(one.used_by or "")}
+        {"view": one, "state": _state(one), "used_by": names.get(one.used_by or "")}
         for one in accounts.list_invites(house().database)
     ]
     options = {"roles": ROLES, "expiries": EXPIRIES, "me": me()}

@@ -42,7 +42,8 @@ def show(picture_id: str) -> Response:
     response.cache_control.max_age = YEAR_S
     response.cache_control.immutable = True
     response.set_etag(picture.id)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def redrawn(data: bytes) -> bytes:

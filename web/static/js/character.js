@@ -1,0 +1,9 @@
+/* Choosing who one is: the name follows the persona, until somebody has written another one. */
+const name = document.getElementById("as");
+const personas = document.getElementById("personas");
+let proposed = name.value;
+
+personas.addEventListener("change", (event) => {
+  if (name.value.trim() && name.value !== proposed) return;
+  proposed = name.value = event.target.dataset.name;
+});
