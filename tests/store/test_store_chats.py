@@ -23,10 +23,10 @@ def refusal(call, *args, **kwargs):
     return refused.value.code
 
 
-def test_three_characters_are_bundled(database, user):
+def test_six_characters_are_bundled(database, user):
     found = characters.list_characters(database, user)
-    assert {character.slug for character in found} == {"mara", "tobias", "yanqiu"}
-    assert sorted(character.locale for character in found) == ["en", "en", "zh"]
+    assert {character.slug for character in found} == {"changfeng", "mara", "odette", "tobias", "yanqiu", "zhiyuan"}
+    assert sorted(character.locale for character in found) == ["en"] * 3 + ["zh"] * 3
     for character in found:
         card = character.card
         assert all(card[field] for field in ("name", "description", "personality", "scenario", "mes_example"))

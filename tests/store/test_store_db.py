@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from store import bundled
 from store.db import Database, rows_changed
 from store.models import Base, Character, Chat, User
 
@@ -118,7 +119,7 @@ def test_processes_that_start_together_migrate_once(tmp_path):
         assert process.returncode == 0, errors.decode()
     db = Database(url)
     with db.reading() as session:
-        assert len(session.scalars(select(Character)).all()) == 3
+        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read()))
     db.close()
 
 
@@ -130,7 +131,7 @@ def test_threads_that_start_together_migrate_once(tmp_path):
     for thread in threads:
         thread.join()
     with db.reading() as session:
-        assert len(session.scalars(select(Character)).all()) == 3
+        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read()))
     db.close()
 
 
