@@ -138,22 +138,22 @@ def clock(house, rng):
 
 
 FAULTS = {  # name: (how, weight)
-    "kill -9 a worker": (worker_kill, 14),
-    "kill -9 all workers": (worker_kill_all, 3),
-    "freeze a worker": (worker_freeze, 10),
-    "drain a worker": (worker_drain, 5),
-    "kill -9 redis": (redis_kill, 6),
-    "kill -9 redis, data lost": (redis_wipe, 5),
-    "freeze redis": (redis_freeze, 5),
+    "kill -9 a worker": (worker_kill, 10),
+    "kill -9 all workers": (worker_kill_all, 1),
+    "freeze a worker": (worker_freeze, 9),
+    "drain a worker": (worker_drain, 3),
+    "kill -9 redis": (redis_kill, 5),
+    "kill -9 redis, data lost": (redis_wipe, 4),
+    "freeze redis": (redis_freeze, 4),
     "slow redis": (redis_slow, 6),
-    "cut redis connections": (redis_cut, 8),
-    "cut pub/sub": (pubsub_cut, 10),
+    "cut redis connections": (redis_cut, 9),
+    "cut pub/sub": (pubsub_cut, 14),
     "full disk: redis": (redis_full, 5),
     "full disk: web, workers": (rooms_full, 6),
     "no room for KV blocks": (blocks_unwritable, 4),
-    "kill -9 web": (web_kill, 6),
+    "kill -9 web": (web_kill, 4),
     "freeze web": (web_freeze, 4),
-    "deliver a turn twice": (twice, 14),
+    "deliver a turn twice": (twice, 18),
     "clock jump": (clock, 8),
 }
 
