@@ -101,10 +101,12 @@ def kills(folder: Path, n_kills: int) -> Finding:
     folder.mkdir(parents=True)
     rng, torn, n_files = random.Random(2), 0, 0
     for number in range(n_kills):
-        child = subprocess.Popen([sys.executable, "-m", "bench.soak_blocks", str(folder), str(number)])
-        time.sleep(0.15 + rng.random() * 0.3)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        command = [sys.executable, "-m", "bench.soak_blocks", str(folder), str(number)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()  # it has begun to save; on a busy machine that takes seconds
+            time.sleep(rng.random() * 0.3)
+            child.send_signal(signal.SIGKILL)
         for path in _files(folder):
             n_files += 1
             torn += not _whole(path)
@@ -127,6 +129,7 @@ def _whole(path: Path) -> bool:
 def save_for_ever(folder: Path, seed: int) -> None:
     """The child: writes sealed files of many sizes without end."""
     rng, disk = random.Random(seed), DiskTier(folder, 64 << 20)
+    os.write(1, b"begun\n")
     while True:
         payload = rng.randbytes(rng.randrange(1 << 16))
         name = f"blocks/{rng.randrange(200)}.kv"
