@@ -247,7 +247,7 @@ def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
     one, two = ada.socket(), bo.socket()
     one.submit(first, "I was first", one.open(first)["revision"])
     two.submit(second, "Then me", two.open(second)["revision"])
-    assert two.until("state", "place", where=lambda m: m.get("ahead") is not None)["ahead"] == 1
+    assert two.ever(lambda m: m.get("ahead") is not None)["ahead"] == 1
 
 
 def test_the_house_says_goodbye_with_1012(site, ada):

@@ -96,6 +96,15 @@ class Socket:
             if message["type"] in types and where(message):
                 return message
 
+    def ever(self, where: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """A message that has come already, or comes."""
+        return next((message for message in self.seen if where(message)), None) or self._next(where)
+
+    def _next(self, where: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        while not where(message := self.hear()):
+            pass
+        return message
+
     def open(self, chat: str, turn: str | None = None, after: int = 0) -> dict[str, Any]:
         self.say(type="open", chat=chat, turn=turn, after=after)
         return self.until("opened", "refused")
