@@ -6,6 +6,7 @@ goes out compressed: it holds no secrets, unlike pages, which stay as they are.
 
 import gzip
 import hashlib
+import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from store.pictures import PREFIX
 STATIC = Path(__file__).parent / "static"
 YEAR_S = 31_536_000
 TEXTS = (".js", ".css", ".svg")
+SHADES = 5  # of the letters that stand where there is no picture (css/pages.css)
 FACE = "#svgView(viewBox(60,40,180,180))"  # of a portrait of 320 x 320; other kinds of pictures are shown whole
 
 
@@ -74,3 +76,4 @@ def init_app(app: Flask) -> None:
     app.add_template_global(asset, "asset")
     app.add_template_global(avatar, "avatar")
     app.add_template_global(lambda name: avatar(name) + (FACE if name.endswith(".svg") else ""), "face")
+    app.add_template_global(lambda name: zlib.crc32(name.encode()) % SHADES, "shade")
