@@ -43,7 +43,7 @@ class EngineOptions:
     `row_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
 
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
-    step should take, so that a stop is seen in time.
+    step should take, so that a stop is seen in time. `trifle_s`: restoring may be slower than reading by this much.
     """
 
     context: int = 2048
@@ -54,6 +54,7 @@ class EngineOptions:
     folder: Path | None = None
     park_after_s: float = 1.0
     step_s: float = 0.4
+    trifle_s: float = 0.1
     max_sessions: int = 512
 
 
@@ -74,7 +75,7 @@ class Engine:
         disk = DiskTier(self.options.folder, self.options.disk_bytes) if self.options.folder else None
         self.blocks = BlockStore(backend.model_key, self.options.ram_bytes, disk)
         self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
-        self.speeds = Speeds(self.options.step_s)
+        self.speeds = Speeds(self.options.step_s, trifle_s=self.options.trifle_s)
         self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache(self.options.row_bytes)
         self._residents = Residents(self._cells, self._manifests, backend, self.options.max_sessions)
         self._lanes: list[Lane] = []

@@ -18,8 +18,6 @@ _NEEDED = 4
 """Restores that are remembered, and how many make a verdict."""
 _PATIENCE = 32
 """Turns that pass a tier over before it is tried again."""
-_TRIFLE_S = 0.02
-"""A loss of less decides nothing: reading also takes room in a batch that others could use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,13 @@ def _line_through(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
 class Speeds:
     """Reading speed, cost of restoring per tier, and what they mean for the next step.
 
-    `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step.
+    `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step. A loss of
+    less than `trifle_s` decides nothing: reading also takes room in a batch that others could use.
     """
 
     step_s: float = 0.4
     smallest: int = 16
+    trifle_s: float = 0.1
     _reading: _Rate = field(default_factory=_Rate)
     _restoring: dict[str, _Cost] = field(default_factory=lambda: {"ram": _Cost(), "disk": _Cost()})
 
@@ -132,7 +132,7 @@ class Speeds:
                 break
             total += self.gain_s(block)
             best = max(best, total)
-            if total >= best - _TRIFLE_S:
+            if total >= best - self.trifle_s:
                 n_best = number
         return n_best
 

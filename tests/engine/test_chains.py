@@ -29,7 +29,10 @@ class Crowd:
 
     def _small(self) -> Engine:
         backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, whole_only=self.whole_only)
-        options = EngineOptions(1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0)
+        # What is read again after an eviction sees less than when it was first read: a busy machine must not decide it.
+        options = EngineOptions(
+            1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0, trifle_s=float("inf")
+        )
         return Engine(backend, options).start()
 
     def step(self) -> None:

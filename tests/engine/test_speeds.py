@@ -34,7 +34,7 @@ def test_the_verdict_depends_on_the_length():
 
 
 def test_speeds_of_tiny_blocks_say_nothing_about_long_ones():
-    speeds = learned(block_s=0.1, sizes=(3,) * 16)
+    speeds = learned(block_s=0.2, sizes=(3,) * 16)
     assert speeds.n_worth(whole("ram", 10)) == 0
     assert speeds.n_worth(whole("ram", 2000)) == 1
 
@@ -58,14 +58,14 @@ def test_from_disk_costs_the_way_through_ram_as_well():
 def test_a_fetch_of_many_blocks_teaches_the_cost_of_one():
     speeds = learned(tier="disk", sizes=())
     for n_blocks, n_tokens in ((10, 100), (4, 2000), (20, 100), (2, 3000)):
-        speeds.learn_restoring("disk", n_blocks, n_tokens, n_blocks * 0.1 + n_tokens * 1e-5)
+        speeds.learn_restoring("disk", n_blocks, n_tokens, n_blocks * 0.3 + n_tokens * 1e-5)
     assert speeds.n_worth(whole("disk", *[20] * 10)) == 0
     assert speeds.n_worth(whole("disk", 2000)) == 1
 
 
 def test_the_best_beginning_is_chosen():
     """Restored is a beginning: a small block that does not pay is worth it in front of a long one, not behind it."""
-    speeds = learned(block_s=0.1)
+    speeds = learned(block_s=0.3)
     assert speeds.n_worth(whole("ram", 5, 5, 2000)) == 3
     assert speeds.n_worth(whole("ram", 2000, 5, 5)) == 1
 
@@ -85,6 +85,8 @@ def test_a_part_of_a_block_saves_only_that_part():
 def test_a_few_milliseconds_decide_nothing():
     speeds = learned(block_s=0.004, token_s=0.0)
     assert speeds.n_worth(whole("ram", 1, 1, 1)) == 3
+    speeds.trifle_s = 0.001
+    assert speeds.n_worth(whole("ram", 1, 1, 1)) == 0
 
 
 def test_one_stall_is_no_verdict():
