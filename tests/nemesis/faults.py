@@ -122,7 +122,9 @@ def twice(house, rng):
     worker = rng.choice(house.workers).name
     try:
         if rng.random() < 0.5:
-            house.client.rpush(f"rq:queue:{keys.queue(worker)}", turn)
+            queue = f"rq:queue:{keys.queue(worker)}"
+            house.client.sadd("rq:queues", queue)  # as RQ does with each job
+            house.client.rpush(queue, turn)
         else:
             jobs.remove_job(house.client, turn, at)
             jobs.enqueue(house.client, turn, worker, at_front=rng.random() < 0.5)
