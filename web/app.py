@@ -3,10 +3,11 @@
 To add a blueprint: import it here and add it to BLUEPRINTS.
 """
 
-from flask import Flask, redirect, request, session, url_for
+from flask import Flask, g, redirect, request, session, url_for
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from redis import Redis
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from store.accounts import get_user
@@ -76,8 +77,14 @@ def _sign_in(app: Flask, house: House) -> None:
     manager = LoginManager(app)
 
     def _load(key: str) -> accounts.SignedIn | None:
+        if "database_lost" in g:
+            return None  # the page that tells of it does without
         user_id, _, epoch = key.partition(":")
-        user = get_user(house.database, user_id)
+        try:
+            user = get_user(house.database, user_id)
+        except SQLAlchemyError:
+            g.database_lost = True
+            raise
         return accounts.SignedIn(user) if user and str(user.session_epoch) == epoch else None
 
     manager.user_loader(_load)

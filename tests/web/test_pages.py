@@ -5,6 +5,7 @@ import re
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, personas, pictures
@@ -332,3 +333,11 @@ def test_no_page_has_inline_code_or_a_foreign_address(site, boss, database):
         assert answer.status_code == 200, path
         assert not re.search(r"<script>| on\w+=| style=|https?://", answer.text), path
         assert answer.text.count('<form class="panel"') <= answer.text.count('name="csrf_token"')
+
+
+def test_without_a_database_there_is_still_a_page(me, database):
+    with database.session() as session:
+        session.execute(text("ALTER TABLE users RENAME TO gone"))
+    answer = me.get("/")
+    assert (answer.status_code, code_of(answer)) == (503, "database")
+    assert "Sign out" not in answer.text
