@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from store import bundled
+from store import bundled, chats, turns
 from store.db import Database, rows_changed
 from store.models import Base, Character, Chat, User
 
@@ -145,3 +145,49 @@ def test_compare_and_set_counts_rows(database, user):
     with database.session() as session:
         assert rows_changed(session, update(User).where(User.role == "adult").values(theme="dark")) == 1
         assert rows_changed(session, update(User).where(User.role == "child").values(theme="dark")) == 0
+
+
+def test_the_newest_file_is_what_alembic_takes_for_the_head(database):
+    from alembic.script import ScriptDirectory
+
+    from store.db import _newest_revision, migration_config
+
+    with database._engine.connect() as connection:
+        assert ScriptDirectory.from_config(migration_config(connection)).get_heads() == [_newest_revision()]
+
+
+def test_what_an_older_version_wrote_survives_the_migrations(tmp_path):
+    """A chat from the time of the first tables is there afterwards, with the new columns at their defaults."""
+    from alembic import command
+
+    from store.db import migration_config
+
+    old = Database(f"sqlite:///{tmp_path}/old.db")
+    with old._engine.begin() as connection:
+        command.upgrade(migration_config(connection), "0001")
+        for statement in OLD_STORY:
+            connection.exec_driver_sql(statement)
+    old.migrate()
+    (message,) = chats.transcript(old, "c" * 32)
+    assert (message.text, message.pinned, message.chosen.status) == ("Hello", False, None)
+    turn = turns.get_turn(old, "a" * 32)
+    assert (turn.crashes, turn.result, turn.parts) == (0, {}, ("chat",))
+    chat = chats.get_chat(old, "b" * 32, "c" * 32)
+    assert (chat.author_note, chat.reference) == ("", "")
+    old.close()
+
+
+OLD_STORY = (
+    f"INSERT INTO users VALUES ('{'b' * 32}', 'Ann', 'ann', 'hash', 'adult', 'en', 'auto', 1, 1.0)",
+    f"INSERT INTO characters VALUES ('{'d' * 32}', NULL, NULL, 'Mo', '', '{{}}', '', 'everyone', 'en', 1.0)",
+    "INSERT INTO chats (id, owner_id, character_id, title, revision, user_name, user_persona, settings, window, "
+    "created_at, updated_at) "
+    f"VALUES ('{'c' * 32}', '{'b' * 32}', '{'d' * 32}', 'Mo', 2, 'Ann', '', '{{}}', '{{}}', 1, 1)",
+    "INSERT INTO messages (id, chat_id, ordinal, role, name, active, created_at) "
+    f"VALUES ('{'e' * 32}', '{'c' * 32}', 0, 'character', 'Mo', 0, 1.0)",
+    "INSERT INTO alternatives (id, message_id, position, text, stats, created_at) "
+    f"VALUES ('{'f' * 32}', '{'e' * 32}', 0, 'Hello', '{{}}', 1.0)",
+    "INSERT INTO turns (id, chat_id, owner_id, kind, state, attempt, params, partial, cancel_requested, "
+    "created_at, updated_at, stats) "
+    f"VALUES ('{'a' * 32}', '{'c' * 32}', '{'b' * 32}', 'chat', 'done', 1, '{{}}', '', 0, 1, 1, '{{}}')",
+)

@@ -10,16 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("turns") as turns:
-        turns.add_column(sa.Column("crashes", sa.Integer(), nullable=False, server_default="0"))
-        turns.add_column(sa.Column("result", sa.JSON(), nullable=False, server_default="{}"))
-    with op.batch_alter_table("alternatives") as alternatives:
-        alternatives.add_column(sa.Column("status", sa.JSON(), nullable=True))
+    op.add_column("turns", sa.Column("crashes", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("turns", sa.Column("result", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("alternatives", sa.Column("status", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("alternatives") as alternatives:
-        alternatives.drop_column("status")
-    with op.batch_alter_table("turns") as turns:
-        turns.drop_column("result")
-        turns.drop_column("crashes")
+    op.drop_column("alternatives", "status")
+    op.drop_column("turns", "result")
+    op.drop_column("turns", "crashes")

@@ -32,29 +32,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_pictures"),
     )
     op.create_index("ix_pictures_owner_id", "pictures", ["owner_id"], unique=False)
-    with op.batch_alter_table("messages") as messages:
-        messages.add_column(sa.Column("pinned", sa.Boolean(), nullable=False, server_default=sa.false()))
-    with op.batch_alter_table("chats") as chats:
-        chats.add_column(sa.Column("author_note", sa.Text(), nullable=False, server_default=""))
-        chats.add_column(sa.Column("reference", sa.Text(), nullable=False, server_default=""))
-    with op.batch_alter_table("characters") as characters:
-        characters.add_column(sa.Column("deleted_at", sa.Double(), nullable=True))
-    with op.batch_alter_table("users") as users:
-        users.add_column(sa.Column("daily_minutes", sa.Integer(), nullable=True))
-        users.add_column(sa.Column("quiet_from", sa.Text(), nullable=True))
-        users.add_column(sa.Column("quiet_until", sa.Text(), nullable=True))
+    op.add_column("messages", sa.Column("pinned", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    op.add_column("chats", sa.Column("author_note", sa.Text(), nullable=False, server_default=""))
+    op.add_column("chats", sa.Column("reference", sa.Text(), nullable=False, server_default=""))
+    op.add_column("characters", sa.Column("deleted_at", sa.Double(), nullable=True))
+    op.add_column("users", sa.Column("daily_minutes", sa.Integer(), nullable=True))
+    op.add_column("users", sa.Column("quiet_from", sa.Text(), nullable=True))
+    op.add_column("users", sa.Column("quiet_until", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("users") as users:
-        for column in ("quiet_until", "quiet_from", "daily_minutes"):
-            users.drop_column(column)
-    with op.batch_alter_table("characters") as characters:
-        characters.drop_column("deleted_at")
-    with op.batch_alter_table("chats") as chats:
-        chats.drop_column("reference")
-        chats.drop_column("author_note")
-    with op.batch_alter_table("messages") as messages:
-        messages.drop_column("pinned")
+    for column in ("quiet_until", "quiet_from", "daily_minutes"):
+        op.drop_column("users", column)
+    op.drop_column("characters", "deleted_at")
+    op.drop_column("chats", "reference")
+    op.drop_column("chats", "author_note")
+    op.drop_column("messages", "pinned")
     op.drop_table("pictures")
     op.drop_table("personas")
