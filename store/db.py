@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from store import bundled
@@ -29,6 +30,8 @@ from store import bundled
 if TYPE_CHECKING:
     from alembic.config import Config
 
+DatabaseTrouble = SQLAlchemyError
+"""What the database raises when it is busy, full or away: trying again may help."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 BUSY_TIMEOUT_S = 10

@@ -23,12 +23,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rq.timeouts import JobTimeoutException
-from sqlalchemy.exc import SQLAlchemyError
 
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, Waking
 from engine.segments import TurnRequest
 from store import chats, turns
+from store.db import DatabaseTrouble
 from store.errors import Stale, StoreError
 from store.status import fields_of
 from store.views import EndView
@@ -248,7 +248,7 @@ class Attempt:
         while True:
             try:
                 return change()
-            except SQLAlchemyError as error:
+            except DatabaseTrouble as error:
                 if time.monotonic() > deadline:
                     raise
                 log.warning("turn %s: the database did not take its end, again: %s", self._turn.id, error)
