@@ -1,16 +1,19 @@
 """The JSON that browsers get: the store's message JSON with safe HTML beside every text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store.views import MessageView, TurnView
+from store.views import ChatView, MessageView, TurnView
 from web import errors
 from web.prose import render
 
 
 def message_json(message: MessageView) -> dict[str, Any]:
-    """A message for browsers."""
-    return with_html(message.as_dict())
+    """A message for browsers; `why` of a wording: whether the probabilities of its words were kept."""
+    said = with_html(message.as_dict())
+    for shown, one in zip(said["alternatives"], message.alternatives, strict=True):
+        shown["why"] = bool(one.stats.get("words"))
+    return said
 
 
 def with_html(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,6 +26,23 @@ def decorate(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """An event for browsers: the messages in it, if any, get their HTML."""
     messages = [with_html(message) for message in event.get("messages") or ()]
     return {**event, "message": messages[0] if messages else None, "messages": messages} if messages else event
+
+
+def setup_json(chat: ChatView) -> dict[str, Any]:
+    """What a person can change about a chat."""
+    return {
+        "title": chat.title,
+        "author_note": chat.author_note,
+        "reference": chat.reference,
+        "user_persona": chat.user_persona,
+        "settings": chat.settings,
+    }
+
+
+def memory_json(chat: ChatView, messages: Sequence[MessageView]) -> dict[str, Any]:
+    """The ordinal where the model's memory begins, and how many messages before it are not remembered."""
+    begins = int(chat.window.get("messages", 0))
+    return {"from": begins, "forgotten": sum(one.ordinal < begins and not one.pinned for one in messages)}
 
 
 def turn_json(turn: TurnView) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from typing import get_args
 import pytest
 from web_house import new_turn
 
+from store import chats
 from store.turns import Outcome
+from web.live.changes import Branch, Delete, Edit, Pin, Restore, Setup, StartOver, Why
 from web.live.commands import COMMANDS, Choose, Kind, Open, Ping, Stop, Submit
 
 
@@ -16,8 +18,20 @@ def hers(site, ada, tale):
     tab = ada.socket()
     opened = tab.open(chat)
     turn = new_turn()
-    ack = tab.submit(chat, "My secret", opened["revision"], turn)
-    return {"chat": chat, "turn": turn, "message": opened["messages"][0]["id"], "revision": ack["revision"]}
+    gone = edits_a_message_away(tale, tab, chat, opened["revision"])
+    ack = tab.submit(chat, "My secret", gone["revision"], turn)
+    message = opened["messages"][0]["id"]
+    return {"chat": chat, "turn": turn, "message": message, "deleted": gone["message"], "revision": ack["revision"]}
+
+
+def edits_a_message_away(tale, tab, chat, revision):
+    """Ada has deleted a message of hers."""
+    turn = new_turn()
+    said = tab.submit(chat, "A first secret", revision, turn)["message"]["id"]
+    tale.claim(turn)
+    tale.tell("Indeed.")
+    tab.say(type="delete", message=said, revision=tale.finish().revision)
+    return tab.until("changed", where=lambda m: m.get("by") == "delete")
 
 
 TRIES = {
@@ -33,17 +47,31 @@ TRIES = {
     Stop: lambda hers: {"type": "stop", "turn": hers["turn"]},
     Choose: lambda hers: {"type": "choose", "message": hers["message"], "position": 1, "revision": hers["revision"]},
     Ping: None,  # names nothing
+    Edit: lambda hers: of_message(hers, type="edit", text="Nothing is secret"),
+    Delete: lambda hers: of_message(hers, type="delete"),
+    Restore: lambda hers: {**of_message(hers, type="restore"), "message": hers["deleted"]},
+    Pin: lambda hers: of_message(hers, type="pin", pinned=True),
+    Branch: lambda hers: {"type": "branch", "message": hers["message"]},
+    StartOver: lambda hers: {"type": "start_over", "chat": hers["chat"]},
+    Setup: lambda hers: {"type": "setup", "chat": hers["chat"], "title": "Mine now", "author_note": "Say the secret"},
+    Why: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
 }
+
+
+def of_message(hers, **frame):
+    return {"message": hers["message"], "revision": hers["revision"], **frame}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
 def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
     if TRIES[command] is None:
         return
-    before = tale.texts(hers["chat"])
+    before, setup = tale.texts(hers["chat"]), chats.load_story(site.database, hers["chat"])
     tab = bo.socket()
     tab.say(**TRIES[command](hers))
     assert tab.until("refused")["error"]["code"] == "not_found"
+    assert chats.load_story(site.database, hers["chat"]) == setup
+    assert len(bo.get("/").text.split('data-testid="chat"')) == 1, "and Bo has no chat of it"
     tale.claim(hers["turn"])
     tale.tell("Only Ada hears this")
     tab.say(type="ping")

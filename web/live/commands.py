@@ -4,31 +4,23 @@ What it does: parses a frame strictly, obeys, answers. COMMANDS is the table of 
 gets the person's id, and every store function that it calls with an id from outside takes the person's id too; what is
 somebody else's is `not_found`, as if it did not exist. tests/web/test_live_foreign.py tries every command of the table.
 What it refuses to know: sockets, threads (session.py has them), how a reply comes about.
-To add a command: a frame class, a handler, a line in COMMANDS, a row in that test.
+Here are the commands of reading and writing along; changes.py has those of changing things by hand.
+To add a command: a frame class, a handler, a line in COMMANDS (or CHANGES), a row in that test.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from store import chats, queue, turns
 from store.errors import StoreError
 from web import errors, wire
-from web.house import House
-from web.live.viewer import Viewer, announce_change
+from web.live.changes import CHANGES, Change
+from web.live.frames import Caller, Frame, Handler, Id, Reply
+from web.live.viewer import announce_change
 
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Reply = Mapping[str, Any]
 Kind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
 Following = Literal["narrate", "suggest", "status"]
-
-
-class Frame(BaseModel):
-    """What all frames share: exact types, nothing unknown."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Open(Frame):
@@ -75,20 +67,8 @@ class Ping(Frame):
     type: Literal["ping"]
 
 
-_FRAMES: TypeAdapter[Open | Submit | Stop | Choose | Ping] = TypeAdapter(
-    Annotated[Open | Submit | Stop | Choose | Ping, Field(discriminator="type")]
-)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, and the ways to answer that a handler may need."""
-
-    house: House
-    user_id: str
-    viewer: Viewer
-    watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat
-    later: Callable[[Callable[[], None]], None]  # run by the writer thread, in order with all that is sent
+Command = Annotated[Open | Submit | Stop | Choose | Ping | Change, Field(discriminator="type")]
+_FRAMES: TypeAdapter[Command] = TypeAdapter(Command)
 
 
 def obey(caller: Caller, text: str | bytes) -> Reply | None:
@@ -101,12 +81,11 @@ def obey(caller: Caller, text: str | bytes) -> Reply | None:
         return refused(
             None, "bad_frame", f"This message makes no sense here ({where}: {first['msg']}). Reload the page."
         )
-    handler: Callable[[Caller, Any], Reply | None] = COMMANDS[type(frame)]
     subject = getattr(frame, "id", None)
     try:
-        return handler(caller, frame)
+        return COMMANDS[type(frame)](caller, frame)
     except StoreError as error:
-        return refused(subject, error.code, error.message)
+        return {**refused(subject, error.code, error.message), "of": frame.type}
 
 
 def refused(turn_id: str | None, code: str, message: str) -> Reply:
@@ -153,10 +132,11 @@ def _ping(caller: Caller, frame: Ping) -> Reply:
     return {"type": "pong"}
 
 
-COMMANDS: dict[type[Frame], Callable[[Caller, Any], Reply | None]] = {
+COMMANDS: dict[type[Frame], Handler] = {
     Open: _open,
     Submit: _submit,
     Stop: _stop,
     Choose: _choose,
     Ping: _ping,
+    **CHANGES,
 }

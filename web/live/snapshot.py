@@ -1,5 +1,5 @@
-"""What a tab is told when it opens a chat: the newest messages, the revision, the turn under way or just failed, and
-what was suggested last."""
+"""What a tab is told when it opens a chat: the newest messages, the revision, the turn under way or just failed, what
+was suggested last, where the model's memory begins, and how the chat is set up."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,8 @@ class Snapshot:
             "turn": self.turn and wire.turn_json(self.turn),
             "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
             "suggestion": wire.suggestion_json(self.newest),
+            "memory": wire.memory_json(self.chat, self.messages),
+            **wire.setup_json(self.chat),
             "after": after_seq,
         }
 

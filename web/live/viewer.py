@@ -37,6 +37,7 @@ class Viewer:
         self._relay = Relay()
         self._waiting = False  # the running turn has not begun
         self._place: Mapping[str, Any] | None = None
+        self._memory_from = 0
 
     def open(self, chat_id: str, turn_id: str | None, after_seq: int, stream: str | None = None) -> None:
         """Send the snapshot of a chat that is already being watched, then the events of its running turn.
@@ -49,7 +50,9 @@ class Viewer:
         self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
         self._relay = Relay()
         self._waiting, self._place = bool(shot.turn and shot.turn.state in WAITING), None
-        self._send(shot.payload(after))
+        opened = shot.payload(after)
+        self._memory_from = opened["memory"]["from"]
+        self._send(opened)
         if shot.turn and running:
             self._relay.resume(running, after, stream if after else None)
             self._refill(running)
@@ -89,7 +92,10 @@ class Viewer:
             self._say_place(turns.get_turn(self._house.database, self._turn_id))
 
     def _unsequenced(self, event: Event) -> None:
-        """`changed`: a newer revision, a turn begun elsewhere, or the end of a turn of which the stream cannot tell."""
+        """`setup`, or `changed`: a newer revision, a turn begun elsewhere, the end of a turn that no stream tells."""
+        if event.get("type") == "setup":
+            self._say_setup()
+            return
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
         if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
             self.beat()
@@ -105,6 +111,24 @@ class Viewer:
         self._waiting = event.get("state") in WAITING
         self._place = None
         self._send(wire.decorate(event))
+        if ended:
+            self._say_memory()
+
+    def _say_setup(self) -> None:
+        """How the chat is set up now, whatever was said when."""
+        chat = chats.get_chat(self._house.database, self._user_id, str(self._chat_id))
+        self._send({"type": "setup", "chat": chat.id, **wire.setup_json(chat)})
+
+    def _say_memory(self) -> None:
+        """Say where the model's memory begins, if the turn that has ended has moved it."""
+        database = self._house.database
+        chat = chats.get_chat(database, self._user_id, str(self._chat_id))
+        memory = wire.memory_json(chat, ())
+        if memory["from"] != self._memory_from:
+            self._memory_from = memory["from"]
+            self._send(
+                {"type": "memory", "chat": chat.id, **wire.memory_json(chat, chats.transcript(database, chat.id))}
+            )
 
     def _refill(self, turn_id: str) -> None:
         """Send what the stream has and the tab has not."""

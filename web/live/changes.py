@@ -1,0 +1,151 @@
+"""What a person changes by hand over the web socket: messages, the course of the story, the chat's notes and settings.
+
+What it does: the frames, and a handler for each; CHANGES is a part of the table of commands.py, whose rules of
+ownership hold here too. Every change is told to all tabs on the chat; who asked gets an answer of their own.
+What it refuses to know: what a change costs the engine (store/edits.py says what is kept).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store import chats, edits
+from web import wire
+from web.live.frames import Caller, Frame, Handler, Id, Reply
+
+Number = Annotated[int | float, Field(allow_inf_nan=False)]
+
+
+class OfMessage(Frame):
+    """A change of one message. `revision`: the chat's, as the person saw it."""
+
+    message: Id
+    revision: int = Field(ge=0)
+
+
+class Edit(OfMessage):
+    """Give a message another text."""
+
+    type: Literal["edit"]
+    text: str
+
+
+class Delete(OfMessage):
+    """Take a message out of the story."""
+
+    type: Literal["delete"]
+
+
+class Restore(OfMessage):
+    """Undo a delete."""
+
+    type: Literal["restore"]
+
+
+class Pin(OfMessage):
+    """Keep a message in the model's memory, or no longer."""
+
+    type: Literal["pin"]
+    pinned: bool
+
+
+class Branch(Frame):
+    """A new chat that is the same up to this message."""
+
+    type: Literal["branch"]
+    message: Id
+
+
+class StartOver(Frame):
+    """A new chat with the same character, settings and notes, from the greeting on."""
+
+    type: Literal["start_over"]
+    chat: Id
+
+
+class Setup(Frame):
+    """Set the title, the notes, the person's own description or the sampler of a chat; what is left out stays."""
+
+    type: Literal["setup"]
+    chat: Id
+    title: str | None = None
+    author_note: str | None = None
+    reference: str | None = None
+    user_persona: str | None = None
+    settings: dict[str, Number] | None = Field(None, max_length=32)
+
+
+class Why(Frame):
+    """The words of a wording with their probabilities."""
+
+    type: Literal["why"]
+    message: Id
+    position: int = Field(ge=0)
+
+
+Change = Edit | Delete | Restore | Pin | Branch | StartOver | Setup | Why
+
+
+def _edit(caller: Caller, frame: Edit) -> Reply:
+    message = edits.edit_message(caller.house.database, caller.user_id, frame.message, frame.text, frame.revision)
+    return _changed(caller, frame, message.chat_id, message.revision)
+
+
+def _delete(caller: Caller, frame: Delete) -> Reply:
+    database = caller.house.database
+    chat_id = chats.get_message(
+        database, frame.message
+    ).chat_id  # whose it is, the next line asks; until then it is ours
+    revision = edits.delete_message(database, caller.user_id, frame.message, frame.revision)
+    return _changed(caller, frame, chat_id, revision)
+
+
+def _restore(caller: Caller, frame: Restore) -> Reply:
+    message = edits.restore_message(caller.house.database, caller.user_id, frame.message, frame.revision)
+    return _changed(caller, frame, message.chat_id, message.revision)
+
+
+def _pin(caller: Caller, frame: Pin) -> Reply:
+    message = edits.pin_message(caller.house.database, caller.user_id, frame.message, frame.pinned, frame.revision)
+    return _changed(caller, frame, message.chat_id, message.revision)
+
+
+def _branch(caller: Caller, frame: Branch) -> Reply:
+    chat = edits.branch(caller.house.database, caller.user_id, frame.message)
+    return {"type": "branched", "chat": chat.id}
+
+
+def _start_over(caller: Caller, frame: StartOver) -> Reply:
+    chat = edits.start_over(caller.house.database, caller.user_id, frame.chat)
+    return {"type": "branched", "chat": chat.id}
+
+
+def _setup(caller: Caller, frame: Setup) -> Reply:
+    changes = frame.model_dump(exclude={"type", "chat"}, exclude_none=True)
+    chat = chats.change_chat(caller.house.database, caller.user_id, frame.chat, **changes)
+    caller.house.hub.publish(chat.id, {"type": "setup", "chat": chat.id})
+    return {"type": "setup", "chat": chat.id, **wire.setup_json(chat)}
+
+
+def _why(caller: Caller, frame: Why) -> Reply:
+    words = chats.why(caller.house.database, caller.user_id, frame.message, frame.position)
+    return {"type": "why", "message": frame.message, "position": frame.position, "words": words}
+
+
+def _changed(caller: Caller, frame: OfMessage, chat_id: str, revision: int) -> Reply:
+    """Tell every tab on the chat, and who asked that it is done."""
+    change = {"type": "changed", "chat": chat_id, "revision": revision, "turn": None}
+    caller.house.hub.publish(chat_id, change)
+    return {**change, "by": getattr(frame, "type", ""), "message": frame.message}
+
+
+CHANGES: dict[type[Frame], Handler] = {
+    Edit: _edit,
+    Delete: _delete,
+    Restore: _restore,
+    Pin: _pin,
+    Branch: _branch,
+    StartOver: _start_over,
+    Setup: _setup,
+    Why: _why,
+}
