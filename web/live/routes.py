@@ -50,4 +50,4 @@ def _free_seat(_error: BaseException | None) -> None:
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
     """A tab, from handshake to goodbye."""
-    Session(house(), me().id, ws).run()
+    Session(house(), me(), ws).run()

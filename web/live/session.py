@@ -10,21 +10,25 @@ from redis.exceptions import RedisError
 from simple_websocket import Server
 from sqlalchemy.exc import SQLAlchemyError
 
+from store import accounts
+from store.views import UserView
 from web import errors
 from web.house import House
 from web.live import commands
 from web.live.connection import Connection
+from web.live.frames import Caller
 from web.live.viewer import Viewer
 
 
 class Session:
     """One open tab of one person; the hub knows it as a Tab."""
 
-    def __init__(self, house: House, user_id: str, ws: Server) -> None:
-        self._house = house
+    def __init__(self, house: House, person: UserView, ws: Server) -> None:
+        self._house, self._person = house, person
+        user_id = person.id
         self._connection = Connection(ws)
         self._viewer = Viewer(house, user_id, self._connection.send)
-        self._caller = commands.Caller(house, user_id, self._viewer, self._watch, self._connection.post)
+        self._caller = Caller(house, user_id, self._viewer, self._watch, self._connection.post)
 
     def run(self) -> None:
         """Serve the tab until it is closed."""
@@ -44,8 +48,8 @@ class Session:
             self._connection.post_payload(payload)
 
     def beat(self) -> None:
-        """Look for what may have been lost."""
-        self._later(self._viewer.beat)
+        """Look for what may have been lost, and whether the person is still signed in."""
+        self._later(self._beat)
 
     def queues_moved(self) -> None:
         """Say the place of a waiting turn again."""
@@ -65,8 +69,22 @@ class Session:
     def _watch(self, chat_id: str) -> None:
         self._house.hub.watch(self, chat_id)
 
+    def _beat(self) -> None:
+        if self._signed_in():
+            self._viewer.beat()
+
+    def _signed_in(self) -> bool:
+        """Whether the cookie of this tab still counts; if not, the tab is closed (its next handshake gets a 401)."""
+        now = accounts.get_user(self._house.database, self._person.id)
+        if now is not None and now.session_epoch == self._person.session_epoch:
+            return True
+        self._connection.close(1008, "You are signed out.")
+        return False
+
     def _obey(self, frame: str | bytes) -> None:
         try:
+            if not self._signed_in():
+                return
             reply = commands.obey(self._caller, frame)
         except (RedisError, SQLAlchemyError):
             reply = {"type": "refused", "id": None, **errors.error_json(*errors.NOT_NOW)}
