@@ -17,9 +17,10 @@ from wtforms.validators import InputRequired, Length
 from store import accounts
 from store.errors import REFUSALS, Refused
 from store.views import UserView
-from web import passwords
+from web import language, passwords
 from web.errors import Problem
 from web.house import house
+from web.language import gettext, lazy, say
 from web.limits import PER_ADDRESS, PER_NAME, limiter, named_key
 
 blueprint = Blueprint("accounts", __name__)
@@ -41,19 +42,24 @@ class SignedIn(UserMixin):  # type: ignore[misc]
 class NameForm(FlaskForm):  # type: ignore[misc]
     """Name and password."""
 
-    name = StringField("Name", [InputRequired("Write your name."), Length(max=80, message="That name is too long.")])
+    name = StringField(
+        lazy("Name"), [InputRequired(lazy("Write your name.")), Length(max=80, message=lazy("That name is too long."))]
+    )
     password = PasswordField(
-        "Password",
-        [InputRequired("Write your password."), Length(max=passwords.MAX_LENGTH, message="That password is too long.")],
+        lazy("Password"),
+        [
+            InputRequired(lazy("Write your password.")),
+            Length(max=passwords.MAX_LENGTH, message=lazy("That password is too long.")),
+        ],
     )
 
 
 NEW_PASSWORD = [
-    InputRequired("Choose a password."),
+    InputRequired(lazy("Choose a password.")),
     Length(
         min=passwords.MIN_LENGTH,
         max=passwords.MAX_LENGTH,
-        message=f"A password has {passwords.MIN_LENGTH} characters or more; a short sentence is fine.",
+        message=lazy("A password has %(min)d characters or more; a short sentence is fine."),
     ),
 ]
 
@@ -61,7 +67,7 @@ NEW_PASSWORD = [
 class SignUpForm(NameForm):
     """The same, with a password that is long enough."""
 
-    password = PasswordField("Password", NEW_PASSWORD)
+    password = PasswordField(lazy("Password"), NEW_PASSWORD)
 
 
 def signed_in(view: View) -> View:
@@ -75,7 +81,7 @@ def admin_only(view: View) -> View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if me().role != "admin":
-            raise Problem(403, "not_allowed", "Only who keeps this house may open this door.")
+            raise Problem(403, "not_allowed", gettext("Only who keeps this house may open this door."))
         return view(*args, **kwargs)
 
     return signed_in(cast(View, guarded))
@@ -104,9 +110,10 @@ def login_send() -> Page:
     if form.validate():
         user = accounts.find_user(house().database, form.name.data)
         if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
+            _keep_language(user, language.chosen())
             begin_session(user)
-            return redirect(_next_page())
-        form.password.errors = [REFUSALS["bad_password"]]
+            return redirect(_ours(request.args.get("next", "")))
+        form.password.errors = [say("bad_password", REFUSALS["bad_password"])]
     return render_template("login.html", form=form), 422
 
 
@@ -133,10 +140,18 @@ def invite_send(token: str) -> Page:
     except Refused as refusal:
         if refusal.code == "bad_invite":
             raise
-        form.name.errors = [refusal.message]
+        form.name.errors = [say(refusal.code, refusal.message)]
         return render_template("invite.html", form=form), 422
+    _keep_language(user, language.language())
     begin_session(user)
     return redirect(url_for("library.home"))
+
+
+@blueprint.post("/language")
+def choose_language() -> Page:
+    """Another language for somebody who is not signed in; who is has a setting for it."""
+    language.choose(request.form.get("language", ""))
+    return redirect(_ours(request.form.get("back", "")))
 
 
 @blueprint.post("/logout")
@@ -154,8 +169,13 @@ def begin_session(user: UserView) -> None:
     login_user(SignedIn(user))
 
 
-def _next_page() -> str:
+def _keep_language(user: UserView, wanted: str | None) -> None:
+    """What was chosen at the door is from now on the language of the account."""
+    if wanted:
+        accounts.set_preferences(house().database, user.id, locale=wanted)
+
+
+def _ours(wanted: str) -> str:
     """Where the person wanted to go; only a path of ours."""
-    wanted = request.args.get("next", "")
     ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
     return wanted if ours else url_for("library.home")

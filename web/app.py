@@ -20,6 +20,7 @@ from web import (
     chats,
     errors,
     health,
+    language,
     library,
     limits,
     my_settings,
@@ -62,6 +63,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     errors.init_app(app)
     limits.init_app(app, settings)
     assets.init_app(app)
+    language.init_app(app)
     notices.init_app(app)
     characters.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
@@ -92,7 +94,7 @@ def _sign_in(app: Flask, house: House) -> None:
     @manager.unauthorized_handler  # type: ignore[untyped-decorator]
     def _ask_to_sign_in() -> Response:
         if errors.wants_json():
-            raise errors.Problem(401, "signed_out", "Sign in first.")
+            raise errors.Problem(401, "signed_out", language.gettext("Sign in first."))
         return redirect(url_for("accounts.login", next=request.full_path.rstrip("?")))
 
     @app.before_request

@@ -20,6 +20,7 @@ from web.accounts import Page, me, signed_in
 from web.card_form import CardForm
 from web.errors import Problem
 from web.house import house
+from web.language import gettext
 from web.pictures import redrawn
 from web.prose import render
 from web.tags import tags_of
@@ -64,7 +65,8 @@ def create() -> Page:
     """Keep a new character."""
     mine = [one for one in characters.list_characters(house().database, me()) if one.owner_id]
     if len(mine) >= MAX_CHARACTERS:
-        raise Problem(409, "too_many", f"There is room for {MAX_CHARACTERS} characters: remove one first.")
+        sentence = gettext("There is room for %(n)s characters: remove one first.", n=MAX_CHARACTERS)
+        raise Problem(409, "too_many", sentence)
     source = request.form.get("source")
     copied = characters.get_character(house().database, me(), source) if source else None
     return _save(None, copied)

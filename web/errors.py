@@ -1,7 +1,7 @@
 """Errors as people and programs see them: a friendly page, or {"error": {"code", "message"}}.
 
 What it does: turns every exception of a request into one of the two shapes. Nothing else builds error answers.
-To add an error: raise `Problem(status, code, sentence)`, or a StoreError from the store.
+To add an error: raise `Problem(status, code, gettext(sentence))`, or a StoreError from the store.
 """
 
 import logging
@@ -13,20 +13,28 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from store.errors import NotFound, StoreError
+from web.language import gettext, marked, say
 
 log = logging.getLogger(__name__)
-NOT_NOW = ("database", "The house cannot reach its memory: try again in a moment.")
+NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))
 TITLES = {
-    400: "That did not arrive whole",
-    401: "Please sign in first",
-    403: "This door stays closed",
-    404: "Nothing here but embers",
-    405: "That is not how this door opens",
-    413: "That is too much for one letter",
-    421: "This house has another address",
-    429: "Slowly, please",
-    500: "Something fell over",
-    503: "The house catches its breath",
+    400: marked("That did not arrive whole"),
+    401: marked("Please sign in first"),
+    403: marked("This door stays closed"),
+    404: marked("Nothing here but embers"),
+    405: marked("That is not how this door opens"),
+    413: marked("That is too much for one letter"),
+    421: marked("This house has another address"),
+    429: marked("Slowly, please"),
+    500: marked("Something fell over"),
+    503: marked("The house catches its breath"),
+}
+SENTENCES = {
+    400: marked("Something was missing or torn on the way: go back, reload the page and try again."),
+    404: NotFound().message,
+    405: marked("This address does not take what was asked of it."),
+    413: marked("Send less at once: a shorter text, or a smaller picture."),
+    429: marked("Too many tries: wait a minute, then try again."),
 }
 
 
@@ -61,7 +69,7 @@ def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | N
         response = jsonify(error_json(code, message))
     else:
         title = TITLES.get(status, TITLES[500] if status >= 500 else TITLES[400])
-        response = make_response(render_template("error.html", title=title, message=message, code=code))
+        response = make_response(render_template("error.html", title=gettext(title), message=message, code=code))
     response.status_code = status
     response.headers.extend(headers or {})
     return response
@@ -78,28 +86,29 @@ def _problem(error: Problem) -> Response:
 
 
 def _store_error(error: StoreError) -> Response:
-    return _answer(404 if isinstance(error, NotFound) else 409, error.code, error.message)
+    return _answer(404 if isinstance(error, NotFound) else 409, error.code, say(error.code, error.message))
 
 
 def _csrf(error: CSRFError) -> Response:
-    return _answer(400, "csrf", "This form is too old or came from another page: go back, reload it and try again.")
+    sentence = gettext("This form is too old or came from another page: go back, reload it and try again.")
+    return _answer(400, "csrf", sentence)
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = (error.name or "error").lower().replace(" ", "_")
-    messages = {404: NotFound().message, 429: "Too many tries: wait a minute, then try again."}
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
     if 300 <= status < 400:
         return make_response(error.get_response())
-    return _answer(status, code, messages.get(status, error.description or "This cannot be done."), headers)
+    sentence = SENTENCES.get(status) or error.description or marked("This cannot be done.")
+    return _answer(status, code, say(code, sentence), headers)
 
 
 def _database(error: SQLAlchemyError) -> Response:
     log.error("The database did not answer.", exc_info=error)
-    return _answer(503, *NOT_NOW, {"Retry-After": "5"})
+    return _answer(503, NOT_NOW[0], gettext(NOT_NOW[1]), {"Retry-After": "5"})
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("Unexpected error on %s %s", request.method, request.path, exc_info=error)
-    return _answer(500, "unexpected", "That is our fault, and it was written down. Try again, or go back.")
+    return _answer(500, "unexpected", gettext("That is our fault, and it was written down. Try again, or go back."))

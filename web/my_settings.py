@@ -17,23 +17,28 @@ from store.errors import REFUSALS, Refused
 from web import notices, passwords
 from web.accounts import NEW_PASSWORD, Page, begin_session, me, signed_in
 from web.house import house
+from web.language import gettext, lazy, say
 from web.limits import PER_DOWNLOAD, limiter, own_key, password_tries
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
-_KNOWN = [InputRequired("Write your password."), Length(max=passwords.MAX_LENGTH, message=REFUSALS["bad_password"])]
+_WRONG = REFUSALS["bad_password"]
+_KNOWN = [
+    InputRequired(lazy("Write your password.")),
+    Length(max=passwords.MAX_LENGTH, message=lazy(_WRONG)),
+]
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
     """The old password and a new one."""
 
-    old_password = PasswordField("Old password", _KNOWN)
-    new_password = PasswordField("New password", NEW_PASSWORD)
+    old_password = PasswordField(lazy("Old password"), _KNOWN)
+    new_password = PasswordField(lazy("New password"), NEW_PASSWORD)
 
 
 class FarewellForm(FlaskForm):  # type: ignore[misc]
     """The password once more, before everything is gone."""
 
-    password = PasswordField("Your password", _KNOWN)
+    password = PasswordField(lazy("Your password"), _KNOWN)
 
 
 @blueprint.get("")
@@ -65,7 +70,7 @@ def password() -> Page:
     if not form.validate():
         return _page(password_form=form)
     if not passwords.is_password(me().password_hash, form.old_password.data):
-        form.old_password.errors = ["This is not your password."]
+        form.old_password.errors = [gettext("This is not your password.")]
         return _page(password_form=form)
     hashed = passwords.hash_password(form.new_password.data)
     begin_session(accounts.change_password(house().database, me().id, hashed))
@@ -103,12 +108,12 @@ def delete() -> Page:
     if not form.validate():
         return _page(farewell_form=form)
     if not passwords.is_password(me().password_hash, form.password.data):
-        form.password.errors = ["This is not your password."]
+        form.password.errors = [gettext("This is not your password.")]
         return _page(farewell_form=form)
     try:
         accounts.delete_account(house().database, me().id)
     except Refused as refusal:
-        form.password.errors = [refusal.message]
+        form.password.errors = [say(refusal.code, refusal.message)]
         return _page(farewell_form=form)
     logout_user()
     session.clear()

@@ -6,6 +6,7 @@ What it does: carries a code in the session; the words are in templates/_notices
 from flask import Flask, flash
 
 from store.errors import REFUSALS, Refused
+from web.language import say
 
 
 def done(code: str) -> None:
@@ -20,4 +21,8 @@ def refused(refusal: Refused) -> None:
 
 def init_app(app: Flask) -> None:
     """Give templates `refusal(code)`, the sentence of a refusal."""
-    app.add_template_global(lambda code: REFUSALS.get(code, code), "refusal")
+    app.add_template_global(_refusal, "refusal")
+
+
+def _refusal(code: str) -> str:
+    return say(code, REFUSALS.get(code, code))

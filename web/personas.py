@@ -9,6 +9,7 @@ from web import notices
 from web.accounts import Page, me, signed_in
 from web.errors import Problem
 from web.house import house
+from web.language import gettext
 
 blueprint = Blueprint("personas", __name__, url_prefix="/personas")
 MAX_PERSONAS = 60
@@ -33,7 +34,8 @@ def new() -> str:
 def create() -> Page:
     """Keep a new one."""
     if len(personas.list_personas(house().database, me().id)) >= MAX_PERSONAS:
-        raise Problem(409, "too_many", f"There is room for {MAX_PERSONAS} personas: remove one first.")
+        sentence = gettext("There is room for %(n)s personas: remove one first.", n=MAX_PERSONAS)
+        raise Problem(409, "too_many", sentence)
     return _save(None)
 
 

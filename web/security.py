@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 
 from web.errors import Problem
+from web.language import gettext
 
 POLICY = "; ".join(
     [
@@ -63,12 +64,13 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     @app.before_request
     def _known_host() -> None:
         if request.host not in hosts and request.path not in OPEN_TO_ALL_HOSTS:
-            raise Problem(
-                421,
-                "unknown_host",
-                f"This house does not answer to {request.host}. Open it at {', '.join(origins)}, "
-                "or add this address to INGLENOOK_PUBLIC_ORIGINS.",
+            sentence = gettext(
+                "This house does not answer to %(host)s. Open it at %(origins)s, or add this address to "
+                "INGLENOOK_PUBLIC_ORIGINS.",
+                host=request.host,
+                origins=", ".join(origins),
             )
+            raise Problem(421, "unknown_host", sentence)
 
     @app.after_request
     def _add_headers(response: Response) -> Response:

@@ -22,6 +22,7 @@ ROUTES = {
     ("health.healthz", "GET"): ANYBODY,
     ("accounts.login", "GET"): ANYBODY,
     ("accounts.login_send", "POST"): ANYBODY,
+    ("accounts.choose_language", "POST"): ANYBODY,
     ("accounts.invite", "GET"): ANYBODY,
     ("accounts.invite_send", "POST"): ANYBODY,
     ("accounts.logout", "POST"): MEMBER,
