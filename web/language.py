@@ -35,7 +35,7 @@ def language() -> str:
     if not has_request_context():
         return ENGLISH
     if "language" not in g:
-        g.language = _account() or _door() or request.accept_languages.best_match(LANGUAGES) or ENGLISH
+        g.language = _account() or _door() or _browser() or ENGLISH
     chosen: str = g.language
     return chosen
 
@@ -111,6 +111,12 @@ def _account() -> str | None:
 def _door() -> str | None:
     wanted = session.get(CHOSEN)
     return wanted if wanted in LANGUAGES else None
+
+
+def _browser() -> str | None:
+    """What the browser likes best of what there is; `zh-TW` gets what there is for `zh`."""
+    wanted = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    return next((one for one in wanted if one in LANGUAGES), None)
 
 
 def _plain(text: str) -> str:
