@@ -1,4 +1,4 @@
-"""Our words in other languages, read from translations/<language>/LC_MESSAGES/messages.po into memory.
+"""Our words in other languages, read from web/translations into memory.
 
 What it does: finds the words of a language, for Python and templates (`words_of`) and for the scripts of a page
 (`script_words`). English is what stands in the code, so it has no file. Nothing compiled lies on disk: a changed file

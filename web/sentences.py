@@ -36,6 +36,7 @@ _WORKER = {
 SENTENCES: dict[str, tuple[str, ...]] = {
     **{code: (sentence, *_WORKER.get(code, ())) for code, sentence in REFUSALS.items()},
     **{code: sentences for code, sentences in _WORKER.items() if code not in REFUSALS},
+    "bad_frame": ("This message makes no sense here ({details}). Reload the page.",),
     "not_found": (NotFound("{what}").message,),
 }
 

@@ -5,7 +5,11 @@ from typing import Any
 
 from store.views import ChatView, MessageView, TurnView
 from web import errors
+from web.language import marked
 from web.prose import render
+
+STOPPED = marked("You stopped this before there were any words.")
+FAILED = marked("The reply could not be written. Try again.")
 
 
 def message_json(message: MessageView) -> dict[str, Any]:
@@ -65,8 +69,8 @@ def suggestion_json(turn: TurnView | None) -> dict[str, Any] | None:
 def unanswered_json(turn: TurnView) -> dict[str, Any]:
     """A turn that ended without what it was for, with the reason."""
     if turn.state == "cancelled":
-        error = errors.error_json("cancelled", "You stopped this before there were any words.")
+        error = errors.error_json("cancelled", STOPPED)
     else:
-        sentence = turn.error_text or "The reply could not be written. Try again."
+        sentence = turn.error_text or FAILED
         error = errors.error_json(turn.error_code or "failed", sentence)
     return {"turn": turn.id, "kind": turn.kind, **error}
