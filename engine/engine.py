@@ -244,7 +244,7 @@ class Engine:
         """Let a stop end a long read in its middle. Asking costs a little, so short steps are not asked."""
         long = sum(len(run.tokens) for _, run, _ in batch) >= _ABORTABLE_TOKENS and not self._cells.whole
         if long:
-            tickets = {lane.ticket for lane, _, _ in batch}
+            tickets = {lane.ticket for lane, _, _ in batch if lane.stage is not Stage.CLOSING}  # those are over already
             self.backend.set_abort(lambda: any(ticket.cancelled for ticket in tickets))
         elif self._abort_armed:
             self.backend.set_abort(None)

@@ -376,3 +376,22 @@ def test_a_stop_ends_a_long_read_in_its_middle(make_engine):
     backend.ticket = None
     assert backend.n_used() == engine._cells.used
     assert story.turn().text.startswith("Mira heard: long long")
+
+
+@pytest.mark.timeout(60)
+def test_a_stopped_reply_does_not_hold_up_a_long_read_beside_it(make_engine):
+    """The stopped one still has its footer to read; its stop must not abort the batches that it shares."""
+    echo = EchoBackend(n_cells=8000, n_sequences=4, n_batch=128, delay_s=0.005)
+    engine = make_engine(echo, context=3500)
+    writing, reading = Story(engine, "writing"), Story(engine, "reading")
+    writing.say("Tell me a very long story about the sea and all its ships")
+    reading.say("long " * 400)
+    stopped = engine.submit(writing.request())
+    events = stopped.events()
+    assert any(isinstance(event, Text) for event in events)
+    other = engine.submit(reading.request())
+    progress = other.events()
+    next(progress)
+    stopped.cancel()
+    assert isinstance(list(events)[-1], Cancelled)
+    assert isinstance(list(progress)[-1], Done)
