@@ -114,9 +114,9 @@ class Engine:
         return self._dead is None and not self._closing.is_set()
 
     def stalled_s(self) -> float:
-        """Seconds since the loop last finished a step or waited for work (any thread); 0 while it waits, or is over.
+        """Seconds since the loop last got on with a turn (any thread); 0 while it waits for work, or is over.
 
-        A step takes about `step_s`; a loop that stands still for minutes hangs in the backend, and nothing helps it.
+        A step takes about `step_s`; a loop that gets nowhere for minutes hangs in the backend or runs in a circle.
         """
         since = self._at_work_since
         return 0.0 if since is None else max(0.0, time.monotonic() - since)
@@ -146,7 +146,8 @@ class Engine:
     def _loop(self) -> None:
         try:
             while not self._closing.is_set():
-                self._at_work_since = time.monotonic()
+                if self._at_work_since is None:
+                    self._got_on()
                 self._step()
         except BaseException as error:
             log.exception("the engine loop died")
@@ -180,13 +181,18 @@ class Engine:
         self._decode(batch)
         self._retire()
 
+    def _got_on(self) -> None:
+        self._at_work_since = time.monotonic()
+
     def _take_inbox(self, wait: bool) -> None:
         try:
             while True:
                 if wait:
                     self._at_work_since = None
                 ticket = self._inbox.get(block=wait)
-                wait, self._at_work_since = False, time.monotonic()
+                if wait:
+                    wait = False
+                    self._got_on()
                 if ticket is not None:
                     self._waiting.append(ticket)
         except queue.Empty:
@@ -219,6 +225,7 @@ class Engine:
         session.busy = True
         lane = Lane(ticket, session, self._cells, self.backend, self._rows, self._restoring)
         self._lanes.append(lane)
+        self._got_on()
         lane.start()
         self._fetching.drop(session.name)
 
@@ -231,6 +238,7 @@ class Engine:
         self._arm_abort(batch)
         result = self.backend.decode([run for _, run, _ in batch])
         if result is DecodeResult.DONE:
+            self._got_on()
             self._cells.decoded()
             self.speeds.learn_reading(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
             self._after(batch)
@@ -277,6 +285,7 @@ class Engine:
     def _retire(self) -> None:
         for lane in [lane for lane in self._lanes if lane.stage is Stage.OVER]:
             self._lanes.remove(lane)
+            self._got_on()
             lane.session.busy = False
             lane.session.last_used = time.monotonic()
             self._manifests.write(lane.session)

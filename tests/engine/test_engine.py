@@ -395,3 +395,26 @@ def test_a_stopped_reply_does_not_hold_up_a_long_read_beside_it(make_engine):
     stopped.cancel()
     assert isinstance(list(events)[-1], Cancelled)
     assert isinstance(list(progress)[-1], Done)
+
+
+class GettingNowhere(EchoBackend):
+    """Every batch is aborted."""
+
+    def decode(self, runs):
+        super().decode(runs)
+        self.seq_remove(runs[0].sequence, runs[0].position, -1)
+        return DecodeResult.ABORTED
+
+
+def test_a_loop_that_runs_in_a_circle_is_seen_from_outside(make_engine):
+    engine = make_engine(GettingNowhere(n_cells=2000, n_sequences=4, n_batch=64, delay_s=0.005))
+    story = Story(engine, "chat")
+    story.say("Hello")
+    ticket = engine.submit(story.request())
+    deadline = time.monotonic() + 20
+    while engine.stalled_s() < 0.3 and time.monotonic() < deadline:
+        engine.submit(Story(engine, "other").request()).cancel()  # news is no progress
+        time.sleep(0.02)
+    assert engine.stalled_s() >= 0.3
+    ticket.cancel()
+    assert isinstance(list(ticket.events())[-1], Cancelled)
