@@ -3,8 +3,8 @@
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chats
-from web import wire
+from store import characters, chats, sampling
+from web import dials, wire
 from web.accounts import me, signed_in
 from web.house import house
 from web.live import snapshot
@@ -19,7 +19,16 @@ def show(chat_id: str) -> str:
     """A chat with its newest messages."""
     shot = snapshot.take(house().database, me().id, chat_id)
     character = characters.get_character(house().database, me(), shot.chat.character_id)
-    return render_template("chat.html", chat=shot.chat, character=character, shown=shot.payload(0), me=me())
+    return render_template(
+        "chat.html",
+        chat=shot.chat,
+        character=character,
+        shown=shot.payload(0),
+        dials=dials.DIALS,
+        presets=dials.PRESETS,
+        preset_values=sampling.PRESETS,
+        me=me(),
+    )
 
 
 @blueprint.get("/chat/<chat_id>/messages")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from store import chats, edits
+from store.views import MessageView
 from web import wire
 from web.live.frames import Caller, Frame, Handler, Id, Reply
 
@@ -88,7 +89,7 @@ Change = Edit | Delete | Restore | Pin | Branch | StartOver | Setup | Why
 
 def _edit(caller: Caller, frame: Edit) -> Reply:
     message = edits.edit_message(caller.house.database, caller.user_id, frame.message, frame.text, frame.revision)
-    return _changed(caller, frame, message.chat_id, message.revision)
+    return _changed(caller, frame, message.chat_id, message.revision, message)
 
 
 def _delete(caller: Caller, frame: Delete) -> Reply:
@@ -102,12 +103,12 @@ def _delete(caller: Caller, frame: Delete) -> Reply:
 
 def _restore(caller: Caller, frame: Restore) -> Reply:
     message = edits.restore_message(caller.house.database, caller.user_id, frame.message, frame.revision)
-    return _changed(caller, frame, message.chat_id, message.revision)
+    return _changed(caller, frame, message.chat_id, message.revision, message)
 
 
 def _pin(caller: Caller, frame: Pin) -> Reply:
     message = edits.pin_message(caller.house.database, caller.user_id, frame.message, frame.pinned, frame.revision)
-    return _changed(caller, frame, message.chat_id, message.revision)
+    return _changed(caller, frame, message.chat_id, message.revision, message)
 
 
 def _branch(caller: Caller, frame: Branch) -> Reply:
@@ -132,11 +133,14 @@ def _why(caller: Caller, frame: Why) -> Reply:
     return {"type": "why", "message": frame.message, "position": frame.position, "words": words}
 
 
-def _changed(caller: Caller, frame: OfMessage, chat_id: str, revision: int) -> Reply:
-    """Tell every tab on the chat, and who asked that it is done."""
+def _changed(
+    caller: Caller, frame: OfMessage, chat_id: str, revision: int, message: MessageView | None = None
+) -> Reply:
+    """Tell every tab on the chat, and who asked that it is done (`now`: the message as it is now)."""
     change = {"type": "changed", "chat": chat_id, "revision": revision, "turn": None}
     caller.house.hub.publish(chat_id, change)
-    return {**change, "by": getattr(frame, "type", ""), "message": frame.message}
+    now = wire.message_json(message) if message else None
+    return {**change, "by": getattr(frame, "type", ""), "message": frame.message, "now": now}
 
 
 CHANGES: dict[type[Frame], Handler] = {

@@ -5,6 +5,8 @@
    web/live/relay.py fills gaps; a gap here means: open again. */
 
 import { Composer } from "./composer.js";
+import { Hand } from "./hand.js";
+import { offerEarlier, watchLine } from "./line.js";
 import { spoken } from "./message.js";
 import { Outbox } from "./outbox.js";
 import { StatusPanel } from "./status.js";
@@ -22,15 +24,18 @@ const suggestion = new Suggestion(composer, chat);
 const statusPanel = new StatusPanel(chat);
 const wire = new Wire("/ws");
 const outbox = new Outbox(chat, wire);
+const hand = new Hand(story, composer, { wire, chat, isBusy, revision: () => revision });
 const announcer = document.getElementById("announcer");
-const offline = document.getElementById("offline");
 const trouble = document.getElementById("trouble");
 
 let revision = Number(story.root.dataset.revision);
 let turn = null; // see turn.js
 let opening = false; // asked for a snapshot, which has not come yet
+let newest = 0; // the newest revision that was heard of
 
-const isBusy = () => Boolean(turn || outbox.held);
+function isBusy() {
+  return Boolean(turn || outbox.held);
+}
 
 function open() {
   if (opening) return;
@@ -65,6 +70,7 @@ const heard = {
     if (turn?.id !== message.turn?.id) turn = null;
     else if (turn && message.after === 0) turn.seq = 0;
     story.sync(message.messages, message.earlier);
+    hand.setUp(message);
     statusPanel.show(story.status);
     if (message.turn) resume(message.turn);
     else if (message.unanswered) story.showFailure(message.unanswered.error.message, message.unanswered.kind);
@@ -72,6 +78,7 @@ const heard = {
     if (message.suggestion) suggestion.arrive(message.suggestion.turn, message.suggestion.text);
     settle(message);
     setBusy();
+    if (message.revision < newest) open(); // something was changed while this was on its way
   },
 
   ack(message) {
@@ -88,7 +95,8 @@ const heard = {
   },
 
   refused(message) {
-    if (message.id === null) {
+    hand.refused(message);
+    if (message.id === null && (message.of ?? "open") === "open") {
       opening = false;
       if (outbox.held) setTimeout(open, 2000); // not now: it goes out again after the next snapshot
     }
@@ -102,8 +110,12 @@ const heard = {
   },
 
   changed(message) {
+    newest = Math.max(newest, message.revision);
+    if (message.by) hand.done(message);
     if (!outbox.held && (message.revision > revision || (message.turn && message.turn !== turn?.id))) open();
   },
+
+  ...hand.heard,
 
   place(message) {
     if (turn?.id === message.turn && ["waiting", "queued", "sending"].includes(turn.stage.state)) stage(message);
@@ -242,21 +254,6 @@ function swipe(message, step) {
   }
 }
 
-async function showEarlier() {
-  const answer = await fetch(`/chat/${chat}/messages?before=${story.firstOrdinal}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return composer.say("The earlier messages did not come: try again.");
-  const { messages, earlier } = await answer.json();
-  story.prepend(messages);
-  story.setEarlier(earlier);
-  return undefined;
-}
-
-/** The handshake does not say why it was refused; a page does. */
-async function amISignedIn() {
-  const answer = await fetch(`/chat/${chat}/messages?before=0`, { headers: { Accept: "application/json" } }).catch(() => null);
-  if (answer && (answer.status === 401 || answer.status === 404)) location.reload();
-}
-
 composer.addEventListener("send", ({ detail: text }) => {
   if (!text) return submit("continue");
   if (!isBusy()) composer.fill("");
@@ -265,6 +262,7 @@ composer.addEventListener("send", ({ detail: text }) => {
 composer.addEventListener("stop", stop);
 composer.addEventListener("retry", retry);
 composer.addEventListener("continue", () => submit("continue"));
+composer.addEventListener("edit", () => hand.editLast());
 composer.addEventListener("swipe", ({ detail: step }) => story.last?.role !== "user" && swipe(story.last, step));
 tools.addEventListener("ask", ({ detail: { kind, words } }) => {
   const text = words ? composer.text.trim() : "";
@@ -275,23 +273,16 @@ document.getElementById("failure-retry").addEventListener("click", () => {
   const { kind } = story.failure.dataset;
   submit(kind === "chat" ? "retry" : kind, "", kind === "chat" ? tools.then : []);
 });
-document.getElementById("earlier").addEventListener("click", showEarlier);
-document.getElementById("reconnect").addEventListener("click", () => wire.now());
-story.addEventListener("act", ({ detail: { act, message } }) => {
+story.addEventListener("act", ({ detail: { act, message, button } }) => {
   if (act === "retry") retry();
+  else if (act === "menu") hand.openMenu(message, button);
   else swipe(message, act === "next" ? 1 : -1);
 });
 
-wire.addEventListener("up", () => {
-  offline.hidden = true;
+offerEarlier(story, chat, (words) => composer.say(words));
+watchLine(wire, chat, () => {
   opening = false;
   open();
-});
-wire.addEventListener("down", ({ detail }) => {
-  document.body.dataset.line = "down";
-  offline.hidden = detail.tries < 2; // a hiccup is not worth a banner
-  document.getElementById("offline-when").textContent = `Trying again in ${Math.ceil(detail.pause)} s.`;
-  if (detail.tries === 3) amISignedIn();
 });
 wire.addEventListener("message", ({ detail }) => hear(detail));
 if (outbox.held) showUnsent();

@@ -1,6 +1,6 @@
 /* Where you write: the draft that survives a reload, the button that is Send or Stop, the keys of the whole page.
    Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "swipe" (detail: -1 or 1),
-   "typed" (the person changed the draft). */
+   "edit" (the last own message), "typed" (the person changed the draft). */
 
 import { keep, recall } from "./keep.js";
 
@@ -101,6 +101,7 @@ export class Composer extends EventTarget {
     }
     const free = target === this.draft ? !this.draft.value : !target.closest("a, button, input, textarea, [role=menu]");
     if (!free || ctrlKey || altKey || shiftKey || metaKey) return null;
+    if (key === "ArrowUp" && target === this.draft) return ["edit"];
     if (key === "ArrowLeft") return ["swipe", -1];
     if (key === "ArrowRight") return ["swipe", 1];
     return null;

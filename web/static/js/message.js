@@ -20,6 +20,7 @@ export function fill(element, message) {
   const prose = element.querySelector(".prose");
   if (element.shown !== chosen.html) prose.innerHTML = chosen.html; // rendered and sanitized by the server
   element.shown = chosen.html;
+  element.querySelector(".pinned").hidden = !message.pinned;
   element.querySelector(".swipes").hidden = message.alternatives.length < 2;
   element.querySelector(".count").textContent = `${message.active + 1}/${message.alternatives.length}`;
   element.querySelector("time").dataset.epoch = message.created_at;
@@ -52,6 +53,7 @@ export function spoken(message) {
 /** Which buttons make sense. `last`: it is the newest message. */
 export function mark(element, message, { busy, last }) {
   const again = last && isReply(message);
+  element.querySelector('[data-act="menu"]').hidden = !message;
   const newest = message && message.active + 1 >= message.alternatives.length;
   const retry = element.querySelector('[data-act="retry"]');
   retry.hidden = !again;

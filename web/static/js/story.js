@@ -1,6 +1,6 @@
 /* The messages on the page: keeps the elements equal to what the server says. What is being written is in live.js.
    Knows nothing of the wire. Markup: templates/_message.html, cloned from <template id="blank">.
-   Events: "act" (detail: { act: "retry" | "previous" | "next", message }). */
+   Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }). */
 
 import { Live } from "./live.js";
 import { chosenOf, fill, isReply, mark, toggleStatus } from "./message.js";
@@ -12,6 +12,7 @@ const NEAR_PX = 60;
 export class Story extends EventTarget {
   #following = true;
   #busy = false;
+  #memory = { from: 0, forgotten: 0 };
 
   constructor() {
     super();
@@ -52,9 +53,22 @@ export class Story extends EventTarget {
   /** Add or change one message. */
   put(message) {
     this.known.set(message.id, message);
-    fill(this.find(message.id) ?? this.add(), message);
+    fill(this.find(message.id) ?? this.#insert(message.ordinal), message);
     this.#mark();
     this.follow();
+  }
+
+  /** A message that is no longer there. */
+  remove(id) {
+    this.known.delete(id);
+    this.find(id)?.remove();
+    this.#mark();
+  }
+
+  /** Where the model's memory begins: { from: an ordinal, forgotten: how many messages it has lost }. */
+  setMemory(memory) {
+    this.#memory = memory;
+    this.#mark();
   }
 
   /** Show a message as the server last said it. */
@@ -174,16 +188,34 @@ export class Story extends EventTarget {
   #press(button) {
     if (!button) return;
     const element = button.closest(".message");
-    const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id) };
+    const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id), button };
     if (detail.act === "status") toggleStatus(element);
-    else this.dispatchEvent(new CustomEvent("act", { detail }));
+    else if (detail.message) this.dispatchEvent(new CustomEvent("act", { detail }));
   }
 
   #mark() {
     const last = this.list.lastElementChild;
+    this.#markMemory();
     for (const element of this.list.children) {
       mark(element, this.known.get(element.dataset.id), { busy: this.#busy, last: element === last });
     }
+  }
+
+  /** A dotted line above the first message that the model remembers, if that one is on the page. */
+  #markMemory() {
+    const { from, forgotten } = this.#memory;
+    const first = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal >= from);
+    const isFirst = first === this.list.firstElementChild && this.known.get(first?.dataset.id)?.ordinal !== from;
+    for (const line of this.list.querySelectorAll(".memory")) {
+      line.hidden = !forgotten || isFirst || line.parentElement !== first;
+      line.textContent = line.hidden ? "" : `${forgotten} earlier message${forgotten === 1 ? " is" : "s are"} out of memory`;
+    }
+  }
+
+  /** A new element in its place among those that the server knows. */
+  #insert(ordinal) {
+    const next = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal > ordinal);
+    return this.list.insertBefore(this.#clone(), next ?? null);
   }
 
   #clone() {

@@ -1,0 +1,226 @@
+"""What a person changes by hand on the chat page, by finger and by key, against the real stack that echoes."""
+
+import pytest
+from chat_page import ChatPage
+
+from store import chats
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+SHOWS = """([texts]) => { const shown = [...document.querySelectorAll('[data-testid=message]')].map((one) =>
+  one.querySelector('[data-testid=prose]').textContent.replace(/\\s+/g, ' ').trim());
+  return shown.length === texts.length && shown.every((one, at) => one.startsWith(texts[at])) }"""
+FOCUSED = "([id]) => document.activeElement?.dataset.testid === id"
+
+
+def menu(chat, number, act):
+    """Choose from the menu of a message."""
+    chat.more.nth(number).click()
+    chat.page.get_by_test_id(f"do-{act}").click()
+
+
+def chat_id(chat):
+    return chat.page.url.rsplit("/", 1)[1]
+
+
+def owner(chat, books):
+    return chats.load_story(books, chat_id(chat)).chat.owner_id
+
+
+@pytest.fixture
+def told(chat):
+    """A chat with a question and a reply, on a desktop and on a phone."""
+    return chat.told("Who are you?")
+
+
+def test_a_message_is_edited_in_place(told):
+    chat = told
+    greeting, mine, reply = (one["words"] for one in chat.messages())
+    chat.press("ArrowUp")
+    assert chat.edit_text.input_value() == "Who are you?"
+    assert chat.edit_price.text_content() == "These words and the message after them are read again."
+    chat.edit_text.fill("Something else")
+    chat.page.keyboard.press("Escape")
+    assert chat.edit.count() == 0
+    chat.until(FOCUSED, "draft")
+    assert [one["words"] for one in chat.messages()] == [greeting, mine, reply], "nothing has changed"
+    chat.press("ArrowUp")
+    chat.edit_text.fill("And *who* is that?")
+    chat.page.keyboard.press("Control+Enter")
+    chat.until(SHOWS, [greeting, "And who is that?", reply])
+    assert chat.edit.count() == 0
+    assert chat.prose.nth(1).locator("em").text_content() == "who"
+    menu(chat, 2, "edit")
+    assert chat.edit_price.text_content() == "Only these words are read again."
+    chat.edit_text.fill("Nobody.")
+    chat.edit_save.click()
+    chat.until(SHOWS, [greeting, "And who is that?", "Nobody."])
+    chat.reload()
+    assert [one["words"] for one in chat.messages()] == [greeting, "And who is that?", "Nobody."]
+
+
+def test_delete_and_undo_and_another_window_sees_both(told, house):
+    chat = told
+    words = [one["words"] for one in chat.messages()]
+    other = ChatPage(chat.page.context.new_page(), house.address).open(chat_id(chat))
+    menu(chat, 1, "delete")
+    for one in (chat, other):
+        one.until(SHOWS, [words[0], words[2]])
+    chat.until(FOCUSED, "undo")
+    chat.page.keyboard.press("Enter")
+    for one in (chat, other):
+        one.until(SHOWS, words)
+    assert chat.toast.is_hidden()
+    assert other.errors == []
+
+
+def test_the_menu_by_key(sit):
+    chat = sit("1280").told("Who are you?")
+    chat.more.nth(1).focus()
+    chat.page.keyboard.press("Enter")
+    chat.until(FOCUSED, "do-edit")
+    assert chat.more.nth(1).get_attribute("aria-expanded") == "true"
+    assert chat.do_why.is_hidden(), "nobody has asked for it"
+    chat.page.keyboard.press("End")
+    chat.until(FOCUSED, "do-delete")
+    chat.page.keyboard.press("ArrowDown")
+    chat.until(FOCUSED, "do-edit")
+    chat.page.keyboard.press("Escape")
+    chat.until(FOCUSED, "more")
+    assert chat.message_menu.is_hidden()
+    chat.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    menu(chat, 1, "copy")
+    assert chat.toast.text_content().startswith("Copied.")
+    assert chat.page.evaluate("navigator.clipboard.readText()") == "Who are you?"
+
+
+def test_pins_and_where_the_memory_begins(told, books):
+    chat = told
+    chat.told("And the storm?")
+    assert chat.page.locator("[data-testid=memory]:visible").count() == 0
+    menu(chat, 1, "pin")
+    chat.pinned.nth(1).wait_for()
+    ordinals = [one.ordinal for one in chats.transcript(books, chat_id(chat))]
+    chats.set_window(books, chat_id(chat), {"messages": ordinals[3]})
+    chat.reload()
+    line = chat.page.locator("[data-testid=memory]:visible")
+    assert line.text_content() == "2 earlier messages are out of memory"
+    assert line.evaluate("one => one.parentElement.dataset.id") == chats.transcript(books, chat_id(chat))[3].id
+    menu(chat, 2, "edit")
+    assert chat.edit_price.text_content() == "Out of the model’s memory: nothing is read again."
+    chat.edit_cancel.click()
+    menu(chat, 1, "pin")
+    chat.pinned.nth(1).wait_for(state="hidden")
+    line.filter(has_text="3 earlier messages are out of memory").wait_for()
+
+
+def test_branch_and_start_over(told, books):
+    chat = told
+    first, words = chat.page.url, [one["words"] for one in chat.messages()]
+    menu(chat, 1, "branch")
+    chat.page.wait_for_url(lambda url: "/chat/" in url and url != first)
+    chat.rest()
+    chat.until(SHOWS, words[:2])
+    second = chat.page.url
+    chat.setup_button.click()
+    chat.start_over.click()
+    chat.over_no.click()
+    assert chat.over.is_hidden()
+    chat.start_over.click()
+    chat.over_yes.click()
+    chat.page.wait_for_url(lambda url: "/chat/" in url and url not in (first, second))
+    chat.rest()
+    chat.until(SHOWS, words[:1])
+    for url, kept in ((first, words), (second, words[:2])):
+        chat.page.goto(url)
+        chat.rest()
+        chat.until(SHOWS, kept)
+
+
+def test_the_setup_is_kept_and_shown_in_another_window(chat, house, books):
+    other = ChatPage(chat.page.context.new_page(), house.address).open(chat_id(chat))
+    chat.setup_button.click()
+    chat.setup_name.fill("The lamp and the sea")
+    chat.setup_user_persona.fill("A diver from the south.")
+    chat.setup_author_note.fill("Rain, always.")
+    chat.setup_reference.fill("The key is under the third stone.")
+    chat.preset_lively.click()
+    chat.advanced.locator("summary").click()
+    chat.dial_temperature.fill("1.5")
+    chat.setup_why.check()
+    chat.until("() => document.querySelector('[data-testid=setup-kept]').textContent === 'Saved'")
+    other.until("() => document.querySelector('[data-testid=setup-why]').checked")
+    assert chat.preset_lively.get_attribute("aria-pressed") == "false", "it has been turned away from"
+    other.setup_button.click()
+    assert other.setup_reference.input_value() == "The key is under the third stone."
+    assert other.chat_title.text_content() == "The lamp and the sea"
+    other.reference_clear.click()
+    chat.until("() => document.querySelector('[data-testid=setup-reference]').value === ''")
+    chat.setup_author_note.fill("Rain, and gulls.")
+    chat.page.keyboard.press("Escape")  # in the middle of writing: it is kept all the same
+    assert chat.setup.is_hidden()
+    chat.until(FOCUSED, "setup-button")
+    other.until("() => document.querySelector('[data-testid=setup-author-note]').value === 'Rain, and gulls.'")
+    kept = chats.get_chat(books, owner(chat, books), chat_id(chat))
+    assert (kept.title, kept.user_persona) == ("The lamp and the sea", "A diver from the south.")
+    assert (kept.author_note, kept.reference) == ("Rain, and gulls.", "")
+    assert kept.settings == {
+        "temperature": 1.5,
+        "top_p": 1.0,
+        "min_p": 0.05,
+        "dry_multiplier": 0.8,
+        "top_n": 5,
+    }
+    chat.reload()
+    assert chat.chat_title.text_content() == "The lamp and the sea"
+    assert other.errors == []
+
+
+def test_why_these_words(chat, books):
+    chats.change_chat(books, owner(chat, books), chat_id(chat), settings={"top_n": 5, "temperature": 1.0})
+    chat.reload()
+    chat.told("Who are you?")
+    for _ in range(2):  # once as the stream left it, once as a new page has it
+        words = chat.last()["words"]
+        menu(chat, 2, "why")
+        shown = chat.why.locator(".words")
+        assert shown.text_content() == words
+        first = shown.locator(".word").first
+        chat.until("() => document.activeElement?.className === 'word'")
+        assert first.get_attribute("aria-pressed") == "true"
+        assert "%" in chat.likely.text_content()
+        chat.page.keyboard.press("ArrowRight")
+        assert shown.locator("[aria-pressed=true]").count() == 1
+        assert first.get_attribute("aria-pressed") == "false"
+        shown.locator(".word").nth(4).click()
+        assert shown.locator(".word").nth(4).get_attribute("aria-pressed") == "true"
+        assert chat.likely.locator("[data-chosen]").count() == 1
+        chat.page.keyboard.press("Escape")
+        assert chat.why.count() == 0
+        assert chat.prose.nth(2).is_visible()
+        chat.reload()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_on_a_small_phone(sit, scheme):
+    chat = sit("390").told("Who are you?")
+    chat.page.emulate_media(color_scheme=scheme)
+    chat.page.set_viewport_size({"width": 360, "height": 640})
+    for number in range(3):
+        chat.more.nth(number).click()
+        box = chat.message_menu.bounding_box()
+        assert box["x"] >= 0
+        assert box["y"] >= 0
+        assert box["x"] + box["width"] <= 360
+        assert box["y"] + box["height"] <= 640
+        chat.page.keyboard.press("Escape")
+    menu(chat, 1, "edit")
+    chat.edit_cancel.click()
+    chat.setup_button.click()
+    for name in ("setup_close", "preset_balanced", "reference_clear", "start_over"):
+        box = getattr(chat, name).bounding_box()
+        assert box["height"] >= 44, name
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= 360, name
+    assert chat.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert chat.setup.evaluate("one => one.scrollWidth") <= 360

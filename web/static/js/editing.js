@@ -1,0 +1,84 @@
+/* Editing a message in place: one at a time, in a box where its words were. Escape closes, Ctrl+Enter saves.
+   Events: "save" (detail: { message, text }), "close". */
+
+import { chosenOf } from "./message.js";
+
+export class Editing extends EventTarget {
+  #element = null;
+  #message = null;
+
+  constructor() {
+    super();
+    this.blank = document.getElementById("edit-blank");
+  }
+
+  /** `price`: what the change costs, in words. */
+  begin(element, message, price) {
+    this.close(false);
+    [this.#element, this.#message] = [element, message];
+    const form = this.blank.content.firstElementChild.cloneNode(true);
+    this.form = form;
+    this.box = form.querySelector("textarea");
+    this.box.value = chosenOf(message).text;
+    form.querySelector(".hint").textContent = price;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#save();
+    });
+    form.addEventListener("keydown", (event) => this.#key(event));
+    form.querySelector("[data-cancel]").addEventListener("click", () => this.close());
+    element.dataset.mode = "edit";
+    element.querySelector(".prose").after(form);
+    this.box.addEventListener("input", () => this.#fit());
+    this.#fit();
+    this.box.focus({ preventScroll: true });
+    form.scrollIntoView({ block: "nearest" });
+  }
+
+  close(tell = true) {
+    if (!this.#element) return;
+    delete this.#element.dataset.mode;
+    this.form.remove();
+    this.#element = this.#message = null;
+    if (tell) this.dispatchEvent(new Event("close"));
+  }
+
+  /** The server has the new words. */
+  saved(id) {
+    if (this.#message?.id === id) this.close();
+  }
+
+  /** It was refused: the words stay here. */
+  refused() {
+    if (this.#element) this.#wait(false);
+  }
+
+  #save() {
+    const text = this.box.value.trim();
+    if (!text) return this.box.focus();
+    if (text === chosenOf(this.#message).text) return this.close();
+    this.#wait(true);
+    this.dispatchEvent(new CustomEvent("save", { detail: { message: this.#message, text } }));
+    return undefined;
+  }
+
+  #wait(waiting) {
+    this.form.querySelector("[data-testid=edit-save]").disabled = waiting;
+    this.box.readOnly = waiting;
+  }
+
+  #key(event) {
+    event.stopPropagation();
+    if (event.isComposing) return;
+    if (event.key === "Escape") this.close();
+    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#save();
+    else return;
+    event.preventDefault();
+  }
+
+  #fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight + 2}px`;
+  }
+}

@@ -1,0 +1,152 @@
+/* What the person changes by hand: edit, copy, pin, branch, delete and undo, start over; and why these words. Joins the
+   menu, the box and the toast with the frames of web/live/changes.py.
+   `page`: { wire, chat, isBusy(), revision() }. */
+
+import { Editing } from "./editing.js";
+import { MessageMenu } from "./menu.js";
+import { chosenOf, isTold } from "./message.js";
+import { Setup } from "./setup.js";
+import { Toast } from "./toast.js";
+import { Why } from "./why.js";
+
+/** `heard`: what to do with the messages that are for it alone. */
+export class Hand {
+  #keepsWhy = false; // replies that come now keep their words' chances
+  #memory = { from: 0, forgotten: 0 };
+
+  constructor(story, composer, page) {
+    this.story = story;
+    this.composer = composer;
+    this.page = page;
+    this.menu = new MessageMenu();
+    this.editing = new Editing();
+    this.why = new Why();
+    this.toast = new Toast(composer);
+    this.setup = new Setup((frame) => page.wire.send({ ...frame, chat: page.chat }));
+    this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
+    this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
+    this.editing.addEventListener("save", ({ detail: { message, text } }) => {
+      if (!this.#change("edit", message, { text })) this.editing.refused();
+    });
+    this.editing.addEventListener("close", () => composer.focus());
+    this.heard = {
+      branched: ({ chat }) => location.assign(`/chat/${chat}`),
+      why: (message) => this.#explain(message),
+      memory: (message) => this.remember(message),
+      setup: (message) => this.setUp(message),
+    };
+  }
+
+  /** The chat as it was opened, or set up anew. */
+  setUp(chat) {
+    this.#keepsWhy = chat.settings.top_n > 0;
+    if (chat.memory) this.remember(chat.memory);
+    this.setup.apply(chat);
+    if (chat.type === "setup") this.setup.confirm();
+  }
+
+  /** Where the model's memory begins now. */
+  remember(memory) {
+    this.#memory = memory;
+    this.story.setMemory(memory);
+  }
+
+  openMenu(message, button) {
+    const now = this.page.isBusy() ? "off" : true;
+    this.menu.open(message, button, {
+      edit: now,
+      copy: true,
+      pin: now === "off" ? now : message.pinned ? "Unpin" : "Pin",
+      branch: true,
+      why: this.#hasWhy(message),
+      delete: now,
+    });
+  }
+
+  /** Edit the last message of the person's own. */
+  editLast() {
+    const mine = [...this.story.known.values()].filter(({ role }) => role === "user");
+    const last = mine.sort((one, other) => one.ordinal - other.ordinal).at(-1);
+    if (last && !this.page.isBusy()) this.#edit(last);
+  }
+
+  /** The server did what this window asked for. */
+  done({ by, message: id, now }) {
+    if (by === "edit") this.editing.saved(id);
+    if (now) this.story.put(now);
+    if (by === "restore") this.story.find(id)?.scrollIntoView({ block: "nearest" });
+    if (by !== "delete") return;
+    this.why.close();
+    this.story.remove(id);
+    this.toast.show("Deleted.", () => this.#change("restore", { id }));
+  }
+
+  /** The server did not do it, and the page says why. */
+  refused({ of, error }) {
+    if (of === "edit") this.editing.refused();
+    if (of === "setup") this.setup.refused(error.message);
+  }
+
+  #explain({ message: id, position, words }) {
+    const message = this.story.known.get(id);
+    if (message?.active !== position) return;
+    if (words.length) this.why.show(this.story.find(id), words);
+    else this.composer.say("Nothing was kept about these words.");
+  }
+
+  #do(act, message) {
+    if (act === "edit") this.#edit(message);
+    else if (act === "copy") this.#copy(chosenOf(message).text);
+    else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
+    else if (act === "branch") this.#send({ type: "branch", message: message.id });
+    else if (act === "why") this.#send({ type: "why", message: message.id, position: message.active });
+    else this.#change("delete", message);
+  }
+
+  #change(type, { id }, more = {}) {
+    return this.#send({ type, message: id, revision: this.page.revision(), ...more });
+  }
+
+  /** Send what is not kept until the line is back; whether it is on its way. */
+  #send(frame) {
+    const sent = this.page.wire.send(frame);
+    this.composer.say(sent ? "" : "The line is down: try again when it is back.");
+    return sent;
+  }
+
+  #edit(message) {
+    this.why.close();
+    this.editing.begin(this.story.find(message.id), message, this.#price(message));
+  }
+
+  /** What an edit costs: how much of the story is read again. */
+  #price({ ordinal, pinned }) {
+    const later = [...this.story.known.values()].filter((one) => one.ordinal > ordinal).length;
+    if (ordinal < this.#memory.from && !pinned) return "Out of the model’s memory: nothing is read again.";
+    if (!later) return "Only these words are read again.";
+    return `These words and the ${later === 1 ? "message" : `${later} messages`} after them are read again.`;
+  }
+
+  #hasWhy(message) {
+    return chosenOf(message).why ?? (this.#keepsWhy && isTold(message));
+  }
+
+  async #copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      copyByHand(text); // there is no clipboard on pages without https
+    }
+    this.toast.show("Copied.");
+  }
+}
+
+function copyByHand(text) {
+  const box = document.createElement("textarea");
+  box.className = "hidden";
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+}
