@@ -40,6 +40,11 @@ class Draft:
         """The status panel was filled."""
         status = {"fields": list(fields), "turn": self.turn.id, "tokens": list(tokens), "model_key": self.model_key}
         self.outcome = replace(self.outcome, status=status)
+        if self.story.messages:
+            *earlier, last = self.story.messages
+            wordings = [replace(w, status=status) if w is last.chosen else w for w in last.alternatives]
+            told = replace(last, alternatives=tuple(wordings))
+            self.story = replace(self.story, messages=(*earlier, told))
 
     def _reply(self, script: Script, written: Done | Cancelled, words: Sequence[dict[str, Any]]) -> Reply:
         before = script.grows.text if script.grows else ""

@@ -203,3 +203,14 @@ def give_status(database, chat):
             row.card = {**row.card, "extensions": {"inglenook": {"status": fields}}}
 
     return give
+
+
+def test_a_status_stays_where_it_is_while_something_else_is_suggested(play, give_status):
+    give_status(STATUS)
+    play("chat", "Good evening")
+    play("status")
+    play("chat", "Six")
+    n_evaluated = play.n_evaluated()
+    play("status", then=["suggest"])
+    play("chat", "Ten")
+    assert play.n_evaluated() == n_evaluated
