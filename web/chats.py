@@ -7,6 +7,7 @@ from store import characters, chats, sampling
 from web import dials, wire
 from web.accounts import me, signed_in
 from web.house import house
+from web.language import language, say_all
 from web.live import snapshot
 
 blueprint = Blueprint("chats", __name__)
@@ -23,7 +24,7 @@ def show(chat_id: str) -> str:
         "chat.html",
         chat=shot.chat,
         character=character,
-        shown=shot.payload(0),
+        shown=say_all(shot.payload(0), language()),
         dials=dials.DIALS,
         presets=dials.PRESETS,
         preset_values=sampling.PRESETS,
@@ -39,7 +40,8 @@ def earlier(chat_id: str) -> Response:
     before = request.args.get("before", type=int, default=0)
     older = [message for message in chats.transcript(house().database, chat_id) if message.ordinal < before]
     page = older[-PAGE:]
-    return jsonify({"messages": [wire.message_json(one) for one in page], "earlier": len(older) - len(page)})
+    found = {"messages": [wire.message_json(one) for one in page], "earlier": len(older) - len(page)}
+    return jsonify(say_all(found, language()))
 
 
 @blueprint.post("/chat/<chat_id>/delete")

@@ -87,8 +87,9 @@ def say_all(payload: Mapping[str, Any], to: str) -> Mapping[str, Any]:
         said["error"] = {**said["error"], "message": say(said["error"]["code"], said["error"]["message"], to)}
     if said.get("unanswered"):
         said["unanswered"] = say_all(said["unanswered"], to)
-    if said.get("message") and isinstance(said["message"], Mapping):
-        said["message"] = _named(said["message"], to)
+    for part in ("message", "now"):
+        if isinstance(said.get(part), Mapping):
+            said[part] = _named(said[part], to)
     if said.get("messages"):
         said["messages"] = [_named(one, to) for one in said["messages"]]
     return _named(said, to)
