@@ -4,8 +4,8 @@
 const LEVELS = 10;
 const percent = (p) => (p >= 0.1 || p === 0 ? `${Math.round(p * 100)} %` : `${(p * 100).toFixed(1)} %`);
 
-/** A word as people can see it: a blank is part of many. */
-const visible = (text) => text.replaceAll("\n", "⏎").replace(/^ | $/g, "·") || "·";
+/** A word as people can see it. Most begin with a blank: that is not worth a sign. */
+const visible = (text) => text.replaceAll("\n", "⏎").replace(/^ (?=\S)/, "").replace(/^ +$/, "·") || "·";
 
 export class Why {
   #element = null;
