@@ -1,5 +1,7 @@
 """What a person changes by hand on the chat page, by finger and by key, against the real stack that echoes."""
 
+import re
+
 import pytest
 from chat_page import ChatPage
 
@@ -174,6 +176,40 @@ def test_the_setup_is_kept_and_shown_in_another_window(chat, house, books):
     chat.reload()
     assert chat.chat_title.text_content() == "The lamp and the sea"
     assert other.errors == []
+
+
+def test_a_note_written_while_the_line_is_down_is_kept_when_it_is_back(sit, books):
+    chat = sit("1280")
+    chat.setup_button.click()
+    chat.page.context.set_offline(True)
+    chat.until("() => document.body.dataset.line === 'down'")
+    chat.setup_author_note.fill("Rain.")
+    chat.page.keyboard.press("Tab")
+    chat.until("() => document.querySelector('[data-testid=setup-kept]').textContent.startsWith('Not saved')")
+    chat.page.context.set_offline(False)
+    chat.until("() => document.querySelector('[data-testid=setup-kept]').textContent === 'Saved'")
+    assert chats.get_chat(books, owner(chat, books), chat_id(chat)).author_note == "Rain."
+    assert chat.setup_author_note.input_value() == "Rain."
+    chat.errors.clear()  # Chromium's own words about the line
+
+
+def test_a_refused_edit_stays_in_its_box(sit):
+    chat = sit("1280").told("Who are you?")
+    chat.page.route_web_socket("**/ws", an_old_page)
+    chat.reload()
+    chat.press("ArrowUp")
+    chat.edit_text.fill("Never mind")
+    chat.edit_save.click()
+    chat.page.get_by_test_id("reload").wait_for()
+    assert "moved on" in chat.notice.text_content()
+    assert chat.edit_text.input_value() == "Never mind"
+    assert chat.edit_save.is_enabled()
+
+
+def an_old_page(socket):
+    """A page that has missed something: its commands name an old revision."""
+    server = socket.connect_to_server()
+    socket.on_message(lambda text: server.send(re.sub(r'"revision":\d+', '"revision":0', text)))
 
 
 def test_why_these_words(chat, books):
