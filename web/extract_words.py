@@ -3,7 +3,7 @@
 What it does: collects the marked texts of Python, templates and scripts and the sentences of other rooms, keeps the
 translations that are there, adds new texts without one, and drops what nobody says any more. The files say where a text
 stands, but no line numbers and no dates: they change only when words do.
-What it refuses to know: how good a translation is (tests/web/test_language.py finds missing ones).
+What it refuses to know: how good a translation is (tests/web/test_words.py finds missing ones).
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 What it does: SENTENCES has the English wording of each, with {names} where numbers or words stand; `values_in` finds
 those again in a finished sentence. The store's refusals come from its own table. The worker's are written down once
-more, for web does not know the worker; tests/web/test_language.py makes the worker say them and compares.
+more, for web does not know the worker; tests/web/test_words.py makes the worker say them and compares.
 What it refuses to know: languages. What is not here is shown as it came.
 """
 

@@ -176,9 +176,9 @@ class Storyteller:
         self.append({"type": "done", **end.as_dict()})
         return end
 
-    def fail(self, sentence: str) -> None:
-        turns.fail(self.database, self.turn_id, self.attempt, "worker_lost", sentence)
-        self.append({"type": "failed", "error": {"code": "worker_lost", "message": sentence}})
+    def fail(self, sentence: str, code: str = "worker_lost") -> None:
+        turns.fail(self.database, self.turn_id, self.attempt, code, sentence)
+        self.append({"type": "failed", "error": {"code": code, "message": sentence}})
 
     def texts(self, chat_id: str) -> list[str]:
         return [message.text for message in chats.transcript(self.database, chat_id)]

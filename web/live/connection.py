@@ -38,8 +38,9 @@ Payload = Mapping[str, Any]
 class Connection:
     """The threads and the mailbox of one web socket."""
 
-    def __init__(self, ws: Server) -> None:
-        self._ws = ws
+    def __init__(self, ws: Server, say: Callable[[Payload], Payload]) -> None:
+        """`say` puts what is sent into the words of who reads it."""
+        self._ws, self._say = ws, say
         self._guard: Guard = ws.sock  # put there by guard.Guarded
         self._mailbox: queue.Queue[Callable[[], None] | None] = queue.Queue(MAILBOX)
         self._farewell = (1000, "")
@@ -56,7 +57,7 @@ class Connection:
 
     def send(self, payload: Payload) -> None:
         """Send from the writer thread. Raises one of GONE when the peer is."""
-        self._ws.send(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
+        self._ws.send(json.dumps(self._say(payload), ensure_ascii=False, separators=(",", ":")))
 
     def post_payload(self, payload: Payload) -> None:
         """Let the writer send this."""

@@ -8,6 +8,7 @@ from simple_websocket import Server
 from web.accounts import me
 from web.errors import Problem
 from web.house import house
+from web.language import gettext, language
 from web.live import gate
 from web.live.connection import ReaderThread
 from web.live.guard import Guarded
@@ -36,7 +37,7 @@ def _gate() -> None:
     gate.check_headers(request.headers)
     gate.check_origin(request.headers.get("Origin"), house().settings.origins)
     if not current_user.is_authenticated:
-        raise Problem(401, "signed_out", "Sign in first.")
+        raise Problem(401, "signed_out", gettext("Sign in first."))
     house().seats.take(me().id)
     g.seat = me().id
 
@@ -50,4 +51,4 @@ def _free_seat(_error: BaseException | None) -> None:
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
     """A tab, from handshake to goodbye."""
-    Session(house(), me(), ws).run()
+    Session(house(), me(), language(), ws).run()

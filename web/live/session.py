@@ -4,6 +4,7 @@ What it refuses to know: what any of them does.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -14,6 +15,7 @@ from store import accounts
 from store.views import UserView
 from web import errors
 from web.house import House
+from web.language import say_all
 from web.live import commands
 from web.live.connection import Connection
 from web.live.frames import Caller
@@ -23,10 +25,10 @@ from web.live.viewer import Viewer
 class Session:
     """One open tab of one person; the hub knows it as a Tab."""
 
-    def __init__(self, house: House, person: UserView, ws: Server) -> None:
+    def __init__(self, house: House, person: UserView, language: str, ws: Server) -> None:
         self._house, self._person = house, person
         user_id = person.id
-        self._connection = Connection(ws)
+        self._connection = Connection(ws, partial(say_all, to=language))
         self._viewer = Viewer(house, user_id, self._connection.send)
         self._caller = Caller(house, user_id, self._viewer, self._watch, self._connection.post)
 

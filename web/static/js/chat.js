@@ -15,6 +15,7 @@ import { Suggestion } from "./suggestion.js";
 import { Tools } from "./tools.js";
 import { Turn } from "./turn.js";
 import { Wire } from "./wire.js";
+import { t } from "./words.js";
 
 const story = new Story();
 const chat = story.root.dataset.chat;
@@ -142,7 +143,7 @@ const heard = {
 
   cancelled(event) {
     const { kind } = turn;
-    if (!end(event) && kind === "chat") story.showFailure("You stopped this before there were any words.", kind);
+    if (!end(event) && kind === "chat") story.showFailure(t("You stopped this before there were any words."), kind);
   },
 
   failed(event) {
@@ -183,7 +184,7 @@ function end(event) {
   const inBox = suggestion.finish(id, event.suggestion);
   statusPanel.show(story.status);
   if (kind === "status" && story.status) statusPanel.open(true);
-  announcer.textContent = [...messages.map(spoken), inBox ? "A suggestion is in the box." : ""].filter(Boolean).join("\n");
+  announcer.textContent = [...messages.map(spoken), inBox ? t("A suggestion is in the box.") : ""].filter(Boolean).join("\n");
   setBusy();
   return Boolean(messages.length || event.suggestion);
 }
@@ -191,7 +192,7 @@ function end(event) {
 /* From the person */
 
 function submit(kind, text = "", then = []) {
-  if (isBusy()) return composer.say("A reply is still on its way: wait for it or press stop.");
+  if (isBusy()) return composer.say(t("A reply is still on its way: wait for it or press stop."));
   composer.say();
   story.hideFailure();
   outbox.put(kind, text, then, revision);
@@ -204,7 +205,7 @@ function submit(kind, text = "", then = []) {
 function showUnsent() {
   const { id, kind, text } = outbox.held;
   if (kind === "chat") story.putPending(id, text);
-  if (!wire.up) composer.say("Not sent yet: it goes out as soon as the line is back.", { calm: true });
+  if (!wire.up) composer.say(t("Not sent yet: it goes out as soon as the line is back."), { calm: true });
 }
 
 /** What was held has arrived, was refused or was taken back. Returns it. */
@@ -235,7 +236,7 @@ function stop() {
   }
   if (!turn) return undefined;
   if (wire.send({ type: "stop", turn: turn.id })) stage({ state: "stopping" });
-  else composer.say("The line is down: stop again when it is back.");
+  else composer.say(t("The line is down: stop again when it is back."));
   return undefined;
 }
 

@@ -3,6 +3,7 @@
    "edit" (the last own message), "typed" (the person changed the draft). */
 
 import { keep, recall } from "./keep.js";
+import { t } from "./words.js";
 
 const byTouch = matchMedia("(pointer: coarse)");
 
@@ -124,6 +125,6 @@ export class Composer extends EventTarget {
   #name() {
     const stop = this.button.dataset.mode === "stop";
     this.button.toggleAttribute("data-empty", this.empty);
-    this.button.setAttribute("aria-label", stop ? "Stop" : this.empty ? "Continue the story" : "Send");
+    this.button.setAttribute("aria-label", stop ? t("Stop") : this.empty ? t("Continue the story") : t("Send"));
   }
 }

@@ -1,5 +1,10 @@
 /* The facts of a status as a list: time, place, mood. Only textContent: what a model wrote stays text. */
 
+import { t } from "./words.js";
+
+/** What a character without fields of its own has. */
+const USUAL = { __proto__: null, Mood: t("Mood"), Place: t("Place") };
+
 /** The words of a status that fit on a button: what is no number. */
 export const brief = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf);
 
@@ -12,7 +17,7 @@ export function fieldList(status) {
     const row = document.createElement("div");
     const name = document.createElement("dt");
     const value = document.createElement("dd");
-    name.textContent = field.name;
+    name.textContent = USUAL[field.name] ?? field.name;
     value.textContent = valueOf(field);
     row.append(name, value);
     if (field.unit === "%") row.append(bar(field.value));

@@ -8,6 +8,7 @@ import { chosenOf, isTold } from "./message.js";
 import { Setup } from "./setup.js";
 import { Toast } from "./toast.js";
 import { Why } from "./why.js";
+import { t, tn } from "./words.js";
 
 /** `heard`: what to do with the messages that are for it alone. */
 export class Hand {
@@ -56,7 +57,7 @@ export class Hand {
     this.menu.open(message, button, {
       edit: now,
       copy: true,
-      pin: now === "off" ? now : message.pinned ? "Unpin" : "Pin",
+      pin: now === "off" ? now : message.pinned ? t("Unpin") : t("Pin"),
       branch: true,
       why: this.#hasWhy(message),
       delete: now,
@@ -78,7 +79,7 @@ export class Hand {
     if (by !== "delete") return;
     this.why.close();
     this.story.remove(id);
-    this.toast.show("Deleted.", () => this.#change("restore", { id }));
+    this.toast.show(t("Deleted."), () => this.#change("restore", { id }));
   }
 
   /** The server did not do it, and the page says why. */
@@ -91,7 +92,7 @@ export class Hand {
     const message = this.story.known.get(id);
     if (message?.active !== position) return;
     if (words.length) this.why.show(this.story.find(id), words);
-    else this.composer.say("Nothing was kept about these words.");
+    else this.composer.say(t("Nothing was kept about these words."));
   }
 
   #do(act, message) {
@@ -110,7 +111,7 @@ export class Hand {
   /** Send what is not kept until the line is back; whether it is on its way. */
   #send(frame) {
     const sent = this.page.wire.send(frame);
-    this.composer.say(sent ? "" : "The line is down: try again when it is back.");
+    this.composer.say(sent ? "" : t("The line is down: try again when it is back."));
     return sent;
   }
 
@@ -122,9 +123,13 @@ export class Hand {
   /** What an edit costs: how much of the story is read again. */
   #price({ ordinal, pinned }) {
     const later = [...this.story.known.values()].filter((one) => one.ordinal > ordinal).length;
-    if (ordinal < this.#memory.from && !pinned) return "Out of the model’s memory: nothing is read again.";
-    if (!later) return "Only these words are read again.";
-    return `These words and the ${later === 1 ? "message" : `${later} messages`} after them are read again.`;
+    if (ordinal < this.#memory.from && !pinned) return t("Out of the model’s memory: nothing is read again.");
+    if (!later) return t("Only these words are read again.");
+    return tn(
+      "These words and the message after them are read again.",
+      "These words and the {n} messages after them are read again.",
+      later,
+    );
   }
 
   #hasWhy(message) {
@@ -137,7 +142,7 @@ export class Hand {
     } catch {
       copyByHand(text); // there is no clipboard on pages without https
     }
-    this.toast.show("Copied.");
+    this.toast.show(t("Copied."));
   }
 }
 

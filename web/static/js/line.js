@@ -1,5 +1,7 @@
 /* The banner that says that the line is down, and what the chat page asks the server for without the web socket. */
 
+import { t } from "./words.js";
+
 const JSON_ONLY = { headers: { Accept: "application/json" } };
 
 /** Say when the line is down; `whenUp` is called each time that it has come up. */
@@ -13,7 +15,7 @@ export function watchLine(wire, chat, whenUp) {
   wire.addEventListener("down", ({ detail }) => {
     document.body.dataset.line = "down";
     offline.hidden = detail.tries < 2; // a hiccup is not worth a banner
-    document.getElementById("offline-when").textContent = `Trying again in ${Math.ceil(detail.pause)} s.`;
+    document.getElementById("offline-when").textContent = t("Trying again in {seconds} s.", { seconds: Math.ceil(detail.pause) });
     if (detail.tries === 3) reloadIfSignedOut(chat);
   });
 }
@@ -22,7 +24,7 @@ export function watchLine(wire, chat, whenUp) {
 export function offerEarlier(story, chat, say) {
   story.earlier.addEventListener("click", async () => {
     const answer = await fetch(`/chat/${chat}/messages?before=${story.firstOrdinal}`, JSON_ONLY).catch(() => null);
-    if (!answer?.ok) return say("The earlier messages did not come: try again.");
+    if (!answer?.ok) return say(t("The earlier messages did not come: try again."));
     const { messages, earlier } = await answer.json();
     story.prepend(messages);
     return story.setEarlier(earlier);

@@ -4,6 +4,7 @@
 import { chosenOf, isReply, isTold } from "./message.js";
 import { draw } from "./prose.js";
 import { stageWords, tells } from "./stages.js";
+import { t } from "./words.js";
 
 export class Live {
   #story;
@@ -100,7 +101,7 @@ export class Live {
   #name({ element, part, borrowed }) {
     if (borrowed) return;
     element.dataset.role = part.role;
-    const usual = part.role === "narrator" ? "Narrator" : this.#story.root.dataset.character;
+    const usual = part.role === "narrator" ? t("Narrator") : this.#story.root.dataset.character;
     element.querySelector(".name").textContent = part.name || usual;
   }
 

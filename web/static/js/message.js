@@ -2,6 +2,7 @@
 
 import { fieldList } from "./fields.js";
 import { tellTimes } from "./times.js";
+import { t } from "./words.js";
 
 export const chosenOf = (message) => message.alternatives[message.active];
 
@@ -61,5 +62,5 @@ export function mark(element, message, { busy, last }) {
   element.querySelector('[data-act="previous"]').disabled = busy || !message || message.active === 0;
   const next = element.querySelector('[data-act="next"]');
   next.disabled = busy || !message || (newest && !again);
-  next.setAttribute("aria-label", newest && again ? "New wording" : "Next wording");
+  next.setAttribute("aria-label", newest && again ? t("New wording") : t("Next wording"));
 }

@@ -2,6 +2,8 @@
    window changes is shown unless it is being written here. `send(frame)`: whether it is on its way.
    Events: "over" (start over). */
 
+import { t } from "./words.js";
+
 const FIELDS = ["title", "user_persona", "author_note", "reference"];
 const TOP_N = 5;
 
@@ -57,7 +59,7 @@ export class Setup extends EventTarget {
 
   /** The server has what this window sent. */
   confirm() {
-    this.kept.textContent = "Saved";
+    this.kept.textContent = t("Saved");
   }
 
   refused(sentence) {
@@ -69,7 +71,7 @@ export class Setup extends EventTarget {
     const frame = this.#changes();
     if (!Object.keys(frame).length) return;
     this.#unsent = !this.send({ type: "setup", ...frame });
-    this.kept.textContent = this.#unsent ? "Not saved yet: the line is down" : "Saving…";
+    this.kept.textContent = this.#unsent ? t("Not saved yet: the line is down") : t("Saving…");
   }
 
   #changes() {

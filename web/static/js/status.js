@@ -2,6 +2,7 @@
 
 import { brief, fieldList } from "./fields.js";
 import { keep, recall } from "./keep.js";
+import { t } from "./words.js";
 
 const WIDE = matchMedia("(min-width: 76rem)"); // beside the story there is room for the card
 
@@ -28,7 +29,7 @@ export class StatusPanel {
     const fresh = this.button.hidden;
     this.button.hidden = !status;
     if (!status) return this.open(false);
-    const [first = "Status", ...others] = brief(status);
+    const [first = t("Status"), ...others] = brief(status);
     this.brief.textContent = first;
     this.rest.textContent = others.map((words) => ` · ${words}`).join("");
     this.fields.replaceChildren(fieldList(status));

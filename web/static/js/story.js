@@ -6,8 +6,10 @@ import { Live } from "./live.js";
 import { chosenOf, fill, isReply, mark, toggleStatus } from "./message.js";
 import { draw } from "./prose.js";
 import { tellTimes } from "./times.js";
+import { tn } from "./words.js";
 
 const NEAR_PX = 60;
+const memoryWords = (n) => tn("{n} earlier message is out of memory", "{n} earlier messages are out of memory", n);
 
 export class Story extends EventTarget {
   #following = true;
@@ -208,7 +210,7 @@ export class Story extends EventTarget {
     const isFirst = first === this.list.firstElementChild && this.known.get(first?.dataset.id)?.ordinal !== from;
     for (const line of this.list.querySelectorAll(".memory")) {
       line.hidden = !forgotten || isFirst || line.parentElement !== first;
-      line.textContent = line.hidden ? "" : `${forgotten} earlier message${forgotten === 1 ? " is" : "s are"} out of memory`;
+      line.textContent = line.hidden ? "" : memoryWords(forgotten);
     }
   }
 

@@ -3,6 +3,7 @@
    come back after a reload. */
 
 import { keep, recall } from "./keep.js";
+import { t } from "./words.js";
 
 export class Suggestion {
   #turn = null; // the turn that is suggesting
@@ -49,7 +50,7 @@ export class Suggestion {
       this.composer.fill(text);
       return true;
     }
-    if (this.composer.text.trim() !== text.trim()) this.#offer({ text, turn }, "A suggestion", "Use it");
+    if (this.composer.text.trim() !== text.trim()) this.#offer({ text, turn }, t("A suggestion"), t("Use it"));
     return false;
   }
 
@@ -64,7 +65,7 @@ export class Suggestion {
     this.#settle(turn);
     this.composer.fill(text);
     this.composer.focus();
-    if (mine.trim()) this.#offer({ text: mine, turn: null }, "Your own words", "Put them back");
+    if (mine.trim()) this.#offer({ text: mine, turn: null }, t("Your own words"), t("Put them back"));
     else this.#close(false);
   }
 

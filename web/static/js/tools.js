@@ -4,8 +4,10 @@
 
 import { keep, recall } from "./keep.js";
 import { stageWords } from "./stages.js";
+import { t } from "./words.js";
 
-const WHO = { suggest: "Your next line", status: "The status" };
+const FOLLOWERS = { narrate: t("narrate"), status: t("status"), suggest: t("suggest") };
+const WHO = { suggest: t("Your next line"), status: t("The status") };
 
 export class Tools extends EventTarget {
   constructor(chat, composer) {
@@ -49,7 +51,7 @@ export class Tools extends EventTarget {
     const who = WHO[kind];
     this.doing.hidden = !who;
     this.row.toggleAttribute("data-doing", Boolean(who));
-    this.doing.textContent = who ? `${who}: ${stageWords(stage)}` : "";
+    this.doing.textContent = who ? t("{who}: {stage}", { who, stage: stageWords(stage) }) : "";
     if (who) this.doing.dataset.state = stage.state;
   }
 
@@ -74,7 +76,11 @@ export class Tools extends EventTarget {
     const badge = this.after.querySelector(".badge");
     badge.textContent = count;
     badge.hidden = !count;
-    this.after.setAttribute("aria-label", `Then, after my message: ${this.then.join(", ") || "nothing"}`);
+    this.after.setAttribute("aria-label", t("Then, after my message: {what}", { what: this.#followers() }));
+  }
+
+  #followers() {
+    return this.then.map((kind) => FOLLOWERS[kind]).join(", ") || t("nothing");
   }
 
   #key(event) {

@@ -1,6 +1,8 @@
 /* Why these words: a reply's words in the colours of how likely they were, in the place of the reply. A click, or the
    arrow keys, show what else could have stood there. words: [{ text, p, top: [[text, p], ...] }], see worker/words.py. */
 
+import { t } from "./words.js";
+
 const LEVELS = 10;
 const percent = (p) => (p >= 0.1 || p === 0 ? `${Math.round(p * 100)} %` : `${(p * 100).toFixed(1)} %`);
 
@@ -86,7 +88,7 @@ function row(text, p, chosen) {
   item.toggleAttribute("data-chosen", chosen);
   const [word, chance, bar] = ["q", "b", "span"].map((name) => document.createElement(name));
   word.textContent = visible(text);
-  chance.textContent = p === null ? "less than these" : percent(p);
+  chance.textContent = p === null ? t("less than these") : percent(p);
   bar.className = "bar";
   bar.style.setProperty("--full", `${Math.round((p ?? 0) * 100)}%`);
   item.append(word, chance, bar);

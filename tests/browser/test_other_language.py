@@ -1,0 +1,95 @@
+"""The pages in 中文 in a real browser: what is there from the start, and what scripts say while a story is told."""
+
+import itertools
+
+import pytest
+from chat_page import VIEWS, ChatPage
+from playwright.sync_api import expect
+
+from store import accounts, chats
+from store.bundled import character_id
+
+pytestmark = pytest.mark.browser
+NUMBERS = itertools.count(1)
+
+# Everything that scripts say of a turn under way, kept from the first moment.
+LISTEN = """
+  window.said = new Set();
+  const hear = () => { for (const one of document.querySelectorAll('.stage, #doing')) said.add(one.textContent); };
+  new MutationObserver(hear).observe(document, { subtree: true, childList: true, characterData: true });"""
+# Latin words that can be seen or heard, but for stories, names and the brand.
+LATIN = """() => {
+  const own = '.prose, .name, dd, .brand, .tag, output, textarea, input, [lang=en], .why .words, .likely q';
+  const found = [];
+  const look = (words) => { if (/[A-Za-z]{3}/.test(words.replace(/inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P/g, '')))
+    found.push(words.trim()); };
+  for (const one of document.querySelectorAll('body *')) {
+    if (one.matches('script, style, template, noscript')) continue;
+    for (const name of ['aria-label', 'title', 'placeholder']) look(one.getAttribute(name) ?? '');
+    if (!one.closest(own)) for (const node of one.childNodes) if (node.nodeType === 3) look(node.data);
+  }
+  return [...new Set([...found, ...[...said].filter((words) => /[A-Za-z]{3}/.test(words))])]; }"""
+
+
+@pytest.fixture
+def page(house, browser):
+    context = browser.new_context(**VIEWS["390"], locale="zh-CN")
+    context.add_init_script(LISTEN)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def guest(house, books, page):
+    """Somebody who was invited, read the invitation in 中文 and signed up."""
+    name = f"周{next(NUMBERS)}"
+    page.goto(f"{house.address}/invite/{accounts.create_invite(books, 'adult')[1]}")
+    page.get_by_test_id("name").fill(name)
+    page.get_by_test_id("password").fill("a long enough password")
+    page.get_by_test_id("sign-up").click()
+    page.get_by_test_id("characters").wait_for()
+    return accounts.find_user(books, name)
+
+
+def test_the_switch_at_the_door(house, page):
+    page.goto(f"{house.address}/login")
+    html = page.locator("html")
+    expect(html).to_have_attribute("lang", "zh-Hans")
+    page.get_by_test_id("language-en").click()
+    expect(html).to_have_attribute("lang", "en")
+    expect(page.get_by_test_id("sign-in")).to_have_text("Sign in")
+    page.get_by_test_id("language-zh").press("Enter")
+    expect(page.get_by_test_id("sign-in")).to_have_text("登录")
+
+
+def test_times_are_told_in_it(house, books, page, guest):
+    chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name)
+    page.goto(f"{house.address}/chats")
+    expect(page.locator(".story-link time")).to_have_text("刚刚")
+    assert page.evaluate(LATIN) == []
+
+
+def test_a_story_is_told_in_it(house, books, page, guest):
+    story = ChatPage(page, house.address)
+    story.open(chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name).id)
+    story.told("你好")
+    for button in (story.narrate, story.status, story.suggest):
+        button.click()
+        story.busy()
+        story.rest()
+    expect(page.locator("[data-role=narrator] .name")).to_have_text("旁白")
+    assert page.evaluate("said.size") > 2
+    assert page.evaluate(LATIN) == []
+    page.get_by_test_id("more").last.click()
+    page.get_by_test_id("do-edit").click()
+    expect(page.get_by_test_id("edit-price")).to_have_text("只需重读这几句。")
+    page.get_by_test_id("edit-cancel").click()
+    page.get_by_test_id("more").last.click()
+    page.get_by_test_id("do-delete").click()
+    expect(page.locator("#toast-words")).to_have_text("已删除。")
+    page.get_by_test_id("setup-button").click()
+    expect(page.get_by_test_id("setup")).to_be_visible()
+    assert page.evaluate(LATIN) == []
+    assert story.errors == []

@@ -1,0 +1,61 @@
+"""What a tab is told, in the language of who reads it."""
+
+import pytest
+from web_house import new_turn
+
+from store import accounts
+from store.entries import Reply
+from store.turns import NARRATOR, Outcome
+from worker.turn import EMPTY
+
+
+@pytest.fixture
+def zhou(site, ada, database):
+    """A tab of somebody who reads 中文, on a new chat: (browser, chat, tab, revision)."""
+    accounts.set_preferences(database, accounts.find_user(database, "Ada").id, locale="zh")
+    chat = ada.begin_chat(site.mara)
+    tab = ada.socket()
+    return ada, chat, tab, tab.open(chat)["revision"]
+
+
+def test_refusals_come_in_it(zhou):
+    _, chat, tab, revision = zhou
+    refused = tab.submit(chat, "你好", revision + 7)
+    assert refused["error"] == {"code": "moved_on", "message": "这个故事在另一个窗口里往前走了：请刷新后再试。"}
+    refused = tab.open("0" * 32)
+    assert refused["error"] == {"code": "not_found", "message": "没有这样的故事，或者它不是你的。"}
+    tab.say(type="nonsense")
+    assert tab.until("refused")["error"]["message"].startswith("这里看不懂这条消息（")
+
+
+def test_why_a_reply_failed_comes_in_it_at_once_and_after_a_reload(zhou, tale):
+    _, chat, tab, revision = zhou
+    turn = new_turn()
+    tab.submit(chat, "你好", revision, turn)
+    tale.claim(turn)
+    tale.fail(EMPTY, "empty_reply")
+    sentence = "模型一个字也没写就结束了。按重试再来一次。"
+    assert tab.until("failed")["error"]["message"] == sentence
+    assert tab.open(chat)["unanswered"]["error"]["message"] == sentence
+
+
+def test_the_narrator_is_called_so_on_the_page_and_in_the_tab(zhou, tale):
+    browser, chat, tab, revision = zhou
+    turn = new_turn()
+    tab.submit(chat, "", revision, turn, "narrate")
+    tale.claim(turn)
+    tale.part(0, "narrate", "narrator", NARRATOR)
+    assert tab.until("part")["name"] == "旁白"
+    tale.finish(Outcome((Reply("下雨了。", role="narrator", name=NARRATOR),)))
+    done = tab.until("done")
+    assert (done["message"]["name"], done["messages"][0]["name"]) == ("旁白", "旁白")
+    assert tab.open(chat)["messages"][-1]["name"] == "旁白"
+    assert '<span class="name">旁白</span>' in browser.get(f"/chat/{chat}").text
+    assert browser.get(f"/chat/{chat}/messages?before=9").json()["messages"][-1]["name"] == "旁白"
+
+
+def test_two_people_read_two_languages(site, zhou, bo):
+    _, _, zhous, _ = zhou
+    bos = bo.socket()
+    for tab, words in ((zhous, "没有这样的故事"), (bos, "There is no such chat")):
+        assert tab.open("0" * 32)["error"]["message"].startswith(words)
