@@ -5,6 +5,7 @@ import itertools
 import pytest
 from chat_page import VIEWS, ChatPage
 from playwright.sync_api import expect
+from test_house_pages import NAMELESS, PALE, SIZES, TINY
 
 from store import accounts, chats
 from store.bundled import character_id
@@ -93,3 +94,20 @@ def test_a_story_is_told_in_it(house, books, page, guest):
     expect(page.get_by_test_id("setup")).to_be_visible()
     assert page.evaluate(LATIN) == []
     assert story.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_page_can_be_read_and_reached_in_it(house, books, page, guest, width, scheme):
+    accounts.set_role(books, guest.id, "admin")
+    page.set_viewport_size({"width": width, "height": SIZES["360"]["viewport"]["height"]})
+    page.emulate_media(color_scheme=scheme)
+    chat = chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name).id
+    paths = ["/", "/chats", f"/characters/{character_id('yanqiu')}", "/characters/new", "/personas", "/personas/new"]
+    for path in [*paths, "/settings", "/people", f"/chat/{chat}"]:
+        page.goto(house.address + path)
+        page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
+        needed = page.evaluate("Math.max(innerWidth, document.documentElement.scrollWidth)")
+        assert needed <= width, f"{path} is too wide"
+        for wrong in (NAMELESS, TINY, PALE):
+            assert page.evaluate(wrong) == [], path
