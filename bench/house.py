@@ -35,6 +35,13 @@ class House:
         self.redis = connect(self._server.url)
 
     def __enter__(self) -> "House":
+        try:
+            return self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _start(self) -> "House":
         self._run(*self._server.command(self.folder / "redis.conf"))
         self.db.migrate()
         _wait_for(self._redis_answers, "Redis")
