@@ -16,6 +16,7 @@ from tests.nemesis.screen import ENDS
 
 KEEPS_DRAFT = frozenset({"moved_on", "busy", "too_many_waiting"})
 ANSWER_S = 60
+RACE_S = 0.25  # a race takes at least so long: a window may send 20 messages a second, and sends about four in each
 
 
 class Browser:
@@ -96,6 +97,7 @@ def two_browsers(house, person, n):
     pair = [Browser(house, person, chat) for _ in range(2)]
     said = []
     for race in range(n):
+        began = time.monotonic()
         turns = [uuid.uuid4().hex for _ in pair]
         texts = [f"race {race} window {window}" for window in range(2)]
         _at_once([partial(*one) for one in zip([browser.submit for browser in pair], turns, texts, strict=True)])
@@ -110,6 +112,7 @@ def two_browsers(house, person, n):
                 yield f"race {race}: the loser was refused as {answer['error']}"
         for browser in pair:
             browser.settle()
+        time.sleep(max(0.0, began + RACE_S - time.monotonic()))
     for browser in pair:
         browser.close()
     yield from _interleaved(audit.messages(house.sqlite_file, [chat])[chat][1:], said)
