@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 from stack import Stack
-from two_browsers import chromium, play
+from two_browsers import play
 
 
 @pytest.mark.browser
 @pytest.mark.model
 @pytest.mark.timeout(400)
-def test_two_people_talk_at_the_same_time(tmp_path):
+def test_two_people_talk_at_the_same_time(tmp_path, browser):
     shots = Path(os.environ.get("SCREENSHOTS") or tmp_path / "screenshots")
     stack = Stack(tmp_path / "data").start(120)
     try:
-        with chromium() as browser:
-            play(browser, stack.address, [stack.first_invitation, stack.invite()], shots)
+        play(browser, stack.address, [stack.first_invitation, stack.invite()], shots)
     finally:
         status = stack.end()
     assert status == 0
