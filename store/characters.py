@@ -30,10 +30,15 @@ _ALLOWED = {
 }
 
 
+def allowed_ratings(role: str) -> tuple[str, ...]:
+    """The ratings of what a person of this role may see, and may give."""
+    return _ALLOWED[role]
+
+
 def visible(character: Character, user: User | UserView) -> bool:
     """Whether this person may see and use the character."""
     theirs = character.owner_id in (None, user.id) and character.deleted_at is None
-    return theirs and character.rating in _ALLOWED[user.role]
+    return theirs and character.rating in allowed_ratings(user.role)
 
 
 def list_characters(db: Database, user: UserView) -> tuple[CharacterView, ...]:
@@ -41,7 +46,7 @@ def list_characters(db: Database, user: UserView) -> tuple[CharacterView, ...]:
     with db.reading() as session:
         rows = session.scalars(
             select(Character)
-            .where(Character.rating.in_(_ALLOWED[user.role]))
+            .where(Character.rating.in_(allowed_ratings(user.role)))
             .where(or_(Character.owner_id.is_(None), Character.owner_id == user.id), Character.deleted_at.is_(None))
             .order_by(Character.owner_id.is_not(None), Character.name, Character.id)
         )
@@ -77,7 +82,7 @@ def save_character(
     size = len(json.dumps(card))
     if not 0 < len(name) <= MAX_NAME or size > MAX_CARD:
         raise Refused("bad_card")
-    if rating not in _ALLOWED[user.role]:
+    if rating not in allowed_ratings(user.role):
         raise Refused("bad_rating")
     with db.session() as session:
         row = _own(session, user.id, character_id) if character_id else None

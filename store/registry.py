@@ -2,7 +2,7 @@
 
 What it does: a worker says `announce` every second or so; when it stops, its entry goes by itself after a few seconds.
 `route` sends a chat to the worker that has its session, else to the one that had it last, else to the least loaded.
-What it refuses to know: turns, RQ's jobs (only the length of a queue), and what a dead worker leaves behind (queue.py).
+What it refuses to know: turns, RQ's jobs (only the length of a queue), what a dead worker leaves behind (repair.py).
 """
 
 import json

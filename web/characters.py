@@ -28,7 +28,6 @@ from web.tags import tags_of
 blueprint = Blueprint("characters", __name__, url_prefix="/characters")
 MAX_CHARACTERS = 400
 MAX_UPLOAD_BYTES, MAX_TEXT_BYTES = 8 << 20, 1 << 20
-_ALLOWED = {"child": RATINGS[:1], "teen": RATINGS[:2], "adult": RATINGS, "admin": RATINGS}
 
 
 def init_app(app: Flask) -> None:
@@ -156,7 +155,7 @@ def _picture() -> bytes | None:
 
 
 def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:
-    options: dict[str, Any] = {"ratings": _ALLOWED[me().role], "locales": LOCALES}
+    options: dict[str, Any] = {"ratings": characters.allowed_ratings(me().role), "locales": LOCALES}
     if form.rating not in options["ratings"]:
         form = replace(form, rating=RATINGS[0])
     return render_template(

@@ -1,6 +1,6 @@
 """The housekeeper: one thread per web process that puts right what a lost Redis or worker left undone.
 
-What it does: every few seconds brings queues and database together (store.queue.reconcile) and looks whether replies
+What it does: every few seconds brings queues and database together (store.repair.reconcile) and looks whether replies
 can be made at all; when that changes it tells every tab.
 What it refuses to know: requests and web sockets.
 """
