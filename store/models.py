@@ -136,11 +136,34 @@ class Picture(Base):
     created_at: Mapped[float]
 
 
+class Book(Base):
+    """A lorebook that stands by itself, to be used in any chat. `data` is the file as it came, kept as it is."""
+
+    __tablename__ = "books"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class HouseFact(Base):
+    """One thing that holds for the whole house, such as an announcement or that the queue is paused."""
+
+    __tablename__ = "house"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[dict[str, Any]]
+    updated_at: Mapped[float]
+
+
 class Chat(Base):
     """A conversation of one owner with one character. Every visible change raises `revision`.
 
     `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
-    the end of the prompt and withdrawn without a trace.
+    the end of the prompt and withdrawn without a trace. `lore` names the lorebooks beside the character's own and keeps
+    what their entries remember. `extras` is what an imported file had and nobody reads; an export gives it back.
     """
 
     __tablename__ = "chats"
@@ -157,6 +180,8 @@ class Chat(Base):
     reference: Mapped[str] = mapped_column(default="")
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     window: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    lore: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    extras: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[float]
     updated_at: Mapped[float]
     deleted_at: Mapped[float | None]
@@ -165,7 +190,7 @@ class Chat(Base):
 class Message(Base):
     """One entry of a chat; its text is in its alternatives, `active` is the position of the one that counts.
 
-    A `pinned` message never leaves the memory.
+    A `pinned` message never leaves the memory. `extras`: what an imported file had beside it.
     """
 
     __tablename__ = "messages"
@@ -181,6 +206,7 @@ class Message(Base):
     name: Mapped[str]
     active: Mapped[int] = mapped_column(default=0)
     pinned: Mapped[bool] = mapped_column(default=False)
+    extras: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     turn_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]

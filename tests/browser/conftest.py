@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from chat_page import VIEWS, ChatPage
+from playwright.sync_api import expect
 from two_browsers import chromium
 
 from store import accounts, chats
@@ -12,6 +13,8 @@ from store.bundled import character_id
 from store.db import Database
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / room) for room in ("deploy", "web")]
+
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

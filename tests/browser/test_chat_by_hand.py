@@ -4,6 +4,7 @@ import re
 
 import pytest
 from chat_page import ChatPage
+from playwright.sync_api import expect
 
 from store import chats
 
@@ -40,7 +41,7 @@ def test_a_message_is_edited_in_place(told):
     greeting, mine, reply = (one["words"] for one in chat.messages())
     chat.press("ArrowUp")
     assert chat.edit_text.input_value() == "Who are you?"
-    assert chat.edit_price.text_content() == "These words and the message after them are read again."
+    expect(chat.edit_price).to_have_text("These words and the message after them are read again.")
     chat.edit_text.fill("Something else")
     chat.page.keyboard.press("Escape")
     assert chat.edit.count() == 0
@@ -53,7 +54,7 @@ def test_a_message_is_edited_in_place(told):
     assert chat.edit.count() == 0
     assert chat.prose.nth(1).locator("em").text_content() == "who"
     menu(chat, 2, "edit")
-    assert chat.edit_price.text_content() == "Only these words are read again."
+    expect(chat.edit_price).to_have_text("Only these words are read again.")
     chat.edit_text.fill("Nobody.")
     chat.edit_save.click()
     chat.until(SHOWS, [greeting, "And who is that?", "Nobody."])
@@ -92,7 +93,7 @@ def test_the_menu_by_key(sit):
     assert chat.message_menu.is_hidden()
     chat.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     menu(chat, 1, "copy")
-    assert chat.toast.text_content().startswith("Copied.")
+    expect(chat.toast).to_contain_text("Copied.")
     assert chat.page.evaluate("navigator.clipboard.readText()") == "Who are you?"
 
 
@@ -106,10 +107,10 @@ def test_pins_and_where_the_memory_begins(told, books):
     chats.set_window(books, chat_id(chat), {"messages": ordinals[3]})
     chat.reload()
     line = chat.page.locator("[data-testid=memory]:visible")
-    assert line.text_content() == "2 earlier messages are out of memory"
+    expect(line).to_have_text("2 earlier messages are out of memory")
     assert line.evaluate("one => one.parentElement.dataset.id") == chats.transcript(books, chat_id(chat))[3].id
     menu(chat, 2, "edit")
-    assert chat.edit_price.text_content() == "Out of the model’s memory: nothing is read again."
+    expect(chat.edit_price).to_have_text("Out of the model’s memory: nothing is read again.")
     chat.edit_cancel.click()
     menu(chat, 1, "pin")
     chat.pinned.nth(1).wait_for(state="hidden")
@@ -155,7 +156,7 @@ def test_the_setup_is_kept_and_shown_in_another_window(chat, house, books):
     assert chat.preset_lively.get_attribute("aria-pressed") == "false", "it has been turned away from"
     other.setup_button.click()
     assert other.setup_reference.input_value() == "The key is under the third stone."
-    assert other.chat_title.text_content() == "The lamp and the sea"
+    expect(other.chat_title).to_have_text("The lamp and the sea")
     other.reference_clear.click()
     chat.until("() => document.querySelector('[data-testid=setup-reference]').value === ''")
     chat.setup_author_note.fill("Rain, and gulls.")
@@ -174,7 +175,7 @@ def test_the_setup_is_kept_and_shown_in_another_window(chat, house, books):
         "top_n": 5,
     }
     chat.reload()
-    assert chat.chat_title.text_content() == "The lamp and the sea"
+    expect(chat.chat_title).to_have_text("The lamp and the sea")
     assert other.errors == []
 
 
@@ -201,7 +202,7 @@ def test_a_refused_edit_stays_in_its_box(sit):
     chat.edit_text.fill("Never mind")
     chat.edit_save.click()
     chat.page.get_by_test_id("reload").wait_for()
-    assert "moved on" in chat.notice.text_content()
+    expect(chat.notice).to_contain_text("moved on")
     assert chat.edit_text.input_value() == "Never mind"
     assert chat.edit_save.is_enabled()
 
@@ -220,11 +221,11 @@ def test_why_these_words(chat, books):
         words = chat.last()["words"]
         menu(chat, 2, "why")
         shown = chat.why.locator(".words")
-        assert shown.text_content() == words
+        expect(shown).to_have_text(words)
         first = shown.locator(".word").first
         chat.until("() => document.activeElement?.className === 'word'")
         assert first.get_attribute("aria-pressed") == "true"
-        assert "%" in chat.likely.text_content()
+        expect(chat.likely).to_contain_text("%")
         chat.page.keyboard.press("ArrowRight")
         assert shown.locator("[aria-pressed=true]").count() == 1
         assert first.get_attribute("aria-pressed") == "false"

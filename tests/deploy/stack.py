@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import processes
+from redis import Redis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +82,18 @@ class Stack:
             check=True,
         )
         return done.stdout.strip()
+
+    def redis(self):
+        """A client of the stack's own Redis."""
+        config = (self.data / "run" / "redis.conf").read_text()
+        port, password = (re.search(rf"^{name} (\S+)", config, re.M)[1] for name in ("port", "requirepass"))
+        return Redis(port=int(port), password=password)
+
+    def forget_rate_limits(self):
+        """As if nobody had tried to sign in lately."""
+        with self.redis() as client:
+            for key in client.scan_iter("*LIMITER*"):
+                client.delete(key)
 
     def pids(self, *words):
         """The stack's processes whose command line has all of the words."""
