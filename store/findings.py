@@ -5,18 +5,18 @@ What it refuses to know: files, and languages. `field` is a path in the file (`d
 in that sentence. To add a reason: use it here and write its sentence there; a test compares the two.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 Verdict = Literal["applied", "approximated", "kept"]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Finding:
     """One line of an import report."""
 
     verdict: Verdict
     field: str
     reason: str
-    values: Mapping[str, str | int] = field(default_factory=dict)
+    values: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
