@@ -24,7 +24,7 @@ To add a type: add it here and to TYPES. What this file refuses to know: who lis
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,11 @@ def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:
     if channels:
         pubsub.subscribe(*channels)
     return pubsub
+
+
+def publish(redis: Redis, chat_id: str, event: Mapping[str, Any]) -> None:
+    """Tell every tab on a chat something that belongs to no turn: it has no number and is kept nowhere."""
+    redis.publish(keys.chat_channel(chat_id), json.dumps(event))
 
 
 def decode(data: bytes) -> dict[str, Any]:

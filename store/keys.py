@@ -56,6 +56,11 @@ def pin(chat_id: str) -> str:
     return f"{PREFIX}:chat:{chat_id}:worker"
 
 
+def wakes(worker_name: str) -> str:
+    """Sorted set: chats that were opened lately, by the time; a worker without work wakes the newest. Gone in 30 s."""
+    return f"{PREFIX}:worker:{worker_name}:wakes"
+
+
 def reconcile_lock() -> str:
     """String: held by the one process that brings queues and database together. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"

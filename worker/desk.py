@@ -42,6 +42,9 @@ class TurnEngine(Protocol):
     def submit(self, request: TurnRequest) -> Ticket:
         """Start a turn."""
 
+    def resident(self) -> frozenset[str]:
+        """The sessions that are in cells now."""
+
 
 @dataclass(frozen=True)
 class Desk:

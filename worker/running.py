@@ -64,11 +64,18 @@ class RunningTurns:
         self._lock = threading.Lock()
         self._turns: dict[tuple[str, int], RunningTurn] = {}
         self._durations: deque[float] = deque(maxlen=N_DURATIONS)
+        self._before: list[Callable[[], object]] = []
+
+    def when_one_begins(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called, in the lane's thread, whenever a turn begins."""
+        self._before.append(callback)
 
     def add(self, turn: RunningTurn) -> None:
         """A lane has claimed it."""
         with self._lock:
             self._turns[turn.turn_id, turn.attempt] = turn
+        for callback in self._before:
+            callback()
 
     def remove(self, turn: RunningTurn) -> None:
         """The lane is done with it."""

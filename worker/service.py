@@ -26,6 +26,7 @@ from worker.model import framing_of
 from worker.publisher import Publisher
 from worker.running import StopReason
 from worker.ticker import Ticker
+from worker.waking import LOOK_EVERY_S, Waker
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Service:
             data_dir=settings.data_dir,
             narrations=settings.narrations,
         )
+        self._waker = Waker(self._desk)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
         self._tickers = [
@@ -58,6 +60,7 @@ class Service:
             Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
             Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, lambda: heartbeat.watch_cancel_flags(self._desk)),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._desk)),
+            Ticker("waker", LOOK_EVERY_S, self._waker.tick),
             Ticker("reaper", heartbeat.REAP_EVERY_S, lambda: heartbeat.reap(self._desk)),
         ]
 
@@ -89,6 +92,7 @@ class Service:
         self._desk.draining.set()
         self._retire()
         self._desk.running.stop_all(StopReason.DRAINING)
+        self._waker.stand_aside()
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
         if left := [turn.turn_id for turn in self._desk.running.all()]:

@@ -8,17 +8,21 @@ Here are the commands of reading and writing along; changes.py has those of chan
 To add a command: a frame class, a handler, a line in COMMANDS (or CHANGES), a row in that test.
 """
 
+import logging
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
+from redis.exceptions import RedisError
 
-from store import chats, queue, turns
+from store import chats, queue, turns, waking
 from store.errors import StoreError
 from web import errors, wire
+from web.house import House
 from web.live.changes import CHANGES, Change
 from web.live.frames import Caller, Frame, Handler, Id, Reply
 from web.live.viewer import announce_change
 
+log = logging.getLogger(__name__)
 Kind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
 Following = Literal["narrate", "suggest", "status"]
 
@@ -97,6 +101,15 @@ def _open(caller: Caller, frame: Open) -> None:
     chats.get_chat(caller.house.database, caller.user_id, frame.chat)  # own, or not_found: before anything is watched
     caller.watch(frame.chat)
     caller.later(lambda: caller.viewer.open(frame.chat, frame.turn, frame.after, frame.stream))
+    caller.later(lambda: _wish_it_awake(caller.house, frame.chat))
+
+
+def _wish_it_awake(house: House, chat_id: str) -> None:
+    """Whoever opens a chat will soon say something: a worker without work may read it ahead."""
+    try:
+        waking.ask(house.redis, chat_id)
+    except RedisError as error:
+        log.info("chat %s is not woken ahead: %s", chat_id, error)
 
 
 def _submit(caller: Caller, frame: Submit) -> Reply:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from redis import Redis
 from redis.exceptions import RedisError
 
-from store import keys
+from store import events, keys
 
 BEAT_S = 2.0
 MOVED_S = 0.2
@@ -122,7 +122,7 @@ class Hub:
     def publish(self, chat_id: str, payload: Payload) -> None:
         """Tell every tab on this chat, in all processes; without Redis, at least those of this process."""
         try:
-            self._redis.publish(keys.chat_channel(chat_id), json.dumps(payload))
+            events.publish(self._redis, chat_id, payload)
         except RedisError:
             self._fan_out(chat_id, payload)
 

@@ -92,9 +92,12 @@ class Viewer:
             self._say_place(turns.get_turn(self._house.database, self._turn_id))
 
     def _unsequenced(self, event: Event) -> None:
-        """`setup`, or `changed`: a newer revision, a turn begun elsewhere, the end of a turn that no stream tells."""
+        """`setup`, `memory`, or `changed`: a newer revision, a turn begun elsewhere, an end that no stream tells."""
         if event.get("type") == "setup":
             self._say_setup()
+            return
+        if event.get("type") == "memory":
+            self._say_memory()
             return
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
         if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
