@@ -1,0 +1,170 @@
+"""Lorebooks as people bring them, in one form: `read_book`. Pure.
+
+Three shapes are read: the book inside a card (V2, V3), a V3 lorebook by itself (`{spec: "lorebook_v3", data}`), and a
+world info file (`{entries: {"0": {...}}}`). They differ in the names of their fields, so every field is looked for
+under all its names, in the entry and in its `extensions`. Nothing in a file makes this fail.
+What it refuses to know: chats, tokens, and what is written back: an export gives the file as it came (edit.py changes
+single fields in it). To read another field: add it to Entry and to `_entry`, and say so in report.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from store.lore import decorators
+from store.lore.loose import BIGGEST, find, flag, integer, mapping, text, words
+
+MAX_ENTRIES = 5_000  # of one book; what is behind them is kept and not read
+DEFAULT_SCAN_DEPTH, DEFAULT_ORDER = 2, 100
+LOGICS = ("and_any", "not_all", "not_any", "and_all")  # numbered so in world info files
+_BEFORE = {"before_char", "before_desc", "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. `place` is where it stands in the file, `content` is without decorators and may be empty.
+
+    `sticky`, `cooldown` and `delay` count messages. `after` and `every` count messages of the character. `secondary` is
+    empty where the entry asks for no second key. `forced` and `silenced` are decorators that overrule the keys.
+    """
+
+    place: str
+    name: str
+    keys: tuple[str, ...]
+    content: str
+    enabled: bool = True
+    constant: bool = False
+    secondary: tuple[str, ...] = ()
+    logic: str = "and_any"
+    use_regex: bool = False
+    case_sensitive: bool = False
+    whole_words: bool = True
+    before_char: bool = False
+    order: int = DEFAULT_ORDER
+    priority: int = DEFAULT_ORDER
+    scan_depth: int | None = None
+    probability: int = 100
+    sticky: int = 0
+    cooldown: int = 0
+    delay: int = 0
+    additional: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    after: int = 0
+    every: int = 1
+    forced: bool = False
+    silenced: bool = False
+    woken_by_lore: bool = True
+    wakes_lore: bool = True
+    only_by_lore: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is always there, and so belongs to the beginning that is never forgotten."""
+        conditions = self.probability < 100 or self.cooldown or self.delay or self.after or self.every > 1
+        return self.constant and not conditions and not self.excluded and not self.silenced
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A lorebook. `token_budget` 0: it names none. Only `recursive` books let a content wake other entries."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    description: str = ""
+    scan_depth: int = DEFAULT_SCAN_DEPTH
+    token_budget: int = 0
+    recursive: bool = False
+
+
+def read_book(raw: Mapping[str, Any]) -> Book:
+    """Any of the three shapes as a book. What cannot be made sense of counts as not being there."""
+    body = body_of(raw)
+    return Book(
+        name=text(body.get("name")).strip(),
+        entries=tuple(_entry(place, entry) for place, entry in raw_entries(raw)),
+        description=text(body.get("description")).strip(),
+        scan_depth=max(0, integer(find(body, "scan_depth", "scanDepth"), DEFAULT_SCAN_DEPTH)),
+        token_budget=max(0, integer(find(body, "token_budget", "tokenBudget"), 0)),
+        recursive=flag(find(body, "recursive_scanning", "recursiveScanning"), False),
+    )
+
+
+def body_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that has the entries: the file itself, its `data`, or the book of a card."""
+    for place in (raw, mapping(raw.get("data"))):
+        if isinstance(place.get("character_book"), Mapping):
+            return mapping(place["character_book"])
+        if isinstance(place.get("entries"), Mapping | list):
+            return place
+    return raw
+
+
+def raw_entries(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Place and object of every entry, in the order of the file."""
+    entries = body_of(raw).get("entries")
+    if isinstance(entries, Mapping):
+        pairs = [(str(place), entry) for place, entry in entries.items()]
+    else:
+        pairs = [(str(place), entry) for place, entry in enumerate(entries if isinstance(entries, list) else [])]
+    yield from ((place, entry) for place, entry in pairs[:MAX_ENTRIES] if isinstance(entry, Mapping))
+
+
+def _entry(place: str, raw: Mapping[str, Any]) -> Entry:
+    content = decorators.split(text(raw.get("content")))
+    said = content.values
+    order = integer(find(raw, "insertion_order", "order"), DEFAULT_ORDER)
+    selective = flag(raw.get("selective"), default="keysecondary" in raw)
+    logic = integer(find(raw, "selectiveLogic", "selective_logic"), 0)
+    own_depth = said.get("scan_depth", find(raw, "scan_depth", "scanDepth"))
+    return Entry(
+        place=place,
+        name=text(raw.get("name")).strip() or text(raw.get("comment")).strip(),
+        keys=words(find(raw, "keys", "key")),
+        content=content.text,
+        enabled=flag(raw.get("enabled"), True) and not flag(raw.get("disable"), False),
+        constant=flag(raw.get("constant"), False),
+        secondary=words(find(raw, "secondary_keys", "keysecondary")) if selective else (),
+        logic=LOGICS[logic] if 0 <= logic < len(LOGICS) else LOGICS[0],
+        use_regex=flag(raw.get("use_regex"), False),
+        case_sensitive=flag(find(raw, "case_sensitive", "caseSensitive"), False),
+        whole_words=flag(find(raw, "match_whole_words", "matchWholeWords"), True),
+        before_char=_position(raw, said) in _BEFORE,
+        order=order,
+        priority=integer(raw.get("priority"), order),
+        scan_depth=None if own_depth is None else max(0, integer(own_depth, DEFAULT_SCAN_DEPTH)),
+        probability=_probability(raw),
+        only_by_lore=flag(find(raw, "delay_until_recursion", "delayUntilRecursion"), False),
+        woken_by_lore=not flag(find(raw, "exclude_recursion", "excludeRecursion"), False),
+        wakes_lore=not flag(find(raw, "prevent_recursion", "preventRecursion"), False),
+        **_conditions(raw, said),
+    )
+
+
+def _conditions(raw: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
+    """When an entry may wake, beside its keys."""
+    stays, once = (name in said for name in ("keep_activate_after_match", "dont_activate_after_match"))
+    return {
+        "sticky": BIGGEST if stays else max(0, integer(find(raw, "sticky"), 0)),
+        "cooldown": BIGGEST if once else max(0, integer(find(raw, "cooldown"), 0)),
+        "delay": max(0, integer(find(raw, "delay"), 0)),
+        "additional": words(said.get("additional_keys")),
+        "excluded": words(said.get("exclude_keys")),
+        "after": max(0, integer(said.get("activate_only_after"), 0)),
+        "every": max(1, integer(said.get("activate_only_every"), 1)),
+        "forced": "activate" in said,
+        "silenced": "dont_activate" in said,
+    }
+
+
+def _position(raw: Mapping[str, Any], said: Mapping[str, str]) -> str:
+    """Where the file would have it; a number in `extensions` is more exact than the word beside it."""
+    exact = mapping(raw.get("extensions")).get("position")
+    if "position" in said:
+        return said["position"].casefold()
+    return text(raw.get("position") if exact is None else exact).strip().casefold()
+
+
+def _probability(raw: Mapping[str, Any]) -> int:
+    if not flag(find(raw, "useProbability", "use_probability"), True):
+        return 100
+    return max(0, min(100, integer(find(raw, "probability"), 100)))

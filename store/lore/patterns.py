@@ -1,0 +1,122 @@
+"""Keys: how a key is found in a text. Pure.
+
+A key is a pattern when it is written `/.../flags`, or when its entry says `use_regex` and it has signs that only mean
+something in a pattern; every other key is words. Patterns come from strangers: each search has a time limit, after
+which it counts as not found. An invalid pattern is never found.
+Whole words: a neighbour that is a letter makes it another word, unless the key or the neighbour belongs to a script
+without spaces between words, such as Chinese. What it refuses to know: entries and books.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import regex
+
+TIME_LIMIT_S = 0.02  # for one key in one text
+LONGEST = 500  # signs of a pattern
+_FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
+_SIGNS = frozenset("\\^$.|?*+()[]{}")
+_NO_SPACES = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whether a key is in a text. `slow`: the search was given up, and it counts as not being there."""
+
+    there: bool
+    slow: bool = False
+
+
+def fold(text: str, case_sensitive: bool) -> str:
+    """A text as keys are compared with it."""
+    whole = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return whole if case_sensitive else whole.casefold()
+
+
+def is_pattern(key: str, use_regex: bool) -> bool:
+    """Whether a key is to be read as a pattern."""
+    return _between_slashes(key) is not None or (use_regex and not _SIGNS.isdisjoint(key))
+
+
+def broken(key_and_regex: tuple[str, bool]) -> bool:
+    """Whether a key is a pattern that can never match because it is none."""
+    key, use_regex = key_and_regex
+    return is_pattern(key, use_regex) and compiled(key, False) is None
+
+
+@functools.lru_cache(maxsize=8192)
+def compiled(key: str, case_sensitive: bool) -> Any | None:
+    """The pattern of a key; None when it is invalid or too long."""
+    parts = _between_slashes(key)
+    pattern, letters = parts if parts else (key, "" if case_sensitive else "i")
+    if len(pattern) > LONGEST or not set(letters) <= {*_FLAGS, "g", "u", "y"}:
+        return None
+    flags = regex.VERSION0
+    for letter in letters:
+        flags |= _FLAGS.get(letter, 0)
+    try:
+        return regex.compile(pattern, flags)
+    except (regex.error, ValueError, OverflowError, RecursionError, MemoryError):
+        return None
+
+
+def search(key: str, text: str, case_sensitive: bool) -> Found:
+    """Look for a pattern in a text that is as it was written."""
+    pattern = compiled(key, case_sensitive)
+    if pattern is None:
+        return Found(False)
+    try:
+        return Found(pattern.search(text, timeout=TIME_LIMIT_S, concurrent=False) is not None)
+    except TimeoutError:
+        return Found(False, slow=True)
+
+
+@functools.lru_cache(maxsize=8192)
+def needle(key: str, case_sensitive: bool) -> tuple[str, bool]:
+    """Words as they are looked for, and whether whole words can be asked for in their script."""
+    folded = fold(key, case_sensitive)
+    return folded, _NO_SPACES.search(folded) is None
+
+
+def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool) -> bool:
+    """Look for words in a text that is already folded."""
+    word, spaced = needle(key, case_sensitive)
+    if not word or word not in folded_text:
+        return False
+    return not (whole_words and spaced) or any(
+        _alone(folded_text, at, at + len(word)) for at in _places(word, folded_text)
+    )
+
+
+def _places(word: str, text: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether no letter goes on before or behind."""
+    before = start > 0 and _joins(text[start - 1], text[start])
+    return not before and not (end < len(text) and _joins(text[end], text[end - 1]))
+
+
+def _joins(neighbour: str, edge: str) -> bool:
+    return _is_letter(neighbour) and _is_letter(edge) and not _NO_SPACES.match(neighbour)
+
+
+def _is_letter(sign: str) -> bool:
+    return sign == "_" or sign.isalnum()
+
+
+def _between_slashes(key: str) -> tuple[str, str] | None:
+    """Pattern and flags of `/pattern/flags`."""
+    if not key.startswith("/") or key.count("/") < 2:
+        return None
+    pattern, _, letters = key[1:].rpartition("/")
+    return (pattern, letters) if pattern and letters.isalpha() | (letters == "") else None

@@ -1,0 +1,117 @@
+"""What the import of a lorebook tells: `findings`, field by field. Pure.
+
+Entries have the same fields, so a line speaks of all entries at once: `path.entries[].sticky`, with their number in
+`values["n"]`. What it refuses to know: languages (web/findings.py has the sentence of every reason).
+When book.py learns to read another field: move its names here from what is kept to what is applied.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from store.findings import Finding, Verdict
+from store.lore import decorators
+from store.lore.book import MAX_ENTRIES, Entry, body_of, raw_entries, read_book
+from store.lore.loose import find, integer, mapping, text
+from store.lore.patterns import broken
+
+_BOOK = frozenset({"name", "description", "scan_depth", "scanDepth", "token_budget", "tokenBudget", "entries"})
+_RECURSION = frozenset({"recursive_scanning", "recursiveScanning"})
+_NAMES = frozenset({"name", "comment", "id", "uid", "displayIndex", "display_index", "addMemo"})
+_APPLIED = frozenset(
+    {
+        *("keys", "key", "use_regex", "case_sensitive", "caseSensitive", "match_whole_words", "matchWholeWords"),
+        *("selective", "secondary_keys", "keysecondary", "selectiveLogic", "scan_depth", "scanDepth"),
+        *("content", "enabled", "disable", "constant", "insertion_order", "order", "priority"),
+        *("probability", "useProbability", "sticky", "cooldown", "delay"),
+        *("exclude_recursion", "excludeRecursion", "prevent_recursion", "preventRecursion"),
+        *("delay_until_recursion", "delayUntilRecursion"),
+    }
+)
+_PLACES = frozenset({"position", "depth", "role"})
+_NOTHING: tuple[Any, ...] = (None, "", 0, False, [], {})
+
+
+def findings(raw: Mapping[str, Any], path: str) -> tuple[Finding, ...]:
+    """What becomes of every field of a book in any of its shapes; `path` is where the book stands in its file."""
+    book = read_book(raw)
+    found = [*_book_fields(body_of(raw), path), *_entries(book.entries, f"{path}.entries[]")]
+    found += _fields([entry for _, entry in raw_entries(raw)], f"{path}.entries[]")
+    n_entries = len(body_of(raw).get("entries") or ())
+    if n_entries > MAX_ENTRIES:
+        values = {"n": n_entries - MAX_ENTRIES, "most": MAX_ENTRIES}
+        found.append(Finding("kept", f"{path}.entries", "lore_too_many", values))
+    return tuple(found)
+
+
+def _book_fields(body: Mapping[str, Any], path: str) -> Iterator[Finding]:
+    for name, value in body.items():
+        if name in _BOOK and name != "entries" and value not in _NOTHING:
+            yield Finding("applied", f"{path}.{name}", "lore_field")
+        elif name in _RECURSION and value not in _NOTHING:
+            yield Finding("applied", f"{path}.{name}", "lore_recursion")
+        elif name == "extensions":
+            yield from (Finding("kept", f"{path}.extensions.{key}", "unused") for key in mapping(value))
+        elif name not in _BOOK | _RECURSION:
+            yield Finding("kept", f"{path}.{name}", "unused")
+
+
+def _entries(entries: tuple[Entry, ...], path: str) -> Iterator[Finding]:
+    """What the entries are good for, as groups."""
+    told = [entry for entry in entries if entry.enabled and entry.content]
+    pinned = [entry for entry in told if entry.pinned]
+    reachable = [entry for entry in told if entry.keys or entry.forced or entry.constant]
+    groups: tuple[tuple[Verdict, str, int], ...] = (
+        ("applied", "lore_constant", len(pinned)),
+        ("approximated", "lore_near", len(reachable) - len(pinned)),
+        ("kept", "lore_without_keys", len(told) - len(reachable)),
+        ("kept", "lore_without_content", sum(not entry.content for entry in entries)),
+        ("kept", "lore_disabled", sum(not entry.enabled for entry in entries)),
+        ("kept", "lore_bad_pattern", sum(any(map(broken, patterns_of(entry))) for entry in entries)),
+    )
+    yield from (Finding(verdict, path, reason, {"n": n}) for verdict, reason, n in groups if n)
+
+
+def patterns_of(entry: Entry) -> tuple[tuple[str, bool], ...]:
+    """All keys of an entry, with whether the entry wants them read as patterns."""
+    keys = (*entry.keys, *entry.secondary, *entry.additional, *entry.excluded)
+    return tuple((key, entry.use_regex) for key in keys)
+
+
+def _fields(entries: list[Mapping[str, Any]], path: str) -> Iterator[Finding]:
+    """One line per field that is used by any entry."""
+    used: Counter[tuple[Verdict, str, str]] = Counter()
+    for entry in entries:
+        used.update(set(_entry_fields(entry)))
+    for (verdict, field, reason), n in sorted(used.items(), key=lambda item: (item[0][0], item[0][1])):
+        yield Finding(verdict, f"{path}.{field}", reason, {"n": n})
+
+
+def _entry_fields(entry: Mapping[str, Any]) -> Iterator[tuple[Verdict, str, str]]:
+    for name, value in entry.items():
+        if name != "extensions":
+            yield from _one_field(entry, name, name, value)
+    for name, value in mapping(entry.get("extensions")).items():
+        yield from _one_field(entry, name, f"extensions.{name}", value)
+    for name in decorators.split(text(entry.get("content"))).unknown:
+        yield "kept", f"content @@{name[:40]}", "lore_unknown_decorator"
+
+
+def _one_field(entry: Mapping[str, Any], name: str, field: str, value: Any) -> Iterator[tuple[Verdict, str, str]]:
+    if name in _NAMES:
+        return
+    if name in _PLACES:
+        if _stands_elsewhere(entry, name):
+            yield "approximated", field, "lore_place"
+    elif name in _APPLIED:
+        if value not in _NOTHING:
+            yield "applied", field, "lore_field"
+    elif value not in _NOTHING:
+        yield "kept", field, "unused"
+
+
+def _stands_elsewhere(entry: Mapping[str, Any], name: str) -> bool:
+    """Whether the file wants another place than the two that there are; depth and role only count in the fourth."""
+    place = integer(find(entry, "position"), 0)
+    exact = integer(mapping(entry.get("extensions")).get("position"), place)
+    return exact > 1 if name == "position" else exact == 4
