@@ -9,11 +9,12 @@ segments and their names in segments.py, how the reply is asked for in replies.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from engine.segments import ReplySpec, Segment
-from store.views import MessageView, Story, TurnView
+from store.views import MessageView, Story
 from worker.notes import in_memory, with_notes
 from worker.persona import Cast, field, persona_texts
 from worker.replies import n_tokens_at_most, reply_spec
@@ -42,7 +43,23 @@ class TurnPlan:
     window: dict[str, int]
 
 
-def plan_part(story: Story, turn: TurnView, kind: str, framing: Framing, limits: Limits) -> TurnPlan:
+class Asked(Protocol):
+    """What a plan has to know of a turn (a TurnView has it)."""
+
+    @property
+    def id(self) -> str:
+        """The reply is called after it."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """`hint`: what a narrator is to mention."""
+
+    @property
+    def reply_message_id(self) -> str | None:
+        """The message that the turn is about."""
+
+
+def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Limits) -> TurnPlan:
     """The plan of one part of a turn; `story` has what the parts before it wrote.
 
     Raises PromptError when the persona or a single message is too long for the context.
@@ -84,7 +101,8 @@ def _pinned(story: Story, cast: Cast, framing: Framing) -> tuple[Segment, ...]:
 
 def _cast(story: Story) -> Cast:
     nickname = field(story.character.card, "nickname")
-    return Cast(nickname or story.character.name, story.chat.user_name, story.chat.user_persona)
+    chat = story.chat
+    return Cast(nickname or story.character.name, chat.user_name, chat.user_persona, chat.id, chat.created_at)
 
 
 def _forgotten(examples: Sequence[Segment], messages: Sequence[MessageView], kept: set[str]) -> frozenset[str]:
