@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import entries, macros, sampling, texts
+from store import entries, sampling, scenes, texts
 from store.characters import visible
 from store.db import Database
 from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
@@ -26,6 +26,7 @@ from store.views import (
 )
 
 CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
+NOTES = frozenset({"author_note", "reference", "user_persona"})
 MAX_TITLE, MAX_NOTE = 80, 4_000
 
 
@@ -48,18 +49,11 @@ def create_chat(
         owner, character = session.get(User, owner_id), session.get(Character, character_id)
         if owner is None or character is None or not visible(character, owner):
             raise NotFound("character")
-        chat = begin_chat(session, owner, character, name, clock(now))
-        chat.user_persona = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
+        chat = new_chat(owner, character, name, clock(now))
+        about = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
+        chat.user_persona = scenes.resolved(session, chat, character, about, chat.created_at)[: texts.MAX_TEXT]
+        greet(session, chat, character)
         return chat_view(chat, character)
-
-
-def begin_chat(session: Session, owner: User, character: Character, user_name: str, now: float) -> Chat:
-    """A new chat with its greeting, in the caller's transaction."""
-    chat = _new_chat(owner, character, user_name, now)
-    session.add(chat)
-    session.flush()
-    _greet(session, chat, character)
-    return chat
 
 
 def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
@@ -149,10 +143,11 @@ def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> Ch
     values = {name: _checked(name, value) for name, value in changes.items()}
     with db.session() as session:
         chat = own_chat(session, owner_id, chat_id)
+        character = entries.character_of(session, chat)
         for name, value in values.items():
-            setattr(chat, name, value)
+            setattr(chat, name, _note(session, chat, character, value) if name in NOTES else value)
         session.flush()
-        return chat_view(chat, entries.character_of(session, chat))
+        return chat_view(chat, character)
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -167,6 +162,14 @@ def _checked(name: str, value: Any) -> Any:
     if len(text) > MAX_NOTE:
         raise Refused("too_long")
     return text
+
+
+def _note(session: Session, chat: Chat, character: Character, text: str) -> str:
+    """A note as it enters the chat: what it says of the time or of the last message stays as it is now."""
+    note = scenes.resolved(session, chat, character, text, clock(None)).strip()
+    if len(note) > MAX_NOTE:
+        raise Refused("too_long")
+    return note
 
 
 def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> None:
@@ -200,7 +203,8 @@ def choose_alternative(
         return committed_view(entries.read_message(session, message_id), revision)
 
 
-def _new_chat(owner: User, character: Character, user_name: str, now: float) -> Chat:
+def new_chat(owner: User, character: Character, user_name: str, now: float) -> Chat:
+    """A chat as it begins, not yet in any session."""
     return Chat(
         id=new_id(),
         owner_id=owner.id,
@@ -216,11 +220,15 @@ def _new_chat(owner: User, character: Character, user_name: str, now: float) -> 
     )
 
 
-def _greet(session: Session, chat: Chat, character: Character) -> None:
+def greet(session: Session, chat: Chat, character: Character) -> None:
+    """Write a new chat, with its greeting, in the caller's transaction."""
+    session.add(chat)
+    session.flush()
     card = character.card
-    drafts = [card.get("first_mes") or "", *(card.get("alternate_greetings") or [])]
-    char = card.get("nickname") or character.name
-    resolved = (texts.clean(macros.resolve(draft, char=char, user=chat.user_name)).strip() for draft in drafts)
+    others = card.get("alternate_greetings")
+    drafts = [card.get("first_mes"), *(others if isinstance(others, list) else [others])]
+    given = [texts.clean(draft) for draft in drafts if isinstance(draft, str)]
+    resolved = (scenes.resolved(session, chat, character, draft, chat.created_at).strip() for draft in given)
     greetings = [greeting for greeting in resolved if greeting]
     if greetings:
         message = entries.add_message(session, chat, "character", character.name, None, chat.created_at)

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store import entries, texts
-from store.chats import begin_chat
+from store import entries, scenes, texts
+from store.chats import greet, new_chat
 from store.db import Database
 from store.entries import clock, new_id, own_chat, refuse_if_changed, touch
 from store.errors import NotFound, Refused
@@ -28,13 +28,9 @@ def edit_message(
 
     Raises NotFound, Refused "moved_on", "busy", "empty", "too_long".
     """
-    words = texts.clean(text).strip()
-    if not words:
-        raise Refused("empty")
-    if len(words) > texts.MAX_TEXT:
-        raise Refused("too_long")
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        words = _as_it_enters(session, chat, message, text, clock(now))
         wording = entries.active_alternative(session, message)
         wording.text, wording.tokens, wording.model_key = words, None, None
         wording.finish, wording.status = "edited", None
@@ -90,10 +86,23 @@ def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = No
     with db.session() as session:
         old = own_chat(session, owner_id, chat_id)
         owner, character = session.get_one(User, owner_id), session.get_one(Character, old.character_id)
-        chat = begin_chat(session, owner, character, old.user_name, clock(now))
+        chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
         chat.author_note, chat.title = old.author_note, old.title
+        greet(session, chat, character)
         return chat_view(chat, character)
+
+
+def _as_it_enters(session: Session, chat: Chat, message: Message, text: str, now: float) -> str:
+    if len(text) > texts.MAX_TEXT:
+        raise Refused("too_long")
+    character = entries.character_of(session, chat)
+    words = scenes.resolved(session, chat, character, texts.clean(text), now, message.ordinal).strip()
+    if not words:
+        raise Refused("empty")
+    if len(words) > texts.MAX_TEXT:
+        raise Refused("too_long")
+    return words
 
 
 def _own_message(

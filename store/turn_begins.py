@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import entries, house_rules, macros, texts
+from store import entries, house_rules, scenes, texts
 from store.db import Database
 from store.entries import Reply, clock
 from store.errors import Refused
@@ -82,7 +82,7 @@ def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_w
             state="waiting",
             attempt=0,
             crashes=0,
-            params=_params(command),
+            params=_params(session, chat, command, now),
             user_message_id=user_message_id,
             reply_message_id=reply_message_id,
             partial="",
@@ -120,18 +120,25 @@ def _refuse_bad_parts(command: TurnCommand) -> None:
         raise Refused("too_long")
 
 
-def _params(command: TurnCommand) -> dict[str, Any]:
+def _params(session: Session, chat: Chat, command: TurnCommand, now: float) -> dict[str, Any]:
     params = dict(command.params)
     if command.then:
         params["then"] = list(command.then)
-    hint = texts.clean(command.text).strip() if command.kind == "narrate" else ""
+    hint = _resolved(session, chat, command, now) if command.kind == "narrate" else ""
     return {**params, "hint": hint} if hint else params
 
 
+def _resolved(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
+    """The command's text as it enters the chat."""
+    character = entries.character_of(session, chat)
+    text = scenes.resolved(session, chat, character, texts.clean(command.text), now).strip()
+    if len(text) > texts.MAX_TEXT:
+        raise Refused("too_long")
+    return text
+
+
 def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> Opening:
-    card = entries.character_of(session, chat)
-    char = card.card.get("nickname") or card.name
-    text = macros.resolve(texts.clean(command.text), char=char, user=chat.user_name).strip()
+    text = _resolved(session, chat, command, now)
     if not text:
         raise Refused("empty")
     message = entries.add_message(session, chat, "user", chat.user_name, command.id, now)

@@ -2,18 +2,20 @@
 
 It refuses to know tokens, windows and other messages. The text must come out the same for the same card and chat
 every time, to the letter: it is the pinned start of the session.
-So macros that change by themselves (time, dice) are removed here; they are resolved where text enters a chat.
+So macros that move by themselves go by the chat: the clock stands at its beginning, the dice fall by its id. A
+paragraph with one of them is one's own, for it differs between chats. Macros of messages ({{lastMessage}}) are removed.
 To add a part of the card: add a line to `_paragraphs`, and mind that every chat with that character is then read
-again."""
+again.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from store import macros
+from store import macros, scenes
 
 SYSTEM_PROMPT = (
     "You are {{char}}, talking with another person. Stay in character and answer as {{char}} would: "
@@ -22,27 +24,34 @@ SYSTEM_PROMPT = (
 )
 
 _SOMEBODY = "somebody else, whose name is no name"
-_CARD_MACRO = re.compile(r"\{\{\s*(description|personality|scenario|persona)\s*\}\}", re.IGNORECASE)
-_OTHER_MACRO = re.compile(r"\{\{[^{}]*\}\}")
 _START = re.compile(r"<START>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who plays: the names and the person's own description, as macros need them."""
+    """Who plays: the names and the person's own description, as macros need them.
+
+    `seed` is the chat's id, `since` its beginning in seconds. `anybody`: somebody made up, to see what would differ.
+    """
 
     char: str
     user: str
     persona: str = ""
+    seed: str = ""
+    since: float = 0.0
+    anybody: bool = False
 
 
 def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") -> str:
-    """`text` with its macros replaced; unknown macros and those that change by themselves are removed."""
-    fields = {name: field(card, name) for name in ("description", "personality", "scenario")} | {
-        "persona": cast.persona
-    }
-    text = _CARD_MACRO.sub(lambda match: fields[match[1].casefold()], text)
-    return _OTHER_MACRO.sub("", macros.resolve(text, char=cast.char, user=cast.user, original=original))
+    """`text` with its macros replaced, the same every time for one chat; unknown macros are removed."""
+    still = _SOMEBODY if cast.anybody else None
+    scene = macros.Scene(now=cast.since, seed=cast.seed, replay=True, still=still)
+    about = scenes.card_texts(card, cast.char, cast.user, scene)
+    about["persona"] = lambda: macros.resolve(
+        cast.persona.strip(), char=cast.char, user=cast.user, scene=scene, keep_unknown=False
+    )
+    scene = replace(scene, texts=about)
+    return macros.resolve(text, char=cast.char, user=cast.user, original=original, scene=scene, keep_unknown=False)
 
 
 def field(card: Mapping[str, Any], name: str) -> str:
@@ -58,7 +67,7 @@ def persona_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, str]:
     reads it once for all of them; the second begins where the person comes in.
     """
     mine = _paragraphs(card, cast)
-    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY))
+    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY, anybody=True))
     n_shared = next((n for n, (one, other) in enumerate(zip(mine, others, strict=False)) if one != other), len(mine))
     shared, own = "\n\n".join(mine[:n_shared]), "\n\n".join(mine[n_shared:])
     return shared, f"\n\n{own}" if shared and own else own

@@ -3,42 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store import texts
-from store.macros import resolve
 from store.views import pack_tokens, unpack_tokens
-
-
-@pytest.mark.parametrize(
-    ("text", "resolved"),
-    [
-        ("{{char}} greets {{user}}", "Mara greets Ada"),
-        ("{{CHAR}} {{ User }}", "Mara Ada"),
-        ("<BOT> <bot> <CHAR> <USER>", "Mara Mara Mara Ada"),
-        ("a{{// never shown }}b{{//}}c{{comment: {x} }}d", "abcd"),
-        ("a{{newline}}b{{noop}}c", "a\nbc"),
-        ("a\n\n{{trim}}\n\nb", "ab"),
-        ("{{original}} And be brief.", "Be kind. And be brief."),
-        ("{{unknown}} {{random:a,b}} {char} <b>", "{{unknown}} {{random:a,b}} {char} <b>"),
-        ("<START>", "<START>"),
-        ("{{{char}}}", "{Mara}"),
-        ("", ""),
-    ],
-)
-def test_macros(text, resolved):
-    assert resolve(text, char="Mara", user="Ada", original="Be kind.") == resolved
-
-
-def test_what_a_macro_inserts_is_not_searched_again():
-    assert resolve("{{user}}", char="Mara", user="{{char}}") == "{{char}}"
-
-
-@given(st.text(alphabet="{}<>/charuseotim:\n ", max_size=300))
-def test_resolving_is_quick_and_never_fails(text):
-    resolve(text, char="Mara", user="Ada")
-
-
-def test_long_runs_of_macro_openings_take_no_time():
-    resolve("{{//" * 20_000, char="Mara", user="Ada")
-    resolve("\n" * 20_000, char="Mara", user="Ada")
 
 
 def any_text():

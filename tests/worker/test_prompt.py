@@ -33,7 +33,7 @@ def test_the_persona_stands_first_with_its_macros_resolved():
     card = {
         "description": "{{char}} keeps an inn. <USER> is a guest.",
         "personality": "calm",
-        "scenario": "{{// a note}}Snow outside.{{time}}",
+        "scenario": "{{// a note}}Snow outside.{{lastMessage}}",
         "mes_example": "",
     }
     made = plan(story(message(0, "user", "Hello"), card=card, user_persona="A cook named {{user}}."))
@@ -53,6 +53,18 @@ def test_what_names_nobody_is_the_same_for_everybody():
     assert "Mira's personality: calm" in text_of(ann.wanted[0].tokens)
     assert text_of(ann.wanted[1].tokens) == "\n\nScenario: Ann is a guest.>"
     assert text_of(bob.wanted[1].tokens) == "\n\nScenario: Bob is a guest.>"
+
+
+@pytest.mark.parametrize("moving", ["{{time}}", "{{roll:d6}}", "{{random:a,b}}", "{{reverse:{{pick::c::d}}}}"])
+def test_what_moves_by_itself_is_ones_own_and_stands_still(moving):
+    card = {"description": "Keeps an inn.", "scenario": f"It is {moving}."}
+    made = [plan(story(message(0, "user", "Hi"), card=card, id=f"{n:032}")) for n in range(20)]
+    assert len({one.wanted[0].tokens for one in made}) == 1
+    assert "It is" not in text_of(made[0].wanted[0].tokens)
+    again = [plan(story(message(0, "user", "Hi"), card=card, id=f"{n:032}")) for n in range(20)]
+    assert [one.wanted for one in again] == [one.wanted for one in made]
+    assert "{{" not in text_of(made[0].wanted[1].tokens)
+    assert moving == "{{time}}" or len({one.wanted[1].tokens for one in made}) > 1
 
 
 def test_a_cards_own_system_prompt_replaces_ours_and_may_quote_it():
