@@ -1,7 +1,8 @@
 """The database: connections, transactions, migrations.
 
 What it does: `Database(url).session()` is one transaction that writes, `.reading()` one that only reads, `.migrate()`
-brings the tables to the newest version and loads the bundled characters.
+brings the tables to the newest version and loads the bundled characters. `.snapshot()` and `.rebuilding()` are for
+those who copy a whole house (backup.py, restore.py).
 What it refuses to know: what the records mean.
 
 SQLite is set to lose nothing and to let nobody fail who can wait:
@@ -71,13 +72,38 @@ class Database:
             session.connection(execution_options={"inglenook_reading": True})
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees one single moment, however long it is read, while others go on writing."""
+        options: dict[str, Any] = {"inglenook_reading": True}
+        if not self._sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[Connection]:
+        """A transaction on a bare connection, for whoever makes the tables and everything in them."""
+        with self._migrating(), self._engine.begin() as connection:
+            yield connection
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None where the database is a server."""
+        return self._file if self._sqlite else None
+
+    def version(self) -> str | None:
+        """The version of the tables; None before the first migration."""
+        with self.snapshot() as connection:
+            return tables_version(connection)
+
     def migrate(self) -> None:
         """Bring the tables to the newest version and load the bundled characters. Safe to call in racing processes."""
         with self._migrating(), self._engine.begin() as connection:
             if not self._sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            if _revision(connection) != _newest_revision():
-                _upgrade(connection)
+            if tables_version(connection) != _newest_revision():
+                upgrade_tables(connection)
         with self.session() as session:
             bundled.load(session)
 
@@ -107,14 +133,14 @@ def rows_changed(session: Session, statement: Update) -> int:
     return cast(CursorResult[Any], session.execute(statement)).rowcount
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade_tables(connection: Connection, version: str = "head") -> None:
     """Run the migrations. Alembic comes in only here: it would be a third of the start of every process."""
     from alembic import command
 
-    command.upgrade(migration_config(connection), "head")
+    command.upgrade(migration_config(connection), version)
 
 
-def _revision(connection: Connection) -> str | None:
+def tables_version(connection: Connection) -> str | None:
     """The version of the tables; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -122,9 +148,14 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
+def known_versions() -> tuple[str, ...]:
+    """Every version that the tables ever had, the newest last: the names of the files in migrations/versions."""
+    return tuple(sorted(path.name.split("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")))
+
+
 def _newest_revision() -> str:
     """What the newest file in migrations/versions leads to: its name begins with it."""
-    return max(path.name.split("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return known_versions()[-1]
 
 
 def migration_config(connection: Connection) -> Config:

@@ -1,0 +1,164 @@
+"""The file of a backup: a zip with a manifest, one file of JSON lines for each table, and the secret key.
+
+What it does: writes such a file, row by row; reads one, and finds every damage before anybody relies on it (the
+manifest has the number of rows and the sha256 of each table).
+What it refuses to know: databases, and what the rows mean.
+
+    manifest.json           what this is, when it was made, the version of its tables, their columns, rows and hashes
+    tables/<name>.jsonl     one row a line, a JSON list in the order of the columns; bytes are base64
+    secret_key              the key that signs cookies, where it was in a file
+
+When extending: raise FORMAT, and let `Archive` still read the older ones.
+"""
+
+import base64
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+FORMAT = 1
+_WHAT = "inglenook backup"
+_MANIFEST, _SECRET = "manifest.json", "secret_key"
+_READ_FAILURES = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError)
+
+
+class BackupError(ValueError):
+    """A backup cannot be made or used; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What the manifest says of one table."""
+
+    columns: tuple[str, ...]
+    rows: int
+    sha256: str
+
+
+class ArchiveWriter:
+    """A backup that is being written. Whole only after `finish`."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
+        self._tables: dict[str, TableFacts] = {}
+
+    def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write one table."""
+        digest, n_rows = hashlib.sha256(), 0
+        with self._zip.open(_entry(name), "w", force_zip64=True) as file:
+            for row in rows:
+                line = json.dumps(list(row), separators=(",", ":"), default=_text).encode() + b"\n"
+                digest.update(line)
+                file.write(line)
+                n_rows += 1
+        self._tables[name] = TableFacts(tuple(columns), n_rows, digest.hexdigest())
+
+    def finish(self, version: str, made_at: float, secret_key: str | None) -> None:
+        """Write what the file says about itself, and close it."""
+        if secret_key is not None:
+            self._zip.writestr(_SECRET, secret_key)
+        tables = {name: asdict(facts) for name, facts in self._tables.items()}
+        manifest = {"what": _WHAT, "format": FORMAT, "version": version, "made_at": made_at, "tables": tables}
+        self._zip.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        self._zip.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, worthless."""
+        self._zip.close()
+
+
+class Archive:
+    """A backup that is being read. Raises BackupError where the file is none or is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except FileNotFoundError:
+            raise BackupError(f"There is no file {path}: name the file that `inglenook backup` wrote.") from None
+        except _READ_FAILURES as error:
+            raise BackupError(
+                f"{path} is no backup, or was cut off ({error}): use another copy, whole backups end in a zip index."
+            ) from None
+        self._read_manifest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: object, _where: TracebackType | None) -> None:
+        self._zip.close()
+
+    @property
+    def secret_key(self) -> str | None:
+        """The key that signed the cookies, if the backup has it."""
+        return self._zip.read(_SECRET).decode() if _SECRET in self._zip.namelist() else None
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The rows of one table as they stand in the file; BackupError at its end if they are not what was written."""
+        facts, digest, n_rows = self.tables[name], hashlib.sha256(), 0
+        try:
+            with self._zip.open(_entry(name)) as file:
+                for line in file:
+                    digest.update(line)
+                    n_rows += 1
+                    yield line
+        except _READ_FAILURES as error:
+            raise self._damaged(f"{name}: {error}") from None
+        if (n_rows, digest.hexdigest()) != (facts.rows, facts.sha256):
+            raise self._damaged(f"{name} has {n_rows} rows of {facts.rows}, or others than were written")
+
+    def verify(self) -> None:
+        """Read everything once. Raises BackupError."""
+        for name in self.tables:
+            for line in self.lines(name):
+                self.row(name, line)
+
+    def row(self, name: str, line: bytes) -> dict[str, Any]:
+        """One row by its columns; bytes are still base64."""
+        try:
+            return dict(zip(self.tables[name].columns, json.loads(line), strict=True))
+        except (ValueError, TypeError) as error:
+            raise self._damaged(f"{name}: {error}") from None
+
+    def _read_manifest(self) -> None:
+        try:
+            manifest = json.loads(self._zip.read(_MANIFEST))
+            known = manifest["what"] == _WHAT
+            self.format, self.version = int(manifest["format"]), str(manifest["version"])
+            self.made_at = float(manifest["made_at"])
+            self.tables = {
+                name: TableFacts(tuple(facts["columns"]), int(facts["rows"]), str(facts["sha256"]))
+                for name, facts in manifest["tables"].items()
+            }
+        except (*_READ_FAILURES, AttributeError):
+            known = False
+        if not known:
+            self._zip.close()
+            raise BackupError(f"{self._path} is no backup of inglenook: name a file that `inglenook backup` wrote.")
+        if self.format > FORMAT:
+            self._zip.close()
+            raise BackupError(f"{self._path} was made by a newer inglenook: update this one first.")
+
+    def _damaged(self, what: str) -> BackupError:
+        return BackupError(f"{self._path} is damaged ({what}): use another copy of the backup.")
+
+
+def to_bytes(text: str | None) -> bytes | None:
+    """The bytes that stand in a row as text."""
+    return None if text is None else base64.b64decode(text, validate=True)
+
+
+def _entry(table: str) -> str:
+    return f"tables/{table}.jsonl"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} has no place in a backup")

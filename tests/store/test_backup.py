@@ -1,0 +1,295 @@
+"""Backup and restore: nothing that was acknowledged is missing, nothing that is there is overwritten."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import uuid
+import zipfile
+
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, text
+
+from store import accounts, chats, turns
+from store.archive import Archive, BackupError
+from store.backup import write_backup
+from store.db import Database, known_versions, migration_config
+from store.models import Picture
+from store.restore import restore_backup
+from store.settings import Settings
+from store.turns import Reply, TurnCommand
+
+N_WRITERS, N_BEFORE = 4, 25
+
+
+def settings_in(folder, **values):
+    return Settings(data_dir=folder, **values)
+
+
+def contents(url):
+    """Every row of every table, as SQLite has them: types and all."""
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+    connection.close()
+    return found
+
+
+class Writer(threading.Thread):
+    """Somebody who talks without a pause, and keeps what was acknowledged."""
+
+    def __init__(self, database, owner, chat):
+        super().__init__()
+        self.database, self.owner, self.chat = database, owner, chat
+        self.acked = []
+        self.warm, self.stop = threading.Event(), threading.Event()
+
+    def run(self):
+        while not self.stop.is_set():
+            revision = chats.get_revision(self.database, self.chat.id)
+            words = TurnCommand(uuid.uuid4().hex, self.chat.id, "chat", revision, f"word {len(self.acked)}")
+            turn = turns.submit(self.database, self.owner.id, words)
+            self.acked.append((turn.user_message_id, words.text))
+            claim = turns.claim(self.database, turn.id, "gpu0", 60.0)
+            end = turns.commit(self.database, turn.id, claim.attempt, Reply("Hello", tuple(range(200))))
+            self.acked.append((end.message.id, "Hello"))
+            if len(self.acked) >= N_BEFORE:
+                self.warm.set()
+
+
+def test_a_backup_under_load_misses_nothing_that_was_acknowledged(database, make_user, make_chat, tmp_path):
+    people = [make_user(f"Ann {n}") for n in range(N_WRITERS)]
+    writers = [Writer(database, person, make_chat(person)) for person in people]
+    for writer in writers:
+        writer.start()
+    try:
+        assert all(writer.warm.wait(60) for writer in writers)
+        acked = [ack for writer in writers for ack in list(writer.acked)]
+        written = write_backup(database, tmp_path / "house.zip", "a secret")
+        assert sum(len(writer.acked) for writer in writers) > len(acked), "people went on writing meanwhile"
+    finally:
+        for writer in writers:
+            writer.stop.set()
+        for writer in writers:
+            writer.join()
+
+    restored = restore_backup(settings_in(tmp_path / "elsewhere"), written.path)
+    assert restored.aside is None
+    elsewhere = Database(settings_in(tmp_path / "elsewhere").database_url)
+    there = {
+        (message.id, message.text) for writer in writers for message in chats.transcript(elsewhere, writer.chat.id)
+    }
+    assert [ack for ack in acked if ack not in there] == []
+    with elsewhere.snapshot() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    elsewhere.close()
+    key = tmp_path / "elsewhere" / "secret_key"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("a secret", 0o600)
+
+
+def test_every_row_comes_back_as_it_was(database, database_url, user, chat, tmp_path):
+    with database.session() as session:
+        image = bytes(range(256))
+        session.add(Picture(id="f" * 32, owner_id=user.id, media_type="image/png", data=image, created_at=0.1))
+    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "中文 \u2028 🦊 \\ \" '"))
+    turns.claim(database, turn.id, "gpu0", 5)
+    turns.commit(database, turn.id, 1, Reply("Hm.", (1, 2, 3)))
+    written = write_backup(database, tmp_path / "house.zip")
+    assert written.path.stat().st_mode & 0o777 == 0o600
+    assert written.version == known_versions()[-1]
+    database.close()
+    there = settings_in(tmp_path / "there")
+    restore_backup(there, written.path)
+    assert contents(there.database_url) == contents(database_url)
+    assert sorted(path.name for path in there.data_dir.iterdir()) == ["inglenook.db"]
+    again = write_backup(Database(there.database_url), tmp_path / "again.zip")
+    with Archive(written.path) as first, Archive(again.path) as second:
+        assert {name: facts.rows for name, facts in first.tables.items()} == {
+            name: facts.rows for name, facts in second.tables.items()
+        }
+
+
+def test_a_house_with_people_is_not_replaced_unless_asked(database, user, tmp_path):
+    file = write_backup(database, tmp_path / "house.zip", "new key").path
+    there = settings_in(tmp_path / "there")
+    other = Database(there.database_url)
+    other.migrate()
+    _, token = accounts.create_invite(other, "admin")
+    accounts.sign_up(other, token, "Bea", "hash")
+    there.read_secret_key()
+    old_key = (there.data_dir / "secret_key").read_text()
+    other.close()
+    with pytest.raises(BackupError, match="--replace"):
+        restore_backup(there, file)
+    assert [person.name for person in accounts.list_users(other)] == ["Bea"]
+    other.close()
+    restored = restore_backup(there, file, replace=True)
+    assert [person.name for person in accounts.list_users(other)] == ["Ada"]
+    other.close()
+    assert (restored.aside / "secret_key").read_text() == old_key
+    aside = Database(f"sqlite:///{restored.aside / 'inglenook.db'}")
+    assert [person.name for person in accounts.list_users(aside)] == ["Bea"]
+    aside.close()
+
+
+def test_a_fresh_house_without_people_may_go(database, user, tmp_path):
+    file = write_backup(database, tmp_path / "house.zip").path
+    there = settings_in(tmp_path / "there")
+    fresh = Database(there.database_url)
+    fresh.migrate()
+    fresh.close()
+    restore_backup(there, file)
+    assert [person.name for person in accounts.list_users(fresh)] == ["Ada"]
+    fresh.close()
+
+
+HOLD = """
+import sys
+from store import accounts
+from store.db import Database
+db = Database(sys.argv[1])
+accounts.list_users(db)
+print("open", flush=True)
+sys.stdin.read(1)
+"""
+
+
+def test_a_database_in_use_is_left_alone(database, user, tmp_path):
+    """Another process that has the database open, and does nothing with it just now."""
+    file = write_backup(database, tmp_path / "house.zip").path
+    there = settings_in(tmp_path / "there")
+    restore_backup(there, file)
+    command = [sys.executable, "-c", HOLD, there.database_url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(BackupError, match="stop inglenook first"):
+            restore_backup(there, file, replace=True)
+        other.communicate("!")
+    assert restore_backup(there, file, replace=True).aside is not None
+
+
+def test_a_damaged_database_is_put_aside_when_asked(database, user, tmp_path):
+    file = write_backup(database, tmp_path / "house.zip").path
+    there = settings_in(tmp_path / "there")
+    there.data_dir.mkdir()
+    broken = there.data_dir / "inglenook.db"
+    broken.write_bytes(b"this was a database once " * 400)
+    with pytest.raises(BackupError, match="--replace"):
+        restore_backup(there, file)
+    restored = restore_backup(there, file, replace=True)
+    assert (restored.aside / "inglenook.db").read_bytes().startswith(b"this was")
+    db = Database(there.database_url)
+    assert accounts.has_admin(db) is False
+    assert [person.name for person in accounts.list_users(db)] == ["Ada"]
+    db.close()
+
+
+@pytest.mark.parametrize("version", known_versions()[:-1])
+def test_a_backup_of_older_tables_is_brought_up_to_date(version, tmp_path):
+    old = Database(f"sqlite:///{tmp_path}/old.db")
+    with old.rebuilding() as connection:
+        command.upgrade(migration_config(connection), version)
+        columns = "id, name, name_key, password_hash, role, locale, theme, session_epoch, created_at"
+        values = f"'{'b' * 32}', 'Ann', 'ann', 'hash', 'admin', 'zh', 'auto', 1, 1.5"
+        connection.exec_driver_sql(f"INSERT INTO users ({columns}) VALUES ({values})")
+    written = write_backup(old, tmp_path / "old.zip")
+    old.close()
+    assert written.version == version
+    there = settings_in(tmp_path / "there")
+    assert restore_backup(there, written.path).from_version == version
+    db = Database(there.database_url)
+    assert db.version() == known_versions()[-1]
+    (ann,) = accounts.list_users(db)
+    assert (ann.name, ann.locale, ann.created_at, ann.daily_minutes) == ("Ann", "zh", 1.5, None)
+    db.close()
+
+
+def changed(path, change):
+    """The same zip with other bytes in one entry."""
+    with zipfile.ZipFile(path) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in entries.items():
+            new.writestr(name, change.get(name, lambda same: same)(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda path: path.unlink(), "There is no file"),
+        (lambda path: path.write_bytes(b"<html>"), "is no backup"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-200]), "was cut off"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"PK\x03\x04", b"PK\x03\x05", 2)), "damaged"),
+        (lambda path: changed(path, {"tables/users.jsonl": lambda data: data.replace(b"Ada", b"Eve")}), "damaged"),
+        (lambda path: changed(path, {"tables/users.jsonl": lambda data: data * 2}), "2 rows of 1"),
+        (lambda path: changed(path, {"manifest.json": lambda data: b"{}"}), "is no backup of inglenook"),
+        (lambda path: changed(path, {"manifest.json": lambda data: b"[1]"}), "is no backup of inglenook"),
+        (lambda path: changed(path, {"manifest.json": lambda data: data.replace(b'"users"', b'"loosers"')}), "loosers"),
+        (
+            lambda path: changed(path, {"manifest.json": lambda data: data.replace(b'"format": 1', b'"format": 2')}),
+            "newer inglenook: update",
+        ),
+        (
+            lambda path: changed(
+                path, {"manifest.json": lambda data: data.replace(f'"{known_versions()[-1]}"'.encode(), b'"9999"')}
+            ),
+            "version 9999, this inglenook knows them up to",
+        ),
+    ],
+)
+def test_what_is_no_whole_backup_changes_nothing(harm, words, database, user, tmp_path):
+    file = write_backup(database, tmp_path / "house.zip", "key").path
+    harm(file)
+    there = settings_in(tmp_path / "there")
+    with pytest.raises(BackupError, match=words):
+        restore_backup(there, file)
+    assert not there.data_dir.exists() or list(there.data_dir.iterdir()) == []
+
+
+def test_a_backup_that_points_to_nothing_is_refused(database, user, chat, tmp_path):
+    with create_engine(str(database._url)).connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.execute(text("DELETE FROM users"))
+        connection.commit()
+        connection.engine.dispose()
+    file = write_backup(database, tmp_path / "house.zip").path
+    with pytest.raises(BackupError, match="does not fit|point to nothing"):
+        restore_backup(settings_in(tmp_path / "there"), file)
+    assert not (tmp_path / "there" / "inglenook.db").exists()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from store.archive import BackupError
+from store.backup import write_backup
+from store.db import Database
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    write_backup(Database(sys.argv[1]), Path(sys.argv[2]))
+except BackupError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_is_full_leaves_the_last_backup_and_no_half_one(database, database_url, user, tmp_path):
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    file = write_backup(database, folder / "house.zip").path
+    before = file.read_bytes()
+    done = subprocess.run([sys.executable, "-c", FULL, database_url, str(file)], capture_output=True, text=True)
+    assert "name a folder with room enough" in done.stdout, done.stderr
+    assert os.listdir(folder) == ["house.zip"]
+    assert file.read_bytes() == before
+
+
+def test_nothing_is_saved_of_a_house_that_never_was(tmp_path):
+    empty = Database(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(BackupError, match="never been started"):
+        write_backup(empty, tmp_path / "house.zip")
+    empty.close()
+    assert not (tmp_path / "house.zip").exists()
