@@ -81,7 +81,7 @@ def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) 
         _remove_file(fresh)
         _build(Database(f"sqlite:///{fresh}"), archive)
         _close_file(fresh, replace=False)
-        aside = _put_aside(target, target.parent / f"before-restore-{stamp}") if target.exists() else None
+        aside = _put_aside(target, stamp) if target.exists() else None
         fresh.replace(target)
     except OSError as error:
         raise BackupError(
@@ -109,8 +109,8 @@ def _close_file(target: Path, replace: bool) -> None:
         connection.close()
 
 
-def _put_aside(target: Path, folder: Path) -> Path:
-    folder.mkdir(mode=0o700)
+def _put_aside(target: Path, stamp: str) -> Path:
+    folder = _new_folder(target.parent, stamp)
     for path in _files(target):
         if path.exists():
             path.replace(folder / path.name)
@@ -135,9 +135,9 @@ def _into_server(settings: Settings, archive: Archive, replace: bool, stamp: str
         aside = None
         if db.version() is not None:
             _refuse_people(db, replace)
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            aside = settings.data_dir / f"before-restore-{stamp}"
-            aside.mkdir(mode=0o700)
+            with db.snapshot() as connection:
+                _refuse_company(connection)
+            aside = _new_folder(settings.data_dir, stamp)
             write_backup(db, aside / "database.zip")
         _build(db, archive)
     finally:
@@ -164,6 +164,14 @@ def _refuse_people(db: Database, replace: bool) -> None:
         people = str(error)
     if people and not replace:
         raise BackupError(_NOT_EMPTY)
+
+
+def _new_folder(parent: Path, stamp: str) -> Path:
+    """A folder of this name that was not there before."""
+    names = (f"before-restore-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
+    folder = next(parent / name for name in names if not (parent / name).exists())
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
 
 
 def _build(db: Database, archive: Archive) -> None:
