@@ -8,6 +8,7 @@ without spaces between words, such as Chinese. What it refuses to know: entries 
 """
 
 import functools
+import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ import regex
 
 TIME_LIMIT_S = 0.02  # for one key in one text
 LONGEST = 500  # signs of a pattern
+LARGEST = 50_000  # signs of a pattern when it is written out: ((a{1000}){1000}){1000} takes all memory there is
 _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
+_COUNT = regex.compile(r"\{\s*(\d{1,9})")
+_FOREIGN = regex.compile(r"(?<!\\)\(\?[-ims]*[^-ims:=!<>|)]")  # recursion, verbose mode and other things of one dialect
 _SIGNS = frozenset("\\^$.|?*+()[]{}")
 _NO_SPACES = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
@@ -54,7 +58,7 @@ def compiled(key: str, case_sensitive: bool) -> Any | None:
     """The pattern of a key; None when it is invalid or too long."""
     parts = _between_slashes(key)
     pattern, letters = parts if parts else (key, "" if case_sensitive else "i")
-    if len(pattern) > LONGEST or not set(letters) <= {*_FLAGS, "g", "u", "y"}:
+    if _too_large(pattern) or _FOREIGN.search(pattern) or not set(letters) <= {*_FLAGS, *"dguvy"}:
         return None
     flags = regex.VERSION0
     for letter in letters:
@@ -91,6 +95,11 @@ def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool
     return not (whole_words and spaced) or any(
         _alone(folded_text, at, at + len(word)) for at in _places(word, folded_text)
     )
+
+
+def _too_large(pattern: str) -> bool:
+    counts = _COUNT.findall(pattern) if len(pattern) <= LONGEST else ()
+    return len(pattern) > LONGEST or len(pattern) * math.prod(max(1, int(count)) for count in counts) > LARGEST
 
 
 def _places(word: str, text: str) -> Iterator[int]:
