@@ -6,7 +6,7 @@ Without `--role`: an admin invitation while there is no admin, else nothing at a
 import argparse
 import sys
 
-from store import accounts
+from store import invitations
 from store.db import Database
 from store.errors import StoreError
 from store.models import ROLES
@@ -33,12 +33,11 @@ def _link(role: str | None) -> str:
     database = Database(settings.database_url)
     try:
         database.migrate()
-        if role is None and accounts.has_admin(database):
-            return ""
-        _, token = accounts.create_invite(database, role or "admin")
+        if role is None:
+            return invitations.first_admin_link(database, settings)
+        return invitations.invitation_link(database, settings, role)
     finally:
         database.close()
-    return f"{settings.origins[0]}/invite/{token}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""Figures of a house: how much of everything there is. Names and texts stay out of it.
+
+What it refuses to know: who reads them (`inglenook stats`), and what lies on the disk beside the database.
+"""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, func, select, text
+
+from store.db import Database
+from store.models import UNFINISHED, Alternative, Character, Chat, Invite, Message, Picture, Turn, User
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`turns` counts the states of the turns of the last `days`, `unfinished` those of now; bytes are in SQL."""
+
+    people: dict[str, int]
+    open_invites: int
+    own_characters: int
+    chats: int
+    messages: int
+    wordings: int
+    pictures: int
+    picture_bytes: int
+    database_bytes: int
+    turns: dict[str, int]
+    unfinished: dict[str, int]
+    active_people: int
+
+
+def count(db: Database, days: float = 1.0, now: float | None = None) -> Figures:
+    """All figures, of one moment."""
+    now = time.time() if now is None else now
+    since = now - days * DAY_S
+    open_invite = (Invite.used_at.is_(None), Invite.revoked_at.is_(None), Invite.expires_at > now)
+    recent = Turn.created_at >= since
+    with db.snapshot() as connection:
+        return Figures(
+            people=_pairs(connection, select(User.role, func.count()).group_by(User.role)),
+            open_invites=_number(connection, select(func.count(Invite.id)).where(*open_invite)),
+            own_characters=_number(
+                connection,
+                select(func.count(Character.id)).where(Character.owner_id.is_not(None), Character.deleted_at.is_(None)),
+            ),
+            chats=_number(connection, select(func.count(Chat.id)).where(Chat.deleted_at.is_(None))),
+            messages=_number(connection, select(func.count(Message.id)).where(Message.deleted_at.is_(None))),
+            wordings=_number(connection, select(func.count(Alternative.id))),
+            pictures=_number(connection, select(func.count(Picture.id))),
+            picture_bytes=_number(connection, select(func.sum(func.length(Picture.data)))),
+            database_bytes=_database_bytes(connection),
+            turns=_pairs(connection, select(Turn.state, func.count()).where(recent).group_by(Turn.state)),
+            unfinished=_pairs(
+                connection, select(Turn.state, func.count()).where(Turn.state.in_(UNFINISHED)).group_by(Turn.state)
+            ),
+            active_people=_number(connection, select(func.count(Turn.owner_id.distinct())).where(recent)),
+        )
+
+
+def _number(connection: Connection, statement: Select[int]) -> int:
+    return int(connection.scalar(statement) or 0)
+
+
+def _pairs(connection: Connection, statement: Select[str, int]) -> dict[str, int]:
+    return {name: int(number) for name, number in connection.execute(statement)}
+
+
+def _database_bytes(connection: Connection) -> int:
+    if connection.dialect.name != "sqlite":
+        return int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+    pages, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("page_count", "page_size"))
+    return int(pages or 0) * int(size or 0)

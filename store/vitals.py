@@ -1,0 +1,99 @@
+"""How database and Redis really are: what `inglenook doctor` asks them. Facts only; what to do is said there.
+
+What it does: looks, changes nothing, and hands failures back as values. `health.py` answers the same question in a
+moment for health pages; here it may take a while (SQLite's pages are read once).
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError
+from sqlalchemy import func, select
+
+from store.db import Database, DatabaseTrouble, known_versions, tables_version
+from store.models import Turn
+
+_REFUSED = ("NOAUTH", "WRONGPASS", "invalid password", "invalid username-password")
+
+
+@dataclass(frozen=True)
+class DatabaseVitals:
+    """`trouble`: why it cannot be read, or the first damage found. `version` None: it has no tables yet.
+
+    `newest_at` is when the last turn was changed, by the clock of whoever did it.
+    """
+
+    trouble: str = ""
+    version: str | None = None
+    newest_version: str = ""
+    newest_at: float = 0.0
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether its tables come from a later inglenook."""
+        return self.version is not None and self.version not in known_versions()
+
+
+@dataclass(frozen=True)
+class RedisVitals:
+    """`trouble`: "" (it answers), "password", "permission", "loading" or the reason why nobody answers.
+
+    `ahead_s` is how far its clock is before ours; `policy` what it does when its memory is full.
+    """
+
+    trouble: str = ""
+    version: str = ""
+    ahead_s: float = 0.0
+    append_only: bool = False
+    write_failed: bool = False
+    policy: str = ""
+    max_bytes: int = 0
+    used_bytes: int = 0
+
+
+def look_at_database(db: Database) -> DatabaseVitals:
+    """Version, damage, and the newest thing in it. Never raises because it is away."""
+    newest = known_versions()[-1]
+    try:
+        with db.snapshot() as connection:
+            version = tables_version(connection)
+            damage = ""
+            if connection.dialect.name == "sqlite":
+                damage = "; ".join(map(str, connection.exec_driver_sql("PRAGMA quick_check(3)").scalars()))
+            at = connection.scalar(select(func.max(Turn.updated_at))) if version else 0.0
+    except DatabaseTrouble as error:
+        return DatabaseVitals(str(getattr(error, "orig", None) or error), newest_version=newest)
+    return DatabaseVitals("" if damage in ("", "ok") else damage, version, newest, at or 0.0)
+
+
+def look_at_redis(redis: Redis) -> RedisVitals:
+    """What it says about itself. Never raises because it is away."""
+    try:
+        before = time.time()
+        seconds, microseconds = _answer(redis.time())
+        ahead_s = seconds + microseconds / 1e6 - (before + time.time()) / 2
+        info = _answer(redis.info())
+    except NoPermissionError:
+        return RedisVitals("permission")
+    except BusyLoadingError:
+        return RedisVitals("loading")
+    except (RedisError, OSError) as error:
+        wrong = isinstance(error, AuthenticationError) or any(word in str(error) for word in _REFUSED)
+        return RedisVitals("password" if wrong else str(error))
+    failed = info.get("aof_enabled") and info.get("aof_last_write_status") != "ok"
+    return RedisVitals(
+        version=str(info.get("redis_version", "")),
+        ahead_s=ahead_s,
+        append_only=bool(info.get("aof_enabled")),
+        write_failed=bool(failed),
+        policy=str(info.get("maxmemory_policy", "")),
+        max_bytes=int(info.get("maxmemory", 0)),
+        used_bytes=int(info.get("used_memory", 0)),
+    )
+
+
+def _answer(answer: Any) -> Any:
+    """What a command gave; redis-py types each as if it might also be a promise."""
+    return answer
