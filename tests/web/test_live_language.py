@@ -1,11 +1,20 @@
 """What a tab is told, in the language of who reads it."""
 
+import contextlib
+
 import pytest
+from simple_websocket import ConnectionClosed
+from test_live_gate import HANDSHAKE
 from web_house import new_turn
 
 from store import accounts
 from store.entries import Reply
 from store.turns import NARRATOR, Outcome
+from web.catalogue import LANGUAGES
+from web.language import say
+from web.live.connection import TOO_FAST
+from web.live.hub import RESTARTS
+from web.live.session import SIGNED_OUT
 from worker.turn import EMPTY
 
 
@@ -52,6 +61,38 @@ def test_the_narrator_is_called_so_on_the_page_and_in_the_tab(zhou, tale):
     assert tab.open(chat)["messages"][-1]["name"] == "旁白"
     assert '<span class="name">旁白</span>' in browser.get(f"/chat/{chat}").text
     assert browser.get(f"/chat/{chat}/messages?before=9").json()["messages"][-1]["name"] == "旁白"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Upgrade": "h2c"}, "这个地址只说 WebSocket。"),
+        ({"Origin": "https://evil.example"}, "来源 https://evil.example 不在 INGLENOOK_PUBLIC_ORIGINS 之中（"),
+    ],
+)
+def test_why_a_tab_is_not_let_in_comes_in_it(zhou, change, words):
+    browser = zhou[0]
+    answer = browser.get("/ws", headers={"Origin": browser.base, **HANDSHAKE, **change})
+    assert answer.json()["error"]["message"].startswith(words)
+
+
+def test_goodbyes_come_in_it(site, zhou, database):
+    accounts.sign_out_everywhere(database, accounts.find_user(database, "Ada").id)
+    assert zhou[2].last_words() == (1008, "你已退出登录。")
+
+
+def test_a_goodbye_to_who_talks_too_fast(zhou):
+    tab = zhou[2]
+    with contextlib.suppress(ConnectionClosed, OSError):
+        for _ in range(5000):
+            tab.say(type="ping")
+    assert tab.last_words() == (1008, "太快了：每秒最多 20 条消息。")
+
+
+@pytest.mark.parametrize("sentence", [RESTARTS, SIGNED_OUT, TOO_FAST])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_goodbyes_fit_into_the_frame_that_carries_them(language, sentence):
+    assert len(say("goodbye", sentence, language).encode()) <= 123
 
 
 def test_two_people_read_two_languages(site, zhou, bo):

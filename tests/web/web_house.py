@@ -124,11 +124,15 @@ class Socket:
 
     def farewell(self) -> int:
         """Hear until the server closes; its close code."""
+        return self.last_words()[0]
+
+    def last_words(self) -> tuple[int, str]:
+        """Hear until the server closes; its close code, and the sentence with it."""
         try:
             while True:
                 self.hear()
         except ConnectionClosed as closed:
-            return int(closed.reason)
+            return int(closed.reason), closed.message or ""
 
     def close(self) -> None:
         self.client.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from werkzeug.datastructures import Headers
 
 from web.errors import Problem
+from web.language import gettext
 
 PER_PERSON = 16
 
@@ -23,22 +24,25 @@ def check_headers(headers: Headers) -> None:
     """Raise Problem 426 or 400 unless this is a well-formed web socket handshake."""
     tokens = {token.strip().lower() for token in headers.get("Connection", "").split(",")}
     if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
-        raise Problem(426, "upgrade_required", "This address speaks web socket only.", {"Upgrade": "websocket"})
+        raise Problem(
+            426, "upgrade_required", gettext("This address speaks web socket only."), {"Upgrade": "websocket"}
+        )
     if headers.get("Sec-WebSocket-Version") != "13":
         more = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        raise Problem(426, "upgrade_required", "This address speaks web socket version 13.", more)
+        raise Problem(426, "upgrade_required", gettext("This address speaks web socket version 13."), more)
     if not _is_key(headers.get("Sec-WebSocket-Key", "")):
-        raise Problem(400, "bad_handshake", "Sec-WebSocket-Key must be 16 bytes in base64.")
+        raise Problem(400, "bad_handshake", gettext("Sec-WebSocket-Key must be 16 bytes in base64."))
 
 
 def check_origin(origin: str | None, allowed: tuple[str, ...]) -> None:
     """Raise Problem 403 unless the Origin header is exactly one of the allowed ones."""
     if origin not in allowed:
-        raise Problem(
-            403,
-            "foreign_origin",
-            f"The origin {origin or '(missing)'} is not one of INGLENOOK_PUBLIC_ORIGINS ({', '.join(allowed)}).",
+        sentence = gettext(
+            "The origin %(origin)s is not one of INGLENOOK_PUBLIC_ORIGINS (%(allowed)s).",
+            origin=origin or "-",
+            allowed=", ".join(allowed),
         )
+        raise Problem(403, "foreign_origin", sentence)
 
 
 def _is_key(text: str) -> bool:
@@ -60,12 +64,8 @@ class Seats:
         """Take a seat; raise Problem 503 when there is none. Whoever takes one calls `free`."""
         with self._lock:
             if self._taken.total() >= self.limit or self._taken[user_id] >= PER_PERSON:
-                raise Problem(
-                    503,
-                    "too_many_sockets",
-                    "Too many windows are open: close one and try again.",
-                    {"Retry-After": "10"},
-                )
+                sentence = gettext("Too many windows are open: close one and try again.")
+                raise Problem(503, "too_many_sockets", sentence, {"Retry-After": "10"})
             self._taken[user_id] += 1
 
     def free(self, user_id: str) -> None:

@@ -18,10 +18,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from store import events, keys
+from web.language import marked
 
 BEAT_S = 2.0
 MOVED_S = 0.2
 RETRY_S = 0.5
+RESTARTS = marked("The house restarts. This page comes back by itself.")
 log = logging.getLogger(__name__)
 Payload = Mapping[str, Any]
 
@@ -70,7 +72,7 @@ class Hub:
         """Close every tab with 1012 (service restart), those that do not answer in time the hard way."""
         self._stopping.set()
         for tab in self.tabs():
-            tab.close(1012, "The house restarts. This page comes back by itself.")
+            tab.close(1012, RESTARTS)
         with self._lock:
             self._lock.wait_for(lambda: not self._tabs, timeout_s)
         for tab in self.tabs():
@@ -92,7 +94,7 @@ class Hub:
         with self._lock:
             self._tabs[tab] = None
         if self._stopping.is_set():
-            tab.close(1012, "The house restarts. This page comes back by itself.")
+            tab.close(1012, RESTARTS)
 
     def leave(self, tab: Tab) -> None:
         """A tab was closed."""

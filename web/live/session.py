@@ -4,7 +4,6 @@ What it refuses to know: what any of them does.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -15,11 +14,13 @@ from store import accounts
 from store.views import UserView
 from web import errors
 from web.house import House
-from web.language import say_all
+from web.language import marked
 from web.live import commands
 from web.live.connection import Connection
 from web.live.frames import Caller
 from web.live.viewer import Viewer
+
+SIGNED_OUT = marked("You are signed out.")
 
 
 class Session:
@@ -28,7 +29,7 @@ class Session:
     def __init__(self, house: House, person: UserView, language: str, ws: Server) -> None:
         self._house, self._person = house, person
         user_id = person.id
-        self._connection = Connection(ws, partial(say_all, to=language))
+        self._connection = Connection(ws, language)
         self._viewer = Viewer(house, user_id, self._connection.send)
         self._caller = Caller(house, user_id, self._viewer, self._watch, self._connection.post)
 
@@ -80,7 +81,7 @@ class Session:
         now = accounts.get_user(self._house.database, self._person.id)
         if now is not None and now.session_epoch == self._person.session_epoch:
             return True
-        self._connection.close(1008, "You are signed out.")
+        self._connection.close(1008, SIGNED_OUT)
         return False
 
     def _obey(self, frame: str | bytes) -> None:

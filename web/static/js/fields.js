@@ -20,15 +20,14 @@ export function fieldList(status) {
     name.textContent = USUAL[field.name] ?? field.name;
     value.textContent = valueOf(field);
     row.append(name, value);
-    if (field.unit === "%") row.append(bar(field.value));
+    if (field.unit === "%") fill(row, field.value);
     list.append(row);
   }
   return list;
 }
 
-function bar(percent) {
-  const element = document.createElement("span");
-  element.className = "bar";
-  element.style.setProperty("--full", `${Math.min(100, Math.max(0, Number(percent) || 0))}%`);
-  return element;
+/** A bar under the fact; drawn by the style, for a list of facts has only names and values in it. */
+function fill(row, percent) {
+  row.className = "filled";
+  row.style.setProperty("--full", `${Math.min(100, Math.max(0, Number(percent) || 0))}%`);
 }

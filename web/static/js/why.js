@@ -71,6 +71,7 @@ function drawWord({ text, p }) {
   word.tabIndex = -1;
   word.ariaPressed = "false";
   word.textContent = text;
+  if (!text.trim()) word.ariaLabel = text.includes("\n") ? t("a new line") : t("a blank");
   word.dataset.level = p === null ? "none" : Math.min(LEVELS - 1, Math.floor(p * LEVELS));
   return word;
 }

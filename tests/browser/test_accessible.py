@@ -1,0 +1,209 @@
+"""axe-core on every page and every open drawer: on a desktop and on a phone, by day and by night, in both languages.
+
+Every route that a browser may get is visited by itself; one with something new in its address needs a line in
+`values`. axe reaches the page by the debugger's line, so the pages keep their own security policy.
+"""
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from chat_page import VIEWS, ChatPage
+from flask import Flask
+from playwright.sync_api import expect
+from werkzeug.routing import Map
+
+from store import accounts, characters, chats, personas
+from store.bundled import character_id
+from web import passwords
+from web.app import BLUEPRINTS
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+PASSWORD = "a long enough password"
+LOCALES = {"en": "en-GB", "zh": "zh-CN"}
+LOOKS = {
+    "en": [(view, scheme) for view in VIEWS for scheme in ("light", "dark")],
+    "zh": [("1280", "dark"), ("390", "light")],
+}
+AXE = """async () => (await axe.run(document, { resultTypes: ['violations'], preload: false })).violations
+  .flatMap((rule) => rule.nodes.map((one) => [rule.impact, rule.id, one.html.slice(0, 160), one.failureSummary]))"""
+OPEN_ALL = "() => { for (const one of document.querySelectorAll('details')) one.open = true; }"
+SHOW = "(ids) => { for (const id of ids) document.getElementById(id).hidden = false; }"
+STATUS = [
+    {"name": "Mood", "type": "text"},
+    {"name": "Wind", "type": "integer", "minimum": 0, "maximum": 12, "unit": "Bft"},
+    {"name": "Weather", "type": "one_of", "options": ["fog", "rain"]},
+]
+CARD = {
+    "name": "Mo",
+    "description": "A cat.",
+    "first_mes": "*Purrs.* “You again.”",
+    "alternate_greetings": ["*Sleeps.*"],
+    "creator_notes": "## For a quiet evening\n\n- rain\n- a lamp\n\n| a | b |\n| --- | --- |\n| 1 | 2 |",
+    "tags": ["cosy", "sea"],
+    "extensions": {"inglenook": {"status": STATUS}},
+}
+
+
+def rules():
+    """Every address that answers to GET."""
+    app = Flask("addresses")
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    skipped = ("static", "assets.file")  # never pages, and their addresses can be anything
+    return [rule for rule in app.url_map.iter_rules() if "GET" in rule.methods and rule.endpoint not in skipped]
+
+
+def edit(chat):
+    chat.more.nth(1).click()
+    chat.do_edit.click()
+    chat.edit_text.wait_for()
+
+
+def menu(chat):
+    chat.more.last.click()
+    chat.message_menu.wait_for()
+
+
+def after(chat):
+    chat.after.click()
+    chat.after_menu.wait_for()
+
+
+def status(chat):
+    if chat.status_card.is_hidden():
+        chat.status_button.click()
+    chat.show_status.last.click()
+    chat.message_status.last.wait_for()
+
+
+def setup(chat):
+    chat.setup_button.click()
+    chat.advanced.locator("summary").click()
+    chat.setup.wait_for()
+
+
+def start_over(chat):
+    chat.setup_button.click()
+    chat.start_over.click()
+    chat.over.wait_for()
+
+
+def why(chat):
+    chat.more.nth(2).click()
+    chat.do_why.click()
+    expect(chat.likely).to_contain_text("%")
+
+
+def banners(chat):
+    """Everything that is only there when something has happened."""
+    chat.page.evaluate(SHOW, ["offline", "trouble", "failure", "notice", "reload", "toast", "undo", "newest"])
+
+
+def offer(chat):
+    """A suggestion beside words of my own."""
+    chat.draft.fill("")
+    chat.suggest.click()
+    chat.until("() => document.querySelector('[data-testid=draft]').value.length > 3")
+    chat.draft.press_sequentially("No!")
+    chat.rest()
+    chat.offer.wait_for()
+
+
+SCENES = (edit, menu, after, status, setup, start_over, why, banners, offer)
+
+
+@pytest.fixture(scope="module")
+def ada(house, books):
+    """An admin who has something of everything."""
+    house.forget_rate_limits()
+    invite = accounts.create_invite(books, "admin")[1]
+    return accounts.sign_up(books, invite, "Ada Axe", passwords.hash_password(PASSWORD))
+
+
+@pytest.fixture(scope="module")
+def pages(house, browser, books, ada):
+    """`pages("en", signed_in)`: the window of that language; there is one of each."""
+    windows = {}
+
+    def of(language, signed_in=True):
+        accounts.set_preferences(books, ada.id, locale=language)
+        if (language, signed_in) not in windows:
+            page = browser.new_context(locale=LOCALES[language], reduced_motion="reduce").new_page()
+            page.set_default_timeout(30_000)
+            if signed_in:
+                page.goto(f"{house.address}/login")
+                page.get_by_test_id("name").fill(ada.name)
+                page.get_by_test_id("password").fill(PASSWORD)
+                page.get_by_test_id("sign-in").click()
+                page.get_by_test_id("characters").wait_for()
+            windows[language, signed_in] = page
+        return windows[language, signed_in]
+
+    yield of
+    for page in windows.values():
+        page.context.close()
+
+
+@pytest.fixture(scope="module")
+def values(books, ada):
+    """What stands in addresses."""
+    mo = characters.save_character(books, ada, CARD, tagline="Purrs.")
+    return {
+        "token": accounts.create_invite(books, "teen")[1],
+        "character_id": mo.id,
+        "persona_id": personas.save_persona(books, ada.id, "Captain Ann", "A sailor.").id,
+        "chat_id": chats.create_chat(books, ada.id, mo.id, "Ann").id,
+        "picture_id": "0" * 32,
+    }
+
+
+@pytest.fixture(scope="module")
+def story(house, books, ada, pages):
+    """A story with everything in it: wordings, a narrator, a pin, a status, words with their likelihood."""
+    story = chats.create_chat(books, ada.id, character_id("mara"), "Ada").id
+    chats.change_chat(books, ada.id, story, settings={"top_n": 5}, author_note="Rain.", reference="A letter.")
+    chat = ChatPage(pages("en"), house.address).open(story).told("Who are *you*?")
+    for button in (chat.retry.last, chat.narrate, chat.status, chat.suggest):
+        button.click()
+        chat.busy()
+        chat.rest()
+    chat.more.nth(1).click()
+    chat.do_pin.click()
+    chat.pinned.nth(1).wait_for()
+    ordinals = [one.ordinal for one in chats.transcript(books, story)]
+    chats.set_window(books, story, {"messages": ordinals[2]})
+    return story
+
+
+def findings(page, language):
+    """What axe has against the page, in every look."""
+    found = []
+    page.evaluate(AXE_SCRIPT)
+    for view, scheme in LOOKS[language]:
+        page.set_viewport_size(VIEWS[view]["viewport"])
+        page.emulate_media(color_scheme=scheme)
+        found += [(view, scheme, *one) for one in page.evaluate(AXE)]
+    return found
+
+
+@pytest.mark.parametrize("language", LOCALES)
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.endpoint)
+def test_a_page(house, pages, values, rule, language):
+    signed_in = rule.endpoint not in ("accounts.login", "accounts.invite")
+    page = pages(language, signed_in)
+    address = house.address + Map([rule.empty()]).bind("").build(rule.endpoint, values)
+    answer = page.request.get(address, headers={"Accept": "text/html"})
+    if "text/html" in answer.headers["content-type"]:
+        page.goto(address)
+        page.evaluate(OPEN_ALL)
+        assert findings(page, language) == []
+
+
+@pytest.mark.parametrize("language", LOCALES)
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_a_story(house, pages, story, scene, language):
+    page = pages(language)
+    page.set_viewport_size(VIEWS["1280"]["viewport"])
+    chat = ChatPage(page, house.address).open(story)
+    scene(chat)
+    assert findings(page, language) == []
