@@ -5,16 +5,16 @@ and over HTTP, or runs them as commands; it imports neither web nor worker.
 """
 
 import http.client
-import subprocess
+import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import redis
 
-from deploy.preflight import Fault
 from store import registry, wire
 from store.db import Database
-from store.settings import Settings
+from store.invitations import first_admin_link
+from store.settings import AUTO, Settings
 
 Check = Callable[[], bool]
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -39,13 +39,13 @@ def migrate(settings: Settings) -> None:
         db.close()
 
 
-def admin_invitation(environ: Mapping[str, str]) -> str:
+def admin_invitation(settings: Settings) -> str:
     """The link of a new invitation for the first admin; empty as soon as there is an admin."""
-    command = [sys.executable, "-m", "web.invite"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, start_new_session=True)
-    if done.returncode != 0:
-        raise Fault(f"No invitation could be made: {done.stderr.strip()}")
-    return done.stdout.strip()
+    db = Database(settings.database_url)
+    try:
+        return first_admin_link(db, settings)
+    finally:
+        db.close()
 
 
 def web_answers(settings: Settings) -> bool:
@@ -71,12 +71,15 @@ def redis_answers(settings: Settings) -> bool:
 
 
 def worker_answers(settings: Settings) -> bool:
-    """True if the worker named in the settings has its model loaded and sends heartbeats."""
+    """True if the worker of the settings has its model loaded and sends heartbeats; with `auto`, one of this host."""
     try:
         with wire.connect(settings.redis_url) as client:
-            return settings.worker_name in registry.alive(client)
+            workers = registry.alive(client)
     except redis.exceptions.RedisError:
         return False
+    if settings.worker_name == AUTO:
+        return any(worker.host == socket.gethostname() for worker in workers.values())
+    return settings.worker_name in workers
 
 
 def address(settings: Settings) -> str:

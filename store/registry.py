@@ -34,6 +34,7 @@ class WorkerView:
     at: float
     busy_s: tuple[float, ...] = ()
     turn_s: tuple[float, ...] = ()
+    host: str = ""
 
     @property
     def queue(self) -> str:

@@ -12,11 +12,13 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "INGLENOOK_"
+AUTO = "auto"
 
 
 class SettingsError(ValueError):
@@ -31,15 +33,23 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder of the database, the secret key, locks and KV blocks.")
     database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the data folder.")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queues, live events, worker registry.")
+    redis_password_file: str = Field("", description="File that holds Redis' password, for a URL that has none.")
     host: str = Field("127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(8420, ge=0, le=65535, description="Port that the web server listens on.")
     public_origins: str = Field(
         "",
         description="Origins that browsers may use, separated by commas; empty means this host and port.",
     )
+    trusted_proxies: int = Field(
+        0, ge=0, le=8, description="Proxies in front of the web server whose X-Forwarded-* lines count."
+    )
     secret_key: str = Field("", description="Key that signs cookies; empty means a file made once in the data folder.")
     model: str = Field("", description="Path of the GGUF model; empty means the demo model.")
-    worker_name: str = Field("gpu0", pattern=r"^[A-Za-z0-9_-]{1,40}$", description="Name of this worker, one per GPU.")
+    worker_name: str = Field(
+        "gpu0",
+        pattern=r"^[A-Za-z0-9_-]{1,40}$",
+        description="Name of this worker, one per GPU; auto takes the first free one of gpu0, gpu1...",
+    )
     lanes: int = Field(2, ge=1, le=64, description="Turns that a worker writes at the same time.")
     context: int = Field(0, ge=0, description="Tokens per session; 0 lets the engine decide.")
     gpu_layers: int = Field(-1, ge=-1, description="Layers on the GPU; -1 means all that fit.")
@@ -76,6 +86,8 @@ class Settings(BaseSettings):
     def _fill_in(self) -> Self:
         if not self.database_url:
             _set(self, "database_url", f"sqlite:///{self.data_dir / 'inglenook.db'}")
+        if self.redis_password_file:
+            _set(self, "redis_url", _with_password(self.redis_url, Path(self.redis_password_file)))
         if not self.public_origins:
             hosts = dict.fromkeys((self.host, "localhost", "127.0.0.1"))
             _set(self, "public_origins", ",".join(f"http://{host}:{self.port}" for host in hosts))
@@ -119,7 +131,10 @@ def _field_of(name: str) -> str:
 def _sentences(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        field = str(problem["loc"][0]) if problem["loc"] else "?"
+        if not problem["loc"]:  # of several settings together: the message names them
+            lines.append(problem["msg"].removeprefix("Value error, "))
+            continue
+        field = str(problem["loc"][0])
         about = Settings.model_fields[field].description if field in Settings.model_fields else ""
         lines.append(f"{PREFIX}{field.upper()}={problem['input']!r} is wrong: {problem['msg']}. {about}")
     return "\n".join(lines)
@@ -127,6 +142,22 @@ def _sentences(error: ValidationError) -> str:
 
 def _set(settings: Settings, field: str, value: str) -> None:
     settings.__dict__[field] = value  # the value is frozen for everybody else
+
+
+def _with_password(url: str, file: Path) -> str:
+    """The URL with the password of the file in it."""
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"{PREFIX}REDIS_PASSWORD_FILE={str(file)!r} cannot be read: {error}") from None
+    parts = urlsplit(url)
+    if not password or not parts.hostname or parts.password:
+        raise ValueError(
+            f"{PREFIX}REDIS_PASSWORD_FILE={str(file)!r} must hold a password, and {PREFIX}REDIS_URL a host and none."
+        )
+    user = parts.username or ""
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))
 
 
 def _secret_file(path: Path) -> str:

@@ -8,6 +8,7 @@ from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from redis import Redis
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from store.accounts import get_user
@@ -57,6 +58,8 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
         SOCK_SERVER_OPTIONS=live.SOCKET_OPTIONS,
         SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     house = furnish(settings, database, redis)
     app.extensions["inglenook"] = house
     security.init_app(app, settings.origins)

@@ -8,6 +8,7 @@ store/repair.py).
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Iterable
 
@@ -62,6 +63,7 @@ def announce(desk: Desk, lanes: int, resident: Iterable[str]) -> None:
         at=time.time(),
         busy_s=desk.running.busy_s(),
         turn_s=desk.running.turn_s(),
+        host=socket.gethostname(),
     )
     registry.announce(desk.redis, view)
 

@@ -2,7 +2,7 @@
 
 The kernel drops an flock when its holder dies, however it dies. So holding the lock proves that the predecessor is
 dead, and its unfinished turns can be taken back at once, with no lease to wait for. (A frozen process still holds it:
-that is what leases are for.)
+that is what leases are for.) The file says which process on which host has it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 log = logging.getLogger(__name__)
+NAMES = tuple(f"gpu{number}" for number in range(64))
 
 
 class DataFolderError(ValueError):
@@ -27,29 +29,46 @@ class WorkerLock:
     """The flock of one worker name."""
 
     def __init__(self, data_dir: str | Path, worker_name: str) -> None:
+        self.name = worker_name
         self.path = Path(data_dir) / "locks" / f"{worker_name}.lock"
         self._file: IO[str] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object has it."""
+        return self._file is not None
 
     def acquire(self, stop: threading.Event, poll_s: float = 0.2) -> bool:
         """Take the lock, waiting while another process has it; False when `stop` was set first.
 
         Raises DataFolderError.
         """
-        file = self._open()
         waiting = False
-        while not _try_lock(file):
+        while not self.try_acquire():
             if not waiting:
-                log.warning("waiting for %s: process %s still holds it", self.path, _holder(file) or "?")
+                log.warning("waiting for %s: process %s still holds it", self.path, self._holder() or "?")
             waiting = True
             if stop.wait(poll_s):
-                file.close()
                 return False
+        return True
+
+    def try_acquire(self) -> bool:
+        """Take the lock if nobody has it. Raises DataFolderError."""
+        file = self._open()
+        if not _try_lock(file):
+            file.close()
+            return False
         file.seek(0)
         file.truncate()
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         self._file = file
         return True
+
+    def _holder(self) -> str:
+        with self._open() as file:
+            file.seek(0)
+            return file.read(200).strip()
 
     def _open(self) -> IO[str]:
         try:
@@ -65,6 +84,19 @@ class WorkerLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def first_free(data_dir: str | Path) -> WorkerLock:
+    """The lock of the first of gpu0, gpu1, ... that no process holds, taken.
+
+    So a worker that is started again gets the name, the pins and the KV blocks of the one before it. Raises
+    DataFolderError, also when all are taken.
+    """
+    for name in NAMES:
+        lock = WorkerLock(data_dir, name)
+        if lock.try_acquire():
+            return lock
+    raise DataFolderError(f"{NAMES[0]} to {NAMES[-1]} are all taken: give this worker a name (INGLENOOK_WORKER_NAME)")
 
 
 @contextmanager
@@ -88,8 +120,3 @@ def _try_lock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read(20).strip()

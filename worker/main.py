@@ -16,9 +16,9 @@ from types import FrameType
 
 from engine import EngineError
 from store.db import Database
-from store.settings import Settings, SettingsError, load_settings
+from store.settings import AUTO, Settings, SettingsError, load_settings
 from store.wire import connect
-from worker.locks import DataFolderError, WorkerLock
+from worker.locks import DataFolderError, WorkerLock, first_free
 from worker.model import open_engine
 from worker.service import Service, take_back
 
@@ -40,13 +40,24 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     stop = threading.Event()
     _install_signals(stop)
-    lock = WorkerLock(settings.data_dir, settings.worker_name)
     try:
-        return _work(settings, stop) if lock.acquire(stop) else EXIT_OK
+        lock = _lock_of(settings)
+    except DataFolderError as error:
+        return _config_error(error)
+    try:
+        named = settings.model_copy(update={"worker_name": lock.name})
+        return _work(named, stop) if lock.held or lock.acquire(stop) else EXIT_OK
     except (DataFolderError, EngineError) as error:
         return _config_error(error)
     finally:
         lock.release()
+
+
+def _lock_of(settings: Settings) -> WorkerLock:
+    """The lock of the name in the settings, to be taken; with `auto`, one that was free and is held."""
+    if settings.worker_name == AUTO:
+        return first_free(settings.data_dir)
+    return WorkerLock(settings.data_dir, settings.worker_name)
 
 
 def _work(settings: Settings, stop: threading.Event) -> int:

@@ -41,6 +41,17 @@ def test_a_bad_value_is_refused_by_name(name, value):
         load_settings({f"INGLENOOK_{name}": value})
 
 
+def test_the_password_of_redis_may_stand_in_a_file(tmp_path):
+    file = tmp_path / "redis"
+    given = {"INGLENOOK_REDIS_URL": "redis://redis:6379/0", "INGLENOOK_REDIS_PASSWORD_FILE": str(file)}
+    with pytest.raises(SettingsError, match=r"REDIS_PASSWORD_FILE.*cannot be read"):
+        load_settings(given)
+    file.write_text("a/b@c\n")
+    assert load_settings(given).redis_url == "redis://:a%2Fb%40c@redis:6379/0"
+    with pytest.raises(SettingsError, match="must hold a password"):
+        load_settings({**given, "INGLENOOK_REDIS_URL": "redis://:other@redis:6379/0"})
+
+
 def test_settings_do_not_change():
     with pytest.raises(ValidationError):
         Settings().port = 1

@@ -4,7 +4,7 @@ import threading
 
 from worker_lane_jobs import wait_until
 
-from worker.locks import WorkerLock
+from worker.locks import WorkerLock, first_free
 from worker.running import RunningTurn, RunningTurns, StopReason
 from worker.ticker import Ticker
 
@@ -48,6 +48,16 @@ def test_a_lock_has_one_holder_and_a_waiter_can_be_stopped(tmp_path):
     assert taken == [False]
     first.release()
     assert second.acquire(threading.Event())
+    second.release()
+
+
+def test_a_worker_without_a_name_takes_the_first_free_one(tmp_path):
+    first, second = first_free(tmp_path), first_free(tmp_path)
+    assert (first.name, second.name, second.held) == ("gpu0", "gpu1", True)
+    first.release()
+    again = first_free(tmp_path)
+    assert again.name == "gpu0", "the blocks and the pins of the one before it are under that name"
+    again.release()
     second.release()
 
 
