@@ -6,17 +6,19 @@ The web container first prints an invitation while there is no admin. The checks
 
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from deploy import rooms
 from deploy.preflight import Fault
-from store.settings import Settings, SettingsError, load_settings
+from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 
 def web(settings: Settings) -> int:
     """Become the web server."""
     rooms.migrate(settings)
-    if invitation := rooms.admin_invitation(os.environ):
+    if invitation := rooms.admin_invitation(settings):
         print(f"inglenook: first admin: {invitation}", flush=True)
     return become(rooms.web_command())
 
@@ -37,6 +39,7 @@ def check_worker(settings: Settings) -> int:
     return 0 if rooms.worker_answers(settings) else 1
 
 
+PASSWORD_WITHIN_S = 30
 EXIT_CONFIG = 78  # sysexits.h
 ACTIONS: dict[str, Callable[[Settings], int]] = {
     "web": web,
@@ -51,11 +54,20 @@ def main(argv: list[str]) -> int:
     if len(argv) != 1 or argv[0] not in ACTIONS:
         print(f"Say one of: {', '.join(ACTIONS)}.", file=sys.stderr)
         return 2
+    await_password(os.environ)
     try:
         return ACTIONS[argv[0]](load_settings())
     except (SettingsError, Fault) as error:
         print(f"inglenook: {error}", file=sys.stderr)
         return EXIT_CONFIG
+
+
+def await_password(environ: Mapping[str, str]) -> None:
+    """Redis makes its password when it starts for the first time; the settings need it."""
+    file = environ.get(f"{PREFIX}REDIS_PASSWORD_FILE")
+    deadline = time.monotonic() + PASSWORD_WITHIN_S
+    while file and not Path(file).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def become(command: list[str]) -> int:

@@ -82,12 +82,13 @@ def test_the_licence_is_the_whole_apache_licence():
 
 def test_the_worker_image_pins_the_same_llama_as_the_project():
     pin = re.search(r'"llama-cpp-python==([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
-    assert f"ARG LLAMA_CPP_PYTHON={pin}\n" in (ROOT / "worker" / "Dockerfile").read_text(encoding="utf-8")
+    for dockerfile in ("Dockerfile", "Dockerfile.cuda"):
+        assert f"ARG LLAMA_CPP_PYTHON={pin}\n" in (ROOT / "worker" / dockerfile).read_text(encoding="utf-8")
 
 
 def test_the_web_image_has_no_engine():
     dockerfile = (ROOT / "web" / "Dockerfile").read_text(encoding="utf-8")
-    assert "[web]" in dockerfile
+    assert "[web,postgres]" in dockerfile
     assert not re.search(r"^(?:COPY|RUN).*(?:engine|llama)", dockerfile, re.MULTILINE)
 
 
