@@ -116,17 +116,17 @@ def run_stack(
         supervisord.start_group(ROOMS)
         watch.until(lambda: rooms.web_answers(settings), "the web server")
         watch.until(lambda: rooms.worker_answers(settings), "the worker")
-        announce(settings, environ)
+        announce(settings)
         watch.for_ever()
     finally:
         say("inglenook: stopping ...")
         supervisord.stop(STOP_TIMEOUT_S)
 
 
-def announce(settings: Settings, environ: Mapping[str, str]) -> None:
+def announce(settings: Settings) -> None:
     """Print the address, and an invitation as long as there is nobody to invite others."""
     say(f"\n  inglenook is at  {rooms.address(settings)}")
-    if invitation := rooms.admin_invitation(environ):
+    if invitation := rooms.admin_invitation(settings):
         say(f"  first admin      {invitation}")
     say("  Ctrl+C stops it.\n")
 

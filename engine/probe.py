@@ -63,12 +63,12 @@ class ShiftProbe:
         key = _key(path, kv_type, n_gpu_layers)
         known = self._remembered().get(key)
         if known is None:
-            known = self._try(path, kv_type, n_gpu_layers)
+            known = self.trial(path, kv_type, n_gpu_layers)
             self._remember(key, known)
         return known
 
-    def _try(self, path: Path, kv_type: str, n_gpu_layers: int) -> Verdict:
-        """Run this module as a program."""
+    def trial(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> Verdict:
+        """Tried now, whatever is known: this module runs as a program."""
         command = [sys.executable, "-m", "engine.probe", str(path.resolve()), kv_type, str(n_gpu_layers)]
         folder = Path(__file__).parents[1]
         try:

@@ -13,7 +13,7 @@ from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
 from engine.backend import Backend
 from engine.loading import load_model, plan_model
 from engine.machine import demo_model
-from engine.vram import Wishes
+from engine.vram import MemoryPlan, Wishes
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,10 +63,20 @@ def _echo(settings: Settings) -> Loaded:
     return backend, context, settings.lanes
 
 
-def _llama(settings: Settings) -> Loaded:
-    path = Path(settings.model) if settings.model else demo_model()
+def model_path(settings: Settings) -> Path:
+    """The model file that the settings name, or the demo model. Raises ModelError where that is not installed."""
+    return Path(settings.model) if settings.model else demo_model()
+
+
+def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
+    """How the model goes into the memory. Raises ModelError."""
     wishes = Wishes(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
-    plan = plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
+    return plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
+
+
+def _llama(settings: Settings) -> Loaded:
+    path = model_path(settings)
+    plan = memory_plan(settings, path)
     log.info("loading %s\n%s", path, plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
