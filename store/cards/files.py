@@ -1,0 +1,156 @@
+"""The door of the cards: `read_card` takes any file, `write_png` and `write_json` give a card back.
+
+What it does: tells the containers apart by their bytes, never by their names, finds the card and the picture in them.
+What it refuses to know: what a picture shows; who brings the file. A URL that a card names is never fetched.
+To add a container: read it in a module of its own and name it in `_open`.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from store import texts
+from store.cards import charx, keeping, png, webp
+from store.cards.errors import MAX_FILE_BYTES, CardError
+from store.cards.plain import MAX_JSON_BYTES, read_json
+from store.cards.shape import MAX_NAME, unfold
+from store.findings import Finding
+
+_OLD, _NEW = "chara", "ccv3"
+_JPEG = b"\xff\xd8\xff"
+_CARD, _EMBEDDED = "card.json", ("embeded://", "embedded://")
+_BEGINS = (b"{", b"eyJ", b"ewo", b"ewk", b"eyA")  # of an object, as it is and in base64
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """A card as it will be kept (keeping.py), and the picture that came with it, if one did."""
+
+    card: dict[str, Any]
+    picture: bytes | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What the character is called."""
+        return str(self.card["name"])
+
+
+def read_card(data: bytes, filename: str) -> CardFile:
+    """The card in a file; the name of the file stands in where the card has none. Raises CardError."""
+    if not data:
+        raise CardError("empty_file")
+    if len(data) > MAX_FILE_BYTES:
+        raise CardError("file_too_large")
+    value, picture, notes = _open(data)
+    shaped = unfold(value)
+    shaped.notes[:0] = notes
+    if not shaped.data["name"].strip():
+        shaped.data["name"] = _name_of(filename)
+        shaped.notes.append(Finding("approximated", "data.name", "no_name"))
+    return CardFile(keeping.kept(shaped), picture)
+
+
+def write_json(card: Mapping[str, Any]) -> bytes:
+    """A kept card, or one that was written here, as a V3 card in UTF-8."""
+    return json.dumps(keeping.envelope(card), ensure_ascii=False, indent=2).encode()
+
+
+def write_png(picture: bytes, card: Mapping[str, Any]) -> bytes:
+    """A PNG with the card in it, as V2 and as V3; its other chunks stay as they are. Raises CardError."""
+    if not picture.startswith(png.MAGIC):
+        raise CardError("unknown_file")
+    return png.with_texts(picture, {_OLD: _packed(card, 2), _NEW: _packed(card, 3)})
+
+
+Opened = tuple[Any, bytes | None, list[Finding]]
+
+
+def _open(data: bytes) -> Opened:
+    if data.startswith(png.MAGIC):
+        return _open_png(data)
+    if webp.is_webp(data):
+        return _open_webp(data)
+    if charx.is_archive(data):
+        return _open_archive(data)
+    if data.startswith(_JPEG):
+        raise CardError("no_card_in_picture")
+    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
+        raise CardError("unknown_file")
+    return read_json(data), None, []
+
+
+def _open_png(data: bytes) -> Opened:
+    found = png.texts(data, (_OLD, _NEW))
+    if not found:
+        raise CardError("no_card_in_picture")
+    picture, notes = png.bare(data), list[Finding]()
+    if _NEW in found:
+        try:
+            return _decoded(found[_NEW]), picture, notes
+        except CardError:
+            if _OLD not in found:
+                raise
+            notes.append(Finding("approximated", "", "fallback"))
+    return _decoded(found[_OLD]), picture, notes
+
+
+def _open_webp(data: bytes) -> Opened:
+    for text in webp.texts(data):
+        if len(text) > 1:
+            try:
+                return _decoded(text), data, []
+            except CardError:
+                if text.lstrip()[:3].startswith(_BEGINS):
+                    raise  # otherwise it is the description of a photo
+    raise CardError("no_card_in_picture")
+
+
+def _open_archive(data: bytes) -> Opened:
+    files = charx.names(data)
+    if _CARD not in files:
+        raise CardError("no_card_in_zip")
+    value = read_json(charx.unpacked(data, files[_CARD], MAX_JSON_BYTES, "card_too_large"))
+    main = _main_picture(value)
+    picture = charx.unpacked(data, files[main], MAX_FILE_BYTES, "file_too_large") if main in files else None
+    left_out = sum(not name.endswith("/") for name in files) - 1 - (picture is not None)
+    return value, picture, [Finding("approximated", "", "assets_left_out", {"n": left_out})] if left_out else []
+
+
+def _main_picture(value: Any) -> str:
+    """The path of the picture that stands for the character; empty if there is none in the archive."""
+    data = value.get("data") if isinstance(value, dict) else None
+    assets = data.get("assets") if isinstance(data, dict) else None
+    given = assets if isinstance(assets, list) else []
+    icons = [one for one in given if isinstance(one, dict) and one.get("type") == "icon"]
+    icons.sort(key=lambda one: one.get("name") != "main")
+    for icon in icons:
+        uri = icon.get("uri")
+        if isinstance(uri, str) and uri.startswith(_EMBEDDED):
+            return uri.split("://", 1)[1]
+    return ""
+
+
+def _decoded(text: bytes) -> Any:
+    """A card in base64, however it is padded and broken into lines; or as it is."""
+    packed = b"".join(text.split())
+    if packed[:1] == b"{":
+        return read_json(text)
+    packed = packed.translate(_URL_SAFE).rstrip(b"=")
+    try:
+        return read_json(base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True))
+    except binascii.Error as error:
+        raise CardError("bad_base64") from error
+
+
+def _packed(card: Mapping[str, Any], version: int) -> bytes:
+    return base64.b64encode(json.dumps(keeping.envelope(card, version), ensure_ascii=False).encode())
+
+
+def _name_of(filename: str) -> str:
+    stem = " ".join(texts.clean(PurePath(filename.replace("\\", "/")).stem).replace("_", " ").split())
+    return stem[:MAX_NAME].strip() or "?"

@@ -1,0 +1,105 @@
+"""How a card that came from a file is kept, and how it goes out again: `kept` and `envelope` undo each other.
+
+What it does: a kept card is the `data` object of a V3 card with one more field, RECORD, which has what the file had
+beside it. Nothing reads that field but this module and report.py, and no export shows it.
+What it refuses to know: files (files.py) and the database.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from store.cards.shape import KNOWN, Shaped, mended, newer
+from store.findings import Finding
+
+RECORD = "_inglenook"
+_SHAPED = ("spec", "version", "outer", "mirrors", "odd")
+
+
+def kept(shaped: Shaped) -> dict[str, Any]:
+    """The card as a character has it."""
+    record = {name: getattr(shaped, name) for name in _SHAPED if getattr(shaped, name)}
+    if RECORD in shaped.data:
+        record["same_name"] = shaped.data[RECORD]
+    if shaped.notes:
+        record["notes"] = [asdict(note) for note in shaped.notes]
+    card = {**shaped.data, RECORD: record}
+    record["digest"] = digest(card)
+    return card
+
+
+def data_of(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The `data` object that goes out."""
+    record = record_of(card)
+    data = {name: value for name, value in card.items() if name != RECORD}
+    for name, value in _mapping(record.get("odd")).items():
+        if name in KNOWN and data.get(name) == mended(name, value):  # nobody has changed it since
+            data[name] = value
+    return data | ({RECORD: record["same_name"]} if "same_name" in record else {})
+
+
+def envelope(card: Mapping[str, Any], version: int = 3) -> dict[str, Any]:
+    """The whole object of a V3 card, or of a V2 card with the same fields."""
+    record, data = record_of(card), data_of(card)
+    spec, number = f"chara_card_v{version}", f"{version}.0"
+    if version == 3 and newer(str(record.get("version", ""))):
+        spec, number = str(record.get("spec") or spec), str(record["version"])
+    mirrors = {name: data[name] for name in record.get("mirrors", ()) if name in data}
+    return {"spec": spec, "spec_version": number, "data": data, **mirrors, **_mapping(record.get("outer"))}
+
+
+def record_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was kept beside the card; nothing for a card that was written here."""
+    return _mapping(card.get(RECORD))
+
+
+def notes_of(card: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """What there was to tell when the file was read."""
+    return tuple(Finding(**note) for note in record_of(card).get("notes", ()))
+
+
+def without_note(card: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The same card, with a note less: what it told has been put right."""
+    record = dict(record_of(card))
+    record["notes"] = [note for note in record.get("notes", ()) if note["reason"] != reason]
+    return {**card, RECORD: record}
+
+
+def with_note(card: Mapping[str, Any], note: Finding) -> dict[str, Any]:
+    """The same card, with a note more."""
+    record = record_of(card)
+    return {**card, RECORD: {**record, "notes": [*record.get("notes", ()), asdict(note)]}}
+
+
+def tagline_of(card: Mapping[str, Any]) -> str:
+    """The line for the library that an export of ours has."""
+    tagline = _mapping(_mapping(card.get("extensions")).get("inglenook")).get("tagline")
+    return tagline if isinstance(tagline, str) else ""
+
+
+def with_tagline(card: Mapping[str, Any], tagline: str) -> dict[str, Any]:
+    """The same card, with the line for the library in it, for the way out."""
+    if tagline == tagline_of(card):
+        return dict(card)
+    extensions = _mapping(card.get("extensions"))
+    own = {name: value for name, value in _mapping(extensions.get("inglenook")).items() if name != "tagline"}
+    own |= {"tagline": tagline} if tagline else {}
+    return {**card, "extensions": {**extensions, "inglenook": own}}
+
+
+def digest(card: Mapping[str, Any]) -> str:
+    """The same for two cards exactly when they go out with the same fields; their order does not matter."""
+    whole = {**envelope(card), "spec": "", "spec_version": ""}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def is_same(card: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a card that is brought is this one, as it came or as it is now."""
+    wanted = record_of(other).get("digest")
+    return wanted in (record_of(card).get("digest"), digest(card))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

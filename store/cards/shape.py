@@ -1,0 +1,215 @@
+"""Cards of every version in one form: `unfold` makes the `data` object of a V3 card of what a file says.
+
+What it does: finds the fields wherever the file has them, and mends shapes that are not what they should be. What a
+mend would lose is set aside in `odd`, what stands outside `data` in `outer`, so that fold.py can give it all back.
+What it refuses to know: files, and what a field is used for (report.py).
+To add a field that people know: into TEXTS or into `_MENDERS`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from store.cards.errors import CardError
+from store.findings import Finding
+
+V1 = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
+TEXTS = (*V1, "creator_notes", "system_prompt", "post_history_instructions", "creator", "character_version")
+KNOWN_VERSION = 3.0
+MAX_NAME = 80
+_ENVELOPE = ("spec", "spec_version", "data")
+_BROKEN = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass
+class Shaped:
+    """A card in the form of V3, and what is needed to give back what the file had beside it."""
+
+    data: dict[str, Any]
+    spec: str = ""
+    version: str = ""
+    outer: dict[str, Any] = field(default_factory=dict)
+    mirrors: list[str] = field(default_factory=list)
+    odd: dict[str, Any] = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)
+
+
+def unfold(value: Any) -> Shaped:
+    """The card that is written there. Raises CardError "no_card", "is_lorebook"."""
+    if not isinstance(value, dict):
+        raise CardError("no_card")
+    n_mended, clean = _without_broken(value)
+    inner = clean.get("data")
+    is_v1 = not isinstance(inner, dict)
+    data = {} if is_v1 else dict(inner)  # type: ignore[arg-type]
+    _refuse_others(clean, data)
+    card = Shaped(data, spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
+    if n_mended:
+        card.notes.append(Finding("approximated", "", "broken_characters", {"n": n_mended}))
+    for name, content in clean.items():
+        if name not in _ENVELOPE:
+            _place(card, name, content, is_v1)
+    if is_v1 and inner is not None:
+        card.data["data"] = inner  # its own place is taken in what goes out
+    _note_version(card)
+    for name, mend in _MENDERS.items():
+        _mend(card, name, mend)
+    card.mirrors = [name for name in card.mirrors if name in card.data]
+    return card
+
+
+def _refuse_others(clean: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    fields = {*clean, *data}
+    if clean.get("spec") == "lorebook_v3" or ("entries" in fields and not fields & set(V1[1:])):
+        raise CardError("is_lorebook")
+    if not fields & set(V1):
+        raise CardError("no_card")
+
+
+def _place(card: Shaped, name: str, content: Any, is_v1: bool) -> None:
+    """What stands outside `data`: a field that is missing there, the same once more, or something else."""
+    if name not in _MENDERS:
+        card.outer[name] = content
+    elif name not in card.data:
+        card.data[name] = content
+        if not is_v1:
+            card.notes.append(Finding("approximated", f"data.{name}", "outside_data"))
+    elif json.dumps(card.data[name]) == json.dumps(content):
+        card.mirrors.append(name)
+    else:
+        card.outer[name] = content
+
+
+def _note_version(card: Shaped) -> None:
+    if newer(card.version):
+        card.notes.append(Finding("approximated", "spec_version", "newer_version", {"version": card.version[:20]}))
+
+
+def newer(version: str) -> bool:
+    """Whether a card says that it is of a version that is not known here."""
+    try:
+        return float(version) > KNOWN_VERSION
+    except ValueError:
+        return False
+
+
+def _mend(card: Shaped, name: str, mend: "Mender") -> None:
+    was = card.data.get(name)
+    now, reason, is_lossy = mend(was)
+    if is_lossy:
+        card.odd[name] = was
+    if reason:
+        card.notes.append(Finding("kept" if reason == "odd_shape" else "approximated", f"data.{name}", reason))
+    if now is None:
+        card.data.pop(name, None)
+    else:
+        card.data[name] = now
+
+
+def mended(name: str, value: Any) -> Any:
+    """What `unfold` makes of a field with this content; None when it leaves the field out."""
+    return _MENDERS[name](value)[0]
+
+
+Mended = tuple[Any, str, bool]  # the value, a reason to tell, whether the original has to be set aside
+Mender = Callable[[Any], Mended]
+
+
+def _text(value: Any) -> Mended:
+    if isinstance(value, str):
+        return value, "", False
+    if value is None:
+        return "", "", False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value), "was_number", False
+    return "", "odd_shape", True
+
+
+def _name(value: Any) -> Mended:
+    name, reason, is_lossy = _text(value)
+    words = " ".join(name.split())
+    if len(words) > MAX_NAME:
+        return words[:MAX_NAME].strip(), "name_cut", True
+    return name, reason, is_lossy
+
+
+def _optional_text(value: Any) -> Mended:
+    return (None, "", False) if value is None else _text(value)
+
+
+def _words(separator: str | None) -> Mender:
+    def mend(value: Any) -> Mended:
+        if isinstance(value, str):
+            parts = value.split(separator) if separator else [value]
+            return [part.strip() if separator else part for part in parts if part.strip()], "was_text", False
+        if value is None:
+            return [], "", False
+        if isinstance(value, list):
+            kept = [one for one in value if isinstance(one, str)]
+            return kept, "odd_shape" if len(kept) < len(value) else "", len(kept) < len(value)
+        return [], "odd_shape", True
+
+    return mend
+
+
+def _mapping(value: Any) -> Mended:
+    if isinstance(value, dict):
+        return value, "", False
+    is_odd = value not in (None, [], "")
+    return {}, "odd_shape" if is_odd else "", is_odd
+
+
+def _book(value: Any) -> Mended:
+    if isinstance(value, list):
+        return {"entries": value, "extensions": {}}, "", False
+    if value is None or isinstance(value, dict):
+        return value, "", False
+    return None, "odd_shape", True
+
+
+def _anything(value: Any) -> Mended:
+    return value, "", False
+
+
+_MENDERS: Mapping[str, Mender] = {
+    **dict.fromkeys(TEXTS, _text),
+    "name": _name,
+    "alternate_greetings": _words(None),
+    "group_only_greetings": _words(None),
+    "tags": _words(","),
+    "extensions": _mapping,
+    "character_book": _book,
+    "nickname": _optional_text,
+    **dict.fromkeys(
+        ("assets", "creator_notes_multilingual", "source", "creation_date", "modification_date"), _anything
+    ),
+}
+KNOWN = frozenset(_MENDERS)
+
+
+def _word(value: Any) -> str:
+    return str(value)[:200] if isinstance(value, str | int | float) else ""
+
+
+def _without_broken(value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """How many texts have NUL or halves of broken pairs in them, and the value with U+FFFD instead."""
+    written = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" not in written and not _BROKEN.search(written):
+        return 0, value
+    broken: list[str] = []
+    whole = _whole(value, broken)
+    return len(broken), whole
+
+
+def _whole(value: Any, broken: list[str]) -> Any:
+    if isinstance(value, str):
+        if _BROKEN.search(value):
+            broken.append(value)
+        return _BROKEN.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(one, broken) for one in value]
+    if isinstance(value, dict):
+        return {_whole(key, broken): _whole(one, broken) for key, one in value.items()}
+    return value
