@@ -14,6 +14,7 @@ from store.characters import visible
 from store.db import Database
 from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
 from store.errors import NotFound, Refused
+from store.lore import books
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import (
     ChatView,
@@ -119,7 +120,8 @@ def load_story(db: Database, chat_id: str) -> Story:
         if chat is None or chat.deleted_at is not None:
             raise NotFound("chat")
         character = entries.character_of(session, chat)
-        return Story(chat_view(chat, character), character_view(character), entries.read_messages(session, chat_id))
+        messages = entries.read_messages(session, chat_id)
+        return Story(chat_view(chat, character), character_view(character), messages, books.books_of(session, chat))
 
 
 def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:

@@ -135,6 +135,7 @@ def _like(old: Chat, now: float) -> Chat:
         reference=old.reference,
         settings=dict(old.settings),
         window=dict(old.window),
+        lore=dict(old.lore),
         created_at=now,
         updated_at=now,
     )

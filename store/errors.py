@@ -33,8 +33,18 @@ REFUSALS = {
     "daily_limit": "Your {minutes} minutes of today are used up: the story goes on tomorrow.",
     "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
     "bad_rating": "A character may not be rated above what you may see yourself.",
+    "adults_bring": "Cards are brought along by adults: ask one of them to do it for you.",
+    "too_many_characters": "There is room for 400 characters: remove one first.",
     "has_chats": "There are chats with this character: delete them first.",
     "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
+    "bad_book_name": "A lorebook needs a name of 1 to 80 characters.",
+    "too_many_books": "A chat can use 8 lorebooks: take one away first.",
+    "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of this house.",
+    "chat_empty": "There is no message in this chat file.",
+    "chat_too_large": "This chat file is too large: it may have 32 MB and 50,000 messages.",
+    "chat_broken": "Too much of this chat file cannot be read: save it again in the program it comes from.",
+    "chat_newer": "This chat file was made by a newer version than this house has.",
+    "chat_damaged": "This file is damaged at {where}: bring along the whole file again.",
     "bad_role": "The role must be one of admin, adult, teen and child.",
 }
 

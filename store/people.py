@@ -6,7 +6,7 @@ They are handed out as views.py says; callers import them from there.
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.models import Character, Invite, Persona, Picture, User
+from store.models import Book, Character, Invite, Persona, Picture, User
 from store.viewing import view_of
 
 
@@ -79,6 +79,17 @@ class CharacterView:
     created_at: float
 
 
+@dataclass(frozen=True)
+class BookView:
+    """A lorebook that stands by itself; `data` is its file as it came (store/lore/book.py reads it)."""
+
+    id: str
+    owner_id: str
+    name: str
+    data: dict[str, Any] = field(repr=False)
+    created_at: float
+
+
 def user_view(row: User) -> UserView:
     """The value of a row."""
     return view_of(UserView, row)
@@ -102,3 +113,8 @@ def persona_view(row: Persona) -> PersonaView:
 def picture_view(row: Picture) -> PictureView:
     """The value of a row."""
     return view_of(PictureView, row)
+
+
+def book_view(row: Book) -> BookView:
+    """The value of a row."""
+    return view_of(BookView, row)

@@ -11,6 +11,7 @@ from typing import Any
 
 from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
 from store.people import (
+    BookView,
     CharacterView,
     InviteView,
     PersonaView,
@@ -26,6 +27,7 @@ from store.viewing import view_of
 
 __all__ = [
     "AlternativeView",
+    "BookView",
     "CharacterView",
     "ChatView",
     "CommittedView",
@@ -71,6 +73,7 @@ class ChatView:
     window: dict[str, Any] = field(repr=False)
     created_at: float
     updated_at: float
+    lore: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -217,11 +220,15 @@ class TurnView:
 
 @dataclass(frozen=True)
 class Story:
-    """All that a worker needs to continue a chat. Card texts still have macros, message texts do not."""
+    """All that a worker needs to continue a chat. Card texts still have macros, message texts do not.
+
+    `books` are the lorebooks that the chat uses beside the one in its character's card.
+    """
 
     chat: ChatView
     character: CharacterView
     messages: tuple[MessageView, ...]
+    books: tuple[BookView, ...] = ()
 
 
 def pack_tokens(tokens: tuple[int, ...] | None) -> bytes | None:

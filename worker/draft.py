@@ -25,14 +25,24 @@ class Draft:
     model_key: str
     outcome: Outcome = field(default_factory=Outcome)
 
-    def write(self, script: Script, written: Done | Cancelled, words: Sequence[dict[str, Any]] = ()) -> None:
-        """A part that speaks has ended, or was stopped in its middle. `words`: see words.py."""
+    def plan(self, window: dict[str, Any]) -> None:
+        """What the session holds from now on; the next part goes on from there."""
+        self.story = replace(self.story, chat=replace(self.story.chat, window=window))
+
+    def write(
+        self,
+        script: Script,
+        written: Done | Cancelled,
+        words: Sequence[dict[str, Any]] = (),
+        lore: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """A part that speaks has ended, or was stopped in its middle. `words`: see words.py, `lore`: see lore.py."""
         if script.kind == "suggest":
             self.outcome = replace(self.outcome, suggestion=written.text)
             return
         if not written.text.strip():
             return
-        reply = self._reply(script, written, words)
+        reply = self._reply(script, written, {"words": list(words), "lore": list(lore)})
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(script, reply))
 
@@ -46,10 +56,10 @@ class Draft:
             told = replace(last, alternatives=tuple(wordings))
             self.story = replace(self.story, messages=(*earlier, told))
 
-    def _reply(self, script: Script, written: Done | Cancelled, words: Sequence[dict[str, Any]]) -> Reply:
+    def _reply(self, script: Script, written: Done | Cancelled, explained: dict[str, Any]) -> Reply:
         before = script.grows.text if script.grows else ""
-        stats = asdict(written.stats) | ({"hint": script.hint} if script.hint else {})
-        stats |= {"words": list(words)} if words else {}
+        told = {"hint": script.hint, **explained}
+        stats = asdict(written.stats) | {name: value for name, value in told.items() if value}
         return Reply(
             text=before + written.text,
             tokens=written.tokens,

@@ -3,7 +3,8 @@
 All of it is ephemeral: it leaves the middle of the session without a word behind it being read again. So a note costs
 its own tokens each time a person speaks, and nothing else.
 Where each one stands must not depend on the kind of turn, or a suggestion would move it: the notes before the last word
-of the person, the status behind the message that it describes, the narrator's task before the narration.
+of the person, the card's last instructions behind it, the status behind the message that it describes, the narrator's
+task before the narration. What lorebooks add has places of its own (lore.py).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Sequence
 
 from engine.segments import Segment
 from store.views import MessageView, Story
-from worker.persona import Cast, resolve
+from worker.persona import Cast, field, resolve
 from worker.scripts import Script, narration_asked
-from worker.segments import Framing, Limits, asked_segment, status_segment
+from worker.segments import Framing, Limits, asked_segment, segment_name, status_segment
 from worker.window import Entry
 
 
@@ -31,7 +32,8 @@ def with_notes(
     """The entries of the messages with all that belongs between them."""
     entries = _with_narrators_task(entries, story, script, cast, framing)
     entries = _with_status(entries, story, script, cast, framing, limits)
-    return _with_chat_notes(entries, story, cast, framing)
+    entries = _with_chat_notes(entries, story, cast, framing)
+    return _with_last_instructions(entries, story, cast, framing)
 
 
 def _with_narrators_task(
@@ -58,12 +60,34 @@ def _with_status(
     return [*entries[: told[-1] + 1], status, *entries[told[-1] + 1 :]]
 
 
+def _with_last_instructions(entries: list[Entry], story: Story, cast: Cast, framing: Framing) -> list[Entry]:
+    """What the card wants to be said last of all, behind the person's last word. There is nothing that it replaces."""
+    card = story.character.card
+    text = resolve(field(card, "post_history_instructions"), cast, card).strip()
+    at = _last_word(entries)
+    if not text or at is None:
+        return entries
+    note = Segment("note:last", framing.segment("note", "", text), True)
+    return [*entries[: at + 1], Entry(note, entries[at].message), *entries[at + 1 :]]
+
+
 def _with_chat_notes(entries: list[Entry], story: Story, cast: Cast, framing: Framing) -> list[Entry]:
     """The reference and the author's note, before the person's last word."""
-    spoken = [n for n, entry in enumerate(entries) if entry.message and entry.message.role == "user"]
-    at = spoken[-1] if spoken else 0
+    at = _last_word(entries) or 0
     message = entries[at].message if entries else None
     given = {"note:reference": story.chat.reference, "note:author": story.chat.author_note}
     texts = {name: resolve(text, cast, story.character.card) for name, text in given.items() if text.strip()}
     segments = [Segment(name, framing.segment("note", "", text), True) for name, text in texts.items() if text.strip()]
     return [*entries[:at], *(Entry(segment, message) for segment in segments), *entries[at:]]
+
+
+def _last_word(entries: list[Entry]) -> int | None:
+    """Where the person's last message stands."""
+    spoken = (n for n in reversed(range(len(entries))) if _is_users_message(entries[n]))
+    return next(spoken, None)
+
+
+def _is_users_message(entry: Entry) -> bool:
+    """Not what only belongs to one."""
+    message = entry.message
+    return message is not None and message.role == "user" and entry.segment.name == segment_name(message)

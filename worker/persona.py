@@ -60,26 +60,38 @@ def field(card: Mapping[str, Any], name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def persona_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """Lore that is always told: the card's own before and after what it says of the character, and the chat's."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    chat: tuple[str, ...] = ()
+
+
+def persona_texts(card: Mapping[str, Any], cast: Cast, lore: Constants = Constants()) -> tuple[str, str]:
     """System prompt, description, personality, scenario and the person's own description, macros resolved.
 
     In two pieces: the first is the same for everybody who talks to this character (it names nobody), so the engine
-    reads it once for all of them; the second begins where the person comes in.
+    reads it once for all of them; the second begins where the person or a lorebook of the chat comes in.
     """
-    mine = _paragraphs(card, cast)
-    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY, anybody=True))
-    n_shared = next((n for n, (one, other) in enumerate(zip(mine, others, strict=False)) if one != other), len(mine))
+    mine = _paragraphs(card, cast, lore)
+    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY, anybody=True), replace(lore, chat=()))
+    n_shared = next((n for n, (one, other) in enumerate(zip(mine, others, strict=False)) if one != other), len(others))
     shared, own = "\n\n".join(mine[:n_shared]), "\n\n".join(mine[n_shared:])
     return shared, f"\n\n{own}" if shared and own else own
 
 
-def _paragraphs(card: Mapping[str, Any], cast: Cast) -> list[str]:
+def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: Constants) -> list[str]:
     ours = resolve(SYSTEM_PROMPT, cast, card)
     parts = [
         field(card, "system_prompt") or SYSTEM_PROMPT,
+        *lore.before,
         field(card, "description"),
         _labelled("{{char}}'s personality", field(card, "personality")),
         _labelled("Scenario", field(card, "scenario")),
+        *lore.after,
+        *lore.chat,
         _labelled("About {{user}}", cast.persona.strip()),
     ]
     resolved = (resolve(part, cast, card, ours).strip() for part in parts)

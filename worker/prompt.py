@@ -3,8 +3,8 @@
 What it refuses to know: SQL, Redis, KV cells, how a template looks. It is given a story and a framing, and returns
 values.
 How: the persona first and for ever, then what the window holds (window.py) with the notes between the messages
-(notes.py), then what is asked of a narrator. What each kind of turn reads and who speaks next is in scripts.py,
-segments and their names in segments.py, how the reply is asked for in replies.py.
+(notes.py) and what lorebooks add (lore.py), then what is asked of a narrator. What each kind of turn reads and who
+speaks next is in scripts.py, segments and their names in segments.py, how the reply is asked for in replies.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from engine.segments import ReplySpec, Segment
 from store.views import MessageView, Story
+from worker.library import SHARE, always, library
+from worker.lore import Lore, Teller, with_lore
 from worker.notes import in_memory, with_notes
-from worker.persona import Cast, field, persona_texts
+from worker.persona import Cast, Constants, field, persona_texts
 from worker.replies import n_tokens_at_most, reply_spec
 from worker.scripts import SCRIPTS, Scene, Script
 from worker.segments import Framing, Limits, asked_segment, example_segments, segment_name
@@ -33,14 +35,18 @@ class PromptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TurnPlan:
-    """What the engine is asked for, and the window to store with the chat when the reply is saved."""
+    """What the engine is asked for, and the window to store with the chat when the reply is saved.
+
+    `lore` explains what lorebooks added, one line per entry.
+    """
 
     wanted: tuple[Segment, ...]
     forgotten: frozenset[str]
     pinned: int
     reply: ReplySpec
     script: Script
-    window: dict[str, int]
+    window: dict[str, Any]
+    lore: tuple[dict[str, Any], ...] = ()
 
 
 class Asked(Protocol):
@@ -59,15 +65,18 @@ class Asked(Protocol):
         """The message that the turn is about."""
 
 
-def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Limits) -> TurnPlan:
+def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Limits, ahead: bool = False) -> TurnPlan:
     """The plan of one part of a turn; `story` has what the parts before it wrote.
 
-    Raises PromptError when the persona or a single message is too long for the context.
+    `ahead`: nobody has asked for a reply yet. Raises PromptError when the persona or a single message is too long for
+    the context.
     """
     cast = _cast(story)
     script = SCRIPTS[kind](Scene(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
     reply = reply_spec(story, script, cast, turn.id, framing, limits)
-    pinned = _pinned(story, cast, framing)
+    shelf = library(story, cast)
+    constant = always(shelf, framing, limits)
+    pinned = _pinned(story, cast, framing, constant.texts)
     asked = (asked_segment(script.asked, framing),) if script.asked and script.keep else ()
     n_pinned = sum(len(segment.tokens) for segment in pinned)
     n_fixed = n_pinned + sum(len(segment.tokens) for segment in asked) + n_tokens_at_most(reply)
@@ -75,10 +84,11 @@ def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Li
     before = Window.read(story.chat.window)
     readable = in_memory(script.messages, limits.narrations)
     shown = with_notes(visible(readable, before, framing, limits), story, script, cast, framing, limits)
+    teller = Teller(shelf, story, script, framing, limits, limits.context // SHARE - constant.n_tokens)
     entries = [*map(Entry, examples[before.examples :]), *shown]
-    kept = fit(entries, n_fixed, limits)
+    kept, lore = _fitted(entries, (teller.tell(ahead), teller.silence()), n_fixed, limits)
     if kept is None:
-        raise _too_long(cast, script, limits, n_pinned, n_fixed, entries)
+        raise _too_long(cast, script, limits, n_pinned, n_fixed, shown)
     wanted = (*pinned, *(entry.segment for entry in kept), *asked)
     after = before if limits.minimal else moved(before, entries, kept, readable, len(examples))
     return TurnPlan(
@@ -87,13 +97,22 @@ def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Li
         pinned=len(pinned),
         reply=reply,
         script=script,
-        window=after.stored(),
+        window=after.stored() | ({"lore": lore.memory} if lore.memory else {}),
+        lore=(*constant.why, *lore.why),
     )
 
 
-def _pinned(story: Story, cast: Cast, framing: Framing) -> tuple[Segment, ...]:
+def _fitted(
+    entries: Sequence[Entry], lores: Sequence[Lore], n_fixed: int, limits: Limits
+) -> tuple[list[Entry] | None, Lore]:
+    """What stays in the window, with the first lore that leaves room for the last message."""
+    fitted = ((fit(with_lore(entries, lore), n_fixed, limits), lore) for lore in lores)
+    return next((one for one in fitted if one[0] is not None), (None, Lore()))
+
+
+def _pinned(story: Story, cast: Cast, framing: Framing, lore: Constants) -> tuple[Segment, ...]:
     """The persona: one system message in two segments, what all who know the character share, and what is one's own."""
-    shared, own = persona_texts(story.character.card, cast)
+    shared, own = persona_texts(story.character.card, cast, lore)
     head = Segment("persona", (*framing.reply_header("system", ""), *framing.words(shared)))
     tail = (*framing.words(own), *framing.footer("system"))
     return (head, Segment("setting", tail)) if tail else (head,)
@@ -121,7 +140,9 @@ def _too_long(
             "description, or run the worker with a larger context (INGLENOOK_CONTEXT)."
         )
     whose = "Your message" if script.messages[-1].role == "user" else "The last message"
+    name = segment_name(script.messages[-1])
+    n_tokens = next(entry.n_tokens for entry in reversed(entries) if entry.segment.name == name)
     return PromptError(
-        f"{whose} is {entries[-1].n_tokens} tokens long, but only {room} fit beside the description of "
+        f"{whose} is {n_tokens} tokens long, but only {room} fit beside the description of "
         f"{cast.char} and a reply: send it in smaller parts."
     )

@@ -140,7 +140,7 @@ class Attempt:
             if isinstance(ending, Done):
                 draft.tell(parse(fields_of(draft.story.character.card), ending.text), ending.tokens)
         elif isinstance(ending, Done | Cancelled):
-            draft.write(script, ending, words(ending.tokens, self._tops, self._desk.piece))
+            draft.write(script, ending, words(ending.tokens, self._tops, self._desk.piece), plan.lore)
         if isinstance(ending, Done) and not ending.text.strip():
             return Failed("empty_reply", EMPTY)
         return ending
@@ -149,6 +149,7 @@ class Attempt:
         desk, minimal = self._desk, self._turn.crashes >= MAX_CRASHES - 1
         limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal, desk.narrations)
         self._plan = plan_part(draft.story, self._turn, kind, desk.framing, limits)
+        draft.plan(self._plan.window)
         return self._plan
 
     def _listen(self, plan: TurnPlan) -> Ending:

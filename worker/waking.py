@@ -102,4 +102,4 @@ class Waker:
         desk = self._desk
         limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, narrations=desk.narrations)
         plain = replace(story, chat=replace(story.chat, author_note="", reference=""))  # they move with the next word
-        return plan_part(plain, _NextTurn(), "chat", desk.framing, limits)
+        return plan_part(plain, _NextTurn(), "chat", desk.framing, limits, ahead=True)

@@ -1,0 +1,109 @@
+"""The lorebooks that stand by themselves, and which of them a chat uses: the table `books` and `chats.lore`.
+
+What it does: every function is one transaction; a book belongs to one person, and only its owner can use it. A book is
+kept as its file came; what is changed in it is changed in the file (edit.py).
+What it refuses to know: what the entries say, and when they wake (match.py). The book of a character is in its card.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store import texts
+from store.db import Database
+from store.entries import clock, new_id, own_chat
+from store.errors import NotFound, Refused
+from store.lore.book import read_book
+from store.models import Book, Chat, User
+from store.people import BookView, book_view
+
+MAX_NAME = 80
+MAX_BOOKS_OF_A_CHAT = 8
+
+
+def list_books(db: Database, owner_id: str) -> tuple[BookView, ...]:
+    """A person's books, by name."""
+    with db.reading() as session:
+        rows = session.scalars(select(Book).where(Book.owner_id == owner_id).order_by(Book.name, Book.id))
+        return tuple(map(book_view, rows))
+
+
+def get_book(db: Database, owner_id: str, book_id: str) -> BookView:
+    """One book of this person. Raises NotFound, also when it is somebody else's."""
+    with db.reading() as session:
+        return book_view(_own_book(session, owner_id, book_id))
+
+
+def add_book(
+    db: Database, owner_id: str, data: Mapping[str, Any], name: str = "", now: float | None = None
+) -> BookView:
+    """Keep a book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
+    with db.session() as session:
+        if session.get(User, owner_id) is None:
+            raise NotFound("person")
+        row = Book(id=new_id(), owner_id=owner_id, name="", data=dict(data), created_at=clock(now))
+        row.name = clean_name(name) or clean_name(read_book(data).name)
+        if not row.name:
+            raise Refused("bad_book_name")
+        session.add(row)
+        session.flush()
+        return book_view(row)
+
+
+def change_book(
+    db: Database, owner_id: str, book_id: str, data: Mapping[str, Any] | None = None, name: str | None = None
+) -> BookView:
+    """Another name, or a file with a change in it. Raises NotFound, Refused "bad_book_name"."""
+    with db.session() as session:
+        row = _own_book(session, owner_id, book_id)
+        if name is not None:
+            row.name = clean_name(name)
+        if not row.name:
+            raise Refused("bad_book_name")
+        if data is not None:
+            row.data = dict(data)
+        session.flush()
+        return book_view(row)
+
+
+def delete_book(db: Database, owner_id: str, book_id: str) -> None:
+    """Take a book away; chats that use it go on without it. Raises NotFound."""
+    with db.session() as session:
+        session.delete(_own_book(session, owner_id, book_id))
+
+
+def attach(db: Database, owner_id: str, chat_id: str, book_ids: Sequence[str]) -> None:
+    """The books that a chat uses beside its character's own, in this order; it counts from the next turn on.
+
+    Raises NotFound (the chat or a book), Refused "too_many_books".
+    """
+    wanted = tuple(dict.fromkeys(book_ids))
+    if len(wanted) > MAX_BOOKS_OF_A_CHAT:
+        raise Refused("too_many_books")
+    with db.session() as session:
+        chat = own_chat(session, owner_id, chat_id)
+        for book_id in wanted:
+            _own_book(session, owner_id, book_id)
+        chat.lore = {**chat.lore, "books": list(wanted)}
+
+
+def books_of(session: Session, chat: Chat) -> tuple[BookView, ...]:
+    """The books that a chat uses, in its order, in the caller's transaction; those that are gone are left out."""
+    ids = [str(book_id) for book_id in chat.lore.get("books", ())]
+    mine = Book.owner_id == chat.owner_id, Book.id.in_(ids)
+    rows = {row.id: row for row in session.scalars(select(Book).where(*mine))} if ids else {}
+    return tuple(book_view(rows[book_id]) for book_id in ids if book_id in rows)
+
+
+def clean_name(name: str) -> str:
+    """A name on one line, cut where it is too long."""
+    return " ".join(texts.clean(name).split())[:MAX_NAME].strip()
+
+
+def _own_book(session: Session, owner_id: str, book_id: str) -> Book:
+    row = session.get(Book, book_id)
+    if row is None or row.owner_id != owner_id:
+        raise NotFound("lorebook")
+    return row
