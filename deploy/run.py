@@ -7,22 +7,22 @@ given up. What runs is in `programs`; how it is kept running is in `deploy.super
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
 from deploy import rooms
+from deploy.layout import Layout, only_one
 from deploy.own_redis import OwnRedis
 from deploy.preflight import Fault, check_all
-from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Layout, Program, Supervisord
+from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 READY_TIMEOUT_S = 180.0
@@ -70,23 +70,6 @@ def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, OwnRedi
         own_redis = OwnRedis(settings.data_dir.resolve() / "redis")
         environ[PREFIX + "REDIS_URL"] = own_redis.url
     return environ, load_settings(environ), own_redis
-
-
-@contextlib.contextmanager
-def only_one(layout: Layout) -> Iterator[None]:
-    """Hold the data folder, or refuse because another stack does."""
-    with (layout.run / "lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise Fault(
-                f"Already running on {layout.data} (process {file.read() or '?'}): stop that one first."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def programs(layout: Layout, own_redis: OwnRedis | None) -> list[Program]:

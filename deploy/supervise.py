@@ -1,13 +1,12 @@
 """Supervisord for one stack: its configuration files, and a small client that starts, watches and stops it.
 
-Knows programs (name, command, how long they may take to stop) and folders; not what the programs are for: `deploy.run`
+Knows programs (name, command, how long they may take to stop); not what the programs are for: `deploy.run`
 says that. Supervisord restarts what crashes: at once where it had run for a while, else one second later with each try,
 and gives up after ten. An exit with status 78 means "my configuration is wrong": trying again would be no help.
 """
 
 import contextlib
 import ctypes
-import hashlib
 import http.client
 import os
 import re
@@ -15,20 +14,18 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
 
+from deploy.layout import Layout
 from deploy.preflight import Fault
 
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
-LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
 PR_SET_PDEATHSIG = 1
 RPC_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
@@ -42,45 +39,6 @@ class Program:
     group: str
     settle_s: int  # dying younger than this counts as a failed start
     stop_s: int  # then it is killed
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the files of a running stack lie."""
-
-    data: Path
-    run: Path = field(init=False)
-    logs: Path = field(init=False)
-    sockets: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "run", self.data / "run")
-        object.__setattr__(self, "logs", self.data / "logs")
-        object.__setattr__(self, "sockets", _socket_folder(self.run))
-
-    def make(self) -> None:
-        """Create the folders. Raises Fault where that is not allowed."""
-        try:
-            for folder in (self.run, self.logs, self.sockets):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.sockets.chmod(0o700)
-        except OSError as error:
-            raise Fault(
-                f"The folder {error.filename} cannot be used ({error.strerror}): make it writable, "
-                "or name another data folder in INGLENOOK_DATA_DIR."
-            ) from None
-
-    def log(self, name: str) -> Path:
-        """The log file of a program."""
-        return self.logs / f"{name}.log"
-
-    def tail(self, name: str, n_lines: int = 12) -> list[str]:
-        """The last lines that a program logged."""
-        try:
-            lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        return [line for line in lines if line.strip()][-n_lines:]
 
 
 def supervisord_config(layout: Layout, programs: Sequence[Program]) -> str:
@@ -215,14 +173,6 @@ stdout_logfile_backups=2
 def _plain(value: object) -> str:
     """Supervisord fills in %(...)s: a % that means itself is doubled (and again for log files, filled in twice)."""
     return str(value).replace("%", "%%")
-
-
-def _socket_folder(run: Path) -> Path:
-    """The run folder, or a private one in the temporary folder where that path is too long for a unix socket."""
-    if len(os.fsencode(run)) <= LONGEST_SOCKET_FOLDER:
-        return run
-    name = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"inglenook-{os.getuid()}-{name}"
 
 
 def _die_with_parent() -> None:

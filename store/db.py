@@ -10,6 +10,8 @@ SQLite is set to lose nothing and to let nobody fail who can wait:
 - every writing transaction is BEGIN IMMEDIATE: it takes the write lock first and never has to upgrade a read, which is
   the one case that SQLite refuses at once instead of waiting;
 - threads of one process queue for the write lock here, in fair order; processes wait in SQLite's busy handler.
+PostgreSQL is made to behave alike: a writing transaction takes one advisory lock first, so writers come one after the
+other there, too, and no code has to think of two worlds; a reading one is REPEATABLE READ.
 A process that is killed leaves either all of a transaction or nothing of it.
 """
 
@@ -22,7 +24,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -37,6 +39,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 BUSY_TIMEOUT_S = 10
 _MIGRATION_LOCK = 0x494E474C  # any constant will do, as long as every process uses the same
+_WRITE_LOCK = 0x494E474D
 _PRAGMAS = (
     f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
     "journal_mode = WAL",
@@ -63,22 +66,21 @@ class Database:
         Do not nest: on SQLite the inner one would wait for the outer one.
         """
         with self._writers, Session(self._engine, expire_on_commit=False) as session, session.begin():
+            if not self._sqlite:
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """One transaction that sees a single moment and must not write; it neither waits for writers nor stops them."""
         with Session(self._engine) as session:
-            session.connection(execution_options={"inglenook_reading": True})
+            session.connection(execution_options=self._reading)
             yield session
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that sees one single moment, however long it is read, while others go on writing."""
-        options: dict[str, Any] = {"inglenook_reading": True}
-        if not self._sqlite:
-            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with self._engine.connect().execution_options(**self._reading) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -107,15 +109,19 @@ class Database:
         with self.session() as session:
             bundled.load(session)
 
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """The options of a connection that only reads, and sees one moment."""
+        postgres = {} if self._sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return {"inglenook_reading": True, **postgres}
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
 
     @property
     def _file(self) -> Path:
-        if not self._url.database or self._url.database == ":memory:":
-            raise ValueError(f"{self._url} is no SQLite file: use sqlite:///path/to/file.db, processes share it.")
-        return Path(self._url.database)
+        return _file_of(self._url)
 
     @contextmanager
     def _migrating(self) -> Iterator[None]:
@@ -126,6 +132,18 @@ class Database:
         with self._file.with_name(f"{self._file.name}.migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file that a URL means, there or not; None where the database is a server."""
+    parsed = make_url(url)
+    return _file_of(parsed) if parsed.get_backend_name() == "sqlite" else None
+
+
+def _file_of(url: URL) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise ValueError(f"{url} is no SQLite file: use sqlite:///path/to/file.db, processes share it.")
+    return Path(url.database)
 
 
 def rows_changed(session: Session, statement: Update) -> int:

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         """`secret_key`, or the key kept in the data folder, which is made on first use (mode 0600)."""
         return self.secret_key or _secret_file(self.data_dir / "secret_key")
 
+    def kept_secret_key(self) -> str | None:
+        """The key in the data folder, for a backup; None where it is given or was not made yet."""
+        path = self.data_dir / "secret_key"
+        return path.read_text().strip() if not self.secret_key and path.exists() else None
+
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from `environ`.

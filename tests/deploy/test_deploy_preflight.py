@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy import own_redis, preflight
+from deploy.layout import Layout
 from deploy.preflight import Fault, check_model, check_port
 from deploy.run import prepare
-from deploy.supervise import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 

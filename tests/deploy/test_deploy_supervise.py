@@ -10,7 +10,8 @@ from pathlib import Path
 import processes
 import pytest
 
-from deploy.supervise import EXIT_CONFIG, Layout, Program, Supervisord
+from deploy.layout import Layout
+from deploy.supervise import EXIT_CONFIG, Program, Supervisord
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
@@ -111,7 +112,8 @@ def test_nothing_is_left_when_supervisord_itself_is_killed(start):
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from deploy.supervise import Layout, Program, Supervisord
+from deploy.layout import Layout
+from deploy.supervise import Program, Supervisord
 layout = Layout(Path(sys.argv[1]))
 layout.make()
 supervisord = Supervisord(layout)

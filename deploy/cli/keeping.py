@@ -1,0 +1,86 @@
+"""`inglenook backup` and `inglenook restore`: a house into one file, and out of it.
+
+What it does: `-` is standard output or input, for containers whose only writable folder is the house itself.
+What it refuses to know: what is in the file (store/backup.py, store/restore.py).
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from deploy.cli.place import find_place, open_database
+from deploy.layout import Layout, only_one
+from deploy.preflight import Fault
+from store.backup import write_backup
+from store.restore import restore_backup
+
+SHOWN = ("users", "characters", "chats", "messages", "pictures")
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(allow_dash=True, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="replace FILE if it is there")
+def backup_command(file: Path, overwrite: bool) -> None:
+    """Write the whole house into FILE, while people go on writing.
+
+    FILE may be a folder (the file is named by the time) or - for standard output. It holds every story and the key
+    that signs cookies: keep it where only you can read it.
+    """
+    place = find_place()
+    with open_database(place, any_version=True) as db, _target(file, overwrite, place.settings.data_dir) as path:
+        written = write_backup(db, path, place.settings.kept_secret_key())
+        if str(file) == "-":
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+    what = ", ".join(f"{written.rows[name]} {name}" for name in SHOWN if name in written.rows)
+    where = "the backup" if str(file) == "-" else str(path)
+    click.echo(f"{where}: {what}; {written.n_bytes / 1e6:.1f} MB, read back and whole.", err=True)
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--replace", is_flag=True, help="even if people live here: what is there is put aside")
+def restore_command(file: Path, replace: bool) -> None:
+    """Make this house the one in FILE (- for standard input). It must not be running."""
+    settings = find_place().settings
+    with only_one(Layout(settings.data_dir)), _source(file, settings.data_dir) as path:
+        restored = restore_backup(settings, path, replace)
+    what = ", ".join(f"{restored.rows[name]} {name}" for name in SHOWN if name in restored.rows)
+    click.echo(f"The house of {datetime.fromtimestamp(restored.made_at):%Y-%m-%d %H:%M} is back: {what}.")
+    if restored.aside is not None:
+        click.echo(f"What was here before lies in {restored.aside}.")
+    click.echo("Start inglenook now.")
+
+
+@contextmanager
+def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
+    """Where the backup is written first."""
+    if str(file) == "-":
+        with tempfile.TemporaryDirectory(prefix=".backup-", dir=data_dir) as folder:
+            yield Path(folder) / "house.zip"
+        return
+    if file.is_dir():
+        file = file / f"inglenook-{time.strftime('%Y%m%d-%H%M%S')}.zip"
+    if file.exists() and not overwrite:
+        raise Fault(f"{file} is there already: name another file, or say --overwrite.")
+    yield file
+
+
+@contextmanager
+def _source(file: Path, data_dir: Path) -> Iterator[Path]:
+    """The file to restore; what comes by standard input is kept beside the house until it is used."""
+    if str(file) != "-":
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix=".restore-", dir=data_dir) as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)

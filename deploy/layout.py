@@ -1,0 +1,94 @@
+"""Where the files of a stack on one machine lie, and whether one is running there: a locked file in its folder.
+
+What it refuses to know: programs, and how they are kept running (deploy/supervise.py).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.preflight import Fault, unusable
+
+LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a running stack lie."""
+
+    data: Path
+    run: Path = field(init=False)
+    logs: Path = field(init=False)
+    sockets: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "run", self.data / "run")
+        object.__setattr__(self, "logs", self.data / "logs")
+        object.__setattr__(self, "sockets", _socket_folder(self.run))
+
+    def make(self) -> None:
+        """Create the folders. Raises Fault where that is not allowed."""
+        try:
+            for folder in (self.run, self.logs, self.sockets):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.sockets.chmod(0o700)
+        except OSError as error:
+            raise unusable(Path(error.filename), error) from None
+
+    def log(self, name: str) -> Path:
+        """The log file of a program."""
+        return self.logs / f"{name}.log"
+
+    def tail(self, name: str, n_lines: int = 12) -> list[str]:
+        """The last lines that a program logged."""
+        try:
+            lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if line.strip()][-n_lines:]
+
+
+@contextlib.contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Hold the data folder, or refuse because another stack does. Raises Fault."""
+    try:
+        layout.run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(layout.run, error) from None
+    with (layout.run / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Fault(
+                f"Already running on {layout.data} (process {file.read() or '?'}): stop that one first."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def is_running(layout: Layout) -> bool:
+    """Whether a stack holds this data folder."""
+    try:
+        with (layout.run / "lock").open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # it has never been started here
+    return False
+
+
+def _socket_folder(run: Path) -> Path:
+    """The run folder, or a private one in the temporary folder where that path is too long for a unix socket."""
+    if len(os.fsencode(run)) <= LONGEST_SOCKET_FOLDER:
+        return run
+    name = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"inglenook-{os.getuid()}-{name}"
