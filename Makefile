@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test lint format browser story check check-kills bench-engine soak-engine bench-queue words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test lint format browser story check check-kills bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ soak-engine: venv-dev ## the engine's long promises, MINUTES=10; writes docs/ben
 
 bench-queue: venv-dev ## fairness, estimates of the wait, stops; writes docs/benchmarks.md
 	@exec $(PY) -m bench.queue
+
+load: venv-dev ## 500 web sockets, slow and rude ones, restarts; writes docs/benchmarks.md
+	@exec $(PY) -m bench.load
+
+bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn reads; writes docs/benchmarks.md
+	@exec $(PY) -m bench.lore
 
 words: venv-dev ## collect the words that need a translation into web/translations
 	@exec $(PY) -m web.extract_words

@@ -133,12 +133,12 @@ def _awake(book_id: str, book: Book, scan: _Scan) -> list[Awake]:
     for n_round in range(MAX_ROUNDS if book.recursive else 1):
         in_lore = lore if n_round else ""
         new = [found for entry in waiting if (found := _woken(book_id, book, entry, scan, in_lore, n_round))]
-        if n_round and not new:
-            break
         awake += new
         told = {found.entry.place for found in awake}
         waiting = [entry for entry in waiting if entry.place not in told]
         lore = "\n".join([lore, *(found.entry.content for found in new if found.entry.wakes_lore)])
+        if not lore or (n_round and not new):
+            break
     return awake
 
 
@@ -200,6 +200,6 @@ def _affordable(
         book_id, n_tokens = found.key.partition("/")[0], cost(found.entry)
         if n_tokens <= min(budget, left.get(book_id, budget)):
             budget -= n_tokens
-            left[book_id] = left.get(book_id, budget) - n_tokens
+            left |= {book_id: left[book_id] - n_tokens} if book_id in left else {}
             kept.add(found.key)
     return kept

@@ -37,7 +37,8 @@ def findings(raw: Mapping[str, Any], path: str) -> tuple[Finding, ...]:
     book = read_book(raw)
     found = [*_book_fields(body_of(raw), path), *_entries(book.entries, f"{path}.entries[]")]
     found += _fields([entry for _, entry in raw_entries(raw)], f"{path}.entries[]")
-    n_entries = len(body_of(raw).get("entries") or ())
+    entries = body_of(raw).get("entries")
+    n_entries = len(entries) if isinstance(entries, Mapping | list) else 0
     if n_entries > MAX_ENTRIES:
         values = {"n": n_entries - MAX_ENTRIES, "most": MAX_ENTRIES}
         found.append(Finding("kept", f"{path}.entries", "lore_too_many", values))
