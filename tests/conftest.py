@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -97,9 +98,29 @@ def migrated_file() -> Iterator[Path]:
         yield path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--postgres`: the same tests on PostgreSQL."""
+    parser.addoption("--postgres", action="store_true", help="run on a PostgreSQL server instead of SQLite files")
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One server for the whole run, with `--postgres`."""
+    if not request.config.getoption("--postgres"):
+        yield None
+        return
+    from postgres import PostgresServer
+
+    server = PostgresServer().start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def database_url(tmp_path: Path, migrated_file: Path) -> str:
-    """The URL of a fresh, migrated SQLite file with the bundled characters."""
+def database_url(tmp_path: Path, migrated_file: Path, postgres: Any) -> str:
+    """The URL of a fresh, migrated database with the bundled characters."""
+    if postgres is not None:
+        return postgres.new_url()
     path = tmp_path / "inglenook.db"
     shutil.copy(migrated_file, path)
     return f"sqlite:///{path}"
