@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test lint format browser story check check-kills bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres lint format browser story check check-kills bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ run: venv ## start everything on this machine; Ctrl+C stops it
 
 test: venv-dev ## the tests, without the browser's
 	@exec $(PY) -m pytest -m 'not browser' -n auto --dist loadfile $(PYTEST_ARGS)
+
+test-postgres: venv-dev ## the store's tests on PostgreSQL (Debian: apt install postgresql)
+	@exec $(PY) -m pytest --postgres tests/store $(PYTEST_ARGS)
 
 browser: venv-dev ## the tests that drive Chromium
 	@exec $(PY) -m pytest -m browser tests/browser $(PYTEST_ARGS)
