@@ -81,7 +81,7 @@ def _clock(disk: Disk | None, redis: RedisVitals | None, database: DatabaseVital
 
 def _span(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
+        if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s"
 
