@@ -30,6 +30,7 @@ ARGUMENTS = [
 ]
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+PASSWORD = "a long enough password"
 REPLY_MS = 240_000
 ROUNDS = 5  # tries to catch both in mid-reply: a short reply may be over before the reload
 
@@ -69,7 +70,7 @@ class Person:
     def sign_up(self, link):
         self.page.goto(link)
         self.page.get_by_test_id("name").fill(self.name)
-        self.page.get_by_test_id("password").fill("a long enough password")
+        self.page.get_by_test_id("password").fill(PASSWORD)
         self.shoot("invited")
         self.page.get_by_test_id("sign-up").click()
         self.page.get_by_test_id("characters").wait_for()
@@ -140,8 +141,11 @@ def chromium():
             browser.close()
 
 
-def play(browser, url, links, shots=None):
-    """The whole scene; a report of what was seen. AssertionError for anything that is not as it should be."""
+def play(browser, url, links, shots=None, memory=None):
+    """The whole scene; a report of what was seen. AssertionError for anything that is not as it should be.
+
+    `memory`: a file that gets what come_back.py needs.
+    """
     if shots:
         shots.mkdir(parents=True, exist_ok=True)
     people = [newcomer(browser, url, view, name, shots) for view, name in ((DESKTOP, "Ada"), (PHONE, "Ben"))]
@@ -158,6 +162,9 @@ def play(browser, url, links, shots=None):
     for person in people:
         person.shoot("chat")
         check_story(person, [other for other in people if other is not person])
+    if memory:
+        told = [{"name": person.name, "chat": person.page.url, "shown": person.shown()} for person in people]
+        memory.write_text(json.dumps(told), encoding="utf-8")
     return {person.name: [one["words"][:60] for one in person.shown()] for person in people} | {"rounds": rounds}
 
 
@@ -208,10 +215,11 @@ def main():
     parser.add_argument("--url", required=True, help="address of the server")
     parser.add_argument("--invite", action="append", required=True, help="an invitation link; twice")
     parser.add_argument("--screenshots", type=Path, help="folder for what the browsers saw")
+    parser.add_argument("--remember", type=Path, help="file for come_back.py")
     options = parser.parse_args()
     try:
         with chromium() as browser:
-            report = play(browser, options.url, options.invite, options.screenshots)
+            report = play(browser, options.url, options.invite, options.screenshots, options.remember)
     except (AssertionError, Error) as error:
         sys.stderr.write(f"FAILED: {error}\n")
         return 1
