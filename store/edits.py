@@ -8,7 +8,7 @@ What it refuses to know: what reading again costs (the engine's business) and wh
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from store import entries, scenes, texts
 from store.chats import greet, new_chat
@@ -135,6 +135,7 @@ def _like(old: Chat, now: float) -> Chat:
         reference=old.reference,
         settings=dict(old.settings),
         window=dict(old.window),
+        extras=dict(old.extras),
         lore=dict(old.lore),
         created_at=now,
         updated_at=now,
@@ -144,7 +145,8 @@ def _like(old: Chat, now: float) -> Chat:
 def _copy_messages(session: Session, old: Chat, chat: Chat, last_ordinal: int) -> None:
     """With their ordinals and turns: the names of the segments come from those."""
     kept = Message.chat_id == old.id, Message.ordinal <= last_ordinal, Message.deleted_at.is_(None)
-    for message in session.scalars(select(Message).where(*kept).order_by(Message.ordinal)).all():
+    whole = select(Message).where(*kept).order_by(Message.ordinal).options(undefer(Message.extras))
+    for message in session.scalars(whole).all():
         copy = Message(**_values(message, id=new_id(), chat_id=chat.id))
         session.add(copy)
         session.flush()

@@ -36,6 +36,9 @@ class Reply:
     grows: bool = False
 
 
+_FEW = 200  # messages that a query may name one by one
+
+
 def new_id() -> str:
     """A fresh id: 32 hex characters."""
     return uuid.uuid4().hex
@@ -130,7 +133,7 @@ def last_message(session: Session, chat_id: str) -> Message | None:
 
 def read_messages(session: Session, chat_id: str) -> tuple[MessageView, ...]:
     """Every message of the chat that is not deleted, in order."""
-    return _views(session, session.scalars(_messages(chat_id).order_by(Message.ordinal)))
+    return views_of(session, session.scalars(_messages(chat_id).order_by(Message.ordinal)))
 
 
 def read_message(session: Session, message_id: str) -> MessageView:
@@ -138,7 +141,7 @@ def read_message(session: Session, message_id: str) -> MessageView:
     message = session.get(Message, message_id)
     if message is None or message.deleted_at is not None:
         raise NotFound("message")
-    return _views(session, [message])[0]
+    return views_of(session, [message])[0]
 
 
 def character_of(session: Session, chat: Chat) -> Character:
@@ -150,10 +153,11 @@ def _messages(chat_id: str) -> Select[Message]:
     return select(Message).where(Message.chat_id == chat_id, Message.deleted_at.is_(None))
 
 
-def _views(session: Session, rows: Iterable[Message]) -> tuple[MessageView, ...]:
+def views_of(session: Session, rows: Iterable[Message]) -> tuple[MessageView, ...]:
+    """The values of some messages of one chat, with their alternatives."""
     messages = list(rows)
-    if len(messages) == 1:
-        wanted = Alternative.message_id == messages[0].id
+    if len(messages) <= _FEW:
+        wanted = Alternative.message_id.in_([message.id for message in messages])
     else:
         chats = {message.chat_id for message in messages}
         wanted = Alternative.message_id.in_(select(Message.id).where(Message.chat_id.in_(chats)))

@@ -181,7 +181,7 @@ class Chat(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     window: Mapped[dict[str, Any]] = mapped_column(default=dict)
     lore: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    extras: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    extras: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)
     created_at: Mapped[float]
     updated_at: Mapped[float]
     deleted_at: Mapped[float | None]
@@ -206,7 +206,7 @@ class Message(Base):
     name: Mapped[str]
     active: Mapped[int] = mapped_column(default=0)
     pinned: Mapped[bool] = mapped_column(default=False)
-    extras: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    extras: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     turn_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]

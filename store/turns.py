@@ -190,6 +190,14 @@ def unfinished(
     return _read(db, Turn.state.in_(UNFINISHED), *conditions, order=order)
 
 
+def newest(db: Database, chat_id: str) -> TurnView | None:
+    """The turn of the chat that was asked for last, if there was any."""
+    with db.reading() as session:
+        order = Turn.created_at.desc(), Turn.id
+        row = session.scalar(select(Turn).where(Turn.chat_id == chat_id).order_by(*order).limit(1))
+        return turn_view(row) if row else None
+
+
 def next_waiting(db: Database, owner_id: str) -> TurnView | None:
     """A person's oldest waiting turn."""
     with db.reading() as session:

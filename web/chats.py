@@ -3,7 +3,7 @@
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chats, sampling
+from store import characters, chats, pages, sampling
 from web import dials, wire
 from web.accounts import me, signed_in
 from web.house import house
@@ -38,9 +38,8 @@ def earlier(chat_id: str) -> Response:
     """JSON: the messages just before the ordinal `before`, and how many come before those."""
     chats.get_chat(house().database, me().id, chat_id)
     before = request.args.get("before", type=int, default=0)
-    older = [message for message in chats.transcript(house().database, chat_id) if message.ordinal < before]
-    page = older[-PAGE:]
-    found = {"messages": [wire.message_json(one) for one in page], "earlier": len(older) - len(page)}
+    page = pages.before(house().database, chat_id, before, PAGE)
+    found = {"messages": [wire.message_json(one) for one in page.messages], "earlier": page.n_earlier}
     return jsonify(say_all(found, language()))
 
 

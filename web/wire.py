@@ -45,8 +45,13 @@ def setup_json(chat: ChatView) -> dict[str, Any]:
 
 def memory_json(chat: ChatView, messages: Sequence[MessageView]) -> dict[str, Any]:
     """The ordinal where the model's memory begins, and how many messages before it are not remembered."""
-    begins = int(chat.window.get("messages", 0))
+    begins = memory_begins(chat)
     return {"from": begins, "forgotten": sum(one.ordinal < begins and not one.pinned for one in messages)}
+
+
+def memory_begins(chat: ChatView) -> int:
+    """The ordinal where the model's memory begins."""
+    return int(chat.window.get("messages", 0))
 
 
 def turn_json(turn: TurnView) -> dict[str, Any]:

@@ -4,12 +4,10 @@ was suggested last, where the model's memory begins, and how the chat is set up.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
-from store import chats, turns
+from store import chats, pages, turns
 from store.db import Database
-from store.models import Turn
-from store.views import ChatView, MessageView, TurnView, turn_view
+from store.pages import Page
+from store.views import ChatView, MessageView, TurnView
 from web import wire
 
 NEWEST = 60
@@ -21,9 +19,15 @@ class Snapshot:
     """A chat as it stood when it was read."""
 
     chat: ChatView
-    messages: tuple[MessageView, ...]
+    page: Page
+    n_forgotten: int
     turn: TurnView | None  # unfinished
     newest: TurnView | None  # the last one that ended, if none is under way
+
+    @property
+    def messages(self) -> tuple[MessageView, ...]:
+        """The newest messages."""
+        return self.page.messages
 
     @property
     def revision(self) -> int:
@@ -40,17 +44,16 @@ class Snapshot:
 
     def payload(self, after_seq: int) -> dict[str, Any]:
         """The `opened` message. Events of the turn that follow start after `after_seq`."""
-        shown = self.messages[-NEWEST:]
         return {
             "type": "opened",
             "chat": self.chat.id,
             "revision": self.revision,
-            "earlier": len(self.messages) - len(shown),
-            "messages": [wire.message_json(message) for message in shown],
+            "earlier": self.page.n_earlier,
+            "messages": [wire.message_json(message) for message in self.messages],
             "turn": self.turn and wire.turn_json(self.turn),
             "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
             "suggestion": wire.suggestion_json(self.newest),
-            "memory": wire.memory_json(self.chat, self.messages),
+            "memory": {"from": wire.memory_begins(self.chat), "forgotten": self.n_forgotten},
             **wire.setup_json(self.chat),
             "after": after_seq,
         }
@@ -64,14 +67,7 @@ def take(db: Database, user_id: str, chat_id: str) -> Snapshot:
     chats.get_chat(db, user_id, chat_id)
     unfinished = turns.unfinished(db, chat_id=chat_id)
     chat = chats.get_chat(db, user_id, chat_id)
-    messages = chats.transcript(db, chat_id)
-    newest = None if unfinished else _newest(db, chat_id)
-    return Snapshot(chat, messages, unfinished[0] if unfinished else None, newest)
-
-
-def _newest(db: Database, chat_id: str) -> TurnView | None:
-    """The turn of the chat that was asked for last."""
-    newest = select(Turn).where(Turn.chat_id == chat_id).order_by(Turn.created_at.desc(), Turn.id).limit(1)
-    with db.reading() as session:
-        row = session.scalar(newest)
-        return turn_view(row) if row else None
+    page = pages.newest(db, chat_id, NEWEST)
+    n_forgotten = pages.n_forgotten(db, chat_id, wire.memory_begins(chat))
+    newest = None if unfinished else turns.newest(db, chat_id)
+    return Snapshot(chat, page, n_forgotten, unfinished[0] if unfinished else None, newest)

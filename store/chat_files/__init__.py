@@ -1,0 +1,23 @@
+"""Files of whole chats: read and written, bytes in and values out. Pure: no database, no clock but the one it is given.
+
+`read` finds out which kind a file is: lines of JSON as other programs write them (jsonl.py), or our own lossless JSON
+(whole.py). Markdown (markdown.py) is for people and only written.
+To add a kind: a module beside them, and a line in `read` and `WRITERS`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from store.chat_files import jsonl, markdown, whole
+from store.chat_files.tale import Read, Tale
+
+MAX_FILE_BYTES = 48 << 20  # each kind has its own bound; this is the largest
+WRITERS: Mapping[str, Callable[[Tale], bytes]] = {"jsonl": jsonl.write, "json": whole.write, "md": markdown.write}
+"""How a chat becomes a file, by the ending of its name."""
+
+
+def read(data: bytes, now: float) -> Read:
+    """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken", "chat_newer".
+
+    `now` is for what has no date of its own.
+    """
+    return whole.read(data, now) if whole.is_whole(data) else jsonl.read(data, now)

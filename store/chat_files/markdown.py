@@ -1,0 +1,30 @@
+"""A chat to read and to print: Markdown, the way that counts, no alternatives.
+
+What it refuses to know: reading one back. The text of messages is Markdown already and stays as it is.
+"""
+
+import re
+from datetime import UTC, datetime
+
+from store.chat_files.tale import Spoken, Tale
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#])")
+
+
+def write(tale: Tale) -> bytes:
+    """The story: a title, who plays, and every message under the name of its speaker."""
+    day = datetime.fromtimestamp(min(max(tale.created_at, 0.0), 250_000_000_000.0), UTC).date().isoformat()
+    who = " · ".join([_plain(tale.character_name), _plain(tale.user_name), day])
+    head = f"# {_plain(tale.title or tale.character_name)}\n\n*{who}*\n"
+    return "\n".join([head, *map(_passage, tale.messages)]).encode("utf-8", "replace")
+
+
+def _passage(message: Spoken) -> str:
+    text = message.text.strip()
+    if message.role in ("narrator", "system"):
+        return "\n".join(f"> {line}".rstrip() for line in text.split("\n")) + "\n"
+    return f"**{_plain(message.name)}**\n\n{text}\n"
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
