@@ -20,7 +20,7 @@ from store.errors import NotFound, Refused
 from store.models import RATINGS, Character, Chat, User
 from store.views import CharacterView, UserView, character_view
 
-MAX_NAME, MAX_TAGLINE, MAX_CARD = 80, 160, 1_000_000
+MAX_NAME, MAX_TAGLINE, MAX_CARD = 80, 160, 3 << 19  # the card as bytes of JSON
 
 _ALLOWED = {
     "child": RATINGS[:1],
@@ -79,7 +79,7 @@ def save_character(
     Raises NotFound (not one's own), Refused "bad_card", "bad_picture", "bad_rating" (not for one's role).
     """
     name = " ".join(texts.clean(str(card.get("name") or "")).split())
-    size = len(json.dumps(card))
+    size = len(json.dumps(card, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     if not 0 < len(name) <= MAX_NAME or size > MAX_CARD:
         raise Refused("bad_card")
     if rating not in allowed_ratings(user.role):

@@ -17,6 +17,7 @@ from store.settings import Settings
 from web import (
     accounts,
     assets,
+    card_files,
     characters,
     chats,
     errors,
@@ -40,6 +41,7 @@ BLUEPRINTS = (
     people.blueprint,
     personas.blueprint,
     library.blueprint,
+    card_files.blueprint,
     characters.blueprint,
     pictures.blueprint,
     chats.blueprint,
@@ -68,6 +70,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     assets.init_app(app)
     language.init_app(app)
     notices.init_app(app)
+    card_files.init_app(app)
     characters.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
     _sign_in(app, house)

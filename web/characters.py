@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from store import characters, macros, personas
 from store.accounts import LOCALES
+from store.cards import keeping
 from store.errors import NotFound, Refused
 from store.models import RATINGS
 from store.status import MAX_FIELDS
@@ -20,7 +21,7 @@ from web.accounts import Page, me, signed_in
 from web.card_form import CardForm
 from web.errors import Problem
 from web.house import house
-from web.language import gettext
+from web.language import gettext, language
 from web.pictures import redrawn
 from web.prose import render
 from web.tags import tags_of
@@ -109,13 +110,28 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
         character=character,
         tags=tags_of(character.card),
         greeting=render(macros.resolve(greeting, char=char, user=name or me().name)),
-        notes=render(str(character.card.get("creator_notes") or "")),
+        notes=render(_notes(character.card)),
+        made_by=_line(character.card.get("creator")),
+        card_version=_line(character.card.get("character_version")),
+        brought=bool(keeping.record_of(character.card)),
         personas=personas.list_personas(house().database, me().id),
         chosen=chosen,
         name=name or me().name,
         wrong=wrong,
         me=me(),
     )
+
+
+def _notes(card: dict[str, Any]) -> str:
+    """The notes for people, in the language of the page if the card has them in it."""
+    others = card.get("creator_notes_multilingual")
+    said = others.get(language()) if isinstance(others, dict) else None
+    return str(said if isinstance(said, str) and said.strip() else card.get("creator_notes") or "")
+
+
+def _line(value: Any) -> str:
+    """A text of a card that is shown on one line."""
+    return " ".join(value.split())[:80] if isinstance(value, str) else ""
 
 
 def _own(character_id: str) -> CharacterView:

@@ -9,9 +9,10 @@ What it refuses to know: languages. What is not here is shown as it came.
 import re
 from functools import lru_cache
 
+from store.cards.errors import PROBLEMS
 from store.errors import REFUSALS, NotFound
 
-NOUNS = ("account", "character", "chat", "invitation", "message", "page", "persona", "picture", "turn")
+NOUNS = ("account", "character", "chat", "invitation", "lorebook", "message", "page", "persona", "picture", "turn")
 _WORKER = {
     "internal": ("Something went wrong on the server while this reply was written. Press retry to try again.",),
     "too_slow": ("This reply took longer than a turn may take. Press retry to try again.",),
@@ -36,6 +37,7 @@ _WORKER = {
 SENTENCES: dict[str, tuple[str, ...]] = {
     **{code: (sentence, *_WORKER.get(code, ())) for code, sentence in REFUSALS.items()},
     **{code: sentences for code, sentences in _WORKER.items() if code not in REFUSALS},
+    **{code: (sentence,) for code, sentence in PROBLEMS.items()},
     "bad_frame": ("This message makes no sense here ({details}). Reload the page.",),
     "not_found": (NotFound("{what}").message,),
 }

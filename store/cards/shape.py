@@ -42,10 +42,9 @@ def unfold(value: Any) -> Shaped:
         raise CardError("no_card")
     n_mended, clean = _without_broken(value)
     inner = clean.get("data")
-    is_v1 = not isinstance(inner, dict)
-    data = {} if is_v1 else dict(inner)  # type: ignore[arg-type]
-    _refuse_others(clean, data)
-    card = Shaped(data, spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
+    is_v1, given = not isinstance(inner, dict), dict(inner) if isinstance(inner, dict) else {}
+    _refuse_others(clean, given)
+    card = Shaped(dict(given), spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
     if n_mended:
         card.notes.append(Finding("approximated", "", "broken_characters", {"n": n_mended}))
     for name, content in clean.items():
@@ -56,27 +55,34 @@ def unfold(value: Any) -> Shaped:
     _note_version(card)
     for name, mend in _MENDERS.items():
         _mend(card, name, mend)
-    card.mirrors = [name for name in card.mirrors if name in card.data]
+    for name, content in clean.items():
+        if name in _MENDERS and given.get(name) is not None:
+            _compare(card, given, name, content)
     return card
 
 
 def _refuse_others(clean: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     fields = {*clean, *data}
-    if clean.get("spec") == "lorebook_v3" or ("entries" in fields and not fields & set(V1[1:])):
+    entries = clean.get("entries", data.get("entries"))
+    if clean.get("spec") == "lorebook_v3" or (isinstance(entries, list | dict) and not fields & set(V1[1:])):
         raise CardError("is_lorebook")
     if not fields & set(V1):
         raise CardError("no_card")
 
 
 def _place(card: Shaped, name: str, content: Any, is_v1: bool) -> None:
-    """What stands outside `data`: a field that is missing there, the same once more, or something else."""
+    """What stands outside `data`: a field that is missing there, or something that is no field."""
     if name not in _MENDERS:
         card.outer[name] = content
-    elif name not in card.data:
+    elif card.data.get(name) is None:
         card.data[name] = content
         if not is_v1:
             card.notes.append(Finding("approximated", f"data.{name}", "outside_data"))
-    elif json.dumps(card.data[name]) == json.dumps(content):
+
+
+def _compare(card: Shaped, given: Mapping[str, Any], name: str, content: Any) -> None:
+    """A field that stands outside of `data` once more: the same again, or another wording."""
+    if any(json.dumps(content) == json.dumps(one) for one in (given[name], card.data.get(name))):
         card.mirrors.append(name)
     else:
         card.outer[name] = content

@@ -40,6 +40,13 @@ ROUTES = {
     ("characters.edit", "GET"): CHARACTER,
     ("characters.change", "POST"): CHARACTER,
     ("characters.delete", "POST"): CHARACTER,
+    ("card_files.bring", "GET"): MEMBER,
+    ("card_files.bring_send", "POST"): MEMBER,  # and adult: test_card_files.py
+    ("card_files.show", "GET"): CHARACTER,
+    ("card_files.settle", "POST"): CHARACTER,
+    ("card_files.keep_copy", "POST"): CHARACTER,
+    ("card_files.as_json", "GET"): SEEN,
+    ("card_files.as_png", "GET"): SEEN,
     ("pictures.show", "GET"): PICTURE,
     ("personas.show", "GET"): MEMBER,
     ("personas.new", "GET"): MEMBER,

@@ -51,7 +51,7 @@ class TestCatalogue:
         assert len(script_words(code)) == len(found)
 
 
-KEYS = {"Alt", "Ctrl", "Shift", "Enter", "Escape", "Tab", "Home", "End", "Arrow", "Accept"}
+KEYS = {"Alt", "Ctrl", "Shift", "Enter", "Escape", "Tab", "Home", "End", "Arrow", "Accept", "Files"}
 
 
 def own_sentences(script):

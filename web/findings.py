@@ -1,0 +1,122 @@
+"""The report of an import in words: what is applied, approximated, or kept but unused.
+
+What it does: REASONS has the sentence of every reason in a `Finding` (store/findings.py), LABELS the names of fields
+that people know; `told` puts findings that say the same into one line. To add a reason: use it in the store, write its
+sentence here; tests/web/test_card_files.py compares the two.
+What it refuses to know: files. Its page is templates/_findings.html.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from store.findings import Finding, Verdict
+from web.language import gettext, marked
+
+VERDICTS: Mapping[Verdict, str] = {
+    "applied": marked("Applied"),
+    "approximated": marked("Applied, a little differently"),
+    "kept": marked("Kept, but not used here"),
+}
+REASONS: Mapping[str, str] = {
+    # any file
+    "unused": marked("Nothing here uses this. An export gives it back as it came."),
+    "unknown": marked("This field is not known here. An export gives it back as it came."),
+    "odd_shape": marked(
+        "This has another shape than this field may have. It is set aside, and an export gives it back."
+    ),
+    "broken_characters": marked("Broken characters in %(n)s texts were replaced by a question mark in a box."),
+    # cards
+    "persona": marked("Always known to the storyteller."),
+    "system_prompt": marked("Takes the place of the house's own words to the storyteller."),
+    "after_story": marked("Told to the storyteller just before each reply, not as the last line of the whole prompt."),
+    "examples": marked("Shown to the storyteller at first; the first to go when the memory is full."),
+    "greetings": marked("How stories begin: %(n)s greetings, one arrow away from each other."),
+    "name": marked("The character is called so."),
+    "nickname": marked("The character is called so in stories."),
+    "shown": marked("Shown on the character's page."),
+    "tags": marked("Tags to find the character by."),
+    "status": marked("What the status panel keeps track of."),
+    "no_picture": marked("The picture could not be read. The character comes without one."),
+    "assets_left_out": marked(
+        "The file has %(n)s more files beside the card and its picture. They are not taken over."
+    ),
+    "assets_unused": marked("Names of other pictures and sounds: they are not shown, and never fetched from anywhere."),
+    "groups_only": marked("Only for stories with several characters."),
+    "world": marked("Names a lorebook that is not in this file: bring that one along by itself."),
+    "empty_book": marked("A lorebook without entries."),
+    "newer_version": marked(
+        "The card is of version %(version)s, newer than what is known here. It was read all the same."
+    ),
+    "outside_data": marked("Stood in another place than usual. It was found all the same."),
+    "other_copy": marked("A second wording of this field, in another place. The one in the usual place counts."),
+    "was_text": marked("Was one text and is a list now."),
+    "was_number": marked("Was a number and is a text now."),
+    "name_cut": marked("The name is very long: only its beginning is used."),
+    "no_name": marked("The card has no name. The name of the file stands in for it until you choose one."),
+    "fallback": marked("The newer of two cards in the file cannot be read; this is the older one."),
+    # lorebooks
+    "lore_field": marked("Used as in other programs, in %(n)s entries."),
+    "lore_recursion": marked("Entries may wake other entries."),
+    "lore_constant": marked("%(n)s entries that always hold: always known to the storyteller."),
+    "lore_near": marked("%(n)s entries that wake by a word: told just before the reply instead of near the beginning."),
+    "lore_without_keys": marked("%(n)s entries have no keys, so nothing wakes them."),
+    "lore_without_content": marked("%(n)s entries are empty."),
+    "lore_disabled": marked("%(n)s entries are switched off."),
+    "lore_bad_pattern": marked("%(n)s entries have a pattern that makes no sense: it never wakes them."),
+    "lore_too_many": marked("The last %(n)s entries are not read: a book has room for %(most)s."),
+    "lore_place": marked("%(n)s entries ask for another place; they stand just before the reply."),
+    "lore_unknown_decorator": marked("A line with @@ that is not known here, in %(n)s entries: left out of the text."),
+}
+OF_A_BOOK = marked("Used as in other programs.")  # "lore_field" of the book itself
+LABELS: Mapping[str, str] = {
+    "name": marked("Name"),
+    "nickname": marked("Nickname"),
+    "description": marked("Description"),
+    "personality": marked("Personality"),
+    "scenario": marked("Scenario"),
+    "first_mes": marked("Greeting"),
+    "alternate_greetings": marked("Other greetings"),
+    "mes_example": marked("Example dialogue"),
+    "system_prompt": marked("System prompt"),
+    "post_history_instructions": marked("Instructions after the story"),
+    "creator_notes": marked("Notes for people"),
+    "creator": marked("Made by"),
+    "tags": marked("Tags"),
+    "character_version": marked("Version"),
+    "character_book": marked("Lorebook"),
+    "picture": marked("Picture"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of a report, and the fields that it is about: (label, path) each."""
+
+    sentence: str
+    fields: tuple[tuple[str, str], ...]
+
+
+def told(findings: Iterable[Finding]) -> dict[Verdict, tuple[Line, ...]]:
+    """The lines of each verdict, those of one sentence together, in the order of the findings."""
+    found: dict[Verdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
+    for one in findings:
+        fields = found[one.verdict].setdefault(sentence(one), [])
+        if one.field:
+            fields.append((label(one.field), one.field))
+    return {
+        verdict: tuple(Line(said, tuple(fields)) for said, fields in lines.items()) for verdict, lines in found.items()
+    }
+
+
+def sentence(finding: Finding) -> str:
+    """A finding as a sentence; a reason that nobody has written down is shown as it is."""
+    wording = REASONS.get(finding.reason, finding.reason)
+    if finding.reason == "lore_field" and "n" not in finding.values:
+        wording = OF_A_BOOK
+    return gettext(wording, **finding.values)
+
+
+def label(path: str) -> str:
+    """What people call a field: the name in the form, or else the path itself."""
+    name = path.removeprefix("data.")
+    return gettext(LABELS[name]) if name in LABELS else name
