@@ -2,7 +2,8 @@
 
 What it does: every function is one transaction; a book belongs to one person, and only its owner can use it. A book is
 kept as its file came; what is changed in it is changed in the file (edit.py).
-What it refuses to know: what the entries say, and when they wake (match.py). The book of a character is in its card.
+The book of a character is in its card; `change_own_book` is for whoever made the character.
+What it refuses to know: what the entries say, and when they wake (match.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from store.db import Database
 from store.entries import clock, new_id, own_chat
 from store.errors import NotFound, Refused
 from store.lore.book import read_book
-from store.models import Book, Chat, User
+from store.models import Book, Character, Chat, User
 from store.people import BookView, book_view
 
 MAX_NAME = 80
@@ -72,6 +73,15 @@ def delete_book(db: Database, owner_id: str, book_id: str) -> None:
     """Take a book away; chats that use it go on without it. Raises NotFound."""
     with db.session() as session:
         session.delete(_own_book(session, owner_id, book_id))
+
+
+def change_own_book(db: Database, owner_id: str, character_id: str, data: Mapping[str, Any]) -> None:
+    """Another lorebook in the card of a character that this person made. Raises NotFound."""
+    with db.session() as session:
+        character = session.get(Character, character_id)
+        if character is None or character.owner_id != owner_id or character.deleted_at is not None:
+            raise NotFound("character")
+        character.card = {**character.card, "character_book": dict(data)}
 
 
 def attach(db: Database, owner_id: str, chat_id: str, book_ids: Sequence[str]) -> None:
