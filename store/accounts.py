@@ -96,6 +96,12 @@ def get_user(db: Database, user_id: str) -> UserView | None:
         return user_view(user) if user else None
 
 
+def session_epochs(db: Database) -> dict[str, int]:
+    """The session epoch of everybody, by id."""
+    with db.reading() as session:
+        return {user.id: user.session_epoch for user in session.execute(select(User.id, User.session_epoch))}
+
+
 def has_admin(db: Database) -> bool:
     """Whether somebody can invite others."""
     with db.reading() as session:

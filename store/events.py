@@ -104,6 +104,20 @@ def read(redis: Redis, turn_id: str, after_seq: int = 0) -> list[dict[str, Any]]
     return [decode(fields[b"event"]) for _, fields in entries]
 
 
+@dataclass(frozen=True)
+class Tail:
+    """Where a stream ends: its last sequence number and its mark."""
+
+    seq: int
+    stream: str
+
+
+def tail(redis: Redis, turn_id: str) -> Tail | None:
+    """Where the stream of a turn ends; None when there is no stream (yet, or any more)."""
+    last: Any = redis.xrevrange(keys.turn_events(turn_id), count=1)
+    return Tail(int(last[0][0].split(b"-")[0]), last[0][1][b"stream"].decode()) if last else None
+
+
 def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
     """For each turn whether its last event is there."""
     with redis.pipeline(transaction=False) as pipe:

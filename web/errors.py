@@ -17,6 +17,7 @@ from web.language import gettext, marked, say
 
 log = logging.getLogger(__name__)
 NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))
+UNEXPECTED = marked("That is our fault, and it was written down. Try again, or go back.")
 TITLES = {
     400: marked("That did not arrive whole"),
     401: marked("Please sign in first"),
@@ -111,4 +112,4 @@ def _database(error: SQLAlchemyError) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.error("Unexpected error on %s %s", request.method, request.path, exc_info=error)
-    return _answer(500, "unexpected", gettext("That is our fault, and it was written down. Try again, or go back."))
+    return _answer(500, "unexpected", gettext(UNEXPECTED))

@@ -13,6 +13,9 @@ from typing import Any
 from store.settings import SettingsError, load_settings
 from web.live.guard import set_user_timeout
 
+PAGES = 32  # threads that web sockets can never take
+WAITING = 1000  # connections that have not asked for anything yet, or not again; they hold no thread
+
 try:
     _settings = load_settings()
 except SettingsError as error:
@@ -21,7 +24,8 @@ except SettingsError as error:
 bind = f"{_settings.host}:{_settings.port}"
 workers = 1
 worker_class = "gthread"
-threads = _settings.web_threads
+threads = max(_settings.web_threads, _settings.sockets + PAGES)
+worker_connections = threads + WAITING
 timeout = 60
 graceful_timeout = 2
 keepalive = 2  # seconds; a stopping worker waits for kept-alive connections

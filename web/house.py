@@ -15,6 +15,7 @@ from store.settings import Settings
 from web.housekeeping import Housekeeping
 from web.live.gate import Seats
 from web.live.hub import Hub
+from web.live.pulse import Pulse
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class House:
 
 def furnish(settings: Settings, database: Database, redis: Redis) -> House:
     """Put the parts together; nothing runs yet."""
-    hub = Hub(redis)
+    hub = Hub(redis, lambda: Pulse(database, redis))
     return House(settings, database, redis, hub, Housekeeping(database, redis, hub.announce), Seats(settings.sockets))
 
 

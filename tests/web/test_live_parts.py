@@ -129,7 +129,7 @@ class CountingTab:
         self.times += 1
         self.told.release()
 
-    def beat(self):
+    def beat(self, pulse):
         pass
 
     def close(self, code, reason):
@@ -139,7 +139,7 @@ class CountingTab:
 
 
 def test_many_moves_of_queues_are_told_together(redis):
-    hub, tab = Hub(redis, beat_s=3600), CountingTab()
+    hub, tab = Hub(redis, lambda: None, beat_s=3600), CountingTab()
     hub.join(tab)
     hub.start()
     assert hub.wait_until_listening(10)

@@ -121,6 +121,7 @@ def test_a_stream_that_was_lost_and_begun_anew_is_read_from_its_beginning(site, 
     tale.told = "one two "
     tale.tell("three ", "four")
     n_seen = len(tab.seen)
+    tab.until("opened")
     tale.finish()
     tab.until("done")
     after = tab.seen[n_seen:]
@@ -148,6 +149,7 @@ def test_a_tab_that_knows_a_lost_stream_gets_all_of_the_new_one(site, ada, tale,
     tale.tell(*(f"{n} " for n in range(known["seq"] + 3)))
     back = ada.socket()
     back.say(type="open", chat=chat, turn=turn, after=known["seq"], stream=known["stream"])
+    back.until("opened")
     tale.finish()
     back.until("done")
     assert "".join(text for _, text in words(back, turn)) == tale.told

@@ -2,7 +2,6 @@
 
 What it does: stands in for the server's socket in the WSGI environment, so that the web socket library uses it.
   - one lock around writing, and always the whole of the data (the library has neither);
-  - reading waits while the inbox is full, so that a flood stays in the sender's TCP window, not in our memory;
   - a peer that does not take its data for ten seconds is dropped by the kernel (TCP_USER_TIMEOUT);
   - the end is polite: our last frame is not lost to a reset because of unread input.
 What it refuses to know: web sockets and messages.
@@ -13,14 +12,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 USER_TIMEOUT_MS = 10_000
 LINGER_S = 1.0
-INBOX_LIMIT = 8
 KEYS = ("gunicorn.socket", "werkzeug.socket")
 
 
@@ -30,29 +28,14 @@ class Guard:
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
         self._writing = threading.Lock()
-        self._room = threading.Event()
-        self._room.set()
-        self._inbox: list[Any] = []
         set_user_timeout(raw)
-
-    def watch(self, inbox: list[Any]) -> None:
-        """Reading will wait while `inbox` holds INBOX_LIMIT messages; call `taken` after each one taken out."""
-        self._inbox = inbox
-
-    def taken(self) -> None:
-        """A message was taken out of the inbox."""
-        self._room.set()
 
     def fileno(self) -> int:
         """For selectors."""
         return self._raw.fileno()
 
     def recv(self, size: int) -> bytes:
-        """The next bytes; waits for room in the inbox first."""
-        while len(self._inbox) >= INBOX_LIMIT:
-            self._room.clear()
-            if len(self._inbox) >= INBOX_LIMIT:
-                self._room.wait()
+        """The next bytes."""
         return self._raw.recv(size)
 
     def send(self, data: bytes) -> int:
@@ -70,8 +53,6 @@ class Guard:
 
     def abort(self) -> None:
         """End the connection now; threads blocked in reading or writing return."""
-        self._inbox = []
-        self._room.set()
         with contextlib.suppress(OSError):
             self._raw.shutdown(socket.SHUT_RDWR)
 

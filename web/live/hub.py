@@ -1,8 +1,8 @@
 """Fans live messages out: one Redis subscriber thread per process, many tabs.
 
 What it does: listens to the channels of all chats with one pattern subscription and posts every message to the tabs
-that watch the chat; beats every two seconds, so that each tab can look for what pub/sub may have lost. When the queue
-of a worker moves it tells all tabs, five times per second at most.
+that watch the chat. A thread of its own beats every two seconds, so that each tab can look for what pub/sub may have
+lost. When the queue of a worker moves it tells all tabs, five times per second at most.
 What it refuses to know: what a message means, web sockets, SQL. Posting never blocks: a slow tab is dropped.
 To extend: another kind of live message needs nothing here, only a channel that matches the pattern.
 """
@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 
 from store import events, keys
 from web.language import marked
+from web.live.pulse import Pulse
+from web.live.said import Live
 
 BEAT_S = 2.0
 MOVED_S = 0.2
@@ -34,8 +36,8 @@ class Tab(Protocol):
     def deliver(self, payload: Payload) -> None:
         """A message of the chat that the tab watches."""
 
-    def beat(self) -> None:
-        """Look for what may have been lost."""
+    def beat(self, pulse: Pulse) -> None:
+        """Look for what may have been lost; `pulse` has what is the same for all tabs."""
 
     def queues_moved(self) -> None:
         """Places in the queues may be others now."""
@@ -50,35 +52,39 @@ class Tab(Protocol):
 class Hub:
     """Which tab watches which chat, and the thread that listens to Redis for them."""
 
-    def __init__(self, redis: Redis, beat_s: float = BEAT_S) -> None:
+    def __init__(self, redis: Redis, pulse: Callable[[], Pulse], beat_s: float = BEAT_S) -> None:
         self._redis = redis
+        self._pulse = pulse
         self._beat_s = beat_s
         self._lock = threading.Condition()
         self._chats: dict[str, set[Tab]] = {}
         self._tabs: dict[Tab, str | None] = {}
         self._stopping = threading.Event()
         self._listening = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._next_beat = 0.0
+        self._threads: list[threading.Thread] = []
+        self._beat_now = threading.Event()
         self._moved = False
         self._next_moved = 0.0
 
     def start(self) -> None:
         """Begin to listen. Call once, in the process that serves."""
-        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
-        self._thread.start()
+        for name, target in (("hub", self._run), ("hub-beat", self._beat)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Close every tab with 1012 (service restart), those that do not answer in time the hard way."""
         self._stopping.set()
+        self._beat_now.set()
         for tab in self.tabs():
             tab.close(1012, RESTARTS)
         with self._lock:
             self._lock.wait_for(lambda: not self._tabs, timeout_s)
         for tab in self.tabs():
             tab.abort()
-        if self._thread:
-            self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(timeout_s)
 
     def wait_until_listening(self, timeout_s: float) -> bool:
         """Whether the subscription stands within the time given."""
@@ -130,8 +136,9 @@ class Hub:
 
     def announce(self, payload: Payload) -> None:
         """Tell every tab of this process."""
+        live = Live(payload)
         for tab in self.tabs():
-            tab.deliver(payload)
+            tab.deliver(live)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -141,7 +148,6 @@ class Hub:
                 if self._listening.is_set():
                     log.warning("Live messages stopped: Redis does not answer (%s). Trying again.", error)
                 self._listening.clear()
-                self._beat_if_due()
                 self._stopping.wait(RETRY_S)
 
     def _listen(self) -> None:
@@ -153,12 +159,11 @@ class Hub:
                 if message is not None:
                     self._handle(message)
                 self._tell_if_moved()
-                self._beat_if_due()
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "psubscribe":  # also after a silent reconnect: whatever was sent meanwhile is lost
             self._listening.set()
-            self._next_beat = 0.0
+            self._beat_now.set()
         elif message["type"] == "message":
             self._moved = True
         elif message["type"] == "pmessage":
@@ -169,8 +174,9 @@ class Hub:
     def _fan_out(self, chat_id: str, payload: Payload) -> None:
         with self._lock:
             watchers = list(self._chats.get(chat_id, ()))
+        live = Live(payload)
         for tab in watchers:
-            tab.deliver(payload)
+            tab.deliver(live)
 
     def _tell_if_moved(self, clock: Callable[[], float] = time.monotonic) -> None:
         if self._moved and clock() >= self._next_moved:
@@ -179,11 +185,13 @@ class Hub:
             for tab in self.tabs():
                 tab.queues_moved()
 
-    def _beat_if_due(self, clock: Callable[[], float] = time.monotonic) -> None:
-        if clock() >= self._next_beat:
-            self._next_beat = clock() + self._beat_s
+    def _beat(self) -> None:
+        while not self._stopping.is_set():
+            self._beat_now.wait(self._beat_s)
+            self._beat_now.clear()
+            pulse = self._pulse()
             for tab in self.tabs():
-                tab.beat()
+                tab.beat(pulse)
 
 
 def _decode(data: bytes | str) -> dict[str, Any] | None:

@@ -44,6 +44,11 @@ class Relay:
         progress = self._turns.get(turn_id)
         return progress.seq if progress else 0
 
+    def has_all(self, turn_id: str, seq: int, stream: str) -> bool:
+        """Whether the tab has everything of this turn up to `seq`, and from this stream."""
+        progress = self._turns.get(turn_id)
+        return progress is not None and progress.seq >= seq and progress.stream == stream
+
     def ended(self, turn_id: str) -> bool:
         """Whether the tab was told how this turn ended."""
         progress = self._turns.get(turn_id)

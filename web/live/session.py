@@ -18,6 +18,7 @@ from web.language import marked
 from web.live import commands
 from web.live.connection import Connection
 from web.live.frames import Caller
+from web.live.pulse import Pulse
 from web.live.viewer import Viewer
 
 SIGNED_OUT = marked("You are signed out.")
@@ -50,13 +51,17 @@ class Session:
         else:
             self._connection.post_payload(payload)
 
-    def beat(self) -> None:
+    def beat(self, pulse: Pulse) -> None:
         """Look for what may have been lost, and whether the person is still signed in."""
-        self._later(self._beat)
+        if not pulse.signed_in(self._person):
+            self._sign_out()
+        elif self._viewer.busy:
+            self._later(lambda: self._viewer.beat(pulse))
 
     def queues_moved(self) -> None:
         """Say the place of a waiting turn again."""
-        self._later(self._viewer.say_place)
+        if self._viewer.waiting:
+            self._later(self._viewer.say_place)
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye."""
@@ -72,17 +77,16 @@ class Session:
     def _watch(self, chat_id: str) -> None:
         self._house.hub.watch(self, chat_id)
 
-    def _beat(self) -> None:
-        if self._signed_in():
-            self._viewer.beat()
-
     def _signed_in(self) -> bool:
         """Whether the cookie of this tab still counts; if not, the tab is closed (its next handshake gets a 401)."""
         now = accounts.get_user(self._house.database, self._person.id)
         if now is not None and now.session_epoch == self._person.session_epoch:
             return True
-        self._connection.close(1008, SIGNED_OUT)
+        self._sign_out()
         return False
+
+    def _sign_out(self) -> None:
+        self._connection.close(1008, SIGNED_OUT)
 
     def _obey(self, frame: str | bytes) -> None:
         try:

@@ -1,8 +1,8 @@
 """What one tab is shown: opens a chat for it, forwards events in order, and looks after what pub/sub may have lost.
 
 What it does: watches first, then takes the snapshot, then replays the stream, then forwards what is newer (no hole, no
-double). At every beat it reads the stream of the running turn again, and when SQL says that the turn has ended
-without the tab having been told (Redis was emptied), it sends a new snapshot.
+double). At every beat it looks where the stream of the running turn ends and reads it again when that is news, and when
+SQL says that the turn has ended without the tab having been told (Redis was emptied), it sends a new snapshot.
 What it refuses to know: sockets and threads. One thread, the tab's writer, calls it.
 """
 
@@ -17,7 +17,9 @@ from store.views import TurnView
 from web import wire
 from web.house import House
 from web.live import snapshot
+from web.live.pulse import Pulse
 from web.live.relay import Relay, Verdict
+from web.live.said import Live
 
 log = logging.getLogger(__name__)
 Event = Mapping[str, Any]
@@ -71,16 +73,27 @@ class Viewer:
         else:
             self._act(verdict, event)
 
-    def beat(self) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is under way, so that something may be lost. May be asked from any thread."""
+        return self._turn_id is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether that turn has not begun. May be asked from any thread."""
+        return self._waiting
+
+    def beat(self, pulse: Pulse) -> None:
         """Look for what may have been lost: events, the whole stream, or the end of the turn."""
         chat_id, turn_id = self._chat_id, self._turn_id
         if turn_id is None or chat_id is None:
             return
-        whole = self._read(turn_id, 0)
-        self._forward_missing(whole)
+        turn, tail = pulse.turn(turn_id), pulse.tail(turn_id)
+        is_news = turn.ended or (tail and not self._relay.has_all(turn_id, tail.seq, tail.stream))
+        if is_news and not self._forward_missing(self._read(turn_id, 0)):
+            return
         if self._relay.ended(turn_id):
             return
-        turn = turns.get_turn(self._house.database, turn_id)
         if turn.ended:
             self.open(chat_id, None, 0)
         else:
@@ -101,7 +114,7 @@ class Viewer:
             return
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
         if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
-            self.beat()
+            self.beat(Pulse(self._house.database, self._house.redis))
         elif revision > self._revision or (turn_id is not None and turn_id != self._turn_id):
             self._revision = max(revision, self._revision)
             self._send(event)
@@ -113,7 +126,7 @@ class Viewer:
         self._revision = max(self._revision, int(event.get("revision") or 0))
         self._waiting = event.get("state") in WAITING
         self._place = None
-        self._send(wire.decorate(event))
+        self._send(event if isinstance(event, Live) else Live(event))
         if ended:
             self._say_memory()
 
@@ -137,10 +150,9 @@ class Viewer:
         """Send what the stream has and the tab has not."""
         self._forward_missing(self._read(turn_id, self._relay.last_seq(turn_id)))
 
-    def _forward_missing(self, stream: Sequence[Event]) -> None:
-        for event in stream:
-            if not self._act(self._relay.judge(event), event):
-                return
+    def _forward_missing(self, stream: Sequence[Event]) -> bool:
+        """False when the chat was opened anew."""
+        return all(self._act(self._relay.judge(event), event) for event in stream)
 
     def _act(self, verdict: Verdict, event: Event) -> bool:
         """False when the chat was opened anew: Redis was emptied, and the turn has another stream."""

@@ -1,0 +1,54 @@
+"""What a tab is told, as the frame that goes over its line. A live message is put into words once for all tabs.
+
+What it does: adds the HTML, says it in the language of who reads it, packs it; a `Live` message keeps what was made.
+What it refuses to know: who watches which chat (hub.py), and what a tab already has (relay.py).
+"""
+
+import json
+import struct
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from web import wire
+from web.language import say_all
+
+TEXT = 0x81  # a whole text message in one frame
+Payload = Mapping[str, Any]
+
+
+class Live(dict[str, Any]):
+    """A message for every tab of a chat, or of the house. Do not change it: its frames are made once for each language.
+
+    Five hundred tabs would otherwise render the same Markdown and write the same JSON five hundred times.
+    """
+
+    def __init__(self, payload: Payload) -> None:
+        super().__init__(payload)
+        self._frames: dict[str, bytes] = {}
+        self._making = threading.Lock()
+
+    def frame(self, language: str) -> bytes:
+        """Its frame for who reads this language."""
+        with self._making:
+            made = self._frames.get(language)
+            if made is None:
+                made = self._frames[language] = _pack(say_all(wire.decorate(self), language))
+            return made
+
+
+def frame_of(payload: Payload, language: str) -> bytes:
+    """The frame of anything that a tab is told."""
+    return payload.frame(language) if isinstance(payload, Live) else _pack(say_all(payload, language))
+
+
+def _pack(payload: Payload) -> bytes:
+    data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    n = len(data)
+    if n < 126:
+        head = bytes((TEXT, n))
+    elif n < 1 << 16:
+        head = struct.pack("!BBH", TEXT, 126, n)
+    else:
+        head = struct.pack("!BBQ", TEXT, 127, n)
+    return head + data
