@@ -25,6 +25,7 @@ from store.db import Database, DatabaseTrouble, known_versions, tables_version, 
 from store.settings import Settings
 
 _BATCH_BYTES = 4 << 20
+_LEAVING_S = 2.0
 _IN_USE = "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker`)."
 _NOT_EMPTY = (
     "People live in this house already: `--replace` puts what is there aside and restores the backup in its place."
@@ -146,9 +147,16 @@ def _into_server(settings: Settings, archive: Archive, replace: bool, stamp: str
 
 
 def _refuse_company(connection: Connection) -> None:
+    """Nobody else may be in the database; who has just left may take a moment to be gone."""
+    if connection.dialect.name != "postgresql":
+        return
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    if connection.dialect.name == "postgresql" and connection.scalar(text(others)):
-        raise BackupError(_IN_USE)
+    deadline = time.monotonic() + _LEAVING_S
+    while connection.scalar(text(others)):
+        if time.monotonic() > deadline:
+            raise BackupError(_IN_USE)
+        time.sleep(0.1)
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
 
 
 # -- both --------------------------------------------------------------------------------------------------------------
