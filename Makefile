@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres lint format browser story check check-kills bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ check: venv-dev ## a storm of faults over a whole house: SEED=1 MINUTES=10 CLIEN
 KILLS ?= 100
 check-kills: venv-dev ## kill -9 of a worker in mid-reply, KILLS=100 times: how long until text moves again
 	@exec $(PY) -m tests.nemesis.kills --n $(KILLS)
+
+ROUNDS ?= 3
+check-rolling: venv-dev ## restart every worker and web server while people write: ROUNDS=3
+	@exec $(PY) -m tests.nemesis.rolling --rounds $(ROUNDS)
 
 story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
 	@exec $(PY) -m bench.story

@@ -93,10 +93,12 @@ class Tab(threading.Thread):
 
     def _connect(self):
         self._hang_up()
-        host, port = self.house.address.removeprefix("http://").split(":")
+        addresses = self.house.addresses  # as a proxy would: the next one when this one does not answer
+        address = addresses[(self.person.number + self.number + self._n_failures) % len(addresses)]
+        host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5):
             pass  # somebody is listening: the library leaves its socket open where nobody is
-        headers = {"Origin": self.house.address, "Cookie": self.person.cookie}
+        headers = {"Origin": address, "Cookie": self.person.cookie}
         self.line += 1
         self._ws = Line.connect(f"ws://{host}:{port}/ws", headers=headers)
         self._note("up")

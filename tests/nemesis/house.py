@@ -1,4 +1,4 @@
-"""The house under attack: a real Redis behind a password, gunicorn, and workers that echo, kept running.
+"""The house under attack: a real Redis behind a password, gunicorn (one or several), and workers that echo.
 
 What it does: makes the data folder, starts everything as deploy/ does it, says who owns which process, and measures
 what each process and Redis hold.
@@ -35,15 +35,18 @@ MODELS = {"echo": ECHO, "smollm2": SMOLLM2}
 
 
 class House:
-    """Redis, web and `n_workers` workers on a folder of their own."""
+    """Redis, `n_webs` web servers and `n_workers` workers on a folder of their own."""
 
-    def __init__(self, folder, n_workers=2, model="echo", **settings):
+    def __init__(self, folder, n_workers=2, model="echo", n_webs=1, **settings):
         self.folder, self.data = Path(folder), Path(folder) / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         self.model = model
         self.clock_file = self.folder / "clock"
         self.clock_file.write_bytes(struct.pack("d", 0.0))
-        named = {"port": _free_port(), "sockets": 300, "web_threads": 330, "max_waiting_turns": 3}
+        ports = [_free_port() for _ in range(n_webs)]
+        self.addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        named = {"port": ports[0], "sockets": 300, "web_threads": 330, "max_waiting_turns": 3}
+        named |= {"public_origins": ",".join(self.addresses)} if n_webs > 1 else {}
         named |= {"lanes": 2, "secret_key": base64.b64encode(os.urandom(24)).decode(), **MODELS[model], **settings}
         self._server = OwnRedis(self.data / "redis")
         given = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
@@ -52,9 +55,11 @@ class House:
         self.environ, self.settings, _ = prepare(given)
         self.address = rooms.address(self.settings)
         self.redis = self._program("redis", self._redis_command())
-        self.web = self._program("web", rooms.web_command())
+        self.webs = [self._web(port, number) for number, port in enumerate(ports)]
+        self.web = self.webs[0]
         self.workers = [self._worker(f"gpu{number}") for number in range(n_workers)]
-        self.programs = [self.redis, self.web, *self.workers]
+        self.programs = [self.redis, *self.webs, *self.workers]
+        self._of_web = [self.settings.model_copy(update={"port": port}) for port in ports]
         self._keeper = Keeper(self.programs)
         self.client = connect(self._server.url)
         self.hurry = Redis.from_url(self._server.url, socket_timeout=1, socket_connect_timeout=1)  # for the nemesis
@@ -68,7 +73,7 @@ class House:
         rooms.migrate(self.settings)
         self.db = Database(self.settings.database_url)
         audit.install(self.sqlite_file)
-        for program in (self.web, *self.workers):
+        for program in (*self.webs, *self.workers):
             program.wanted = True
         self.wait_for(self.is_well, "web and workers")
         return self
@@ -88,7 +93,7 @@ class House:
         """Whether everything is there and answers."""
         with contextlib.suppress(RedisError):
             alive = registry.alive(self.client)
-            return {worker.name for worker in self.workers} <= set(alive) and rooms.web_answers(self.settings)
+            return {worker.name for worker in self.workers} <= set(alive) and all(map(rooms.web_answers, self._of_web))
         return False
 
     @property
@@ -140,6 +145,9 @@ class House:
     def _redis_command(self):
         command = self._server.command(self.folder / "redis.conf")
         return ["/bin/sh", "-c", WIPE, "redis", str(self.folder / "wipe"), str(self.data / "redis"), *command]
+
+    def _web(self, port, number):
+        return self._program(f"web{number or ''}", rooms.web_command(), INGLENOOK_PORT=str(port))
 
     def _worker(self, name):
         return self._program(name, rooms.worker_command(), INGLENOOK_WORKER_NAME=name)

@@ -64,14 +64,22 @@ class Trial:
 
     def round(self, storm_s):
         """One storm and what is left of it: (violations, evidence)."""
-        for person in self.people:
-            people.begin_chat(self.house, person)
-        self.habits.quiet = False
+        self.play()
         nemesis = Nemesis(self.house, random.Random(self.rng.random()), self.history, self.gap_s, self.tally.faults)
         nemesis.start()
         time.sleep(storm_s)
         self.habits.quiet = True
         nemesis.heal()
+        return self.rest()
+
+    def play(self):
+        """Everybody begins a new chat and writes."""
+        for person in self.people:
+            people.begin_chat(self.house, person)
+        self.habits.quiet = False
+
+    def rest(self):
+        """Nobody begins anything more; when all have their answers: (violations, evidence)."""
         trouble = self._quieten()
         trouble += self._baseline()
         self.tally.n_rounds += 1
