@@ -78,6 +78,23 @@ def test_a_second_stack_on_the_same_data_is_refused(stack):
     assert words.startswith(f"inglenook: Already running on {stack.data} (process ")
 
 
+def inglenook(stack, *arguments):
+    """The command on this house; it is told the data folder and the port, and finds the rest."""
+    command = [sys.executable, "-m", "deploy.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=stack.environ, capture_output=True, text=True, check=False)
+
+
+def test_the_command_finds_the_running_house(stack, player, tmp_path):
+    assert re.search(r"^worker gpu0 .*0 of 2 lanes busy", inglenook(stack, "stats").stdout, re.MULTILINE)
+    checked = inglenook(stack, "doctor")
+    assert checked.returncode == 0, checked.stdout
+    assert re.search(r"^ok +redis +[\d.]+ at 127\.0\.0\.1:\d+ answers$", checked.stdout, re.MULTILINE)
+    assert f"{stack.port}: the web server answers" in checked.stdout
+    assert inglenook(stack, "backup", tmp_path / "house.zip").returncode == 0
+    refused = inglenook(stack, "restore", tmp_path / "house.zip", "--replace")
+    assert refused.stderr.startswith(f"inglenook: Already running on {stack.data}")
+
+
 def test_a_busy_port_is_one_sentence(stack, tmp_path):
     status, words = run_to_its_end(tmp_path, port=stack.port, backend="echo")
     assert (status, len(words.splitlines())) == (1, 1)

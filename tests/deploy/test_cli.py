@@ -1,0 +1,206 @@
+"""The command `inglenook`, as somebody types it, on a house that is not running (test_deploy_stack.py has one)."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from click.testing import CliRunner
+
+from deploy.cli.main import cli
+from store import accounts, chats
+from store.characters import list_characters
+from store.db import Database
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "deploy" / "inglenook"
+
+
+class House:
+    """A data folder, and the command on it."""
+
+    def __init__(self, data, redis_url):
+        self.data = data
+        self.settings = {"INGLENOOK_DATA_DIR": str(data), "INGLENOOK_REDIS_URL": redis_url}
+
+    def __call__(self, *arguments, answers=None, status=0):
+        """What the command prints; in this process, because it starts faster."""
+        nothing = {name: None for name in os.environ if name.startswith("INGLENOOK_")}
+        done = CliRunner().invoke(cli, list(map(str, arguments)), input=answers, env={**nothing, **self.settings})
+        assert done.exit_code == status, done.output
+        return done.output
+
+    def script(self, *arguments, stdin=b""):
+        """In a process of its own, as in a container: bytes go in and come out."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environ = {**os.environ, **self.settings, "PATH": path}
+        return subprocess.run([SCRIPT, *map(str, arguments)], env=environ, input=stdin, capture_output=True, cwd="/")
+
+    def people(self):
+        with_db = Database(f"sqlite:///{self.data / 'inglenook.db'}")
+        try:
+            return {person.name: person for person in accounts.list_users(with_db)}
+        finally:
+            with_db.close()
+
+
+@pytest.fixture
+def new_house(tmp_path, redis_server):
+    return lambda name: House(tmp_path / name, redis_server.url)
+
+
+@pytest.fixture
+def house(new_house, migrated_file):
+    house = new_house("data")
+    house.data.mkdir()
+    shutil.copy(migrated_file, house.data / "inglenook.db")
+    return house
+
+
+@pytest.fixture
+def ada(house):
+    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    _, token = accounts.create_invite(db, "admin")
+    ada = accounts.sign_up(db, token, "Ada", "no hash")
+    chats.create_chat(db, ada.id, list_characters(db, ada)[0].id, "Ada")
+    db.close()
+    return ada
+
+
+def test_the_command_is_installed_and_lists_what_it_can_do():
+    done = subprocess.run([Path(sys.executable).with_name("inglenook"), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in ("doctor", "invite", "user", "backup", "restore", "export", "stats"):
+        assert re.search(rf"^  {name} +\w", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("user", "list"), ("invite",), ("stats",), ("export", "Ada"), ("backup", "x.zip")]
+)
+def test_a_house_that_is_not_there_is_not_made_by_asking(new_house, arguments):
+    house = new_house("nowhere")
+    assert "There is no house in" in house(*arguments, status=1)
+    assert not house.data.exists()
+
+
+def test_an_invitation_makes_an_account(house):
+    link = house("invite", "--role", "teen").strip()
+    token = urllib.parse.urlsplit(link).path.removeprefix("/invite/")
+    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    assert accounts.sign_up(db, token, "Tia", "hash").role == "teen"
+    db.close()
+    assert "Invalid value for '--role'" in house("invite", "--role", "boss", status=2)
+
+
+def test_people_are_listed_and_get_another_role(house, ada):
+    assert re.fullmatch(r"Ada  admin   since \d{4}-\d\d-\d\d\n", house("user", "list"))
+    assert "This is the only admin" in house("user", "role", "Ada", "adult", status=1)
+    assert "Nobody is called Bob" in house("user", "role", "Bob", "adult", status=1)
+    link = house("invite", "--role", "child").strip()
+    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    accounts.sign_up(db, link.rpartition("/")[2], "Bob", "hash")
+    db.close()
+    assert house("user", "role", "bob", "teen") == "bob is now: teen.\n"
+    assert house.people()["Bob"].role == "teen"
+
+
+def test_a_new_password_is_asked_for_twice_and_signs_out(house, ada):
+    said = house("user", "password", "Ada", answers="a long enough one\na long enough one\n")
+    assert "a long enough one" not in said
+    changed = house.people()["Ada"]
+    assert PasswordHasher().verify(changed.password_hash, "a long enough one")
+    assert changed.session_epoch == ada.session_epoch + 1
+    assert "A password has 8 to 200 characters" in house("user", "password", "Ada", answers="short\nshort\n", status=1)
+    assert house.people()["Ada"] == changed
+
+
+def test_signing_out_everywhere(house, ada):
+    house("user", "sign-out", "Ada")
+    assert house.people()["Ada"].session_epoch == ada.session_epoch + 1
+
+
+def test_removing_somebody_asks_first(house, ada):
+    link = house("invite", "--role", "admin").strip()
+    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    accounts.sign_up(db, link.rpartition("/")[2], "Bea", "hash")
+    db.close()
+    assert "Nothing was removed" in house("user", "delete", "Ada", answers="n\n", status=1)
+    assert set(house.people()) == {"Ada", "Bea"}
+    house("user", "delete", "Ada", answers="y\n")
+    assert set(house.people()) == {"Bea"}
+    assert "This is the only admin" in house("user", "delete", "Bea", "--yes", status=1)
+
+
+def test_an_export_has_everything_and_is_for_its_reader_only(house, ada, tmp_path):
+    house("export", "Ada", tmp_path / "ada.json")
+    found = json.loads((tmp_path / "ada.json").read_text())
+    assert found["account"]["name"] == "Ada"
+    assert len(found["chats"]) == 1
+    assert stat.S_IMODE((tmp_path / "ada.json").stat().st_mode) == 0o600
+    assert json.loads(house("export", "ada")) == found
+    assert "cannot be written" in house("export", "Ada", tmp_path / "no" / "folder.json", status=1)
+
+
+def test_stats_count(house, ada, redis):
+    said = house("stats")
+    assert re.search(r"^people +1 \(1 admin\), 0 invited$", said, re.MULTILINE)
+    assert re.search(r"^workers +none is there$", said, re.MULTILINE)
+    found = json.loads(house("stats", "--json", "--days", "7"))
+    assert (found["people"], found["chats"], found["messages"], found["workers"]) == ({"admin": 1}, 1, 1, {})
+    assert "Ada" not in said
+    house.settings["INGLENOOK_REDIS_URL"] = "redis://127.0.0.1:1/0"
+    assert "not known: Redis does not answer" in house("stats")
+
+
+def test_a_backup_comes_back_on_an_empty_machine(house, ada, new_house, tmp_path):
+    (house.data / "secret_key").write_text("the key")
+    (tmp_path / "backups").mkdir()
+    assert "1 users" in house("backup", tmp_path / "backups")
+    (file,) = (tmp_path / "backups").iterdir()
+    assert re.fullmatch(r"inglenook-\d{8}-\d{6}\.zip", file.name)
+    assert "is there already" in house("backup", file, status=1)
+    house("backup", file, "--overwrite")
+    other = new_house("other")
+    assert "is back: 1 users" in other("restore", file)
+    assert set(other.people()) == {"Ada"}
+    assert (other.data / "secret_key").read_text() == "the key"
+    assert "People live in this house already" in other("restore", file, status=1)
+    assert "What was here before lies in" in other("restore", file, "--replace")
+
+
+def test_a_backup_goes_through_a_pipe(house, ada, new_house):
+    """As out of a container and into one."""
+    written = house.script("backup", "-")
+    assert written.returncode == 0
+    assert written.stdout.startswith(b"PK")
+    assert b"read back and whole" in written.stderr
+    other = new_house("other")
+    restored = other.script("restore", "-", stdin=written.stdout)
+    assert (restored.returncode, restored.stderr) == (0, b"")
+    assert set(other.people()) == {"Ada"}
+    assert [path.name for path in other.data.iterdir() if path.name.startswith(".")] == []
+
+
+def test_tables_of_another_version_are_saved_and_otherwise_left_alone(house, ada, tmp_path):
+    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    with db.rebuilding() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+    db.close()
+    assert "start inglenook again, that brings them up to date" in house("user", "list", status=1)
+    assert "1 users" in house("backup", tmp_path / "before-the-update.zip")
+
+
+def test_a_wrong_setting_and_a_broken_database_are_one_sentence(house):
+    (house.data / "inglenook.db").write_bytes(b"not a database at all " * 300)
+    said = house("user", "list", status=1)
+    assert said.startswith("inglenook: The database cannot be used (file is not a database)")
+    assert len(said.splitlines()) == 1
+    house.settings["INGLENOOK_LANE"] = "2"
+    assert "Did you mean INGLENOOK_LANES?" in house("stats", status=1)
