@@ -23,7 +23,7 @@ except SettingsError as error:
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = 1
-worker_class = "gthread"
+worker_class = "web.patience.ImpatientWorker"
 threads = max(_settings.web_threads, _settings.sockets + PAGES)
 worker_connections = threads + WAITING
 timeout = 60

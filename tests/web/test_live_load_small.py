@@ -1,0 +1,96 @@
+"""`make load` in small, on the real server: rude clients, half requests, restarts. Nobody else notices anything."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rude_frames import RUDE, be_rude, handshake
+from test_serving import own_redis, wait_for
+from web_house import Browser, free_port
+
+from store import accounts
+from store.bundled import character_id
+from web import gunicorn_conf
+
+__all__ = ["own_redis"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, migrated_file, redis_server):
+    """The real server for all tests of this file: its address, the file of its log, and a database."""
+    folder = tmp_path_factory.mktemp("load")
+    (folder / "inglenook.db").write_bytes(migrated_file.read_bytes())
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "INGLENOOK_DATA_DIR": str(folder),
+        "INGLENOOK_REDIS_URL": redis_server.url,
+        "INGLENOOK_PORT": str(port),
+        "INGLENOOK_SOCKETS": "8",
+        "INGLENOOK_WEB_THREADS": "9",
+    }
+    log = folder / "web.log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
+    ):
+        process.base, process.port, process.log = f"http://127.0.0.1:{port}", port, log
+        process.database_url = f"sqlite:///{folder}/inglenook.db"
+        wait_for(process)
+        yield process
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def ada(served):
+    from store.db import Database
+
+    database = Database(served.database_url)
+    _, token = accounts.create_invite(database, "adult")
+    database.close()
+    browser = Browser(served.base).sign_up(f"/invite/{token}", "Ada")
+    browser.cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies)
+    return browser
+
+
+@pytest.fixture
+def calm(served, ada):
+    """A polite tab beside it all; at the end it is still served, and the log tells of no crash."""
+    tab = ada.socket()
+    tab.open(ada.begin_chat(character_id("mara")))
+    yield tab
+    tab.say(type="ping")
+    assert tab.until("pong")
+    tab.close()
+    log = served.log.read_text()
+    assert "Traceback" not in log, log
+
+
+@pytest.mark.parametrize("what", RUDE)
+def test_rude_clients_are_shown_out_with_the_right_code(served, ada, calm, what):
+    data, codes = RUDE[what]
+    assert be_rude(served.port, ada.cookie, data) in codes
+
+
+def test_half_requests_take_nobodys_thread(served, ada, calm):
+    """Far more of them than there are threads: silent ones, half headers, half handshakes."""
+    begun = [b"", b"G", b"GET / HTTP/1.1\r\nHost: x", handshake(served.port, ada.cookie)[:-2]]
+    lines = [socket.create_connection(("127.0.0.1", served.port), timeout=30) for _ in range(120)]
+    for number, line in enumerate(lines):
+        line.sendall(begun[number % len(begun)])
+    assert ada.get("/login").status_code == 200
+    late = lines[-2]
+    late.sendall(b"\r\n\r\n")
+    assert late.recv(64).startswith(b"HTTP/1.1 "), "who is only slow is served"
+    for line in lines[: len(begun)]:
+        assert line.recv(64) == b"", "the others are cut off"
+    for line in lines:
+        line.close()
+
+
+def test_pages_have_threads_that_web_sockets_cannot_take():
+    assert gunicorn_conf.threads >= 64 + gunicorn_conf.PAGES
