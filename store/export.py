@@ -10,18 +10,19 @@ from sqlalchemy import select
 from store import entries
 from store.db import Database
 from store.errors import NotFound
-from store.models import Character, Chat, Persona, User
+from store.models import Book, Character, Chat, Persona, User
 from store.views import MessageView, chat_view
 
 
 def everything(db: Database, user_id: str) -> dict[str, Any]:
-    """Account, personas, own characters with their cards, chats with all messages and wordings. Raises NotFound."""
+    """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound."""
     with db.reading() as session:
         user = session.get(User, user_id)
         if user is None:
             raise NotFound("account")
         personas = session.scalars(select(Persona).where(Persona.owner_id == user_id).order_by(Persona.name))
         characters = session.scalars(select(Character).where(Character.owner_id == user_id).order_by(Character.name))
+        books = session.scalars(select(Book).where(Book.owner_id == user_id).order_by(Book.name))
         chats = session.scalars(
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
         ).all()
@@ -29,6 +30,7 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
             "account": {name: getattr(user, name) for name in ("name", "role", "locale", "theme", "created_at")},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
             "characters": [{"spec": "chara_card_v3", "spec_version": "3.0", "data": row.card} for row in characters],
+            "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
                 {
                     **_chat(chat_view(chat, entries.character_of(session, chat))),

@@ -17,6 +17,7 @@ from store.settings import Settings
 from web import (
     accounts,
     assets,
+    books,
     card_files,
     characters,
     chats,
@@ -43,6 +44,7 @@ BLUEPRINTS = (
     library.blueprint,
     card_files.blueprint,
     characters.blueprint,
+    books.blueprint,
     pictures.blueprint,
     chats.blueprint,
     health.blueprint,
@@ -71,6 +73,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     language.init_app(app)
     notices.init_app(app)
     card_files.init_app(app)
+    books.init_app(app)
     characters.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
     _sign_in(app, house)

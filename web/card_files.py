@@ -122,7 +122,7 @@ def keep_copy(character_id: str) -> Response:
 def as_json(character_id: str) -> Response:
     """The character as a V3 card."""
     character = characters.get_character(house().database, me(), character_id)
-    return _download(write_json(_outgoing(character)), character.name, "json", "application/json")
+    return download(write_json(_outgoing(character)), character.name, "json", "application/json")
 
 
 @blueprint.get("/<character_id>/card.png")
@@ -131,7 +131,7 @@ def as_png(character_id: str) -> Response:
     """The character as a picture with its card inside, for V2 and for V3."""
     character = characters.get_character(house().database, me(), character_id)
     picture = portraits.png_of(house().database, character)
-    return _download(write_png(picture, _outgoing(character)), character.name, "png", "image/png")
+    return download(write_png(picture, _outgoing(character)), character.name, "png", "image/png")
 
 
 def _arrive(file: FileStorage) -> Arrival:
@@ -191,7 +191,8 @@ def _outgoing(character: CharacterView) -> dict[str, Any]:
     return keeping.with_tagline(character.card, character.tagline)
 
 
-def _download(data: bytes, name: str, ending: str, mimetype: str) -> Response:
+def download(data: bytes, name: str, ending: str, mimetype: str) -> Response:
+    """A file to be kept, called after what is in it."""
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name).strip("_")
     response = Response(data, mimetype=mimetype, headers={"Cache-Control": "no-store"})
     whole = quote(f"{name}.{ending}", safe="")

@@ -12,10 +12,13 @@ from PIL import Image
 from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, export, personas
+from store.lore import books
 from web import passwords
 
 ANYBODY, MEMBER, ADMIN = "anybody", "member", "admin"
-OWN = CHAT, PERSONA, CHARACTER, SEEN, PICTURE = "own chat", "own persona", "own character", "character", "picture"
+OWN = CHAT, PERSONA, CHARACTER, SEEN, PICTURE, BOOK = (
+    *("own chat", "own persona", "own character", "character", "picture", "own lorebook"),
+)
 ROUTES = {
     ("assets.file", "GET"): ANYBODY,
     ("static", "GET"): ANYBODY,
@@ -47,6 +50,19 @@ ROUTES = {
     ("card_files.keep_copy", "POST"): CHARACTER,
     ("card_files.as_json", "GET"): SEEN,
     ("card_files.as_png", "GET"): SEEN,
+    ("books.show", "GET"): MEMBER,
+    ("books.create", "POST"): MEMBER,
+    ("books.open_book", "GET"): BOOK,
+    ("books.rename", "POST"): BOOK,
+    ("books.delete", "POST"): BOOK,
+    ("books.try_out", "POST"): BOOK,
+    ("books.new_entry", "GET"): BOOK,
+    ("books.create_entry", "POST"): BOOK,
+    ("books.edit_entry", "GET"): BOOK,
+    ("books.change_entry", "POST"): BOOK,
+    ("books.delete_entry", "POST"): BOOK,
+    ("books.as_v3", "GET"): BOOK,
+    ("books.original", "GET"): BOOK,
     ("pictures.show", "GET"): PICTURE,
     ("personas.show", "GET"): MEMBER,
     ("personas.new", "GET"): MEMBER,
@@ -110,6 +126,8 @@ def adas(site, enter):
         "character_id": character.id,
         "chat_id": chat.id,
         "picture_id": character.avatar.removeprefix("picture:"),
+        "book_id": books.add_book(database, ada.id, {"entries": [{"keys": ["a"], "content": "b"}]}, "Seas").id,
+        "place": "0",
         "persona_id": personas.save_persona(database, ada.id, "Ann", "A sailor.").id,
         "invite_id": accounts.create_invite(database, "adult")[0].id,
         "token": "0" * 43,
