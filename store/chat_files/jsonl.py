@@ -90,7 +90,7 @@ class _Reading:
         return Read(tale, tuple(self._findings(tale)))
 
     def _is_header(self, value: Mapping[str, Any]) -> bool:
-        fresh = self._header is None and not self._messages
+        fresh = self._header is None and not self._messages and not self._first
         return fresh and "mes" not in value and any(key in value for key in _HEADER)
 
     def _say(self, line: dict[str, Any]) -> None:

@@ -16,10 +16,8 @@ from store.chat_files import dates
 from store.chat_files.tale import Spoken, Wording
 from store.models import SPEAKERS
 
-KNOWN = frozenset(
-    {"name", "is_user", "is_system", "send_date", "mes", "extra", "swipes", "swipe_id", "swipe_info"}
-    | {"gen_started", "gen_finished"}
-)
+_ORDER = ("name", "is_user", "is_system", "send_date", "mes", "extra", "swipe_id", "swipes", "swipe_info")
+KNOWN = frozenset({*_ORDER, "gen_started", "gen_finished"})
 MAX_NAME = 80
 OURS = "inglenook"
 
@@ -61,7 +59,7 @@ def write(message: Spoken) -> dict[str, Any]:
     line = dict(kept) if unchanged else _with_texts(kept, message)
     if (_ours(line).get("pinned") is True) != message.pinned:
         line["extra"] = _extra(line) | {OURS: _ours(line) | {"pinned": message.pinned}}
-    return line
+    return {key: line[key] for key in (*_ORDER, *line) if key in line}
 
 
 def _fresh(message: Spoken) -> dict[str, Any]:
