@@ -5,8 +5,8 @@ script writes both, so a listener that sees a gap in `seq` finds the missing eve
 
 THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ...), `stream` (a mark of
 the stream that is numbered so) and `type`:
-    state      state: queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done and total
-               (tokens read so far and in all)
+    state      state: waiting | queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done
+               and total (tokens read so far and in all)
     part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
                message that gets another wording (retry) or grows (continue), else null
     text       part, offset (characters before this piece), text (the piece; when a message grows only what is new);

@@ -4,7 +4,8 @@ What it does: a person has at most one turn queued or running; their others wait
 first in first out, goes round over people. `dispatch` moves a person's next turn into a queue: call it after a submit
 and after the end of a turn. `place` says how long a queued turn has still to wait.
 The database is right, Redis is a copy: when Redis fails, everything here logs, leaves the turn, and repair.py comes
-back to it. What it refuses to know: what a job does. Fencing (turns.py) makes a job that runs twice harmless.
+back to it. `pause` lets nothing new begin, in any process, until `resume`: turns wait in the database, and what runs
+goes on to its end. What it refuses to know: what a job does. Fencing (turns.py) makes a job that runs twice harmless.
 """
 
 import json
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from redis import Redis
 from redis.exceptions import RedisError
 
-from store import cancel, eta, events, jobs, keys, registry, turns
+from store import cancel, eta, events, house_facts, jobs, keys, registry, turns
 from store.db import Database
 from store.errors import Stale, StoreError
 from store.jobs import ALLOWED, RUN_TURN, ForbiddenJob, TurnJob, enqueue, open_queue
@@ -33,9 +34,12 @@ __all__ = [
     "dispatch",
     "enqueue",
     "open_queue",
+    "pause",
     "place",
     "remove_job",
+    "resume",
     "say_queued",
+    "say_waiting",
     "stop",
 ]
 
@@ -53,9 +57,11 @@ class Place:
 def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None) -> TurnView | None:
     """Move a person's oldest waiting turn into a worker's queue, unless one of theirs is queued or running.
 
-    Returns the turn that was moved. None also when no worker is there or Redis does not answer: `reconcile` comes back
-    to it.
+    Returns the turn that was moved. None also while the queue is paused, and when no worker is there or Redis does not
+    answer: `reconcile` comes back to it.
     """
+    if house_facts.read(db).paused_since is not None:
+        return None
     try:
         waiting = turns.next_waiting(db, owner_id)
         worker = registry.route(redis, waiting.chat_id) if waiting else None
@@ -67,6 +73,31 @@ def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None
     except RedisError as error:
         log.warning("A turn of %s waits for Redis: %s", owner_id, error)
         return None
+
+
+def pause(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
+    """Nothing new begins from now on; what stands in a queue waits again. Returns those turns, as they were.
+
+    Redis may be away: a job that stays there is refused when a worker wants to claim its turn.
+    """
+    house_facts.set_pause(db, True, now)
+    back = turns.call_back(db, now)
+    try:
+        for turn in back:
+            remove_job(redis, turn)
+            say_waiting(redis, turn)
+        for worker in sorted({turn.worker for turn in back if turn.worker}):
+            announce_moved(redis, worker)
+    except RedisError as error:
+        log.warning("%d turns wait again, and Redis does not know it: %s", len(back), error)
+    return back
+
+
+def resume(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
+    """The queue moves again: everybody's next turn goes in, who has waited longest first. Returns those turns."""
+    house_facts.set_pause(db, False, now)
+    placed = (dispatch(db, redis, owner_id, now) for owner_id in turns.owners_waiting(db))
+    return tuple(turn for turn in placed if turn is not None)
 
 
 def stop(db: Database, redis: Redis, owner_id: str, turn_id: str, now: float | None = None) -> TurnView:
@@ -128,3 +159,9 @@ def say_queued(redis: Redis, turn: TurnView) -> None:
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [event])
     if turn.worker is not None:
         announce_moved(redis, turn.worker)
+
+
+def say_waiting(redis: Redis, turn: TurnView) -> None:
+    """Tell the browsers that a turn that was in a queue waits again."""
+    with suppress(Stale):
+        events.append(redis, turn.chat_id, turn.id, turn.attempt, [{"type": "state", "state": "waiting"}])

@@ -1,8 +1,10 @@
 """The life of a turn: one requested piece of work on a chat.
 
     waiting -> queued -> waking -> reading -> writing -> done | failed | cancelled
-       ^         ^          |__________|_________|
-       |         |__ give_back: the worker went away, the attempt number stays
+       ^  ^      |  ^       |__________|_________|
+       |  |      |  |__ give_back: the worker went away, the attempt number stays
+       |  |______|
+       |      call_back, claim: the queue is paused (house_facts.py)
     submit
 
 What it does: every function is one transaction that either happens or does not, wherever a process is killed.
@@ -21,6 +23,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from store import house_facts
 from store.db import Database, rows_changed
 from store.entries import Reply, clock
 from store.errors import NotFound, Refused, Stale
@@ -36,6 +39,7 @@ __all__ = [
     "Reply",
     "TurnCommand",
     "assign",
+    "call_back",
     "cancel",
     "claim",
     "commit",
@@ -68,7 +72,8 @@ class Claim:
 def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | None = None) -> Claim:
     """Take a turn to work on it, until `lease_s` from now unless renewed.
 
-    Raises NotFound, Refused "not_claimable" when it has ended, is to be cancelled, or somebody's lease is still good.
+    Raises NotFound, Refused "not_claimable" when it has ended, is to be cancelled, or somebody's lease is still good,
+    "paused" while the queue is: then it waits again.
     """
     now = clock(now)
     free = or_(
@@ -87,11 +92,14 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
             "queued_at": func.coalesce(Turn.queued_at, now),
             "updated_at": now,
         }
-        taken = rows_changed(session, taking.values(values))
+        paused = house_facts.is_paused(session)
+        taken = not paused and rows_changed(session, taking.values(values))
         turn = _get(session, turn_id)
-        if not taken:
-            raise Refused("not_claimable")
-        return Claim(turn_view(turn), turn.attempt)
+        if paused:
+            _wait_again(turn, now)
+        if taken:
+            return Claim(turn_view(turn), turn.attempt)
+    raise Refused("paused" if paused else "not_claimable")
 
 
 def set_state(db: Database, turn_id: str, attempt: int, state: str, now: float | None = None) -> None:
@@ -154,10 +162,15 @@ def request_cancel(db: Database, owner_id: str, turn_id: str, now: float | None 
 
 
 def enqueue_next(db: Database, owner_id: str, worker: str, now: float | None = None) -> TurnView | None:
-    """Mark a person's oldest waiting turn as queued for `worker`, unless one of theirs is queued or running already."""
+    """Mark a person's oldest waiting turn as queued for `worker`, unless one of theirs is queued or running already.
+
+    None also while the queue is paused.
+    """
     now = clock(now)
     with db.session() as session:
         session.get(User, owner_id, with_for_update=True)
+        if house_facts.is_paused(session):
+            return None
         if session.scalar(select(Turn.id).where(Turn.owner_id == owner_id, Turn.state.in_(IN_QUEUE)).limit(1)):
             return None
         turn = session.scalar(_waiting_of(owner_id))
@@ -165,6 +178,17 @@ def enqueue_next(db: Database, owner_id: str, worker: str, now: float | None = N
             return None
         turn.state, turn.worker, turn.queued_at, turn.updated_at = "queued", worker, now, now
         return turn_view(turn)
+
+
+def call_back(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
+    """Every queued turn waits again: the queue is paused. Returns them as they were, in the order of service."""
+    now = clock(now)
+    with db.session() as session:
+        queued = session.scalars(select(Turn).where(Turn.state == "queued").order_by(Turn.queued_at, Turn.id)).all()
+        before = tuple(map(turn_view, queued))
+        for turn in queued:
+            _wait_again(turn, now)
+        return before
 
 
 def assign(db: Database, turn_id: str, worker: str, now: float | None = None) -> bool:
@@ -231,6 +255,11 @@ def recently_ended(db: Database, since: float, until: float) -> tuple[TurnView, 
 def _waiting_of(owner_id: str) -> Select[Turn]:
     waiting = select(Turn).where(Turn.owner_id == owner_id, Turn.state == "waiting")
     return waiting.order_by(Turn.created_at, Turn.id).limit(1)
+
+
+def _wait_again(turn: Turn, now: float) -> None:
+    if turn.state == "queued":
+        turn.state, turn.worker, turn.updated_at = "waiting", None, now
 
 
 def _get(session: Session, turn_id: str) -> Turn:

@@ -28,6 +28,8 @@ def run_turn(turn_id: str) -> None:
         claim = turns.claim(here.db, turn_id, here.worker_name, LEASE_S)
     except StoreError as error:
         log.info("turn %s: nothing to do: %s", turn_id, error.message)
+        if error.code == "paused":
+            _waits_again(here, turn_id)
         return
     _moved(here)
     Attempt(here, claim).run()
@@ -50,3 +52,9 @@ def _moved(here: Desk) -> None:
     """Those behind the turn that was just claimed have moved up; without Redis they learn it later."""
     with suppress(RedisError):
         queue.announce_moved(here.redis, here.worker_name)
+
+
+def _waits_again(here: Desk, turn_id: str) -> None:
+    """The queue was paused while this job was on its way; without Redis the browsers learn it from their next look."""
+    with suppress(RedisError):
+        queue.say_waiting(here.redis, turns.get_turn(here.db, turn_id))

@@ -1,8 +1,9 @@
 """Waking chats ahead: what somebody has just opened is in the cells before they have typed a word.
 
-What it does: while no turn runs here, takes the chat that was opened last and lets the engine read what its next turn
-would read, without a reply. From blocks that is a moment; a chat that was imported or whose persona is new is read as
-text, the newest part that fits. The first turn makes it stand aside at once; what was read stays.
+What it does: while no turn runs here and the queue is not paused, takes the chat that was opened last and lets the
+engine read what its next turn would read, without a reply. From blocks that is a moment; a chat that was imported or
+whose persona is new is read as text, the newest part that fits. The first turn makes it stand aside at once; what was
+read stays.
 What it refuses to know: who opened the chat (store/waking.py), and turns in SQL: it changes nothing but the window.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from engine.errors import EngineClosed, RequestError
 from engine.events import Done
 from engine.segments import TurnRequest
-from store import chats, events, turns, waking
+from store import chats, events, house_facts, turns, waking
 from store.errors import StoreError
 from store.views import Story
 from worker.desk import Desk, Ticket
@@ -78,7 +79,7 @@ class Waker:
     def _wake(self, chat_id: str) -> bool:
         desk = self._desk
         story = chats.load_story(desk.db, chat_id)
-        if turns.unfinished(desk.db, chat_id=chat_id):
+        if turns.unfinished(desk.db, chat_id=chat_id) or house_facts.read(desk.db).paused_since is not None:
             return False
         plan = self._plan(story)
         ticket = desk.engine.submit(
