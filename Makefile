@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-lore load words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-scale bench-lore load words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ load: venv-dev ## 500 web sockets, slow and rude ones, restarts; writes docs/ben
 
 bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn reads; writes docs/benchmarks.md
 	@exec $(PY) -m bench.lore
+
+bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
+	@exec $(PY) -m bench.scale
 
 words: venv-dev ## collect the words that need a translation into web/translations
 	@exec $(PY) -m web.extract_words

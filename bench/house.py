@@ -31,8 +31,10 @@ class House:
         self._server = OwnRedis(self.folder / "redis")
         self._names, self._settings = workers, settings
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.db = Database(f"sqlite:///{self.folder}/inglenook.db")
-        self.redis = connect(self._server.url)
+        self.database_url = str(settings.pop("database_url", "") or f"sqlite:///{self.folder}/inglenook.db")
+        self.db = Database(self.database_url)
+        self.redis_url = self._server.url
+        self.redis = connect(self.redis_url)
 
     def __enter__(self) -> "House":
         try:
@@ -76,16 +78,16 @@ class House:
         queue.dispatch(self.db, self.redis, chat.owner_id)
         return turns.get_turn(self.db, turn.id)
 
-    def until_ended(self, turn: TurnView, limit_s: float = 600.0) -> TurnView:
+    def until_ended(self, turn: TurnView, limit_s: float = 600.0, every_s: float = 0.02) -> TurnView:
         """Wait for the end of a turn."""
-        _wait_for(lambda: turns.get_turn(self.db, turn.id).ended, f"turn {turn.id}", limit_s, 0.02)
+        _wait_for(lambda: turns.get_turn(self.db, turn.id).ended, f"turn {turn.id}", limit_s, every_s)
         return turns.get_turn(self.db, turn.id)
 
     def _run(self, *command: str, **environ: str) -> None:
         given = {f"INGLENOOK_{name.upper()}": str(value) for name, value in self._settings.items()}
         fixed = {
             "INGLENOOK_DATA_DIR": str(self.folder),
-            "INGLENOOK_DATABASE_URL": f"sqlite:///{self.folder}/inglenook.db",
+            "INGLENOOK_DATABASE_URL": self.database_url,
             "INGLENOOK_REDIS_URL": self._server.url,
             "INGLENOOK_LOG_LEVEL": "WARNING",
         }

@@ -19,7 +19,8 @@ TEMPLATE = "migrated"
 class PostgresServer:
     """Debian's server on a free port, its files in a folder that goes with it. It refuses to run as root."""
 
-    def __init__(self):
+    def __init__(self, durable=False):
+        self._durable = durable
         self._folder = tempfile.mkdtemp(prefix="inglenook-postgres-")
         self._user = _somebody() if os.getuid() == 0 else None
         if self._user:
@@ -31,9 +32,9 @@ class PostgresServer:
 
     def start(self):
         self._run("initdb", "-D", self._data, "-U", "inglenook", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
-        )
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": self._folder, "max_connections": 300}
+        settings |= {} if self._durable else {"fsync": "off"}
+        options = " ".join([f"-p {self._port}", *(f"-c {name}={value}" for name, value in settings.items())])
         log = Path(self._folder) / "log"
         self._run("pg_ctl", "-D", self._data, "-o", options, "-l", log, "-w", "start")
         self._sql(f"CREATE DATABASE {TEMPLATE}")
