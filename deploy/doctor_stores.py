@@ -61,14 +61,14 @@ def _database_vitals(place: Place) -> DatabaseVitals | None:
 def _clock(disk: Disk | None, redis: RedisVitals | None, database: DatabaseVitals | None) -> Line:
     """Ours against every other one that is at hand."""
     advice = "Set the clock (`timedatectl set-ntp true`): leases, invitations and quiet hours go by it."
-    apart = {"the disk's": disk.ahead_s} if disk else {}
+    apart = {"the disk": disk.ahead_s} if disk else {}
     if redis and not redis.trouble:
-        apart["Redis'"] = redis.ahead_s
+        apart["Redis"] = redis.ahead_s
     for whose, ahead_s in apart.items():
         if abs(ahead_s) > WARN_APART_S:
             way = "behind" if ahead_s > 0 else "ahead of"
             state = FAIL if abs(ahead_s) > FAIL_APART_S else WARN
-            return Line("clock", state, f"this machine's is {_span(abs(ahead_s))} {way} {whose}", advice)
+            return Line("clock", state, f"this machine is {_span(abs(ahead_s))} {way} {whose}", advice)
     if database and database.newest_at - time.time() > FAIL_APART_S:
         words = f"the last turn in the database is {_span(database.newest_at - time.time())} in the future"
         return Line("clock", FAIL, words, advice)

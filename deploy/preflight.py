@@ -19,7 +19,7 @@ from pathlib import Path
 from store.settings import Settings
 
 OLDEST_GGUF = 2
-LEAST_FREE_MB = 200
+LEAST_FREE_MB = 50
 MB = 1_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

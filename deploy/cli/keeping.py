@@ -40,9 +40,8 @@ def backup_command(file: Path, overwrite: bool) -> None:
             with path.open("rb") as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-    what = ", ".join(f"{written.rows[name]} {name}" for name in SHOWN if name in written.rows)
     where = "the backup" if str(file) == "-" else str(path)
-    click.echo(f"{where}: {what}; {written.n_bytes / 1e6:.1f} MB, read back and whole.", err=True)
+    click.echo(f"{where}: {_counted(written.rows)}; {written.n_bytes / 1e6:.1f} MB, read back and whole.", err=True)
 
 
 @click.command("restore")
@@ -53,11 +52,18 @@ def restore_command(file: Path, replace: bool) -> None:
     settings = find_place().settings
     with only_one(Layout(settings.data_dir)), _source(file, settings.data_dir) as path:
         restored = restore_backup(settings, path, replace)
-    what = ", ".join(f"{restored.rows[name]} {name}" for name in SHOWN if name in restored.rows)
-    click.echo(f"The house of {datetime.fromtimestamp(restored.made_at):%Y-%m-%d %H:%M} is back: {what}.")
+    click.echo(
+        f"The house of {datetime.fromtimestamp(restored.made_at):%Y-%m-%d %H:%M} is back: {_counted(restored.rows)}."
+    )
     if restored.aside is not None:
         click.echo(f"What was here before lies in {restored.aside}.")
     click.echo("Start inglenook now.")
+
+
+def _counted(rows: dict[str, int]) -> str:
+    """1 user, 3 chats, ..."""
+    counts = [(rows[name], name) for name in SHOWN if name in rows]
+    return ", ".join(f"{number} {name[:-1] if number == 1 else name}" for number, name in counts)
 
 
 @contextmanager

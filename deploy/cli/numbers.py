@@ -52,7 +52,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _worker_line(worker: dict[str, Any]) -> str:
-    return f"{worker['model']}; {worker['running']} of {worker['lanes']} lanes busy, {worker['waiting']} turns wait"
+    busy = f"{worker['running']} of {worker['lanes']} lanes busy, {worker['waiting']} turns wait"
+    return f"model {worker['model'][:12]}; {busy}"
 
 
 def _workers(place: Place) -> dict[str, dict[str, Any]] | None:

@@ -162,13 +162,13 @@ def test_stats_count(house, ada, redis):
 def test_a_backup_comes_back_on_an_empty_machine(house, ada, new_house, tmp_path):
     (house.data / "secret_key").write_text("the key")
     (tmp_path / "backups").mkdir()
-    assert "1 users" in house("backup", tmp_path / "backups")
+    assert "1 user" in house("backup", tmp_path / "backups")
     (file,) = (tmp_path / "backups").iterdir()
     assert re.fullmatch(r"inglenook-\d{8}-\d{6}\.zip", file.name)
     assert "is there already" in house("backup", file, status=1)
     house("backup", file, "--overwrite")
     other = new_house("other")
-    assert "is back: 1 users" in other("restore", file)
+    assert "is back: 1 user" in other("restore", file)
     assert set(other.people()) == {"Ada"}
     assert (other.data / "secret_key").read_text() == "the key"
     assert "People live in this house already" in other("restore", file, status=1)
@@ -194,7 +194,7 @@ def test_tables_of_another_version_are_saved_and_otherwise_left_alone(house, ada
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     db.close()
     assert "start inglenook again, that brings them up to date" in house("user", "list", status=1)
-    assert "1 users" in house("backup", tmp_path / "before-the-update.zip")
+    assert "1 user" in house("backup", tmp_path / "before-the-update.zip")
 
 
 def test_a_wrong_setting_and_a_broken_database_are_one_sentence(house):
