@@ -93,6 +93,19 @@ def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[di
 
     Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
     """
+    return tuple(_stats(db, owner_id, message_id, position).get("words", ()))
+
+
+def added(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
+    """What lorebooks added before a wording was written, as worker/lore.py keeps it; none when they added nothing.
+
+    Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
+    """
+    return tuple(_stats(db, owner_id, message_id, position).get("lore", ()))
+
+
+def _stats(db: Database, owner_id: str, message_id: str, position: int) -> dict[str, Any]:
+    """What is kept about how a wording came about."""
     with db.reading() as session:
         message = session.get(Message, message_id)
         if message is None or message.deleted_at is not None:
@@ -101,7 +114,7 @@ def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[di
         wordings = entries.read_message(session, message_id).alternatives
         if not 0 <= position < len(wordings):
             raise Refused("no_such_alternative")
-        return tuple(wordings[position].stats.get("words", ()))
+        return wordings[position].stats
 
 
 def get_revision(db: Database, chat_id: str) -> int:

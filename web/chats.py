@@ -4,6 +4,7 @@ from flask import Blueprint, jsonify, redirect, render_template, request, url_fo
 from werkzeug.wrappers import Response
 
 from store import characters, chats, pages, sampling
+from store.lore import books
 from web import dials, wire
 from web.accounts import me, signed_in
 from web.house import house
@@ -25,6 +26,7 @@ def show(chat_id: str) -> str:
         chat=shot.chat,
         character=character,
         shown=say_all(shot.payload(0), language()),
+        books=books.list_names(house().database, me().id),
         dials=dials.DIALS,
         presets=dials.PRESETS,
         preset_values=sampling.PRESETS,

@@ -13,10 +13,11 @@ FAILED = marked("The reply could not be written. Try again.")
 
 
 def message_json(message: MessageView) -> dict[str, Any]:
-    """A message for browsers; `why` of a wording: whether the probabilities of its words were kept."""
+    """A message for browsers; `why` of a wording: are its words' chances kept, `lore`: did lorebooks add to it."""
     said = with_html(message.as_dict())
     for shown, one in zip(said["alternatives"], message.alternatives, strict=True):
         shown["why"] = bool(one.stats.get("words"))
+        shown["lore"] = bool(one.stats.get("lore"))
     return said
 
 
@@ -40,6 +41,7 @@ def setup_json(chat: ChatView) -> dict[str, Any]:
         "reference": chat.reference,
         "user_persona": chat.user_persona,
         "settings": chat.settings,
+        "books": chat.lore.get("books", []),
     }
 
 

@@ -31,6 +31,13 @@ def list_books(db: Database, owner_id: str) -> tuple[BookView, ...]:
         return tuple(map(book_view, rows))
 
 
+def list_names(db: Database, owner_id: str) -> tuple[tuple[str, str], ...]:
+    """Id and name of a person's books, by name."""
+    with db.reading() as session:
+        rows = session.execute(select(Book.id, Book.name).where(Book.owner_id == owner_id).order_by(Book.name, Book.id))
+        return tuple((book_id, name) for book_id, name in rows)
+
+
 def get_book(db: Database, owner_id: str, book_id: str) -> BookView:
     """One book of this person. Raises NotFound, also when it is somebody else's."""
     with db.reading() as session:

@@ -7,7 +7,7 @@ from web_house import new_turn
 
 from store import chats
 from store.turns import Outcome
-from web.live.changes import Branch, Delete, Edit, Pin, Restore, Setup, StartOver, Why
+from web.live.changes import Added, Branch, Delete, Edit, Pin, Restore, Setup, StartOver, Why
 from web.live.commands import COMMANDS, Choose, Kind, Open, Ping, Stop, Submit
 
 
@@ -55,6 +55,7 @@ TRIES = {
     StartOver: lambda hers: {"type": "start_over", "chat": hers["chat"]},
     Setup: lambda hers: {"type": "setup", "chat": hers["chat"], "title": "Mine now", "author_note": "Say the secret"},
     Why: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
+    Added: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
 }
 
 

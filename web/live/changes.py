@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from store import chats, edits
+from store.lore import books
 from store.views import MessageView
 from web import wire
 from web.live.frames import Caller, Frame, Handler, Id, Reply
@@ -65,7 +66,10 @@ class StartOver(Frame):
 
 
 class Setup(Frame):
-    """Set the title, the notes, the person's own description or the sampler of a chat; what is left out stays."""
+    """Set the title, the notes, the person's own description, the sampler or the lorebooks of a chat.
+
+    What is left out stays.
+    """
 
     type: Literal["setup"]
     chat: Id
@@ -74,6 +78,7 @@ class Setup(Frame):
     reference: str | None = None
     user_persona: str | None = None
     settings: dict[str, Number] | None = Field(None, max_length=32)
+    books: list[Id] | None = Field(None, max_length=32)
 
 
 class Why(Frame):
@@ -84,7 +89,15 @@ class Why(Frame):
     position: int = Field(ge=0)
 
 
-Change = Edit | Delete | Restore | Pin | Branch | StartOver | Setup | Why
+class Added(Frame):
+    """What lorebooks added before a wording was written."""
+
+    type: Literal["added"]
+    message: Id
+    position: int = Field(ge=0)
+
+
+Change = Edit | Delete | Restore | Pin | Branch | StartOver | Setup | Why | Added
 
 
 def _edit(caller: Caller, frame: Edit) -> Reply:
@@ -122,7 +135,9 @@ def _start_over(caller: Caller, frame: StartOver) -> Reply:
 
 
 def _setup(caller: Caller, frame: Setup) -> Reply:
-    changes = frame.model_dump(exclude={"type", "chat"}, exclude_none=True)
+    changes = frame.model_dump(exclude={"type", "chat", "books"}, exclude_none=True)
+    if frame.books is not None:
+        books.attach(caller.house.database, caller.user_id, frame.chat, frame.books)
     chat = chats.change_chat(caller.house.database, caller.user_id, frame.chat, **changes)
     caller.house.hub.publish(chat.id, {"type": "setup", "chat": chat.id})
     return {"type": "setup", "chat": chat.id, **wire.setup_json(chat)}
@@ -131,6 +146,11 @@ def _setup(caller: Caller, frame: Setup) -> Reply:
 def _why(caller: Caller, frame: Why) -> Reply:
     words = chats.why(caller.house.database, caller.user_id, frame.message, frame.position)
     return {"type": "why", "message": frame.message, "position": frame.position, "words": words}
+
+
+def _added(caller: Caller, frame: Added) -> Reply:
+    lore = chats.added(caller.house.database, caller.user_id, frame.message, frame.position)
+    return {"type": "added", "message": frame.message, "position": frame.position, "lore": lore}
 
 
 def _changed(
@@ -152,4 +172,5 @@ CHANGES: dict[type[Frame], Handler] = {
     StartOver: _start_over,
     Setup: _setup,
     Why: _why,
+    Added: _added,
 }

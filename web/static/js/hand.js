@@ -2,6 +2,7 @@
    menu, the box and the toast with the frames of web/live/changes.py.
    `page`: { wire, chat, isBusy(), revision() }. */
 
+import { Added } from "./added.js";
 import { Editing } from "./editing.js";
 import { MessageMenu } from "./menu.js";
 import { chosenOf, isTold } from "./message.js";
@@ -22,6 +23,7 @@ export class Hand {
     this.menu = new MessageMenu();
     this.editing = new Editing();
     this.why = new Why();
+    this.added = new Added();
     this.toast = new Toast(composer);
     this.setup = new Setup((frame) => page.wire.send({ ...frame, chat: page.chat }));
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
@@ -33,6 +35,7 @@ export class Hand {
     this.heard = {
       branched: ({ chat }) => location.assign(`/chat/${chat}`),
       why: (message) => this.#explain(message),
+      added: (message) => this.#tellAdded(message),
       memory: (message) => this.remember(message),
       setup: (message) => this.setUp(message),
     };
@@ -60,6 +63,7 @@ export class Hand {
       pin: now === "off" ? now : message.pinned ? t("Unpin") : t("Pin"),
       branch: true,
       why: this.#hasWhy(message),
+      added: chosenOf(message).lore ?? isTold(message),
       delete: now,
     });
   }
@@ -78,6 +82,7 @@ export class Hand {
     if (by === "restore") this.story.find(id)?.scrollIntoView({ block: "nearest" });
     if (by !== "delete") return;
     this.why.close();
+    this.added.close();
     this.story.remove(id);
     this.toast.show(t("Deleted."), () => this.#change("restore", { id }));
   }
@@ -91,8 +96,16 @@ export class Hand {
   #explain({ message: id, position, words }) {
     const message = this.story.known.get(id);
     if (message?.active !== position) return;
+    this.added.close();
     if (words.length) this.why.show(this.story.find(id), words);
     else this.composer.say(t("Nothing was kept about these words."));
+  }
+
+  #tellAdded({ message: id, position, lore }) {
+    if (this.story.known.get(id)?.active !== position) return;
+    this.why.close();
+    if (lore.length) this.added.show(this.story.find(id), lore);
+    else this.composer.say(t("No lorebook added anything to this."));
   }
 
   #do(act, message) {
@@ -100,6 +113,7 @@ export class Hand {
     else if (act === "copy") this.#copy(chosenOf(message).text);
     else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
     else if (act === "branch") this.#send({ type: "branch", message: message.id });
+    else if (act === "added") this.#send({ type: "added", message: message.id, position: message.active });
     else if (act === "why") this.#send({ type: "why", message: message.id, position: message.active });
     else this.#change("delete", message);
   }
@@ -117,6 +131,7 @@ export class Hand {
 
   #edit(message) {
     this.why.close();
+    this.added.close();
     this.editing.begin(this.story.find(message.id), message, this.#price(message));
   }
 

@@ -21,6 +21,7 @@ export class Setup extends EventTarget {
     this.title = document.getElementById("chat-title");
     this.over = document.getElementById("over");
     this.why = document.getElementById("setup-why");
+    this.books = [...this.form.querySelectorAll("[name=books]")];
     this.dials = [...this.form.querySelectorAll("[data-dial]")];
     this.presets = [...this.form.querySelectorAll("[data-preset]")];
     document.getElementById("setup-button").addEventListener("click", () => this.open());
@@ -43,14 +44,15 @@ export class Setup extends EventTarget {
   }
 
   /** The chat as the server has it. */
-  apply({ title, user_persona, author_note, reference, settings }) {
+  apply({ title, user_persona, author_note, reference, settings, books }) {
     const first = !this.#known;
-    this.#known = { title, user_persona, author_note, reference, settings };
+    this.#known = { title, user_persona, author_note, reference, settings, books };
     if (this.#unsent) return this.#save();
     for (const name of FIELDS) {
       const field = this.form.elements[name];
       if (first || field !== document.activeElement || !this.panel.open) field.value = this.#known[name];
     }
+    for (const book of this.books) book.checked = books.includes(book.value);
     this.#settings = { ...settings };
     this.#showSettings();
     this.#showTitle(title);
@@ -83,6 +85,9 @@ export class Setup extends EventTarget {
       this.form.elements.title.value = this.#known.title;
     }
     if (!same(this.#settings, this.#known.settings)) frame.settings = this.#settings;
+    const books = this.books.filter((book) => book.checked).map((book) => book.value);
+    const known = this.#known.books.filter((id) => this.books.some((book) => book.value === id)); // the others are gone
+    if (books.toSorted().join() !== known.toSorted().join()) frame.books = books;
     return frame;
   }
 
