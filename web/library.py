@@ -9,6 +9,7 @@ from web import notices, tags
 from web.accounts import Page, me, signed_in
 from web.characters import character_page
 from web.house import house
+from web.language import language
 
 blueprint = Blueprint("library", __name__)
 RECENT = 6
@@ -20,6 +21,7 @@ def home() -> str:
     """My newest chats and the characters."""
     database = house().database
     mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
+    everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
     return render_template(
         "home.html",
         chats=mine[:RECENT],

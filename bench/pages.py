@@ -1,0 +1,162 @@
+"""First visits, how heavy and how slow: `python -m bench.pages [--visits 5]`, on a phone with a slow CPU.
+
+Every visit has an empty cache. Bytes are those on the wire, with headers. LCP is when the largest text or picture stood
+on the page (PerformanceObserver, largest-contentful-paint), on loopback. Writes docs/benchmarks.md.
+"""
+
+import argparse
+import statistics
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from bench.house import House, _wait_for
+from bench.tables import machine, publish, table
+from store import accounts, entries
+from store.models import Chat
+from store.views import UserView
+from tests.browser.two_browsers import PHONE, chromium
+from web import passwords
+
+SLOWER = 4
+LIMIT_BYTES, LIMIT_MS = 150_000, 1500
+PORT = 8497
+NAME, PASSWORD = "Ada", "a long enough password"
+N_MESSAGES = 60
+WORDS = (
+    "*She turns the lamp.* “The light was out for one night in October.” Rain runs down the glass of the tower. " * 3
+)
+WATCH = """window.lcp = 0;
+  new PerformanceObserver((list) => { for (const one of list.getEntries()) window.lcp = one.startTime; })
+    .observe({ type: 'largest-contentful-paint', buffered: true });"""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One first visit."""
+
+    n_bytes: int
+    n_requests: int
+    lcp_ms: float
+
+
+class PagesHouse(House):
+    """A house whose web server serves, with a worker that echoes."""
+
+    address = f"http://127.0.0.1:{PORT}"
+
+    def open(self) -> None:
+        """Start the web server and wait for it."""
+        self._run(sys.executable, "-m", "web")
+        _wait_for(self._serves, "the web server")
+
+    def _serves(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/healthz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+def newcomer(house: House) -> UserView:
+    """Ada, who can sign in."""
+    token = accounts.create_invite(house.db, "adult")[1]
+    return accounts.sign_up(house.db, token, NAME, passwords.hash_password(PASSWORD))
+
+
+def long_chat(house: House, ada: UserView) -> str:
+    """A chat with as many messages as its page shows."""
+    chat = house.chat(ada)
+    with house.db.session() as session:
+        kept = session.get_one(Chat, chat.id)
+        for number in range(N_MESSAGES - 1):
+            message = entries.add_message(session, kept, ("user", "character")[number % 2], NAME, None, 1.0)
+            entries.add_alternative(session, message, entries.Reply(f"{number}. {WORDS}"), None, 1.0)
+    return chat.id
+
+
+def signed_in(browser: Browser, address: str) -> Any:
+    """The cookies of Ada's."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{address}/login")
+    page.get_by_test_id("name").fill(NAME)
+    page.get_by_test_id("password").fill(PASSWORD)
+    page.get_by_test_id("sign-in").click()
+    page.get_by_test_id("characters").wait_for()
+    cookies = context.storage_state()
+    context.close()
+    return cookies
+
+
+@contextmanager
+def slow_phone(browser: Browser, cookies: Any, sizes: list[float]) -> Iterator[Page]:
+    """A window of a slow phone that has never been here; `sizes` gets the bytes of every answer."""
+    context = browser.new_context(**PHONE, storage_state=cookies)
+    context.add_init_script(WATCH)
+    page = context.new_page()
+    wire = context.new_cdp_session(page)
+    wire.send("Network.enable")
+    wire.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+    wire.on("Network.loadingFinished", lambda one: sizes.append(one["encodedDataLength"]))
+    yield page
+    context.close()
+
+
+def visit(browser: Browser, address: str, cookies: Any) -> Visit:
+    """Open a page for the first time."""
+    sizes: list[float] = []
+    with slow_phone(browser, cookies, sizes) as page:
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        if "/chat/" in address:
+            page.locator("body[data-line=up]").wait_for(state="attached")
+        page.wait_for_function("lcp > 0")
+        return Visit(round(sum(sizes)), len(sizes), float(page.evaluate("lcp")))
+
+
+def measured(browser: Browser, house: PagesHouse, n_visits: int) -> list[list[str]]:
+    """The rows of the table."""
+    ada = newcomer(house)
+    cookies = signed_in(browser, house.address)
+    pages = {
+        "login": ("/login", None),
+        "home": ("/", cookies),
+        "a new story": (f"/chat/{house.chat(ada).id}", cookies),
+        f"a story of {N_MESSAGES} messages": (f"/chat/{long_chat(house, ada)}", cookies),
+    }
+    return [
+        [name, *row([visit(browser, house.address + path, known) for _ in range(n_visits)])]
+        for name, (path, known) in pages.items()
+    ]
+
+
+def row(visits: list[Visit]) -> list[str]:
+    """Some first visits of one page."""
+    size, lcp = max(one.n_bytes for one in visits), statistics.median(one.lcp_ms for one in visits)
+    verdict = "yes" if size < LIMIT_BYTES and lcp < LIMIT_MS else "NO"
+    worst = max(one.lcp_ms for one in visits)
+    return [f"{size / 1000:.1f} kB", str(visits[0].n_requests), f"{lcp:.0f} ms", f"{worst:.0f} ms", verdict]
+
+
+def main() -> int:
+    """Measure, publish; 1 when a page is too heavy or too slow."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--visits", type=int, default=5)
+    options = parser.parse_args()
+    with PagesHouse(port=PORT, backend="echo") as house, chromium() as browser:
+        house.open()
+        rows = measured(browser, house, options.visits)
+    head = ["first visit", "bytes", "requests", "LCP, median", "worst", "under 150 kB and 1.5 s"]
+    publish("pages", f"{table(head, rows)}\n\n{options.visits} visits each. {machine()}")
+    return int(any(row[-1] == "NO" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
