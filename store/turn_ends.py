@@ -8,7 +8,7 @@ What it refuses to know: who is told (events.py) and what comes next (queue.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, update
@@ -34,11 +34,13 @@ class Outcome:
     """What the parts of a turn wrote: replies in order, a draft of the user's next line, the newest status.
 
     `status` goes with the last word of the chat: {"fields": [{name, value, unit}], "turn", "tokens", "model_key"}.
+    `spent`: seconds and tokens of all parts together (the names are those of the engine's TurnStats; usage.py adds up).
     """
 
     replies: tuple[Reply, ...] = ()
     suggestion: str | None = None
     status: dict[str, Any] | None = None
+    spent: dict[str, float] = field(default_factory=dict)
 
     def something(self) -> Outcome:
         """The same without replies and suggestions that are only white space."""
@@ -151,7 +153,7 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
             entries.active_alternative(session, described).status = outcome.status
             written += [described] if described not in written else []
     turn.result = {"messages": [message.id for message in written], "suggestion": outcome.suggestion}
-    turn.stats = outcome.replies[0].stats if outcome.replies else turn.stats
+    turn.stats = outcome.spent or turn.stats
     if written or outcome.suggestion:
         turn.partial = ""
     if window is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from engine.events import Cancelled, Done
+from engine.events import Cancelled, Done, TurnStats
 from store.turns import Outcome, Reply
 from store.views import AlternativeView, MessageView, Story, TurnView
 from worker.scripts import Script
@@ -28,6 +28,11 @@ class Draft:
     def plan(self, window: dict[str, Any]) -> None:
         """What the session holds from now on; the next part goes on from there."""
         self.story = replace(self.story, chat=replace(self.story.chat, window=window))
+
+    def spend(self, stats: TurnStats) -> None:
+        """A part has ended, or was stopped: what it took, in seconds and tokens."""
+        spent = {name: value + self.outcome.spent.get(name, 0) for name, value in asdict(stats).items()}
+        self.outcome = replace(self.outcome, spent=spent)
 
     def write(
         self,

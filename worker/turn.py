@@ -136,6 +136,8 @@ class Attempt:
         script = plan.script
         self._feed.part(self._part, len(self._turn.parts), kind, script.role, script.name, script.about)
         ending = self._listen(plan)
+        if isinstance(ending, Done | Cancelled):
+            draft.spend(ending.stats)
         if kind == "status":
             if isinstance(ending, Done):
                 draft.tell(parse(fields_of(draft.story.character.card), ending.text), ending.tokens)

@@ -343,3 +343,22 @@ def test_redis_may_be_gone_when_a_turn_ends(make_desk, database, redis_server, t
     thread.join()
     assert turns.get_turn(database, turn.id).state == "done"
     assert "heard: xxx" in chats.load_story(database, chat.id).messages[-1].text
+
+
+def test_what_a_turn_took_is_the_sum_of_its_parts(make_desk, database, chat, say):
+    make_desk()
+    turn = say(chat, "Good evening")
+    run_turn(turn.id)
+    plain = turns.get_turn(database, turn.id).stats
+    assert plain["n_evaluated"] > 0 < plain["n_generated"]
+    assert not {"words", "lore", "hint"} & set(plain)
+    command = turns.TurnCommand(
+        "f" * 32, chat.id, "chat", chats.get_revision(database, chat.id), "And then?", then=("suggest",)
+    )
+    turns.submit(database, chat.owner_id, command)
+    run_turn(command.id)
+    both = turns.get_turn(database, command.id)
+    reply = chats.load_story(database, chat.id).messages[-1].chosen.stats
+    assert both.result["suggestion"]
+    assert both.stats["n_generated"] > reply["n_generated"]
+    assert both.stats["write_s"] > reply["write_s"]
