@@ -20,6 +20,7 @@ from web import (
     books,
     card_files,
     characters,
+    chat_files,
     chats,
     errors,
     health,
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     books.blueprint,
     pictures.blueprint,
     chats.blueprint,
+    chat_files.blueprint,
     health.blueprint,
 )
 MAX_FORM_BYTES = 256 * 1024
@@ -73,6 +75,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     language.init_app(app)
     notices.init_app(app)
     card_files.init_app(app)
+    chat_files.init_app(app)
     books.init_app(app)
     characters.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)

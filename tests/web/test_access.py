@@ -50,6 +50,10 @@ ROUTES = {
     ("card_files.keep_copy", "POST"): CHARACTER,
     ("card_files.as_json", "GET"): SEEN,
     ("card_files.as_png", "GET"): SEEN,
+    ("chat_files.bring", "GET"): MEMBER,
+    ("chat_files.bring_send", "POST"): MEMBER,
+    ("chat_files.report", "GET"): CHAT,
+    ("chat_files.take_along", "GET"): CHAT,
     ("books.show", "GET"): MEMBER,
     ("books.create", "POST"): MEMBER,
     ("books.open_book", "GET"): BOOK,
@@ -132,6 +136,7 @@ def adas(site, enter):
         "invite_id": accounts.create_invite(database, "adult")[0].id,
         "token": "0" * 43,
         "tag": "x",
+        "ending": "json",
         "path": "js/home.js",
         "filename": "js/home.js",
     }

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
+CHATS = [*(ROOT / "store" / "chat_files").glob("*.py"), ROOT / "store" / "tales.py"]
 sys.path.insert(0, str(ROOT / "tests" / "store"))
 
 from card_files import DATA, as_charx, as_json, as_png, packed, picture, text, v2, v3  # noqa: E402
@@ -201,7 +202,7 @@ class TestWords:
     def test_every_reason_of_a_finding_has_a_sentence(self):
         """Every text that stands third in a Finding(...), or in a table of such, is a reason that web knows."""
         used = set()
-        for path in [*(ROOT / "store" / "cards").glob("*.py"), *(ROOT / "store" / "lore").glob("report.py")]:
+        for path in [*(ROOT / "store" / "cards").glob("*.py"), *(ROOT / "store" / "lore").glob("report.py"), *CHATS]:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding" and len(node.args) > 2:
