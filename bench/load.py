@@ -9,17 +9,21 @@ restart   200 tabs, the web server is stopped (SIGTERM) and killed (SIGKILL): un
 
 import argparse
 import asyncio
+import json
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.load_house import Person, WebHouse, cpu_s
-from bench.load_tabs import Tab, Tally, every, frame, handshake, open_all, own_cpu_s, page
+from bench.load_tabs import Tab, Tally, all_open, every, frame, open_all, own_cpu_s, page
 from bench.tables import machine, publish, table
+from tests.web.rude_frames import RUDE, be_rude, handshake
 
 SEATS = 500
 PER_PERSON = 16
@@ -37,8 +41,10 @@ class Teller:
         chats = [f"{person.chat.id}:{person.user.id}" for person in people]
         self.process = subprocess.Popen([*command, *chats], stdin=subprocess.PIPE)
 
-    def stop(self) -> None:
-        """Enough told."""
+    def __enter__(self) -> "Teller":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         self.process.communicate(timeout=20)
 
 
@@ -73,8 +79,8 @@ async def measure(house: WebHouse, people: Sequence[Person], tally: Tally, secon
 
     async def ask() -> None:
         for path, cookie in (("/login", ""), ("/", people[-1].cookie)):
-            status, took_ms = await page(house.port, path, cookie)
-            assert status == 200, (path, status)
+            answer, took_ms = await page(house.port, path, cookie)
+            assert answer.startswith(b"HTTP/1.1 200 "), (path, answer)
             pages_ms.append(took_ms)
 
     tally.clear()
@@ -87,32 +93,33 @@ async def measure(house: WebHouse, people: Sequence[Person], tally: Tally, secon
     return Measured(list(tally.late_ms), pages_ms, tally.n_events / took_s, *shares)
 
 
-def seat(house: WebHouse, people: Sequence[Person], n: int, tally: Tally) -> list[Tab]:
-    """`n` tabs, 16 for each person."""
-    owners = [people[k // PER_PERSON] for k in range(n)]
-    return [Tab(house.port, owner.cookie, owner.chat.id, tally) for owner in owners]
+def seat(
+    house: WebHouse, people: Sequence[Person], n: int, tally: Tally, beside: Sequence[Person] = (), kept: int = 0
+) -> list[Tab]:
+    """`n` tabs, 16 for each person; those in `beside` keep `kept` of their seats free."""
+    owners = [one for one in people for _ in range(PER_PERSON - (kept if one in beside else 0))]
+    return [Tab(house.port, owner.cookie, owner.chat.id, tally) for owner in owners[:n]]
 
 
 async def relay(house: WebHouse, people: Sequence[Person], seconds: float) -> str:
     """All seats are taken; three chats tell."""
-    tally = Tally()
+    tally, base_mb = Tally(), house.memory_mb()
     tabs = seat(house, people, SEATS, tally)
     took_s = await open_all(tabs)
     status, refused_ms = await knock(house, people[-1])
-    teller = Teller(house, people[:N_TELLING], PER_S, REPLY_S)
-    await asyncio.sleep(3)
-    measured = await measure(house, people, tally, seconds)
+    with Teller(house, people[:N_TELLING], PER_S, REPLY_S):
+        await asyncio.sleep(3)
+        measured = await measure(house, people, tally, seconds)
+        used = f"{house.memory_mb():.0f} MB (before: {base_mb:.0f} MB), {house.n_threads()} threads"
     rows = [
         (f"{SEATS} sockets open", f"after {took_s:.1f} s"),
         (f"socket {SEATS + 1}", f"{status} after {refused_ms:.0f} ms"),
         *measured.rows(),
-        ("memory and threads of the web server", f"{house.memory_mb():.0f} MB, {house.n_threads()}"),
+        ("memory of the web server (both processes)", used),
         ("sequence numbers that were missing", str(tally.missing)),
     ]
-    teller.stop()
-    for tab in tabs:
-        tab.close()
-    return table(("relay", ""), rows)
+    leave(tabs)
+    return table((f"{SEATS} tabs, {N_TELLING} chats tell", f"{seconds:.0f} s"), rows)
 
 
 async def knock(house: WebHouse, person: Person) -> tuple[int, float]:
@@ -125,6 +132,30 @@ async def knock(house: WebHouse, person: Person) -> tuple[int, float]:
     return int(line.split()[1]), (time.monotonic() - began) * 1000
 
 
+async def deaf(house: WebHouse, people: Sequence[Person], seconds: float) -> str:
+    """Fifty seats are taken by clients that never read, on chats that tell 5 events a second."""
+    each = 5
+    slow = people[N_TELLING : N_TELLING + N_DEAF // each]
+    tally = Tally()
+    tabs = seat(house, people, SEATS - N_DEAF, tally, slow, each)
+    await open_all(tabs)
+    with Teller(house, people[:N_TELLING], PER_S, REPLY_S), Teller(house, slow, 5, 4 * REPLY_S):
+        await asyncio.sleep(3)
+        before = await measure(house, people, tally, seconds)
+        began = time.monotonic()
+        lines = [deaf_one(house, person) for person in slow for _ in range(each)]
+        gone = asyncio.create_task(when_gone(house, began))
+        beside = await measure(house, people, tally, max(seconds, 15))
+        first_s, last_s = await gone
+    for line in lines:
+        line.close()
+    rows = [(name, was, now) for (name, was), (_, now) in zip(before.rows(), beside.rows(), strict=True)]
+    rows.append((f"{N_DEAF} deaf ones dropped, first / last", "", f"{first_s:.1f} s / {last_s:.1f} s"))
+    rows.append(("sequence numbers that were missing", "", str(tally.missing)))
+    leave(tabs)
+    return table((f"{SEATS - N_DEAF} tabs that read", "alone", f"beside {N_DEAF} deaf ones"), rows)
+
+
 def deaf_one(house: WebHouse, person: Person) -> socket.socket:
     """A client that asks for its chat and never reads what comes."""
     sock = socket.socket()
@@ -135,21 +166,92 @@ def deaf_one(house: WebHouse, person: Person) -> socket.socket:
     return sock
 
 
-PARTS = {"relay": relay}
+async def when_gone(house: WebHouse, began: float, limit_s: float = 60.0) -> tuple[float, float]:
+    """Seconds until the first and the last deaf client have lost their seats."""
+    await until_seats(house, lambda n: n == SEATS, limit_s)
+    await until_seats(house, lambda n: n < SEATS, limit_s)
+    first_s = time.monotonic() - began
+    await until_seats(house, lambda n: n == SEATS - N_DEAF, limit_s)
+    return first_s, time.monotonic() - began
+
+
+async def until_seats(house: WebHouse, wanted: Callable[[int], bool], limit_s: float = 30.0) -> None:
+    """Until so many seats are taken. Raises TimeoutError."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            answer, _ = await page(house.port, "/healthz")
+            if wanted(json.loads(answer.split(b"\r\n\r\n", 1)[1])["sockets"]):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def rude(house: WebHouse, people: Sequence[Person], seconds: float) -> str:
+    """Everything of tests/web/rude_frames.py, beside a hundred tabs that are told a story."""
+    tally = Tally()
+    tabs = seat(house, people, 100, tally)
+    await open_all(tabs)
+    with Teller(house, people[:N_TELLING], PER_S, REPLY_S):
+        await asyncio.sleep(1)
+        measuring = asyncio.create_task(measure(house, people, tally, max(seconds, 20)))
+        rows = []
+        for what, (data, right) in RUDE.items():
+            code = await asyncio.to_thread(be_rude, house.port, people[-1].cookie, data)
+            rows.append((what, f"{code}{'' if code in right else f' instead of {right}'}"))
+        rows += (await measuring).rows()
+    rows.append(("sequence numbers that were missing", str(tally.missing)))
+    rows.append(("tracebacks in the log of the web server", str(house.log().count("Traceback"))))
+    leave(tabs)
+    return table(("what a client does", "close code"), rows)
+
+
+async def restart(house: WebHouse, people: Sequence[Person], seconds: float) -> str:
+    """Two hundred tabs on thirteen chats that tell five events a second, one reply all the time."""
+    tally = Tally()
+    tabs = seat(house, people, N_RESTART, tally)
+    await open_all(tabs)
+    rows = []
+    with Teller(house, people[: N_RESTART // PER_PERSON + 1], 5, 600):
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            await asyncio.sleep(3)
+            tally.clear()
+            began = time.monotonic()
+            await asyncio.to_thread(house.stop, how)
+            stopped_s = time.monotonic() - began
+            serving_s = stopped_s + await asyncio.to_thread(house.open)
+            await all_open(tabs)
+            back_s = time.monotonic() - began
+            codes = ", ".join(f"{code}: {n}" for code, n in sorted(Counter(tally.codes).items())) or "none"
+            await asyncio.sleep(2)
+            cells = (f"{stopped_s:.1f} s", f"{serving_s:.1f} s", f"{back_s:.1f} s", codes, str(tally.missing))
+            rows.append((how.name, *cells, str(tally.n_events)))
+    leave(tabs)
+    head = ("signal", "server gone", "serves again", f"all {N_RESTART} back", "close codes", "missing", "events")
+    return table(head, rows)
+
+
+def leave(tabs: Sequence[Tab]) -> None:
+    """Everybody goes home."""
+    for tab in tabs:
+        tab.close()
+
+
+PARTS = {"relay": relay, "deaf": deaf, "rude": rude, "restart": restart}
 
 
 async def run(parts: Sequence[str], seconds: float) -> None:
+    """One house for all parts."""
     with WebHouse(SEATS) as house:
         house.open()
-        people = house.people(SEATS // PER_PERSON + 2)
+        people = house.people(SEATS // PER_PERSON + 4)
         for name in parts:
+            await until_seats(house, lambda n: n == 0)
             publish(f"load {name}", f"{await PARTS[name](house, people, seconds)}\n\n{machine()}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each measurement")
     given = parser.parse_args()
     asyncio.run(run(given.parts, given.seconds))
     return 0

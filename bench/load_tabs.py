@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.web.rude_frames import handshake
+
 PAUSES_S = (0.4, 1, 2, 4, 8, 15)  # web/static/js/wire.js
 CLOSE, PING, PONG = 8, 9, 10
 ENDS = ("done", "cancelled", "failed")
@@ -40,14 +42,6 @@ def unframe(buffer: bytearray) -> tuple[int, bytes] | None:
     return opcode, payload
 
 
-def handshake(port: int, cookie: str) -> bytes:
-    """What a browser sends to open a web socket."""
-    here = f"127.0.0.1:{port}"
-    lines = ["GET /ws HTTP/1.1", f"Host: {here}", f"Origin: http://{here}", f"Cookie: {cookie}", "Upgrade: websocket"]
-    lines += ["Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
 @dataclass
 class Tally:
     """What all tabs together have seen."""
@@ -60,7 +54,7 @@ class Tally:
 
     def clear(self) -> None:
         """Begin a new measurement."""
-        self.late_ms, self.n_events = [], 0
+        self.late_ms, self.codes, self.n_events = [], [], 0
 
 
 class Tab(asyncio.Protocol):
@@ -181,15 +175,15 @@ async def all_open(tabs: list[Tab], limit_s: float = 60.0) -> None:
         await asyncio.gather(*(tab.opened.wait() for tab in tabs))
 
 
-async def page(port: int, path: str, cookie: str = "") -> tuple[int, float]:
-    """Get a page on a connection of its own: (status, milliseconds)."""
+async def page(port: int, path: str, cookie: str = "") -> tuple[bytes, float]:
+    """Get a page on a connection of its own: (headers and body, milliseconds)."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nCookie: {cookie}\r\n\r\n"
     writer.write(head.encode())
     answer = await reader.read()
     writer.close()
-    return int(answer.split(b" ", 2)[1]), (time.monotonic() - began) * 1000
+    return answer, (time.monotonic() - began) * 1000
 
 
 def every(seconds: float, what: Callable[[], Any]) -> asyncio.Task[None]:

@@ -1,5 +1,6 @@
 """What rude clients send, and how the server has to take its leave: for the tests and for `make load`."""
 
+import contextlib
 import socket
 import struct
 
@@ -47,10 +48,8 @@ def be_rude(port: int, cookie: str, data: bytes, patience_s: float = 10.0) -> in
         assert b" 101 " in status, status
         while inbox.readline().strip():
             pass
-        try:
+        with contextlib.suppress(OSError):  # it has heard enough
             sock.sendall(data)
-        except OSError:
-            pass  # it has heard enough
         return _goodbye(inbox)
 
 

@@ -4,16 +4,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from rude_frames import RUDE, be_rude, handshake
+from test_live_gate import Deaf
 from test_serving import own_redis, wait_for
 from web_house import Browser, free_port
 
 from store import accounts
 from store.bundled import character_id
 from web import gunicorn_conf
+from web.live.attention import ASK_EVERY_S, LOST_S, Attention
 
 __all__ = ["own_redis"]
 ROOT = Path(__file__).parents[2]
@@ -74,6 +77,32 @@ def calm(served, ada):
 def test_rude_clients_are_shown_out_with_the_right_code(served, ada, calm, what):
     data, codes = RUDE[what]
     assert be_rude(served.port, ada.cookie, data) in codes
+
+
+def test_who_never_listens_is_dropped(served, ada, calm):
+    deaf = Deaf(ada)
+    deaf.open(ada.begin_chat(character_id("mara")))
+    while ada.get("/healthz").json()["sockets"] < 2:
+        pass
+    deadline = time.monotonic() + 40
+    while ada.get("/healthz").json()["sockets"] == 2:
+        assert time.monotonic() < deadline
+        calm.say(type="ping")
+        assert calm.until("pong")
+        time.sleep(0.5)  # far below the limit of messages per second
+    deaf.sock.close()
+
+
+def test_attention_is_asked_for_only_with_what_is_sent():
+    peer = Attention()
+    assert peer.ask(0.0)
+    assert not peer.ask(1.0), "one question at a time"
+    assert not peer.lost(LOST_S)
+    assert peer.lost(LOST_S + 0.1)
+    peer.heard(9.0)
+    assert not peer.lost(1000.0), "who is told nothing is asked nothing"
+    assert not peer.ask(9.0 + ASK_EVERY_S / 2)
+    assert peer.ask(9.0 + ASK_EVERY_S)
 
 
 def test_half_requests_take_nobodys_thread(served, ada, calm):

@@ -10,6 +10,7 @@ snapshot.py    what a tab is told when it opens a chat
 pulse.py       what all tabs want to know at one beat, read once
 said.py        what a tab is told, packed once for all tabs
 relay.py       which events a tab already has (pure)
+attention.py   whether a peer still listens (pure)
 bucket.py      how fast a tab may talk (pure)
 hub.py         fans Redis messages out to the tabs that watch a chat
 """

@@ -19,12 +19,13 @@ from typing import Any
 from redis.exceptions import RedisError
 from simple_websocket import ConnectionClosed, Server
 from sqlalchemy.exc import SQLAlchemyError
-from wsproto.events import Event
+from wsproto.events import Event, Pong
 from wsproto.utilities import LocalProtocolError
 
 from store.errors import StoreError
 from web import errors
 from web.language import marked, say
+from web.live.attention import Attention
 from web.live.bucket import Bucket
 from web.live.guard import Guard
 from web.live.said import Payload, frame_of
@@ -32,6 +33,7 @@ from web.live.said import Payload, frame_of
 MAILBOX = 2000
 MESSAGES_PER_S, BURST = 20, 40
 PIECES_PER_S, PIECES_BURST = 100, 400  # of frames: pings, fragments, 4 KiB of a message
+PING = b"\x89\x00"
 FAREWELL_S = 1.5
 TOO_FAST = marked("Too fast: at most {n} messages per second.")
 GONE = (OSError, ConnectionClosed, LocalProtocolError)  # the last: the library is closing the line already
@@ -50,6 +52,7 @@ class Connection:
         self._mailbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._farewell = (1000, "")
         self._said_farewell = threading.Event()
+        self._attention = Attention()
 
     def post(self, call: Callable[[], None]) -> None:
         """Let the writer run `call` when its turn comes. A full mailbox ends the connection."""
@@ -63,7 +66,8 @@ class Connection:
         """Send from the writer thread. Raises one of GONE when the peer is."""
         if not self._ws.connected:
             raise ConnectionClosed(*self._farewell)
-        self._guard.send(frame_of(payload, self._language))
+        frame = frame_of(payload, self._language)
+        self._guard.send(PING + frame if self._attention.ask(time.monotonic()) else frame)
 
     def post_payload(self, payload: Payload) -> None:
         """Let the writer send this."""
@@ -74,6 +78,12 @@ class Connection:
         self._farewell = (code, say("goodbye", sentence, self._language).format(**values))
         self._mailbox.put(None)
 
+    def drop_if_deaf(self) -> None:
+        """End the connection if the peer takes in nothing of what it is sent."""
+        if self._attention.lost(time.monotonic()):
+            log.info("A tab that does not listen was disconnected.")
+            self._guard.abort()
+
     def abort(self) -> None:
         """End the connection now."""
         self._guard.abort()
@@ -81,7 +91,7 @@ class Connection:
     def serve(self, obey: Obey) -> None:
         """Run until the connection ends: `obey` is called with every frame, in the reader's thread."""
         self._ws.input_buffer = _Inbox(obey, self._end)
-        self._ws.ws = _Metered(self._ws.ws, self._end)
+        self._ws.ws = _Metered(self._ws.ws, self._attention, self._end)
         reader: ReaderThread = self._ws.thread
         reader.begin(lambda: self._mailbox.put(None))
         try:
@@ -142,8 +152,8 @@ class _Inbox(list[str | bytes]):
 class _Metered:
     """Stands where the library keeps its protocol: counts every piece of a frame, so that pings are no way to flood."""
 
-    def __init__(self, protocol: Any, end: End) -> None:
-        self._protocol, self._end = protocol, end
+    def __init__(self, protocol: Any, attention: Attention, end: End) -> None:
+        self._protocol, self._attention, self._end = protocol, attention, end
         self._bucket = Bucket(PIECES_PER_S, PIECES_BURST, time.monotonic())
         self.send, self.receive_data = protocol.send, protocol.receive_data
 
@@ -152,6 +162,8 @@ class _Metered:
         for event in self._protocol.events():
             if not self._bucket.take(time.monotonic()):
                 raise self._end(1008, TOO_FAST, n=MESSAGES_PER_S)
+            if isinstance(event, Pong):
+                self._attention.heard(time.monotonic())
             yield event
 
 

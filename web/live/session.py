@@ -52,10 +52,12 @@ class Session:
             self._connection.post_payload(payload)
 
     def beat(self, pulse: Pulse) -> None:
-        """Look for what may have been lost, and whether the person is still signed in."""
+        """Look for what may have been lost, whether the person is still signed in, and whether the peer listens."""
         if not pulse.signed_in(self._person):
             self._sign_out()
-        elif self._viewer.busy:
+            return
+        self._connection.drop_if_deaf()
+        if self._viewer.busy:
             self._later(lambda: self._viewer.beat(pulse))
 
     def queues_moved(self) -> None:
