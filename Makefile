@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-scale bench-lore load words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn re
 
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale
+
+fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a sentence, quickly and in little memory
+	@exec $(PY) -m tests.fuzz --minutes $(MINUTES)
 
 words: venv-dev ## collect the words that need a translation into web/translations
 	@exec $(PY) -m web.extract_words

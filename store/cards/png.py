@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from store.cards.errors import CardError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-MAX_CHUNKS = 64  # beside those of the pixels, of which a picture may have hundreds
+MAX_CHUNKS, MAX_PIXEL_CHUNKS = 64, 10_000
 MAX_TEXT_BYTES = 3 << 19  # base64 of 1 MiB, with room for line ends
 _PIXELS = frozenset({b"IDAT", b"fdAT", b"fcTL"})
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
@@ -25,14 +25,15 @@ Chunk = tuple[bytes, bytes]
 
 def chunks(data: bytes) -> Iterator[Chunk]:
     """(type, content) of every chunk up to the end of the picture. Raises CardError."""
-    at, n_others, view = len(MAGIC), 0, memoryview(data)
+    at, n_chunks, n_others, view = len(MAGIC), 0, 0, memoryview(data)
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end > len(data):
             break
+        n_chunks += 1
         n_others += kind not in _PIXELS
-        if n_others > MAX_CHUNKS:
+        if n_others > MAX_CHUNKS or n_chunks > MAX_PIXEL_CHUNKS:
             raise CardError("too_many_chunks")
         if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
             raise CardError("damaged")

@@ -7,6 +7,7 @@ When a field is applied that was not: move it here.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from store.cards.keeping import RECORD, notes_of, record_of
@@ -30,8 +31,8 @@ _UNUSED = ("source", "creation_date", "modification_date")
 
 def findings(card: Mapping[str, Any]) -> tuple[Finding, ...]:
     """Every line of the report of a kept card."""
-    found = [*notes_of(card), *_texts(card), *_lists(card), *_extensions(card), *_book(card), *_others(card)]
-    return tuple(found[:MAX_FINDINGS])
+    found = chain(notes_of(card), _texts(card), _lists(card), _book(card), _extensions(card), _others(card))
+    return tuple(islice(found, MAX_FINDINGS))
 
 
 def _texts(card: Mapping[str, Any]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from store.cards.errors import CardError
+from store.cards.plain import written
 from store.findings import Finding
 
 V1 = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
@@ -201,8 +202,8 @@ def _word(value: Any) -> str:
 
 def _without_broken(value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """How many texts have NUL or halves of broken pairs in them, and the value with U+FFFD instead."""
-    written = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" not in written and not _BROKEN.search(written):
+    said = written(value)
+    if "\\u0000" not in said and not _BROKEN.search(said):
         return 0, value
     broken: list[str] = []
     whole = _whole(value, broken)
