@@ -19,6 +19,7 @@ PLAIN = {
     "Makefile": "the commands",
     "pyproject.toml": "packages, and the settings of every tool",
     "docker-compose.yml": "the same in containers; the Dockerfiles lie in web/ and worker/",
+    "docs/operators.md": "for whoever keeps it running: install, people, backup, update, the doctor, limits",
     "docs/decisions.md": "what was decided, and why",
     "bench/": "measurements",
     "tests/": "one folder per room; house/ holds the rules of this page, browser/ drives Chromium",

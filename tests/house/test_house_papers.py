@@ -1,11 +1,14 @@
 """README.md, LICENSE, Dockerfiles and the sources say what is true, and nothing of the machine they were written on."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
+from deploy.cli.main import cli
 from deploy.readme import FOLDERS, PLAIN, file_map, renewed, settings_table
 from store.settings import Settings
 
@@ -71,6 +74,25 @@ def test_every_make_command_in_the_papers_exists():
     ci = re.findall(r"^step .* make --no-print-directory (\w+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert len(ci) == 3
     assert set(ci) | set(re.findall(r"(?:`|^)make (\w[\w-]*)", README, re.MULTILINE)) <= rules
+
+
+def test_every_inglenook_command_in_the_papers_is_understood():
+    """The lines of code that begin with it, and what is said in the middle of a sentence."""
+    papers = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = re.findall(r"(?:^|`| )inglenook ([a-z][^`#>\n]*)", "\n".join(_code(path) for path in papers), re.MULTILINE)
+    assert len(found) > 12
+    for words in (shlex.split(said.split(" < ")[0]) for said in found if "..." not in said):
+        command = cli
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        if words:  # in a sentence a command may stand by its name alone
+            command.make_context(command.name, words)  # reads the words and does nothing; raises UsageError
+
+
+def _code(path):
+    text = path.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`[^`\n]+`", text)])
 
 
 def test_the_licence_is_the_whole_apache_licence():
