@@ -21,7 +21,7 @@ PROBLEMS: Mapping[str, str] = {
     "bad_json": "The card is damaged: line {line} cannot be read as JSON.",
     "bad_number": "The card has a number in it that is too large to be kept.",
     "too_deep": "The card is nested too deeply: more than 32 levels.",
-    "too_many_values": "The card has too many single values in it: more than 100,000.",
+    "too_many_values": "The card has too many single values in it: more than 60,000.",
     "card_too_large": "The text of the card is larger than 1 MB.",
     "bad_compression": "The card in this picture is compressed in a way that cannot be undone.",
     "bad_zip": "This CHARX file is damaged: it cannot be opened as an archive.",

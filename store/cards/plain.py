@@ -9,7 +9,7 @@ from typing import Any
 
 from store.cards.errors import CardError
 
-MAX_JSON_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 32, 100_000
+MAX_JSON_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 32, 60_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 

@@ -206,15 +206,15 @@ def giants():
     """Bombs, and the largest files that are allowed."""
     zeros, mib = b"\0" * (32 << 20), 1 << 20
     shallow, deep = b"[" * (mib // 2 - 8), b'{"a":' * 30 + b"1" + b"}" * 30
-    wide = b'{"name":"M","x":[' + b'{"":0},' * 33_000 + b"0]}"
-    lists = b'{"name":"M","x":[' + b"[]," * 33_000 + b"0]}"
-    numbers = b'{"name":"M","x":[' + b"1.5," * 99_000 + b"0]}"
+    wide = b'{"name":"M","x":[' + b'{"":0},' * 19_500 + b"0]}"
+    lists = b'{"name":"M","x":[' + b"[]," * 19_500 + b"0]}"
+    numbers = b'{"name":"M","x":[' + b"1.5," * 59_000 + b"0]}"
     entry = b'{"keys":["/(a|a)*b/","x"],"content":"@@depth 4\\n@@x\\ny","extensions":{"sticky":1}},'
-    book = b'{"name":"M","data":{"name":"M","character_book":{"entries":[' + entry * 7000 + b"{}]}}}"
+    book = b'{"name":"M","data":{"name":"M","character_book":{"entries":[' + entry * 4200 + b"{}]}}}"
     quotes, escapes = b'{"name":"' + b'\\"' * (mib // 2 - 20) + b'"}', b'{"name":"' + b"\\u732b" * 170_000 + b'"}'
     unended, slashes = b'{"name":"' + b'\\"' * (mib // 2 - 9), b"{" + b'"\\' * (mib // 2 - 9)
-    broken = b'{"name":"M","x":[' + b'"\\ud800",' * 90_000 + b"0]}"
-    fields = b'{"name":"M"' + b"".join(b',"%d":0' % n for n in range(90_000)) + b"}"
+    broken = b'{"name":"M","x":[' + b'"\\ud800",' * 59_000 + b"0]}"
+    fields = b'{"name":"M"' + b"".join(b',"%d":0' % n for n in range(59_000)) + b"}"
     texts = (shallow, deep, wide, lists, numbers, book, quotes, escapes, unended, slashes, broken, fields, b" " * mib)
     made = [text[:mib] for text in texts]
     made += [files.picture(files.text(b"chara", base64.b64encode(text[:mib]))) for text in texts]
