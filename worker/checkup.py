@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 
 from engine.errors import ModelError
@@ -25,7 +26,10 @@ from engine.vram import GIB, MemoryPlan
 from store.settings import Settings, SettingsError, load_settings
 from worker.model import memory_plan, model_path
 
-BUILD_FOR_CARD = 'CMAKE_ARGS="-DGGML_CUDA=on" .venv/bin/pip install --force-reinstall --no-cache-dir llama-cpp-python'
+BUILD_FOR_CARD = (
+    "In containers add `-f deploy/compose.nvidia.yml`; else build it anew: `CMAKE_ARGS=-DGGML_CUDA=ON .venv/bin/pip "
+    "install --force-reinstall --no-cache-dir --no-deps llama-cpp-python=={version}`."
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def _cards(settings: Settings) -> Iterator[Line]:
     if not found:
         yield Line("card", "ok", "no NVIDIA card, the CPU computes" if not has_gpu() else "llama.cpp has found a card")
     elif not has_gpu():
-        yield Line("card", "warn", f"{found[0].name} is not used: this llama.cpp was built for the CPU", BUILD_FOR_CARD)
+        advice = BUILD_FOR_CARD.format(version=metadata.version("llama-cpp-python"))
+        yield Line("card", "warn", f"{found[0].name} is not used: this llama.cpp was built for the CPU", advice)
     elif settings.vram_gb * 1024 > found[0].total_mib:
         words = f"{found[0].name} has {found[0].total_mib} MiB, INGLENOOK_VRAM_GB={settings.vram_gb:g} is more"
         yield Line("card", "warn", words, f"Set INGLENOOK_VRAM_GB={found[0].total_mib / 1024 - 0.3:.1f}.")

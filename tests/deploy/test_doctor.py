@@ -128,6 +128,23 @@ def test_quantized_cells_at_head_size_96(machine, tmp_path):
     says(machine.doctor(trial=False), "shift probe", "warn", "heads of 96 values crash", "Set INGLENOOK_KV_TYPE=f16")
 
 
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        ("NVIDIA GeForce GTX 1660 SUPER, 6144, 5800", "warn", "NVIDIA GeForce GTX 1660 SUPER is not used"),
+        ("No devices were found", "ok", "the CPU computes"),
+    ],
+)
+def test_a_card_that_this_llama_cannot_use(machine, tiny, tmp_path, said, state, words):
+    """The driver's program is ours here; that llama.cpp was built for the CPU is true."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    machine.runs_model(tiny, context=512)
+    machine.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    says(machine.doctor(trial=False), "card", state, words)
+
+
 def test_too_little_memory(machine):
     machine.runs_model("", context=8192)
     machine.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
