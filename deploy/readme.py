@@ -1,7 +1,7 @@
-"""`make docs`: writes the parts of README.md that follow from the code, the map of files and the settings table.
+"""`make docs`: writes what follows from the code: the map of files, docs/map.md, and the settings table of README.md.
 
 The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in tests/house
-compares them with what is in README.md. What is not Python is described in PLAIN.
+compares both with what is there. What is not Python is described in PLAIN.
 """
 
 import ast
@@ -13,13 +13,19 @@ from pydantic_core import PydanticUndefined
 from store.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README, MAP = ROOT / "README.md", ROOT / "docs" / "map.md"
 FOLDERS = ("engine", "store", "worker", "web", "deploy")
 PLAIN = {
     "Makefile": "the commands",
     "pyproject.toml": "packages, and the settings of every tool",
     "docker-compose.yml": "the same in containers; the Dockerfiles lie in web/ and worker/",
+    "docs/players.md": "for whoever plays: what all the buttons do",
     "docs/operators.md": "for whoever keeps it running: install, people, backup, update, the doctor, limits",
+    "docs/developers.md": "for whoever changes it: how to add a kind of turn, a sampler, a backend",
+    "docs/security.md": "what is protected from whom, and how",
+    "docs/scale.md": "how far it goes on more machines",
+    "docs/engine.md": "the engine as a library of its own",
+    "docs/benchmarks.md": "what was measured",
     "docs/decisions.md": "what was decided, and why",
     "bench/": "measurements",
     "tests/": "one folder per room; house/ holds the rules of this page, browser/ drives Chromium",
@@ -28,14 +34,20 @@ PLAIN = {
 
 
 def main() -> int:
-    """Write both parts into README.md."""
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write both."""
+    for path, part, content in ((README, "settings", settings_table()), (MAP, "map", file_map(ROOT))):
+        path.write_text(renewed(path.read_text(encoding="utf-8"), part, content), encoding="utf-8")
     return 0
 
 
-def renewed(text: str) -> str:
-    """The README with both parts as the code has them now."""
-    return _between(_between(text, "map", file_map(ROOT)), "settings", settings_table())
+def renewed(text: str, name: str, content: str) -> str:
+    """A page with one part as the code has it now."""
+    start, end = f"<!-- {name}: make docs -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"The page has lost its marks {start} and {end}: put them back around the {name}.")
+    return f"{before}{start}\n{content}\n{end}{after}"
 
 
 def file_map(root: Path) -> str:
@@ -69,15 +81,6 @@ def _first_sentence(path: Path) -> str:
     words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(words.split("\n\n")[0].split())
     return paragraph.split(". ")[0].rstrip(".").replace("|", "\\|")
-
-
-def _between(text: str, name: str, content: str) -> str:
-    start, end = f"<!-- {name}: make docs -->", f"<!-- end of {name} -->"
-    before, found, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"README.md has lost its marks {start} and {end}: put them back around the {name}.")
-    return f"{before}{start}\n{content}\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -33,8 +33,12 @@ def repository_files():
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
-def test_the_map_of_files_and_the_settings_table_are_up_to_date():
-    wanted, found = renewed(README).splitlines(), README.splitlines()
+@pytest.mark.parametrize(
+    ("page", "part", "content"), [("README.md", "settings", settings_table()), ("docs/map.md", "map", file_map(ROOT))]
+)
+def test_what_follows_from_the_code_is_up_to_date(page, part, content):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    wanted, found = renewed(text, part, content).splitlines(), text.splitlines()
     changed = [f"+ {line}" for line in wanted if line not in found]
     changed += [f"- {line}" for line in found if line not in wanted]
     assert not changed, "say `make docs`:\n" + "\n".join(changed)
