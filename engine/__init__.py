@@ -8,6 +8,7 @@
 from engine.engine import Engine, EngineOptions
 from engine.errors import DecodeError, EngineClosed, EngineError, ModelError, RequestError
 from engine.events import Cancelled, Done, Event, Failed, Reading, Text, TurnStats, Waking
+from engine.figures import EngineFigures
 from engine.framing import Framing
 from engine.sampling import SamplerSettings, settings_from
 from engine.segments import ReplySpec, Segment, TurnRequest
@@ -20,6 +21,7 @@ __all__ = [
     "Engine",
     "EngineClosed",
     "EngineError",
+    "EngineFigures",
     "EngineOptions",
     "Event",
     "Failed",

@@ -55,18 +55,18 @@ class BlockStore:
     """
 
     def __init__(self, model_key: str, ram_bytes: int, disk: DiskTier | None = None) -> None:
-        self._model_key, self._ram_budget, self._disk = model_key, ram_bytes, disk
+        self._model_key, self._ram_budget, self.disk = model_key, ram_bytes, disk
         self._ram: OrderedDict[bytes, Block] = OrderedDict()
         self._staged: dict[str, dict[bytes, Block]] = {}
         self.ram_used = 0
-        self.n_refused = 0
+        self.n_refused = self.n_restored = self.n_fetched = self.n_evicted = 0
         self.bytes_saved = 0
 
     def put(self, block: Block) -> None:
         """Keep a block; the disk write happens in the background."""
-        if self._disk and not self._disk.has(self._name(block.key)):
+        if self.disk and not self.disk.has(self._name(block.key)):
             header = self._header(block)
-            self._disk.write(self._name(block.key), lambda: envelope.seal(header, block.payload), len(block.payload))
+            self.disk.write(self._name(block.key), lambda: envelope.seal(header, block.payload), len(block.payload))
         self.bytes_saved += len(block.payload)
         self._keep_in_ram(block)
 
@@ -74,7 +74,7 @@ class BlockStore:
         """ "ram", "disk" or None."""
         if key in self._ram or any(key in staged for staged in self._staged.values()):
             return "ram"
-        return "disk" if self._disk and self._disk.has(self._name(key)) else None
+        return "disk" if self.disk and self.disk.has(self._name(key)) else None
 
     def get(self, key: bytes) -> Block | None:
         """The block, if it is in RAM: this never reads the disk, others wait for the engine's thread."""
@@ -92,6 +92,7 @@ class BlockStore:
     def stage(self, session: str, fetched: Fetched) -> None:
         """Hold fetched blocks for a session that is about to wake, whatever the budget; put the bad ones aside."""
         self._staged.setdefault(session, {}).update((block.key, block) for block in fetched.blocks)
+        self.n_fetched += len(fetched.blocks)
         for key, trouble in fetched.bad:
             log.warning("a KV block was not usable (%s): its text is read again", trouble)
             self.discard(key)
@@ -113,12 +114,12 @@ class BlockStore:
             staged.pop(key, None)
         block = self._ram.pop(key, None)
         self.ram_used -= len(block.payload) if block else 0
-        if self._disk and self._disk.has(self._name(key)):
-            self._disk.quarantine(self._name(key))
+        if self.disk and self.disk.has(self._name(key)):
+            self.disk.quarantine(self._name(key))
 
     def _unsealed(self, key: bytes) -> tuple[Block | None, Exception | None]:
         """The block on disk, or what is wrong with it; nothing of both when there is none."""
-        data = self._disk.read(self._name(key)) if self._disk else None
+        data = self.disk.read(self._name(key)) if self.disk else None
         if data is None:
             return None, None
         try:
@@ -134,6 +135,7 @@ class BlockStore:
         while self.ram_used > self._ram_budget:
             _, oldest = self._ram.popitem(last=False)
             self.ram_used -= len(oldest.payload)
+            self.n_evicted += 1
 
     def _header(self, block: Block) -> dict[str, object]:
         return {

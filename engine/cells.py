@@ -182,6 +182,7 @@ class Cells:
         self._place(session.sequence, block, held)
         held.runs = [CellRun(block.n_tokens)]
         self.used += block.n_tokens
+        self._blocks.n_restored += 1
         self._resident.setdefault(held.key, {})[session.sequence] = held
         self._speeds.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
         return True
@@ -223,6 +224,7 @@ class Cells:
         loaded = self._snapshots.load(session, held)
         if loaded:
             self.used += held[-1].end
+            self._blocks.n_restored += 1
             self._speeds.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
         return loaded
 

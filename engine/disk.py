@@ -37,6 +37,7 @@ class DiskTier:
         self._pending_bytes = 0
         self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self.n_skipped = 0
+        self.n_evicted = 0
         self._complained = False
         self._scan()
         self._thread = threading.Thread(target=self._write_loop, name="kv-disk", daemon=True)
@@ -166,6 +167,7 @@ class DiskTier:
                     return
                 oldest, size = self._sizes.popitem(last=False)
                 self._used -= size
+                self.n_evicted += 1
             _delete(self._folder / oldest)
 
     def _scan(self) -> None:

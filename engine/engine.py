@@ -18,6 +18,7 @@ from engine.cells import Cells
 from engine.disk import DiskTier
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Failed
+from engine.figures import EngineFigures, Tally, gather
 from engine.lane import Lane, Stage
 from engine.manifest import Manifests
 from engine.prefetch import Prefetch
@@ -85,6 +86,7 @@ class Engine:
         self._fetching = Prefetch(
             self.blocks, self._manifests, self._restoring, lambda: self._inbox.put(None), self.options.lanes
         )
+        self._tally = Tally()
         self._abort_armed = False
         self._at_work_since: float | None = None
         self._closing = threading.Event()
@@ -128,6 +130,10 @@ class Engine:
     def known(self) -> frozenset[str]:
         """Names of the sessions that this process remembers, parked ones included."""
         return frozenset(self._residents.sessions)
+
+    def figures(self) -> EngineFigures:
+        """Cells, blocks, evictions, and what all turns took (any thread)."""
+        return gather(self.options, self.backend.n_cells, self._cells, self.blocks, self._tally)
 
     def close(self) -> None:
         """Stop the loop, tell every ticket, write what is still to be written, free the model."""
@@ -286,6 +292,7 @@ class Engine:
         for lane in [lane for lane in self._lanes if lane.stage is Stage.OVER]:
             self._lanes.remove(lane)
             self._got_on()
+            self._tally.add(lane.stats)
             lane.session.busy = False
             lane.session.last_used = time.monotonic()
             self._manifests.write(lane.session)

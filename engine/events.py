@@ -5,7 +5,7 @@
 Exactly one of the last three ends every ticket, also when the engine's loop dies.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class TurnStats:
     wake_s: float = 0.0
     read_s: float = 0.0
     write_s: float = 0.0
+
+    def add(self, other: "TurnStats") -> None:
+        """Another turn took this, too."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
     def note_read_again(self) -> None:
         """A token that was there must be read again, for what the model thinks behind it."""

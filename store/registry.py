@@ -20,6 +20,53 @@ PIN_TTL_S = 30 * 86_400
 
 
 @dataclass(frozen=True)
+class EngineView:
+    """What a worker says about its engine: the model, what is planned for it, cells and blocks, what its turns took.
+
+    Counters (`n_...`, `..._s`) begin with the process, at `since`. `gpu_layers` 0: no card; a plan of 0 bytes: none
+    was made (the echo backend).
+    """
+
+    since: float = 0.0
+    model_name: str = ""
+    kind: str = ""
+    kv_type: str = ""
+    context: int = 0
+    max_reply: int = 0
+    layers: int = 0
+    gpu_layers: int = 0
+    weight_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    reserve_bytes: int = 0
+    budget_bytes: int = 0
+    cells: int = 0
+    cells_used: int = 0
+    ram_budget: int = 0
+    ram_used: int = 0
+    disk_budget: int = 0
+    disk_used: int = 0
+    n_restored: int = 0
+    n_fetched: int = 0
+    n_evicted_ram: int = 0
+    n_evicted_disk: int = 0
+    n_refused: int = 0
+    n_unwritten: int = 0
+    n_turns: int = 0
+    n_tokens_read: int = 0
+    n_tokens_written: int = 0
+    n_tokens_kept: int = 0
+    n_tokens_shared: int = 0
+    n_tokens_restored: int = 0
+    wake_s: float = 0.0
+    read_s: float = 0.0
+    write_s: float = 0.0
+
+
+NOTHING_KNOWN = EngineView()
+
+
+@dataclass(frozen=True)
 class WorkerView:
     """What a worker says about itself. `chats` are those whose sessions are in its cells; `at` is its clock.
 
@@ -35,6 +82,7 @@ class WorkerView:
     busy_s: tuple[float, ...] = ()
     turn_s: tuple[float, ...] = ()
     host: str = ""
+    engine: EngineView = NOTHING_KNOWN
 
     @property
     def queue(self) -> str:
@@ -119,6 +167,11 @@ def _members(redis: Redis, key: str) -> set[bytes]:
 
 def _view(entry: Any) -> WorkerView:
     said = json.loads(entry)
-    known: dict[str, Any] = {field.name: said[field.name] for field in fields(WorkerView) if field.name in said}
+    known = _known(WorkerView, said)
     lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-    return WorkerView(**known | lists)
+    return WorkerView(**known | lists | {"engine": EngineView(**_known(EngineView, said.get("engine", {})))})
+
+
+def _known(kind: type, said: dict[str, Any]) -> dict[str, Any]:
+    """What this version knows of it: workers of another one may be there during an update."""
+    return {field.name: said[field.name] for field in fields(kind) if field.name in said}

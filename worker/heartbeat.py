@@ -50,8 +50,10 @@ def watch_cancel_flags(desk: Desk) -> None:
             turn.stop(StopReason.CANCELLED)
 
 
-def announce(desk: Desk, lanes: int, resident: Iterable[str]) -> None:
-    """Say in the registry that this worker is there and what it holds."""
+def announce(
+    desk: Desk, lanes: int, resident: Iterable[str], engine: registry.EngineView = registry.NOTHING_KNOWN
+) -> None:
+    """Say in the registry that this worker is there, what it holds and how its engine is."""
     if desk.draining.is_set():
         return
     view = registry.WorkerView(
@@ -64,6 +66,7 @@ def announce(desk: Desk, lanes: int, resident: Iterable[str]) -> None:
         busy_s=desk.running.busy_s(),
         turn_s=desk.running.turn_s(),
         host=socket.gethostname(),
+        engine=engine,
     )
     registry.announce(desk.redis, view)
 

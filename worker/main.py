@@ -19,7 +19,7 @@ from store.db import Database
 from store.settings import AUTO, Settings, SettingsError, load_settings
 from store.wire import connect
 from worker.locks import DataFolderError, WorkerLock, first_free
-from worker.model import open_engine
+from worker.model import load, open_engine
 from worker.service import Service, take_back
 
 log = logging.getLogger("worker")
@@ -66,7 +66,8 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     db.migrate()
     with connect(settings.redis_url) as redis:
         take_back(db, redis, settings.worker_name)
-    service = Service(settings, db, open_engine(settings))
+    loaded = load(settings)
+    service = Service(settings, db, open_engine(settings, loaded), loaded.plan)
     if stop.is_set():
         return EXIT_OK
     service.start()

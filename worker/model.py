@@ -7,6 +7,7 @@ settings leaves it as a ModelError or RequestError whose message is a sentence f
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
@@ -20,21 +21,34 @@ log = logging.getLogger(__name__)
 
 ECHO_CONTEXT = 16_384  # the echo backend's tokens are bytes
 MIB = 1 << 20
-Loaded = tuple[Backend, int, int]
-"""A backend, tokens per session, lanes."""
 
 
-def open_engine(settings: Settings) -> Engine:
+@dataclass(frozen=True)
+class Loaded:
+    """A backend, tokens per session, lanes, and how it was planned; the echo backend needs no plan."""
+
+    backend: Backend
+    context: int
+    lanes: int
+    plan: MemoryPlan | None = None
+
+
+def load(settings: Settings) -> Loaded:
+    """The model in the memory, nothing runs yet. Raises ModelError."""
+    return _echo(settings) if settings.backend == "echo" else _llama(settings)
+
+
+def open_engine(settings: Settings, loaded: Loaded | None = None) -> Engine:
     """An engine that is started and warm. Raises ModelError, RequestError."""
-    backend, context, lanes = _echo(settings) if settings.backend == "echo" else _llama(settings)
+    loaded = loaded or load(settings)
     options = EngineOptions(
-        context=context,
-        lanes=lanes,
+        context=loaded.context,
+        lanes=loaded.lanes,
         ram_bytes=settings.ram_cache_mb * MIB,
         disk_bytes=settings.disk_cache_mb * MIB,
         folder=settings.data_dir / "blocks" / settings.worker_name if settings.disk_cache_mb else None,
     )
-    return warm_up(Engine(backend, options).start())
+    return warm_up(Engine(loaded.backend, options).start())
 
 
 def warm_up(engine: Engine) -> Engine:
@@ -60,7 +74,7 @@ def _echo(settings: Settings) -> Loaded:
         n_context_train=context,
         delay_s=settings.echo_delay_ms / 1000,
     )
-    return backend, context, settings.lanes
+    return Loaded(backend, context, settings.lanes)
 
 
 def model_path(settings: Settings) -> Path:
@@ -80,4 +94,4 @@ def _llama(settings: Settings) -> Loaded:
     log.info("loading %s\n%s", path, plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
-    return load_model(path, plan, settings.threads), plan.context, plan.lanes
+    return Loaded(load_model(path, plan, settings.threads), plan.context, plan.lanes, plan)

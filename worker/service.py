@@ -15,12 +15,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engine import Engine
+from engine.vram import MemoryPlan
 from store import queue, registry, repair
 from store.db import Database
 from store.settings import Settings
 from store.wire import connect
 from worker import heartbeat
 from worker.desk import Desk, open_desk
+from worker.figures import Figures
 from worker.lanes import LaneThread, start_lanes
 from worker.model import framing_of
 from worker.publisher import Publisher
@@ -36,8 +38,9 @@ DRAIN_S = 4.0
 class Service:
     """One worker process at work."""
 
-    def __init__(self, settings: Settings, db: Database, engine: Engine) -> None:
+    def __init__(self, settings: Settings, db: Database, engine: Engine, plan: MemoryPlan | None = None) -> None:
         self._settings, self._db, self._engine = settings, db, engine
+        self._figures = Figures(settings, engine, plan)
         self._redis = connect(settings.redis_url)
         self._desk = Desk(
             worker_name=settings.worker_name,
@@ -111,7 +114,7 @@ class Service:
         self._db.close()
 
     def _announce(self) -> None:
-        heartbeat.announce(self._desk, self._engine.options.lanes, self._engine.resident())
+        heartbeat.announce(self._desk, self._engine.options.lanes, self._engine.resident(), self._figures.now())
 
     def _retire(self) -> None:
         """Leave the registry first: from now on turns are routed to others."""

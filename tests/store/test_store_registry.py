@@ -66,3 +66,11 @@ def test_health(database, redis, redis_server, tmp_path):
     with connect(redis_server.url) as client, events.subscribe(client) as pubsub:
         assert client.ping()
         assert not pubsub.subscribed
+
+
+def test_what_a_worker_says_of_its_engine_arrives_also_from_another_version(redis):
+    engine = registry.EngineView(since=5.0, model_name="Mo", n_evicted_ram=3, ram_used=9)
+    registry.announce(redis, WorkerView("gpu0", "smol", 1, 0, ("a",), 0.0, engine=engine))
+    assert registry.get(redis, "gpu0").engine == engine
+    redis.set(keys.worker("gpu0"), '{"name":"gpu0","model":"m","lanes":1,"running":0,"chats":[],"at":0,"new":1}')
+    assert registry.get(redis, "gpu0").engine == registry.NOTHING_KNOWN
