@@ -170,5 +170,5 @@ def _spoken(message: MessageView, extras: dict[str, Any] | None) -> Spoken:
 
 
 def _wording(one: AlternativeView) -> Wording:
-    status = one.status and tuple(one.status["fields"])
-    return Wording(one.text, one.created_at, one.finish, str(one.stats.get("hint", "")), status or None)
+    status = None if one.status is None else tuple(one.status["fields"])
+    return Wording(one.text, one.created_at, one.finish, str(one.stats.get("hint", "")), status)
