@@ -128,10 +128,15 @@ def list_invites(db: Database) -> tuple[InviteView, ...]:
         return tuple(map(invite_view, session.scalars(select(Invite).order_by(Invite.created_at.desc(), Invite.id))))
 
 
-def change_password(db: Database, user_id: str, password_hash: str) -> UserView:
-    """Keep a new hash and sign out everywhere. Raises NotFound."""
+def change_password(db: Database, user_id: str, password_hash: str, epoch: int | None = None) -> UserView:
+    """Keep a new hash and sign out everywhere. With `epoch`: only while it is the session epoch.
+
+    Raises NotFound, Refused "bad_reset".
+    """
     with db.session() as session:
         user = _get(session, user_id)
+        if epoch is not None and user.session_epoch != epoch:
+            raise Refused("bad_reset")
         user.password_hash, user.session_epoch = password_hash, user.session_epoch + 1
         return user_view(user)
 

@@ -27,6 +27,7 @@ REFUSALS = {
     "name_taken": "This name is taken: choose another one.",
     "bad_name": "A name has 1 to 40 characters, none of them invisible.",
     "bad_invite": "This invitation is not valid (any more): ask for a new one.",
+    "bad_reset": "This link is not valid (any more): ask for a new one.",
     "bad_password": "The name or the password is wrong.",
     "bad_preference": "This language or theme is not known here.",
     "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",

@@ -6,12 +6,17 @@ What it refuses to know: who sets the rules (accounts.py).
 """
 
 import datetime as dt
+import math
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from store.db import Database
+from store.entries import clock
 from store.errors import REFUSALS, Refused
 from store.models import Turn, User
+from store.views import UserView
 
 PAUSE_S = 300.0
 
@@ -23,6 +28,27 @@ def refuse_if_over(session: Session, user: User, now: float) -> None:
         raise Refused("quiet_hours", REFUSALS["quiet_hours"].format(until=user.quiet_until))
     if user.daily_minutes is not None and minutes_used(session, user.id, now) >= user.daily_minutes:
         raise Refused("daily_limit", REFUSALS["daily_limit"].format(minutes=user.daily_minutes))
+
+
+@dataclass(frozen=True)
+class Today:
+    """The minutes of a person who has a daily limit."""
+
+    used: float
+    allowed: int
+
+    @property
+    def left(self) -> int:
+        """Whole minutes that are left, the one that is running counted; never below 0."""
+        return max(0, math.ceil(self.allowed - self.used))
+
+
+def today(db: Database, user: UserView, now: float | None = None) -> Today | None:
+    """How much of today a person has used; None for whoever has no limit."""
+    if user.daily_minutes is None:
+        return None
+    with db.reading() as session:
+        return Today(minutes_used(session, user.id, clock(now)), user.daily_minutes)
 
 
 def minutes_used(session: Session, user_id: str, now: float) -> float:

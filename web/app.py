@@ -32,6 +32,7 @@ from web import (
     people,
     personas,
     pictures,
+    resets,
     security,
 )
 from web.house import House, furnish
@@ -41,6 +42,7 @@ BLUEPRINTS = (
     accounts.blueprint,
     my_settings.blueprint,
     people.blueprint,
+    resets.blueprint,
     personas.blueprint,
     library.blueprint,
     card_files.blueprint,

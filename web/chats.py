@@ -3,7 +3,7 @@
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chats, pages, sampling
+from store import characters, chats, house_rules, pages, sampling
 from store.lore import books
 from web import dials, wire
 from web.accounts import me, signed_in
@@ -31,6 +31,7 @@ def show(chat_id: str) -> str:
         presets=dials.PRESETS,
         preset_values=sampling.PRESETS,
         me=me(),
+        today=house_rules.today(house().database, me()),
     )
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from wtforms import PasswordField
 from wtforms.validators import InputRequired, Length
 
-from store import accounts, export
+from store import accounts, export, house_rules
 from store.errors import REFUSALS, Refused
 from web import notices, passwords
 from web.accounts import NEW_PASSWORD, Page, begin_session, me, signed_in
@@ -125,6 +125,7 @@ def _page(password_form: PasswordForm | None = None, farewell_form: FarewellForm
     page = render_template(
         "settings.html",
         me=me(),
+        today=house_rules.today(house().database, me()),
         password_form=password_form or PasswordForm(formdata=None),
         farewell_form=farewell_form or FarewellForm(formdata=None),
         leaving=farewell_form is not None,

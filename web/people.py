@@ -1,4 +1,5 @@
-"""The admin's page: who lives here, what they may, and invitations for those who come.
+"""The admin's page: who lives here, what they may, invitations for those who come, and links for those
+who have forgotten their password.
 
 What it refuses to know: chats and characters. An admin sees nobody's stories.
 """
@@ -11,10 +12,10 @@ from werkzeug.wrappers import Response
 
 from store import accounts
 from store.accounts import DAY_S
-from store.errors import Refused
+from store.errors import NotFound, Refused
 from store.models import ROLES
 from store.views import InviteView
-from web import notices
+from web import notices, resets
 from web.accounts import admin_only, me
 from web.house import house
 
@@ -52,6 +53,17 @@ def revoke(invite_id: str) -> Response:
     accounts.revoke_invite(house().database, invite_id)
     notices.done("revoked")
     return redirect(url_for("people.show"))
+
+
+@blueprint.post("/<user_id>/reset")
+@admin_only
+def reset(user_id: str) -> str:
+    """A link for who has forgotten their password. It is on this page and nowhere else, ever."""
+    person = accounts.get_user(house().database, user_id)
+    if person is None:
+        raise NotFound("account")
+    link = _own_origin() + url_for("resets.show", token=resets.make_token(person))
+    return _page(forgetful=person, link=link)
 
 
 @blueprint.post("/<user_id>")

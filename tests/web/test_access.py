@@ -84,6 +84,9 @@ ROUTES = {
     ("people.invite", "POST"): ADMIN,
     ("people.revoke", "POST"): ADMIN,
     ("people.change", "POST"): ADMIN,
+    ("people.reset", "POST"): ADMIN,
+    ("resets.show", "GET"): ANYBODY,
+    ("resets.send", "POST"): ANYBODY,
 }
 ROLES = ("admin", "adult", "teen", "child")
 FORM = {"name": "Mallory", "title": "mine now", "description": "mine now", "role": "admin", "password": PASSWORD}

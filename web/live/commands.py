@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from redis.exceptions import RedisError
 
-from store import chats, queue, turns, waking
+from store import accounts, chats, house_rules, queue, turns, waking
 from store.errors import StoreError
 from web import errors, wire
 from web.house import House
@@ -125,7 +125,15 @@ def _submit(caller: Caller, frame: Submit) -> Reply:
         "state": turn.state,
         "revision": chats.get_revision(house.database, turn.chat_id),
         "message": wire.message_json(message) if message else None,
+        "minutes_left": _minutes_left(house, caller.user_id),
     }
+
+
+def _minutes_left(house: House, user_id: str) -> int | None:
+    """Of the daily limit; None for whoever has none."""
+    user = accounts.get_user(house.database, user_id)
+    today = house_rules.today(house.database, user) if user else None
+    return today.left if today else None
 
 
 def _stop(caller: Caller, frame: Stop) -> None:

@@ -8,6 +8,7 @@ import { Composer } from "./composer.js";
 import { Hand } from "./hand.js";
 import { offerEarlier, watchLine } from "./line.js";
 import { spoken } from "./message.js";
+import { sayMinutesLeft } from "./minutes.js";
 import { Outbox } from "./outbox.js";
 import { StatusPanel } from "./status.js";
 import { Story } from "./story.js";
@@ -90,6 +91,7 @@ const heard = {
     }
     revision = Math.max(revision, message.revision);
     if (message.message) story.put(message.message);
+    sayMinutesLeft(message.minutes_left);
     if (["done", "failed", "cancelled"].includes(message.state)) open();
     else if (!turn) begin({ id: message.id, kind, state: message.state });
     setBusy();
