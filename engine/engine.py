@@ -231,6 +231,7 @@ class Engine:
         session.busy = True
         lane = Lane(ticket, session, self._cells, self.backend, self._rows, self._restoring)
         self._lanes.append(lane)
+        self._tally.begin(lane.stats)
         self._got_on()
         lane.start()
         self._fetching.drop(session.name)
@@ -292,7 +293,7 @@ class Engine:
         for lane in [lane for lane in self._lanes if lane.stage is Stage.OVER]:
             self._lanes.remove(lane)
             self._got_on()
-            self._tally.add(lane.stats)
+            self._tally.end(lane.stats)
             lane.session.busy = False
             lane.session.last_used = time.monotonic()
             self._manifests.write(lane.session)

@@ -4,6 +4,7 @@ Counters begin with the process. A figure may be a moment old: nothing is locked
 To add one: count it where it happens, a field here, a line in `gather`.
 """
 
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,34 @@ class EngineFigures:
 
 
 class Tally:
-    """Adds up what turns took; used by the engine's thread."""
+    """Adds up what turns took, those under way included, so that nothing it says ever goes down. For any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = TurnStats()
+        self._running: list[TurnStats] = []
         self.n_turns = 0
-        self.spent = TurnStats()
 
-    def add(self, stats: TurnStats) -> None:
-        """A turn is over."""
-        self.n_turns += 1
-        self.spent.add(stats)
+    def begin(self, stats: TurnStats) -> None:
+        """A turn begins; the engine goes on counting in its `stats`."""
+        with self._lock:
+            self._running.append(stats)
+
+    def end(self, stats: TurnStats) -> None:
+        """It is over."""
+        with self._lock:
+            self._running = [each for each in self._running if each is not stats]
+            self._ended.add(stats)
+            self.n_turns += 1
+
+    def total(self) -> TurnStats:
+        """Of all turns; where tokens came from is only sure of a turn that is over."""
+        with self._lock:
+            total = replace(self._ended)
+            for each in self._running:
+                total.n_evaluated += each.n_evaluated
+                total.n_generated += each.n_generated
+            return total
 
 
 def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineFigures:
@@ -69,5 +88,5 @@ def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "Bloc
         n_refused=blocks.n_refused,
         n_unwritten=disk.n_skipped if disk else 0,
         n_turns=tally.n_turns,
-        spent=replace(tally.spent),
+        spent=tally.total(),
     )

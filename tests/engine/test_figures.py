@@ -2,7 +2,9 @@
 
 from engine_stories import Story, settled
 
+from engine import TurnStats
 from engine.echo import EchoBackend
+from engine.figures import Tally
 
 
 def play(make_engine, folder, rounds=2, **options):
@@ -53,3 +55,16 @@ def test_files_that_leave_a_full_disk_tier_are_counted(make_engine, tmp_path):
     found = engine.figures()
     assert found.n_evicted_disk > 0
     assert found.disk_used <= found.disk_budget == 6_000
+
+
+def test_what_is_being_written_counts_already_and_nothing_ever_goes_down():
+    tally, done, running = Tally(), TurnStats(n_evaluated=5, n_generated=9, n_kept=3), TurnStats()
+    for stats in (done, running):
+        tally.begin(stats)
+    tally.end(done)
+    running.n_evaluated, running.n_generated, running.n_kept = 2, 1, 4  # of the last one it may yet take some back
+    before = tally.total()
+    assert (before.n_evaluated, before.n_generated, before.n_kept, tally.n_turns) == (7, 10, 3, 1)
+    tally.end(running)
+    after = tally.total()
+    assert (after.n_evaluated, after.n_generated, after.n_kept, tally.n_turns) == (7, 10, 7, 2)
