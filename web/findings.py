@@ -6,6 +6,7 @@ sentence here; tests/web/test_card_files.py compares the two.
 What it refuses to know: files. Its page is templates/_findings.html.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -24,22 +25,22 @@ REASONS: Mapping[str, str] = {
     "odd_shape": marked(
         "This has another shape than this field may have. It is set aside, and an export gives it back."
     ),
-    "broken_characters": marked("Broken characters in %(n)s texts were replaced by a question mark in a box."),
+    "broken_characters": marked(
+        "Broken characters were replaced by a question mark in a box, in so many texts: %(n)s."
+    ),
     # cards
     "persona": marked("Always known to the storyteller."),
     "system_prompt": marked("Takes the place of the house's own words to the storyteller."),
     "after_story": marked("Told to the storyteller just before each reply, not as the last line of the whole prompt."),
     "examples": marked("Shown to the storyteller at first; the first to go when the memory is full."),
-    "greetings": marked("How stories begin: %(n)s greetings, one arrow away from each other."),
+    "greetings": marked("How stories begin. Several greetings are one arrow away from each other."),
     "name": marked("The character is called so."),
     "nickname": marked("The character is called so in stories."),
     "shown": marked("Shown on the character's page."),
     "tags": marked("Tags to find the character by."),
     "status": marked("What the status panel keeps track of."),
     "no_picture": marked("The picture could not be read. The character comes without one."),
-    "assets_left_out": marked(
-        "The file has %(n)s more files beside the card and its picture. They are not taken over."
-    ),
+    "assets_left_out": marked("Other files beside the card and its picture are not taken over. There are %(n)s."),
     "assets_unused": marked("Names of other pictures and sounds: they are not shown, and never fetched from anywhere."),
     "groups_only": marked("Only for stories with several characters."),
     "world": marked("Names a lorebook that is not in this file: bring that one along by itself."),
@@ -68,19 +69,20 @@ REASONS: Mapping[str, str] = {
     "chat_settings": marked("Some settings make no sense here: the usual ones hold."),
     "chat_lore": marked("Lorebooks of another house: bring them along by themselves."),
     # lorebooks
-    "lore_field": marked("Used as in other programs, in %(n)s entries."),
+    "lore_field": marked("Used as in other programs."),
     "lore_recursion": marked("Entries may wake other entries."),
-    "lore_constant": marked("%(n)s entries that always hold: always known to the storyteller."),
-    "lore_near": marked("%(n)s entries that wake by a word: told just before the reply instead of near the beginning."),
-    "lore_without_keys": marked("%(n)s entries have no keys, so nothing wakes them."),
-    "lore_without_content": marked("%(n)s entries are empty."),
-    "lore_disabled": marked("%(n)s entries are switched off."),
-    "lore_bad_pattern": marked("%(n)s entries have a pattern that makes no sense: it never wakes them."),
-    "lore_too_many": marked("The last %(n)s entries are not read: a book has room for %(most)s."),
-    "lore_place": marked("%(n)s entries ask for another place; they stand just before the reply."),
-    "lore_unknown_decorator": marked("A line with @@ that is not known here, in %(n)s entries: left out of the text."),
+    "lore_constant": marked("Entries that always hold (%(n)s): always known to the storyteller."),
+    "lore_near": marked(
+        "Entries that wake by a word (%(n)s): told just before the reply instead of near the beginning."
+    ),
+    "lore_without_keys": marked("Entries without keys (%(n)s): nothing wakes them."),
+    "lore_without_content": marked("Entries without a text (%(n)s)."),
+    "lore_disabled": marked("Entries that are switched off (%(n)s)."),
+    "lore_bad_pattern": marked("Entries with a pattern that makes no sense (%(n)s): it never wakes them."),
+    "lore_too_many": marked("Entries that are too many (%(n)s) are not read: a book has room for %(most)s."),
+    "lore_place": marked("Asks for another place: it stands just before the reply."),
+    "lore_unknown_decorator": marked("A line with @@ that is not known here: left out of the text."),
 }
-OF_A_BOOK = marked("Used as in other programs.")  # "lore_field" of the book itself
 LABELS: Mapping[str, str] = {
     "name": marked("Name"),
     "nickname": marked("Nickname"),
@@ -98,7 +100,11 @@ LABELS: Mapping[str, str] = {
     "character_version": marked("Version"),
     "character_book": marked("Lorebook"),
     "picture": marked("Picture"),
+    "creator_notes_multilingual": marked("Notes in other languages"),
+    "group_only_greetings": marked("Greetings for groups"),
+    "entries[]": marked("Entries"),
 }
+_IN_A_BOOK = re.compile(r"^(?:character_book|book)\.(?:entries\[\]\.)?")
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def told(findings: Iterable[Finding]) -> dict[Verdict, tuple[Line, ...]]:
     for one in findings:
         fields = found[one.verdict].setdefault(sentence(one), [])
         if one.field:
-            fields.append((label(one.field), one.field))
+            fields.append((label(one), one.field))
     return {
         verdict: tuple(Line(said, tuple(fields)) for said, fields in lines.items()) for verdict, lines in found.items()
     }
@@ -123,13 +129,12 @@ def told(findings: Iterable[Finding]) -> dict[Verdict, tuple[Line, ...]]:
 
 def sentence(finding: Finding) -> str:
     """A finding as a sentence; a reason that nobody has written down is shown as it is."""
-    wording = REASONS.get(finding.reason, finding.reason)
-    if finding.reason == "lore_field" and "n" not in finding.values:
-        wording = OF_A_BOOK
-    return gettext(wording, **finding.values)
+    return gettext(REASONS.get(finding.reason, finding.reason), **finding.values)
 
 
-def label(path: str) -> str:
-    """What people call a field: the name in the form, or else the path itself."""
-    name = path.removeprefix("data.")
-    return gettext(LABELS[name]) if name in LABELS else name
+def label(finding: Finding) -> str:
+    """What people call the field: the name in the form, or else its own; and how many entries have it."""
+    name = _IN_A_BOOK.sub("", finding.field.removeprefix("data."))
+    said = gettext(LABELS[name]) if name in LABELS else name
+    n = finding.values.get("n")
+    return f"{said} × {n}" if n and "%(n)s" not in REASONS.get(finding.reason, "") else said
