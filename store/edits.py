@@ -88,7 +88,7 @@ def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = No
         owner, character = session.get_one(User, owner_id), session.get_one(Character, old.character_id)
         chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
-        chat.author_note, chat.title = old.author_note, old.title
+        chat.author_note, chat.title, chat.lore = old.author_note, old.title, dict(old.lore)
         greet(session, chat, character)
         return chat_view(chat, character)
 

@@ -123,6 +123,7 @@ def _is_letter(sign: str) -> bool:
     return sign == "_" or sign.isalnum()
 
 
+@functools.lru_cache(maxsize=8192)
 def _between_slashes(key: str) -> tuple[str, str] | None:
     """Pattern and flags of `/pattern/flags`."""
     if not key.startswith("/") or key.count("/") < 2:
