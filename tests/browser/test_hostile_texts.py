@@ -34,7 +34,7 @@ STRANGE = """() => {
   const prose = new Set('p br em strong s span blockquote ul ol li hr code pre table thead tbody tr th td'.split(' '));
   for (const level of [1, 2, 3, 4, 5, 6]) prose.add(`h${level}`);
   const never = 'iframe, object, embed, frame, frameset, base, style, math, video, audio, source, track, marquee, xmp,'
-    + 'plaintext, portal, applet, picture, area, map, foreignObject, animate, set, use, svg image, feImage, svg a,'
+    + 'plaintext, portal, applet, picture, area, map, foreignObject, animate, set, svg image, feImage, svg a,'
     + 'svg style, meta[http-equiv], link[rel=prefetch], link[rel=dns-prefetch], input[type=image]';
   const links = ['href', 'src', 'action', 'formaction', 'srcset', 'poster', 'background', 'ping', 'data', 'xlink:href'];
   const isOurs = (one, address) => { const url = new URL(address, location.href);
