@@ -56,14 +56,16 @@ REASONS: Mapping[str, str] = {
     "no_name": marked("The card has no name. The name of the file stands in for it until you choose one."),
     "fallback": marked("The newer of two cards in the file cannot be read; this is the older one."),
     # chats
-    "chat_messages": marked("%(n)s messages."),
-    "chat_swipes": marked("%(n)s other wordings, one arrow away from those that count."),
+    "chat_messages": marked("Messages: %(n)s."),
+    "chat_swipes": marked("Other wordings, one arrow away from those that count: %(n)s."),
     "chat_note": marked("Is the author's note here: told to the storyteller just before your last words."),
     "chat_group": marked("Several characters speak: %(names)s. Each keeps the name; only one of them goes on."),
-    "chat_hidden": marked("%(n)s messages were hidden from the storyteller there. Here they are part of the story."),
-    "chat_dates": marked("%(n)s messages have no date that is known here: that of the one before stands in for it."),
-    "chat_remarks": marked("%(n)s lines are no part of the story: help, remarks, empty messages."),
-    "chat_unread": marked("%(n)s lines cannot be read (line %(lines)s). They stay where they are in the file."),
+    "chat_hidden": marked(
+        "Messages that were hidden from the storyteller there and are part of the story here: %(n)s."
+    ),
+    "chat_dates": marked("Messages without a date that is known here, which have that of the one before: %(n)s."),
+    "chat_remarks": marked("Lines that are no part of the story, such as help, remarks and empty messages: %(n)s."),
+    "chat_unread": marked("Lines that cannot be read and stay where they are in the file: %(n)s (number %(lines)s)."),
     "chat_user": marked("You are called %(name)s in this story: the name in the file cannot be used."),
     "chat_character": marked("The file names %(name)s: your storyteller is somebody else now."),
     "chat_settings": marked("Some settings make no sense here: the usual ones hold."),

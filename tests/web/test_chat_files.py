@@ -49,7 +49,7 @@ def test_a_story_comes_in_is_reported_and_goes_out_as_it_came(site, ada):
     assert (chat.character_name, chat.user_name, chat.author_note) == ("Mara Quill", "Ada", "Be brief.")
     for verdict in findings.VERDICTS:
         assert f'data-verdict="{verdict}"' in answer.text
-    assert "1 lines cannot be read (line 8)" in answer.text
+    assert "stay where they are in the file: 1 (number 8)" in answer.text
     assert "Mara, Bo" in answer.text
     page = ada.get(f"/chat/{chat.id}").text
     assert "Hello." in page

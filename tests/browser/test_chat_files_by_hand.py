@@ -1,0 +1,116 @@
+"""A story from another program by hand: dropped or chosen, its report, talked to, taken along, brought in again."""
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from chat_page import VIEWS, ChatPage
+from playwright.sync_api import expect
+from test_house_pages import NAMELESS, PALE, TINY
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
+
+from chat_file_cases import HEADER, LINES, jsonl_of
+
+pytestmark = pytest.mark.browser
+STORY = jsonl_of(HEADER | {"character_name": "Mara Quill"}, *LINES)
+DROP = """(given) => {
+  const bytes = Uint8Array.from(atob(given.data), (letter) => letter.charCodeAt(0)), files = new DataTransfer();
+  files.items.add(new File([bytes], given.name));
+  const tell = (name) => document.body.dispatchEvent(
+    new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: files }));
+  tell("dragenter");
+  const seen = !document.getElementById("dropzone").hidden;
+  tell("dragover");
+  tell("drop");
+  return seen;
+}"""
+
+
+@pytest.fixture
+def visit(house, browser, people):
+    """`visit(view, path)`: a window of somebody on a page."""
+    windows = []
+
+    def go(view, path, number=3, **options):
+        page = browser.new_context(**VIEWS[view], storage_state=people(number)[1], **options).new_page()
+        windows.append(page)
+        page.goto(house.address + path)
+        return page
+
+    yield go
+    for page in windows:
+        page.context.close()
+
+
+def drop(page, name, data):
+    with page.expect_navigation():
+        assert page.evaluate(DROP, {"name": name, "data": base64.b64encode(data).decode()})
+
+
+def taken(page, what):
+    with page.expect_download() as download:
+        page.get_by_test_id(what).first.click()
+    return Path(download.value.path()).read_bytes()
+
+
+def test_a_story_is_dropped_told_on_taken_along_and_brought_again(house, visit):
+    page = visit("1280", "/chats")
+    drop(page, "Mara.jsonl", STORY)
+    expect(page.get_by_test_id("said")).to_have_attribute("data-code", "chat-brought")
+    expect(page.get_by_test_id("verdict")).to_have_count(3)
+    chat = ChatPage(page, house.address)
+    page.get_by_test_id("open-story").click()
+    chat.rest()
+    expect(page.get_by_test_id("message").first).to_contain_text("Hello.")
+    chat.told("And then?")
+    expect(page.get_by_test_id("message")).to_have_count(len(LINES) - 1 + 2)
+    page.get_by_test_id("setup-button").click()
+    whole = taken(page, "take-json")
+    rows = [json.loads(line) for line in taken(page, "take-jsonl").splitlines()]
+    assert rows[1 : len(LINES) + 1] == LINES
+    assert rows[len(LINES) + 1]["mes"] == "And then?"
+    page.goto(house.address + "/chats/bring")
+    drop(page, "story.json", whole)
+    page.get_by_test_id("open-story").click()
+    chat.rest()
+    page.get_by_test_id("setup-button").click()
+    assert taken(page, "take-json") == whole
+    assert chat.errors == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_page_of_it_can_be_read_and_reached(house, visit, view):
+    page = visit(view, "/chats/bring", number=4)
+    page.get_by_test_id("chats-file").set_input_files(
+        [{"name": "Mara.jsonl", "mimeType": "", "buffer": STORY}, {"name": "x.jsonl", "mimeType": "", "buffer": b"?"}]
+    )
+    page.get_by_test_id("bring-send").click()
+    expect(page.get_by_test_id("arrival")).to_have_count(2)
+    expect(page.get_by_test_id("refused")).to_be_visible()
+    for step in ("here", "to-report", "shelf"):
+        if step == "to-report":
+            page.get_by_test_id(step).click()
+        if step == "shelf":
+            page.goto(house.address + "/chats")
+            page.get_by_test_id("story-more").first.click()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(PALE) == []
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(TINY) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_scripts(visit, house):
+    page = visit("390", "/chats/bring", number=5, java_script_enabled=False)
+    page.get_by_test_id("with").select_option(label="Mara Quill")
+    page.get_by_test_id("chats-file").set_input_files(
+        {"name": "m.jsonl", "mimeType": "", "buffer": jsonl_of(HEADER, *LINES)}
+    )
+    page.get_by_test_id("bring-send").click()
+    expect(page.get_by_test_id("verdict").first).to_be_visible()
+    page.get_by_test_id("open-story").click()
+    expect(page.get_by_test_id("message").first).to_contain_text("Hello.")
