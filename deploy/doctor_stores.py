@@ -47,7 +47,7 @@ def _database_vitals(place: Place) -> DatabaseVitals | None:
         if place.file is not None and not place.file.exists():
             return None
         db = Database(place.settings.database_url)
-    except (ImportError, ValueError, OSError, DatabaseTrouble) as error:
+    except (Fault, ImportError, ValueError, OSError, DatabaseTrouble) as error:
         return DatabaseVitals(str(error))
     try:
         return vitals.look_at_database(db)
@@ -153,8 +153,8 @@ def _database(place: Place, found: DatabaseVitals | None) -> Line:
         return Line("database", OK, "there is none yet, the first start makes it")
     if found.version is None and found.trouble:
         advice = "If it is damaged, `inglenook restore FILE --replace` brings the last backup back."
-        if place.file is None:
-            advice = "Start it, or correct INGLENOOK_DATABASE_URL."
+        if place.environ.get("INGLENOOK_DATABASE_URL"):
+            advice = "Start it, install its driver (`.[postgres]`), or correct INGLENOOK_DATABASE_URL."
         return Line("database", FAIL, f"it cannot be read ({_short(found.trouble)})", advice)
     if found.trouble:
         advice = "Stop inglenook, then `inglenook restore FILE --replace` with the last backup."

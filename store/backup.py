@@ -48,8 +48,9 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
             archive.verify()
             rows = {name: facts.rows for name, facts in archive.tables.items()}
             version = archive.version
-        _make_durable(draft)
+        make_durable(draft)
         draft.replace(path)
+        make_durable(path.parent)
     except OSError as error:
         raise BackupError(
             f"{path} cannot be written ({error.strerror}): name a folder with room enough where this user may write."
@@ -97,7 +98,8 @@ def _rows(connection: Connection, table: Table) -> Iterator[tuple[object, ...]]:
         yield from map(tuple, found)
 
 
-def _make_durable(path: Path) -> None:
+def make_durable(path: Path) -> None:
+    """Have a file, or the names in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, make_url, text
 
 from store.archive import Archive, BackupError, to_bytes
-from store.backup import VERSIONS, binary_columns, reflected, write_backup
+from store.backup import VERSIONS, binary_columns, make_durable, reflected, write_backup
 from store.db import Database, DatabaseTrouble, known_versions, tables_version, upgrade_tables
 from store.settings import Settings
 
@@ -84,6 +84,7 @@ def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) 
         _close_file(fresh, replace=False)
         aside = _put_aside(target, stamp) if target.exists() else None
         fresh.replace(target)
+        make_durable(target.parent)
     except OSError as error:
         raise BackupError(
             f"{error.filename} cannot be written ({error.strerror}): make room or name another."

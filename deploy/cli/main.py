@@ -40,8 +40,12 @@ class Sentences(click.Group):
         except _SAID as error:
             raise Sentence(str(error)) from None
         except DatabaseTrouble as error:
-            reason = getattr(error, "orig", None) or error
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise Sentence(f"The database cannot be used ({reason}): `inglenook doctor` says more.") from None
+        except ModuleNotFoundError as error:
+            raise Sentence(
+                f"The module {error.name} is missing: install it, `.venv/bin/pip install {error.name}`."
+            ) from None
         except RedisError as error:
             raise Sentence(f"Redis cannot be used ({error}): `inglenook doctor` says more.") from None
 

@@ -31,8 +31,11 @@ class Place:
 
     @property
     def file(self) -> Path | None:
-        """Its SQLite file, there or not; None where SQL is a server."""
-        return sqlite_file(self.settings.database_url)
+        """Its SQLite file, there or not; None where SQL is a server. Raises Fault where the URL means neither."""
+        try:
+            return sqlite_file(self.settings.database_url)
+        except ValueError as error:
+            raise Fault(str(error)) from None
 
 
 def find_place(given: Mapping[str, str] = os.environ) -> Place:
@@ -54,6 +57,8 @@ def open_database(place: Place, any_version: bool = False) -> Iterator[Database]
     db = Database(place.settings.database_url)
     try:
         version = db.version()
+        if version is None:
+            raise Fault("There is no house in this database: start inglenook once, or correct INGLENOOK_DATABASE_URL.")
         if not any_version and version != known_versions()[-1]:
             raise Fault(
                 f"The tables of this house have version {version}, this inglenook works with {known_versions()[-1]}: "

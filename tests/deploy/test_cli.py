@@ -204,3 +204,21 @@ def test_a_wrong_setting_and_a_broken_database_are_one_sentence(house):
     assert len(said.splitlines()) == 1
     house.settings["INGLENOOK_LANE"] = "2"
     assert "Did you mean INGLENOOK_LANES?" in house("stats", status=1)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite://", "is no SQLite file"),
+        ("house.db", "Could not parse SQLAlchemy URL"),
+        ("mysql+nodriver://127.0.0.1/none", "The database cannot be used"),
+        ("mysql+pymysql://127.0.0.1/none", "The module pymysql is missing"),
+        ("postgresql+psycopg://nobody@127.0.0.1:1/none", "The database cannot be used"),
+    ],
+)
+def test_a_database_that_cannot_be_is_one_sentence(house, url, words):
+    house.settings["INGLENOOK_DATABASE_URL"] = url
+    for command in (("user", "list"), ("backup", "x.zip")):
+        said = house(*command, status=1)
+        assert words in said
+        assert len(said.splitlines()) == 1

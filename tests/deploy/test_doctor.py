@@ -265,8 +265,11 @@ def test_a_damaged_database(machine):
     says(machine.doctor(), "database", "fail", "inglenook restore FILE --replace")
 
 
-def test_a_database_that_is_not_there(machine):
-    machine.set(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none")
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://nobody@127.0.0.1:1/none", "mysql+nodriver://127.0.0.1/none", "sqlite://", "house.db"]
+)
+def test_a_database_that_is_not_there(machine, url):
+    machine.set(database_url=url)
     says(machine.doctor(), "database", "fail", "it cannot be read", "correct INGLENOOK_DATABASE_URL")
 
 
