@@ -69,9 +69,9 @@ def keep_copy(db: Database, user: UserView, character_id: str, now: float | None
 
 def settle(db: Database, user: UserView, character: CharacterView, name: str, rating: str) -> CharacterView:
     """Name and rate a character that was brought along. Raises NotFound, Refused "bad_card", "bad_rating"."""
-    card = character.card
-    if name.strip() and name.strip() != character.name:
-        card = keeping.without_note({**card, "name": name.strip()}, "no_name")
+    card = keeping.without_note(character.card, "no_name")
+    if name.strip() != character.name:
+        card["name"] = name.strip()
     options: dict[str, Any] = {"tagline": character.tagline, "rating": rating, "locale": character.locale}
     return characters.save_character(db, user, card, character_id=character.id, **options)
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from store import entries
+from store.cards import keeping
 from store.db import Database
 from store.errors import NotFound
 from store.models import Book, Character, Chat, Persona, User
@@ -29,7 +30,7 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
         return {
             "account": {name: getattr(user, name) for name in ("name", "role", "locale", "theme", "created_at")},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
-            "characters": [{"spec": "chara_card_v3", "spec_version": "3.0", "data": row.card} for row in characters],
+            "characters": [keeping.envelope(row.card) for row in characters],
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
                 {

@@ -62,9 +62,9 @@ def notes_of(card: Mapping[str, Any]) -> tuple[Finding, ...]:
 
 def without_note(card: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """The same card, with a note less: what it told has been put right."""
-    record = dict(record_of(card))
-    record["notes"] = [note for note in record.get("notes", ()) if note["reason"] != reason]
-    return {**card, RECORD: record}
+    record = record_of(card)
+    notes = [note for note in record.get("notes", ()) if note["reason"] != reason]
+    return {**card, RECORD: {**record, "notes": notes}} if record else dict(card)
 
 
 def with_note(card: Mapping[str, Any], note: Finding) -> dict[str, Any]:

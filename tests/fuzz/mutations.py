@@ -31,7 +31,22 @@ VALUES = (
     ),
     {str(n): n for n in range(300)},
 )
-TEXTS = (b"", b"{", b"null", b"[]", b"eyJ", b"====", b"\xff" * 99, b"A" * 4097, b"{}" * 50, b'"' * 501, b'\\"' * 400)
+TEXTS = (
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"eyJ",
+    b"====",
+    b"\xff" * 99,
+    b"A" * 4097,
+    b"{}" * 50,
+    b'"' * 501,
+    b'\\"' * 400,
+    b"NaN",
+    b"1e999",
+    b"[" * 40,
+)
 
 
 def case(number):
@@ -157,7 +172,7 @@ def _set_somewhere(dice, node):
 
 def odd_json(dice):
     """A sound card's JSON with damaged text, in any container."""
-    data = bytearray(files.as_json(dice.choice((files.V1, files.v2(), files.v3()))))
+    data = bytearray(files.as_json(dice.choice((files.V1, files.v2(), files.v3(), {"entries": {"0": files.ENTRY}}))))
     for _ in range(dice.choice((1, 1, 3))):
         dice.choice(DAMAGES)(dice, data)
     return packed(dice, bytes(data))
@@ -215,7 +230,23 @@ def giants():
     unended, slashes = b'{"name":"' + b'\\"' * (mib // 2 - 9), b"{" + b'"\\' * (mib // 2 - 9)
     broken = b'{"name":"M","x":[' + b'"\\ud800",' * 59_000 + b"0]}"
     fields = b'{"name":"M"' + b"".join(b',"%d":0' % n for n in range(59_000)) + b"}"
-    texts = (shallow, deep, wide, lists, numbers, book, quotes, escapes, unended, slashes, broken, fields, b" " * mib)
+    deeper = b'{"a":' * 9000 + b"1" + b"}" * 9000
+    texts = (
+        shallow,
+        deep,
+        deeper,
+        wide,
+        lists,
+        numbers,
+        book,
+        quotes,
+        escapes,
+        unended,
+        slashes,
+        broken,
+        fields,
+        b" " * mib,
+    )
     made = [text[:mib] for text in texts]
     made += [files.picture(files.text(b"chara", base64.b64encode(text[:mib]))) for text in texts]
     made += [

@@ -3,7 +3,7 @@
 import pytest
 from card_files import DATA, as_json, v3
 
-from store import bringing, characters
+from store import bringing, characters, export
 from store.cards.files import read_card, write_json
 from store.cards.keeping import is_same, notes_of, with_tagline
 from store.errors import NotFound, Refused
@@ -69,6 +69,20 @@ def test_a_name_that_was_missing_is_given(database, user):
     named = bringing.settle(database, user, made, "Momo", "everyone")
     assert (named.name, notes_of(named.card)) == ("Momo", ())
     assert is_same(named.card, card(name="")), "the same file is still known"
+
+
+def test_the_name_of_the_file_may_stay(database, user):
+    made = bringing.bring(database, user, card(name="")).character
+    kept = bringing.settle(database, user, made, made.name, "adult")
+    assert (kept.name, notes_of(kept.card)) == ("Mo file", ())
+    with pytest.raises(Refused) as refused:
+        bringing.settle(database, user, kept, " ", "adult")
+    assert refused.value.code == "bad_card"
+
+
+def test_ones_own_data_has_whole_cards(database, user):
+    bringing.bring(database, user, read_card(as_json(v3(DATA, own=1)), "x").card)
+    assert export.everything(database, user.id)["characters"] == [v3(DATA, own=1)]
 
 
 def test_the_house_is_full_at_some_time(database, user, monkeypatch):
