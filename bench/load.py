@@ -246,6 +246,7 @@ async def run(parts: Sequence[str], seconds: float) -> None:
         for name in parts:
             await until_seats(house, lambda n: n == 0)
             publish(f"load {name}", f"{await PARTS[name](house, people, seconds)}\n\n{machine()}")
+        print(house.log()[-2000:] if "Traceback" in house.log() else "No traceback in the log of the web server.")
 
 
 def main() -> int:

@@ -45,6 +45,11 @@ class Tale:
             said.append({"type": "done", **end.as_dict()})
         return Batch(self._chat_id, turn_id, attempt, said)
 
+    def hurry(self) -> bool:
+        """The next piece is the last one of its reply; False when there is no reply under way."""
+        self._left = min(self._left, 1)
+        return bool(self._left)
+
     def _begin(self) -> list[dict[str, Any]]:
         self._turn_id, self._told, self._left = uuid.uuid4().hex, "", self._n_events
         revision = chats.get_revision(self._db, self._chat_id)
@@ -57,9 +62,12 @@ class Tale:
 
 
 def tell(redis: Redis, tales: list[Tale], every_s: float, enough: threading.Event) -> None:
-    """Tell all of them until it is enough."""
-    due = time.monotonic()
-    while not enough.wait(max(0.0, due - time.monotonic())):
+    """Tell all of them until it is enough; then each one comes to its end."""
+    due, over = time.monotonic(), False
+    while not over:
+        over = enough.wait(max(0.0, due - time.monotonic()))
+        if over:
+            tales = [tale for tale in tales if tale.hurry()]
         batches = [tale.next() for tale in tales]
         for event in (event for batch in batches for event in batch.events if "at" in event):
             event["at"] = time.monotonic_ns()
