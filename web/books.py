@@ -6,11 +6,12 @@ changed by the same pages. What it refuses to know: what an entry means (store/l
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import characters
@@ -20,6 +21,7 @@ from store.errors import NotFound, Refused
 from store.lore import books, edit, report
 from store.lore.book import Book, body_of, read_book
 from store.lore.match import Awake, Scene, activate
+from store.views import BookView
 from web import card_files, entry_form, findings, notices
 from web.accounts import Page, me, signed_in
 from web.errors import Problem
@@ -32,12 +34,12 @@ EMPTY: Mapping[str, Any] = {"spec": "lorebook_v3", "data": {"extensions": {}, "e
 
 
 def init_app(app: Flask) -> None:
-    """Let the form with the file be larger than others."""
+    """Let the form with the files be larger than others."""
 
     @app.before_request
     def _room_for_a_book() -> None:
         if request.endpoint == "books.create":
-            request.max_content_length = MAX_FILE_BYTES + (1 << 20)
+            request.max_content_length = card_files.MAX_FILES * MAX_FILE_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,22 @@ def show() -> str:
 @blueprint.post("")
 @signed_in
 def create() -> Page:
-    """Keep a book: from a file, or an empty one with a name."""
+    """Keep books from files, each by itself, or an empty one with a name."""
     if len(books.list_books(house().database, me().id)) >= MAX_BOOKS:
         raise Problem(409, "too_many", gettext("There is room for %(n)s lorebooks: remove one first.", n=MAX_BOOKS))
-    upload, name = request.files.get("file"), request.form.get("name", "")
-    try:
-        if upload and upload.filename:
-            data = _read(upload.stream.read(MAX_FILE_BYTES + 1))
-            name = name or read_book(data).name or upload.filename.rpartition(".")[0] or upload.filename
-        else:
-            data = dict(EMPTY)
-        kept = books.add_book(house().database, me().id, data, name)
-    except (CardError, Refused) as error:
-        sentence = error.sentence if isinstance(error, CardError) else error.message
-        return _list(wrong=say(error.code, sentence), name=name), 422
-    notices.done("book-brought" if upload and upload.filename else "book")
+    uploads = [one for one in request.files.getlist("file") if one.filename]
+    if not uploads:
+        return _begin(request.form.get("name", ""))
+    arrived = [_arrive(one) for one in uploads[: card_files.MAX_FILES]]
+    wrong = [sentence for _, sentence in arrived if sentence]
+    if len(uploads) > card_files.MAX_FILES:
+        most = card_files.MAX_FILES
+        wrong.append(gettext("This is one file too many: bring at most %(n)s at once.", n=most))
+    if wrong:
+        return _list(wrong), 422
+    notices.done("book-brought")
+    if len(arrived) > 1 or not (kept := arrived[0][0]):
+        return redirect(url_for("books.show"))
     return redirect(url_for("books.open_book", book_id=kept.id))
 
 
@@ -188,6 +191,29 @@ def original(book_id: str) -> Response:
     return _download(opened.data, opened.name)
 
 
+def _begin(name: str) -> Page:
+    """Keep an empty book."""
+    try:
+        kept = books.add_book(house().database, me().id, EMPTY, name)
+    except Refused as refusal:
+        return _list([say(refusal.code, refusal.message)], name), 422
+    notices.done("book")
+    return redirect(url_for("books.open_book", book_id=kept.id))
+
+
+def _arrive(file: FileStorage) -> tuple[BookView | None, str]:
+    """The book that a file became, or the sentence that says why not."""
+    filename = (file.filename or "")[:200]
+    try:
+        data = _read(file.stream.read(MAX_FILE_BYTES + 1))
+        name = read_book(data).name or filename.rpartition(".")[0] or filename
+        return books.add_book(house().database, me().id, data, name), ""
+    except CardError as error:
+        return None, f"{filename}: {say(error.code, error.sentence)}"
+    except Refused as refusal:
+        return None, f"{filename}: {say(refusal.code, refusal.message)}"
+
+
 def _opened(book_id: str) -> Opened:
     """A book of mine by its name in the address. Raises NotFound."""
     if not book_id.startswith(OF):
@@ -235,7 +261,7 @@ def _save(opened: Opened, place: str | None) -> Page:
     return redirect(url_for("books.open_book", book_id=opened.id))
 
 
-def _list(wrong: str = "", name: str = "") -> str:
+def _list(wrong: Sequence[str] = (), name: str = "") -> str:
     mine = [(one, len(read_book(one.data).entries)) for one in books.list_books(house().database, me().id)]
     return render_template("books.html", books=mine, wrong=wrong, name=name)
 

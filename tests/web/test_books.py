@@ -77,6 +77,15 @@ def test_a_file_that_is_none_is_refused_with_a_reason(site, me):
     assert books.list_books(site.database, me.view.id) == ()
 
 
+def test_several_files_come_in_each_by_itself(site, me):
+    files = [("file", (f"{n}.json", json.dumps({"entries": []}), "application/json")) for n in ("one", "two")]
+    assert me.send("/books", {}, "/books", files=files).headers["Location"] == "/books"
+    answer = me.send("/books", {}, "/books", files=[*files, ("file", ("bad.json", "{", "application/json"))])
+    assert answer.status_code == 422
+    assert "bad.json: The card is damaged" in answer.text
+    assert [name for _, name in books.list_names(site.database, me.view.id)] == ["one", "one", "two", "two"]
+
+
 def test_a_book_without_a_name_is_called_like_its_file(me):
     assert "whales" in me.get(bring(me, {"entries": []}, "whales.json").headers["Location"]).text
 
