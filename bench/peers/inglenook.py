@@ -1,0 +1,206 @@
+"""Inglenook, all of it: `python -m deploy.run` on an empty data folder, and people who talk over the web socket.
+
+The database is opened beside it, for what a person would have done before: the character, and chats that are already
+long. What is measured goes through the socket only.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.house import House
+from bench.load_house import Person, WebHouse
+from bench.peers.system import ENVIRON, Setting, Turn, Watch, until
+from bench.peers.talk import CARD, USER, Line, Words
+from bench.peers.wire import Wire
+from store import characters, chats, registry, turns
+from store.chat_files.tale import Spoken, Tale, Wording
+from store.models import Character, Chat
+from store.tales import import_chat
+
+START_S = 180.0
+
+
+class WholeHouse(WebHouse):
+    """Started as `make run` starts it, with a Redis that the bench keeps."""
+
+    entry: tuple[str, ...] = ("deploy.run",)
+
+    def _start(self) -> House:
+        os.environ.update({name: ENVIRON[name] for name in ("GOMP_SPINCOUNT", "GGML_NO_BACKTRACE")})
+        self._run(*self._server.command(self.folder / "redis.conf"))
+        until(self._redis_answers, "Redis")
+        self._run(sys.executable, "-m", *self.entry)
+        until(lambda: self.serves() and bool(registry.alive(self.redis)), "inglenook", START_S)
+        return self
+
+    def kill_all(self) -> None:
+        """kill -9 of every process of this house, and nothing is left to tidy up."""
+        for pid in of_folder(self.folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in self._processes:
+            process.kill()
+            process.wait(20)
+        self._processes.clear()
+        until(lambda: not of_folder(self.folder), "the end of all processes")
+        self._start()
+
+
+def of_folder(folder: Path) -> list[int]:
+    """The processes of a house: their command line or their environment names its folder."""
+    mark, found = os.fsencode(folder), []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return [pid for pid in found if not _is_zombie(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+class Inglenook:
+    """A `System`."""
+
+    name = "inglenook"
+
+    def __init__(self, words: Words, setting: Setting, people: int = 1) -> None:
+        self._n_people = people
+        self.reply_tokens = setting.reply
+        self._ends = [(token, -1000.0) for token in words.ends()]
+        self.house = WholeHouse(
+            sockets=32,
+            model=setting.model,
+            context=setting.context,
+            threads=setting.threads,
+            lanes=setting.lanes,
+            ram_cache_mb=setting.ram_mb,
+            disk_cache_mb=setting.disk_mb,
+            max_reply_tokens=setting.reply,
+            log_level="WARNING",
+        )
+        self._character = ""
+        self._people: list[Person] = []
+        self._wires: list[Wire] = []
+
+    def __enter__(self) -> "Inglenook":
+        self.house.__enter__()
+        self._people = self.house.people(self._n_people)
+        self._wires = [Wire(self.house.port, person.cookie) for person in self._people]
+        self._character = characters.save_character(self.house.db, self._people[0].user, CARD).id
+        with self.house.db.session() as session:  # everybody's: the others are to meet the same one
+            session.get_one(Character, self._character).owner_id = None
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for wire in self._wires:
+            wire.close()
+        self.house.__exit__()
+
+    def restart(self) -> None:
+        for wire in self._wires:
+            wire.close()
+        self.house.kill_all()
+        self._wires = [Wire(self.house.port, person.cookie) for person in self._people]
+
+    def chat(self, lines: Sequence[Line], person: int = 0) -> "SocketChat":
+        db, owner = self.house.db, self._people[person].user
+        now = time.time()
+        said = tuple(
+            Spoken(one.role, one.name, (Wording(one.text, now),), now, answer=one.role != "user") for one in lines
+        )
+        chat = import_chat(db, owner.id, self._character, Tale("", USER, said, now))
+        with db.session() as session:
+            settings = {"temperature": 0.0, "repeat_penalty": 1.0, "logit_bias": self._ends}
+            session.get_one(Chat, chat.id).settings = settings
+        return SocketChat(self, chat.id, person)
+
+    def owner(self, person: int) -> str:
+        """The id of a person."""
+        return self._people[person].user.id
+
+    def memory_mb(self) -> float:
+        """Resident memory of all its processes; what they share counts in each."""
+        pages = 0
+        for pid in of_folder(self.house.folder):
+            with contextlib.suppress(OSError):
+                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+    def wire(self, person: int) -> Wire:
+        """The open socket of a person."""
+        return self._wires[person]
+
+
+class SocketChat:
+    """A `Talker` over the web socket."""
+
+    def __init__(self, system: Inglenook, chat: str, person: int) -> None:
+        self._system, self.id, self._person = system, chat, person
+        self._db = system.house.db
+
+    def open(self) -> None:
+        """Look at this chat. A socket shows one chat at a time."""
+        self._wire.send(type="open", chat=self.id)
+        while self._wire.wait("opened")["chat"] != self.id:
+            pass
+
+    def send(self, text: str) -> Turn:
+        return self._turn("chat", text)
+
+    def retry(self) -> Turn:
+        return self._turn("retry")
+
+    def edit(self, text: str) -> Turn:
+        last = [message for message in chats.transcript(self._db, self.id) if message.role == "user"][-1]
+        self.open()
+        self._wire.send(type="edit", message=last.id, revision=self._revision(), text=text)
+        self._wire.wait("edited", "changed")
+        return self._turn("retry")
+
+    def narrate(self) -> Turn:
+        return self._turn("narrate")
+
+    def suggest(self) -> Turn:
+        return self._turn("suggest")
+
+    def n_forgotten(self) -> int:
+        chat = chats.get_chat(self._db, self._system.owner(self._person), self.id)
+        return int(chat.window.get("messages", 0))
+
+    @property
+    def _wire(self) -> Wire:
+        return self._system.wire(self._person)
+
+    def _revision(self) -> int:
+        return chats.get_revision(self._db, self.id)
+
+    def _turn(self, kind: str, text: str = "") -> Turn:
+        turn, revision = uuid.uuid4().hex, self._revision()
+        self.open()
+        watch, total = Watch(), 0
+        self._wire.send(type="submit", id=turn, chat=self.id, kind=kind, revision=revision, text=text)
+        while (event := self._event(turn))["type"] != "done":
+            watch.hear(event.get("text", "") if event["type"] == "text" else "")
+            total = max(total, event.get("total", 0))
+        done = watch.turn(total, 0)
+        stats: dict[str, Any] = dict(turns.get_turn(self._db, turn).stats)
+        evaluated, generated = stats.get("n_evaluated", total), stats.get("n_generated", self._system.reply_tokens)
+        return Turn(done.first_s, done.total_s, evaluated, generated, done.text, done.pieces, done.sent_at)
+
+    def _event(self, turn: str) -> dict[str, Any]:
+        while (event := self._wire.wait("state", "part", "text", "done")).get("turn") != turn:
+            pass
+        return event

@@ -1,0 +1,67 @@
+"""llama-server, the server of llama.cpp, from the very source that inglenook's engine is built from."""
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.peers.client import ClientChat, Prompt, Reply, answers, stream
+from bench.peers.system import ENVIRON, Setting, Watch, free_port, until
+from bench.peers.talk import Line, Words
+
+# Its best for chats that take turns: a slot for each lane, the RAM cache, chunks behind a dropped message reused by
+# shifting, a generation that may shift on, and a slot only for a prompt that is mostly its own (else every chat of the
+# card would take over a slot for the sake of the persona, and what the slot held would be lost).
+BEST = ("--cache-reuse", "16", "--context-shift", "--slot-prompt-similarity", "0.5", "-fa", "on", "-b", "512")
+
+
+class LlamaServer:
+    """A `System`. `best=False`: with nothing but the model, the context and the threads."""
+
+    def __init__(self, programs: Path, words: Words, setting: Setting, best: bool = True, slots: int = 0) -> None:
+        self.name = "llama-server" if best else "llama-server, defaults"
+        self._words, self._setting = words, setting
+        slots = slots or setting.lanes
+        self._port = free_port()
+        size = ("-c", str(setting.context * slots), "-np", str(slots), "--cache-ram", str(setting.ram_mb), *BEST)
+        self._command = [
+            *(str(programs / "llama-server"), "-m", str(setting.model), "-t", str(setting.threads)),
+            *("--host", "127.0.0.1", "--port", str(self._port), "--no-webui"),
+            *(size if best else ("-c", str(setting.context))),
+        ]
+        self._log = tempfile.NamedTemporaryFile(prefix="peer-", suffix=".log")  # noqa: SIM115 (as long as we are)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "LlamaServer":
+        self._process = subprocess.Popen(self._command, env=ENVIRON, stdout=self._log, stderr=self._log)
+        until(lambda: answers(self._port, "/health"), self.name)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait(20)
+
+    def restart(self) -> None:
+        self.__exit__()
+        self.__enter__()
+
+    def chat(self, lines: Sequence[Line], person: int = 0) -> ClientChat:
+        return ClientChat(lines, self._words, self._setting, self._complete)
+
+    def _complete(self, prompt: Prompt) -> Reply:
+        body = {
+            "prompt": prompt.tokens(),
+            "n_predict": self._setting.reply,
+            "temperature": 0,
+            "stream": True,
+            "cache_prompt": True,
+            "return_tokens": True,
+            "ignore_eos": True,
+        }
+        watch, tokens, timings = Watch(), [], {}
+        for event in stream(self._port, "/completion", body):
+            watch.hear(event.get("content", ""))
+            tokens += event.get("tokens", ())
+            timings = event.get("timings", timings)
+        return Reply(watch.turn(timings["prompt_n"], len(tokens)), tuple(tokens))

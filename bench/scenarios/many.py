@@ -1,0 +1,152 @@
+"""Parts d and e: several people at once, and one person against the bare loop."""
+
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.peers.bare import Bare
+from bench.peers.build import programs
+from bench.peers.inglenook import Inglenook, SocketChat
+from bench.peers.system import ENVIRON, Talker, Turn
+from bench.scenarios.table import OURS, SERVER, Bench, Result, median, p95
+from bench.tables import table
+
+USERS = (1, 2, 4, 8)
+WRITTEN = 96
+BATCHED = "llama-batched-bench"
+Speeds = dict[str, dict[int, list[float]]]
+
+SHARED = (
+    "web, worker, Redis and these clients share the cores with the decode; a machine with a free core or a GPU has them"
+)
+BUNDLED = "text leaves the worker in bundles, each a call to Redis; a token waits for the next bundle"
+
+
+def users(bench: Bench) -> Result:
+    """Part d."""
+    speeds: Speeds = {}
+    setting = {"lanes": USERS[-1], "people": USERS[-1], "reply": WRITTEN}
+    steps = [*bench.line_up((OURS, SERVER), **setting)]
+    for number, make in enumerate(steps):
+        with make() as system:
+            print("...", system.name)
+            chats = [system.chat((), person) for person in range(USERS[-1])]
+            for n_users in USERS:
+                _together(chats[:n_users], bench.words.message(n_users, 20))  # everything but the news is read
+                for _ in range(bench.pick(2, 1)):
+                    turns = _together(chats[:n_users], "Go on.")
+                    speeds.setdefault(system.name, {}).setdefault(n_users, []).append(tokens_per_s(turns))
+        if number == (len(steps) - 1) // 2:
+            _batched(bench, speeds)
+    result = Result(raw={"speeds": speeds})
+    head = ("tokens/s of all users together", *(f"{n} users" if n > 1 else "1 user" for n in USERS))
+    rows = [(name, *(f"{median(some[n]):.1f}" for n in USERS)) for name, some in speeds.items()]
+    result.tables.append(table(head, rows))
+    _judge(result, speeds)
+    return result
+
+
+def _together(chats: Sequence[Talker], text: str) -> list[Turn]:
+    """All say the same at the same moment."""
+    turns: list[Turn | None] = [None] * len(chats)
+    gate = threading.Barrier(len(chats))
+
+    def say(number: int) -> None:
+        gate.wait()
+        turns[number] = chats[number].send(text)
+
+    threads = [threading.Thread(target=say, args=(number,)) for number in range(len(chats))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [turn for turn in turns if turn is not None]
+
+
+def tokens_per_s(turns: Sequence[Turn]) -> float:
+    """Of all together, from the first text of anybody to the last."""
+    began = min(turn.sent_at + turn.pieces[0][0] for turn in turns)
+    over = max(turn.sent_at + turn.pieces[-1][0] for turn in turns)
+    return sum(turn.generated - 1 for turn in turns) / (over - began)
+
+
+def _batched(bench: Bench, speeds: Speeds) -> None:
+    """llama-batched-bench with one KV cache for all, and a prompt that all share, as the persona is."""
+    setting, prompt = bench.setting, len(bench.words.persona.tokens) + 32
+    command = [
+        *(str(programs() / BATCHED), "-m", str(setting.model), "-t", str(setting.threads), "-kvu", "-pps"),
+        *("-fa", "on", "-c", str(setting.context * USERS[-1]), "-b", "512", "-ub", "512", "-npp", str(prompt)),
+        *("-ntg", str(WRITTEN), "-npl", ",".join(map(str, USERS)), "--output-format", "jsonl"),
+    ]
+    for _ in range(bench.pick(2, 1)):
+        done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            if line.startswith("{"):
+                found = json.loads(line)
+                speeds.setdefault(BATCHED, {}).setdefault(found["pl"], []).append(found["speed_tg"])
+
+
+def _judge(result: Result, speeds: Speeds) -> None:
+    for n_users in USERS:
+        ours, batched, server = (median(speeds[name][n_users]) for name in (OURS, BATCHED, SERVER))
+        share = ours / batched
+        measured = f"{share:.1%} ({ours:.1f} / {batched:.1f} tokens/s)"
+        result.judge("d", f"{n_users} at once, of llama-batched-bench", measured, ">= 95%", share >= 0.95, SHARED)
+        ratio = ours / server
+        result.judge("d", f"{n_users} at once, of llama-server", f"{ratio:.1%}", ">= 100%", ratio >= 1, SHARED)
+
+
+def alone(bench: Bench) -> Result:
+    """Part e."""
+    setting = replace(bench.setting, reply=bench.pick(256, 128), lanes=1)
+    rounds, speeds = bench.pick(4, 2), []
+    with tempfile.NamedTemporaryFile("r") as file:
+        system = Inglenook(bench.words, setting)
+        system.house.entry = ("bench.peers.timed_run", file.name)
+        with system:
+            chat = system.chat(())
+            bare = [_bare(bench, setting.reply)]
+            turns = []
+            for _ in range(rounds):
+                turns.append(chat.send("Tell me a long story about the sea."))
+                speeds.append(tokens_per_s(turns[-1:]))
+            bare.append(_bare(bench, setting.reply))
+        late = lateness(Path(file.name), chat, turns)
+    result = Result(raw={"ours": speeds, "bare": bare, "late_ms": late})
+    share = median(speeds) / median(bare)
+    measured = f"{share:.1%} ({median(speeds):.1f} / {median(bare):.1f} tokens/s)"
+    result.judge("e", "tokens/s, the whole stack / the bare loop", measured, ">= 97%", share >= 0.97, SHARED)
+    measured = f"{median(late):.1f} ms (p95 {p95(late):.1f} ms)"
+    result.judge("e", "from decode to browser", measured, "< 5 ms", median(late) < 5, BUNDLED)
+    return result
+
+
+def _bare(bench: Bench, n_tokens: int) -> float:
+    words = bench.words
+    with Bare(bench.setting) as bare:
+        return bare.tokens_per_s(
+            [*words.persona.tokens, *words.line("user", "Ann", "Tell me a story.").tokens], n_tokens
+        )
+
+
+def lateness(file: Path, chat: SocketChat, turns: Sequence[Turn]) -> list[float]:
+    """Milliseconds from the engine to the socket's other end, for each piece of text that the engine gave."""
+    given = [line.split() for line in file.read_text().splitlines()]
+    left = [(float(at), int(size)) for at, session, size in given if session == chat.id and int(size)]
+    late = []
+    for turn in turns:
+        arrived = [(turn.sent_at + at, size) for at, size in turn.pieces]
+        reached, n_heard, n_given = iter(arrived), 0, 0
+        at = 0.0
+        while n_given < len(turn.text) and left:
+            began, size = left.pop(0)
+            n_given += size
+            while n_heard < n_given:
+                at, more = next(reached)
+                n_heard += more
+            late.append((at - began) * 1000)
+    return late

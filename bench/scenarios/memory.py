@@ -1,0 +1,147 @@
+"""Parts f and g: what saving and loading cells costs beside copying memory, and how many chats stay."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.engine_ratios import kv_row_bytes
+from bench.peers.bare import Bare
+from bench.peers.system import System, Turn
+from bench.scenarios.table import OURS, SERVER, Bench, Result, median
+from bench.tables import table
+from engine.backend import Run
+
+LONG, DELTA, CHAT = 1500, 60, 1500
+SCRATCH, TARGET = 3, 2
+
+PER_RANGE = "llama.cpp copies layer by layer and range by range, through its own writer"
+FULL_COPIES = "what a chat has beside the shared persona is most of it"
+
+
+def states(bench: Bench) -> Result:
+    """Part f."""
+    result, rounds = Result(), bench.pick(9, 5)
+    with Bare(bench.setting, 4) as bare:
+        per_token = kv_row_bytes(bare.backend)
+        tables = [_layout(bench, bare, result, what, per_token, rounds) for what in ("contiguous", "interleaved")]
+    head = ("cells", "bytes / own tokens", "save", "load", "to disk and synced", "from disk", "memcpy of as much")
+    result.tables.append(table(head, [row for rows in tables for row in rows]))
+    return result
+
+
+def _layout(bench: Bench, bare: Bare, result: Result, what: str, per_token: int, rounds: int) -> list[tuple[str, ...]]:
+    """Two sequences, one after the other or in turns, and the last turn of one of them."""
+    backend = bare.backend
+    backend.clear()
+    tokens = bench.words.backend.tokenize("The lamp turns. " * LONG, special=False)[:LONG]
+    step = 20 if what == "interleaved" else LONG // 3
+    for start in range(0, LONG, step):
+        for sequence in (0, 1):
+            backend.decode([Run(sequence, start, tokens[start : start + step], True)])
+    rows = [_timed(bare, result, what, LONG, 0, per_token, rounds)]
+    backend.seq_copy(0, SCRATCH, LONG - DELTA, LONG)
+    rows.append(_timed(bare, result, f"{what}, a turn of {DELTA}", DELTA, SCRATCH, per_token, rounds))
+    backend.seq_remove(SCRATCH, -1, -1)
+    return rows
+
+
+def _timed(
+    bare: Bare, result: Result, what: str, n_tokens: int, sequence: int, per_token: int, rounds: int
+) -> tuple[str, ...]:
+    backend, source = bare.backend, np.empty(0, np.uint8)
+    saved = backend.seq_save(sequence)
+    source = np.frombuffer(saved, np.uint8).copy()
+
+    def load() -> float:
+        seconds = _seconds(lambda: backend.seq_load(TARGET, saved))
+        backend.seq_remove(TARGET, -1, -1)
+        return seconds
+
+    copy = [_seconds(source.copy) for _ in range(rounds)]
+    save = [_seconds(lambda: backend.seq_save(sequence)) for _ in range(rounds)]
+    loads = [load() for _ in range(rounds)]
+    to_disk, from_disk = _disk(bytes(saved), rounds)
+    own = len(saved) / (n_tokens * per_token)
+    speed = {
+        name: len(saved) / median(times) / 1e9 for name, times in {"copy": copy, "save": save, "load": loads}.items()
+    }
+    result.raw[what] = {"bytes": len(saved), "copy_s": copy, "save_s": save, "load_s": loads, "to_disk_s": to_disk}
+    for name in ("save", "load"):
+        share = speed[name] / speed["copy"]
+        result.judge(
+            "f", f"{name}, {what} / memcpy", f"{share:.2f} ({speed[name]:.1f} GB/s)", ">= 0.7", share >= 0.7, PER_RANGE
+        )
+    result.judge("f", f"bytes / bytes of its own tokens, {what}", f"{own:.3f}", "<= 1.01", own <= 1.01, "")
+    times = (median(some) for some in (save, loads, to_disk, from_disk, copy))
+    return (f"{what}, {n_tokens} tokens", f"{own:.3f}", *(f"{1000 * seconds:.2f} ms" for seconds in times))
+
+
+def _seconds(what: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    what()
+    return time.perf_counter() - started
+
+
+def _disk(data: bytes, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of writing and of reading (from the page cache, as after a restart of the process)."""
+    import os
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "block"
+
+        def write() -> None:
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+        return [_seconds(write) for _ in range(rounds)], [_seconds(path.read_bytes) for _ in range(rounds)]
+
+
+def budget(bench: Bench) -> Result:
+    """Part g: chats of one persona come in until the budget is long full; then they return, the newest first."""
+    ram_mb, disk_mb = bench.pick((256, 1024), (32, 128))
+    per_token = _row_bytes(bench)
+    full_copies = ((ram_mb + disk_mb) << 20) // (CHAT * per_token)
+    result, kept = Result(), {}
+    peer_mb = ram_mb + disk_mb  # it has no disk: it gets all of it as RAM
+    for name, changes in ((OURS, {"ram_mb": ram_mb, "disk_mb": disk_mb}), (SERVER, {"ram_mb": peer_mb})):
+        if bench.quick and name == SERVER:
+            continue
+        with bench.line_up((name,), **changes, reply=4)[0]() as system:
+            print("...", name, "full copies would be", full_copies)
+            kept[name] = _returning(bench, system, full_copies * 3 // 2 + 3)
+    result.raw = {"returned": kept, "full_copies": full_copies, "ram_mb": ram_mb, "disk_mb": disk_mb}
+    ratio = kept[OURS] / full_copies
+    what = f"chats of {CHAT} tokens within {ram_mb} + {disk_mb} MB, of full copies"
+    result.judge("g", what, f"{ratio:.2f}x ({kept[OURS]} / {full_copies})", ">= 1.25x", ratio >= 1.25, FULL_COPIES)
+    if SERVER in kept:
+        result.see(
+            "g",
+            f"the same, llama-server with {peer_mb} MB of RAM",
+            f"{kept[SERVER] / full_copies:.2f}x ({kept[SERVER]})",
+        )
+    return result
+
+
+def _returning(bench: Bench, system: System, n_chats: int) -> int:
+    """How many of the newest chats return without being read again. Three that are end it."""
+    chats = [system.chat(bench.words.history(300 + n, CHAT)) for n in range(n_chats)]
+    for chat in chats:
+        chat.send("Hello.")
+    n_kept, n_lost = 0, 0
+    for chat in reversed(chats):
+        turn: Turn = chat.send("And now?")
+        kept = (turn.evaluated or 0) < CHAT // 10
+        n_kept, n_lost = n_kept + kept, 0 if kept else n_lost + 1
+        if n_lost == 3:
+            break
+    return n_kept
+
+
+def _row_bytes(bench: Bench) -> int:
+    return kv_row_bytes(bench.words.backend)
