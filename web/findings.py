@@ -31,7 +31,8 @@ REASONS: Mapping[str, str] = {
     # cards
     "persona": marked("Always known to the storyteller."),
     "system_prompt": marked("Takes the place of the house's own words to the storyteller."),
-    "after_story": marked("Told to the storyteller just before each reply, not as the last line of the whole prompt."),
+    "after_story": marked("Told to the storyteller behind your last words, before each reply."),
+    "near_the_end": marked("Told to the storyteller near the end of the story. It keeps its place for a while there."),
     "examples": marked("Shown to the storyteller at first; the first to go when the memory is full."),
     "greetings": marked("How stories begin. Several greetings are one arrow away from each other."),
     "name": marked("The character is called so."),

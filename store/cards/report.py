@@ -23,7 +23,7 @@ _TEXTS: Mapping[str, tuple[Verdict, str]] = {
     **dict.fromkeys(("description", "personality", "scenario"), ("applied", "persona")),
     "system_prompt": ("applied", "system_prompt"),
     "mes_example": ("applied", "examples"),
-    "post_history_instructions": ("approximated", "after_story"),
+    "post_history_instructions": ("applied", "after_story"),
     **dict.fromkeys(("creator_notes", "creator", "character_version"), ("applied", "shown")),
 }
 _UNUSED = ("source", "creation_date", "modification_date")
@@ -68,7 +68,7 @@ def _extensions(card: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _extension(card: Mapping[str, Any], name: str, value: Any) -> tuple[Verdict, str]:
     if name == "depth_prompt" and _is_text(_mapping(value).get("prompt")):
-        return "approximated", "after_story"
+        return "approximated", "near_the_end"
     if name == "world" and _is_text(value) and not _mapping(card.get("character_book")).get("entries"):
         return "kept", "world"
     if name == "inglenook" and fields_of(card) is not DEFAULT:

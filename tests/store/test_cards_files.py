@@ -282,8 +282,8 @@ class TestReport:
     def test_it_tells_what_is_applied_and_what_is_not(self):
         card = read_card(as_json(v3()), "x").card
         assert ("data.description", "persona") in reasons(card, "applied")
-        assert ("data.post_history_instructions", "after_story") in reasons(card, "approximated")
-        assert ("data.extensions.depth_prompt", "after_story") in reasons(card, "approximated")
+        assert ("data.post_history_instructions", "after_story") in reasons(card, "applied")
+        assert ("data.extensions.depth_prompt", "near_the_end") in reasons(card, "approximated")
         assert ("data.group_only_greetings", "groups_only") in reasons(card, "kept")
         assert ("data.not_in_any_version", "unknown") in reasons(card, "kept")
 
