@@ -35,7 +35,9 @@ def visit(house, browser, people):
     windows = []
 
     def go(view, path, number=3, **options):
-        page = browser.new_context(**VIEWS[view], storage_state=people(number)[1], **options).new_page()
+        page = browser.new_context(
+            **VIEWS[view], storage_state=people(number)[1], reduced_motion="reduce", **options
+        ).new_page()
         windows.append(page)
         page.goto(house.address + path)
         return page
