@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ check-rolling: venv-dev ## restart every worker and web server while people writ
 
 story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
 	@exec $(PY) -m bench.story
+
+BENCH_ARGS ?=
+bench: venv-dev ## beside llama-server and llama-cpp-python, BENCH_ARGS="--quick --parts a,b"; writes docs/benchmarks.md
+	@$(PY) -c 'import matplotlib' 2>/dev/null || $(PY) -m pip install -q -e '.[bench]'
+	@exec $(PY) -m bench.side_by_side $(BENCH_ARGS)
 
 bench-engine: venv-dev ## what a turn reads and what the engine costs; writes docs/benchmarks.md
 	@exec $(PY) -m bench.engine
