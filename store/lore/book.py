@@ -161,7 +161,8 @@ def _position(raw: Mapping[str, Any], said: Mapping[str, str]) -> str:
     exact = mapping(raw.get("extensions")).get("position")
     if "position" in said:
         return said["position"].casefold()
-    return text(raw.get("position") if exact is None else exact).strip().casefold()
+    usual = 0 if "key" in raw else ""
+    return text(raw.get("position", usual) if exact is None else exact).strip().casefold()
 
 
 def _probability(raw: Mapping[str, Any]) -> int:

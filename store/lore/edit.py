@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from store.lore.book import LOGICS, body_of, raw_entries
+from store.lore.book import LOGICS, body_of, raw_entries, read_book
 from store.lore.loose import find, flag, integer, mapping, text, words
 
 _NAMES = {  # what a field is called: in the two kinds of files, and whether a card's book has it in `extensions`
@@ -201,5 +201,5 @@ def _v3_entry(place: str, entry: dict[str, Any]) -> dict[str, Any]:
         "priority": integer(entry.get("priority"), draft.order),
         "selective": draft.selective,
         "secondary_keys": list(draft.secondary),
-        "position": "before_char" if integer(entry.get("position"), 0) == 0 else "after_char",
+        "position": "before_char" if read_book({"entries": [entry]}).entries[0].before_char else "after_char",
     }

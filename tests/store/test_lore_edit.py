@@ -67,6 +67,39 @@ def test_a_change_is_kept_and_changes_nothing_else(file, draft):
     assert changed(raw, place, draft_of(entry)) == raw
 
 
+MAYBE = st.none() | st.booleans() | st.integers(-3, 300) | st.sampled_from(["12", "true", "", "x"])
+FIELDS = (
+    *("constant", "selective", "selectiveLogic", "order", "disable", "position", "probability", "depth"),
+    *("useProbability", "sticky", "cooldown", "delay", "scanDepth", "caseSensitive", "matchWholeWords"),
+    *("excludeRecursion", "preventRecursion", "delayUntilRecursion", "vectorized", "priority", "group"),
+)
+ODD = st.fixed_dictionaries(
+    {"key": KEYS.map(list) | TEXT, "content": TEXT | st.just("@@scan_depth 4\n@@nothing\nA.") | st.none()},
+    optional={
+        "keysecondary": KEYS.map(list),
+        "comment": TEXT,
+        "uid": st.integers(0, 9) | TEXT,
+        "extensions": st.dictionaries(TEXT, st.integers(), max_size=2) | st.none(),
+        **dict.fromkeys(FIELDS, MAYBE),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.integers(0, 99).map(str), ODD, max_size=3), st.booleans())
+def test_every_world_info_file_wakes_the_same_as_v3_and_loses_nothing(entries, as_list):
+    raw = {"entries": list(entries.values()) if as_list else entries, "originalData": {"x": 1}}
+    out = as_v3(raw, "Seas")
+    assert as_v3(out, "Seas") == out
+    mine, theirs = read_book(raw), read_book(out)
+    assert [replace(one, place="") for one in theirs.entries] == [replace(one, place="") for one in mine.entries]
+    assert (theirs.scan_depth, theirs.recursive) == (mine.scan_depth, mine.recursive)
+    assert out["data"]["originalData"] == {"x": 1}
+    for entry, written in zip(entries.values(), out["data"]["entries"], strict=True):
+        said = {name: value for name, value in entry.items() if name in ("vectorized", "group", "depth", "probability")}
+        assert {name: written["extensions"][name] for name in said} == said
+
+
 @pytest.mark.parametrize(("field", "value"), [("probability", 30), ("enabled", True)])
 def test_what_a_file_says_in_two_places_agrees(field, value):
     raw = {
