@@ -1,6 +1,6 @@
 """The JSON that browsers get: the store's message JSON with safe HTML beside every text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from store.views import ChatView, MessageView, TurnView
@@ -45,10 +45,9 @@ def setup_json(chat: ChatView) -> dict[str, Any]:
     }
 
 
-def memory_json(chat: ChatView, messages: Sequence[MessageView]) -> dict[str, Any]:
+def memory_json(chat: ChatView, n_forgotten: int) -> dict[str, Any]:
     """The ordinal where the model's memory begins, and how many messages before it are not remembered."""
-    begins = memory_begins(chat)
-    return {"from": begins, "forgotten": sum(one.ordinal < begins and not one.pinned for one in messages)}
+    return {"from": memory_begins(chat), "forgotten": n_forgotten}
 
 
 def memory_begins(chat: ChatView) -> int:

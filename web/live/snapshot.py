@@ -53,7 +53,7 @@ class Snapshot:
             "turn": self.turn and wire.turn_json(self.turn),
             "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
             "suggestion": wire.suggestion_json(self.newest),
-            "memory": {"from": wire.memory_begins(self.chat), "forgotten": self.n_forgotten},
+            "memory": wire.memory_json(self.chat, self.n_forgotten),
             **wire.setup_json(self.chat),
             "after": after_seq,
         }

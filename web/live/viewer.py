@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from store import chats, events, queue, turns
+from store import chats, events, pages, queue, turns
 from store.views import TurnView
 from web import wire
 from web.house import House
@@ -139,12 +139,11 @@ class Viewer:
         """Say where the model's memory begins, if the turn that has ended has moved it."""
         database = self._house.database
         chat = chats.get_chat(database, self._user_id, str(self._chat_id))
-        memory = wire.memory_json(chat, ())
-        if memory["from"] != self._memory_from:
-            self._memory_from = memory["from"]
-            self._send(
-                {"type": "memory", "chat": chat.id, **wire.memory_json(chat, chats.transcript(database, chat.id))}
-            )
+        begins = wire.memory_begins(chat)
+        if begins != self._memory_from:
+            self._memory_from = begins
+            forgotten = pages.n_forgotten(database, chat.id, begins)
+            self._send({"type": "memory", "chat": chat.id, **wire.memory_json(chat, forgotten)})
 
     def _refill(self, turn_id: str) -> None:
         """Send what the stream has and the tab has not."""
