@@ -22,7 +22,8 @@ LISTEN = """
 LATIN = """() => {
   const own = '.prose, .name, dd, .brand, .tag, output, textarea, input, [lang=en], .why .words, .likely q';
   const found = [];
-  const look = (words) => { if (/[A-Za-z]{3}/.test(words.replace(/inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P/g, '')))
+  const names = /inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P|Markdown/g;
+  const look = (words) => { if (/[A-Za-z]{3}/.test(words.replace(names, '')))
     found.push(words.trim()); };
   for (const one of document.querySelectorAll('body *')) {
     if (one.matches('script, style, template, noscript')) continue;
