@@ -72,7 +72,7 @@ REASONS: Mapping[str, str] = {
     "chat_settings": marked("Some settings make no sense here: the usual ones hold."),
     "chat_lore": marked("Lorebooks of another house: bring them along by themselves."),
     # lorebooks
-    "lore_field": marked("Used as in other programs."),
+    "lore_field": marked("In the lorebook, used as in other programs."),
     "lore_recursion": marked("Entries may wake other entries."),
     "lore_constant": marked("Entries that always hold (%(n)s): always known to the storyteller."),
     "lore_near": marked(
@@ -140,4 +140,4 @@ def label(finding: Finding) -> str:
     name = _IN_A_BOOK.sub("", finding.field.removeprefix("data."))
     said = gettext(LABELS[name]) if name in LABELS else name
     n = finding.values.get("n")
-    return f"{said} × {n}" if n and "%(n)s" not in REASONS.get(finding.reason, "") else said
+    return f"{said} × {n}" if n not in (None, 1) and "%(n)s" not in REASONS.get(finding.reason, "") else said

@@ -42,11 +42,11 @@ def _texts(card: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _lists(card: Mapping[str, Any]) -> Iterator[Finding]:
-    others = sum(map(_is_text, _list(card.get("alternate_greetings"))))
-    n_greetings = others + _is_text(card.get("first_mes"))
-    if n_greetings:
-        field = "data.first_mes" if not others else "data.alternate_greetings"
-        yield Finding("applied", field, "greetings", {"n": n_greetings})
+    if _is_text(card.get("first_mes")):
+        yield Finding("applied", "data.first_mes", "greetings")
+    n_others = sum(map(_is_text, _list(card.get("alternate_greetings"))))
+    if n_others:
+        yield Finding("applied", "data.alternate_greetings", "greetings", {"n": n_others})
     if _list(card.get("tags")):
         yield Finding("applied", "data.tags", "tags")
     if _list(card.get("group_only_greetings")):
