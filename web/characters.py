@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, macros, personas
+from store import characters, macros, personas, scenes
 from store.accounts import LOCALES
 from store.cards import keeping
 from store.errors import NotFound, Refused
@@ -103,13 +103,11 @@ def delete(character_id: str) -> Response:
 
 def character_page(character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = "") -> str:
     """A character's page, perhaps with what is wrong in the form to begin a story."""
-    greeting = str(character.card.get("first_mes") or "")
-    char = character.card.get("nickname") or character.name
     return render_template(
         "character.html",
         character=character,
         tags=tags_of(character.card),
-        greeting=render(macros.resolve(greeting, char=char, user=name or me().name)),
+        greeting=render(_greeting(character, name or me().name)),
         notes=render(_notes(character.card)),
         made_by=_line(character.card.get("creator")),
         card_version=_line(character.card.get("character_version")),
@@ -120,6 +118,13 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
         wrong=wrong,
         me=me(),
     )
+
+
+def _greeting(character: CharacterView, user: str) -> str:
+    """How a story with this person would begin; what moves by itself (dice, the clock) may be another then."""
+    greeting, char = character.card.get("first_mes"), scenes.called(character.name, character.card)
+    scene = macros.Scene(scenes.card_texts(character.card, char, user, macros.Scene()))
+    return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, scene=scene)
 
 
 def _notes(card: dict[str, Any]) -> str:

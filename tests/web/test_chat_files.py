@@ -152,3 +152,14 @@ def test_the_ways_in(site, ada, page):
     text = ada.get(page).text
     assert "data-drop" in text
     assert 'id="dropzone"' in text
+
+
+def test_a_greeting_is_shown_with_its_macros_resolved(site, ada):
+    card = {
+        "name": "Mo",
+        "nickname": ["odd"],
+        "description": "{{char}} purrs",
+        "first_mes": "{{description}} at {{user}}.",
+    }
+    mo = characters.save_character(site.database, accounts.find_user(site.database, "Ada"), card)
+    assert "Mo purrs at Ada." in ada.get(f"/characters/{mo.id}").text
