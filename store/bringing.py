@@ -42,9 +42,7 @@ def bring(
     """Make a character of a kept card. Raises Refused "adults_bring", "too_many_characters", "bad_card"."""
     if user.role not in BRINGERS:
         raise Refused("adults_bring")
-    mine = [one for one in characters.list_characters(db, user) if one.owner_id]
-    if len(mine) >= MAX_CHARACTERS:
-        raise Refused("too_many_characters")
+    mine = _check_room(db, user)
     already = next((one for one in mine if keeping.is_same(keeping.with_tagline(one.card, one.tagline), card)), None)
     if already:
         held = _held_back(db, user, card)
@@ -58,12 +56,14 @@ def bring(
 
 
 def keep_copy(db: Database, user: UserView, character_id: str, now: float | None = None) -> CharacterView:
-    """Bring a character that is held back out as a second copy. Raises NotFound."""
+    """Bring a character that is held back out as a second copy; again changes nothing. Raises NotFound, Refused."""
+    _check_room(db, user)
     with db.session() as session:
         row = session.get(Character, character_id)
         if row is None or row.owner_id != user.id or not keeping.record_of(row.card):
             raise NotFound("character")
-        row.deleted_at, row.created_at = None, clock(now)
+        if row.deleted_at is not None:
+            row.deleted_at, row.created_at = None, clock(now)
         return character_view(row)
 
 
@@ -80,6 +80,14 @@ def locale_of(card: dict[str, Any]) -> str:
     """The language that a card is written in, as far as its letters show."""
     said = json.dumps([card.get(name) for name in ("first_mes", "description", "scenario")], ensure_ascii=False)
     return "zh" if 3 * len(_HAN.findall(said)) > len(_LETTER.findall(said)) > 0 else "en"
+
+
+def _check_room(db: Database, user: UserView) -> list[CharacterView]:
+    """The characters of one's own. Raises Refused "too_many_characters"."""
+    mine = [one for one in characters.list_characters(db, user) if one.owner_id]
+    if len(mine) >= MAX_CHARACTERS:
+        raise Refused("too_many_characters")
+    return mine
 
 
 def _held_back(db: Database, user: UserView, card: dict[str, Any]) -> CharacterView | None:

@@ -38,8 +38,9 @@ def test_a_card_of_before_is_held_back_until_a_second_copy_is_wanted(database, u
     assert second.already.id == first.id
     assert names(database, user) == ["Mo"]
     assert bringing.bring(database, user, card()).character.id == second.character.id, "one held back is enough"
-    bringing.keep_copy(database, user, second.character.id)
+    kept = bringing.keep_copy(database, user, second.character.id, now=5.0)
     assert names(database, user) == ["Mo", "Mo"]
+    assert bringing.keep_copy(database, user, kept.id, now=9.0).created_at == 5.0, "twice is once"
 
 
 def test_a_card_is_known_as_it_came_and_as_it_is_now(database, user):
@@ -86,11 +87,16 @@ def test_ones_own_data_has_whole_cards(database, user):
 
 
 def test_the_house_is_full_at_some_time(database, user, monkeypatch):
-    monkeypatch.setattr(bringing, "MAX_CHARACTERS", 1)
     bringing.bring(database, user, card())
-    with pytest.raises(Refused) as refused:
-        bringing.bring(database, user, card(creator="Bo"))
-    assert refused.value.code == "too_many_characters"
+    second = bringing.bring(database, user, card()).character
+    monkeypatch.setattr(bringing, "MAX_CHARACTERS", 1)
+    for one_more in (
+        lambda: bringing.bring(database, user, card(creator="Bo")),
+        lambda: bringing.keep_copy(database, user, second.id),
+    ):
+        with pytest.raises(Refused) as refused:
+            one_more()
+        assert refused.value.code == "too_many_characters"
 
 
 def test_a_long_chinese_card_has_room(database, user):
