@@ -108,6 +108,14 @@ def test_decorators_overrule_and_narrow_the_keys():
         assert woken([after, every], scene=Scene(("dragon",), 10, n_replies=n)) == expected
 
 
+def test_after_a_match_an_entry_may_stay_for_good_or_never_come_again():
+    for decorator, expected in (("keep_activate_after_match", True), ("dont_activate_after_match", False)):
+        one = [entry("dragon", content=f"@@{decorator}\nA dragon.")]
+        assert woken(one, scene=Scene(("dragon",), 10)) == ["0"]
+        later = Scene(("dragon" if not expected else "nothing",), 900, woke={"b/0": [10]})
+        assert bool(woken(one, scene=later)) is expected
+
+
 def test_sticky_and_cooldown_go_by_ordinals_before_the_reply():
     lasting = [entry("dragon", extensions={"sticky": 2, "cooldown": 4})]
 
