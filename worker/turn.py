@@ -177,10 +177,11 @@ class Attempt:
         if isinstance(event, Reading):
             self._enter("reading", done=event.done, total=event.total)
         elif isinstance(event, Text):
-            self._enter("writing")
             self._tops += event.top
+            self._feed.state("writing")
             if shown:
                 self._feed.text(event.text)
+            self._enter("writing")  # behind the text: a first word does not wait for SQL
             if self._part == 0 and shown:
                 self._text += event.text
                 self._save_partial_sometimes()
