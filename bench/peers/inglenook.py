@@ -193,9 +193,9 @@ class SocketChat:
         watch, total = Watch(), 0
         self._wire.send(type="submit", id=turn, chat=self.id, kind=kind, revision=revision, text=text)
         while (event := self._event(turn))["type"] != "done":
-            watch.hear(event.get("text", "") if event["type"] == "text" else "")
+            watch.hear(event.get("text", "") if event["type"] == "text" else "", event["came"])
             total = max(total, event.get("total", 0))
-        done = watch.turn(total, 0)
+        done = watch.turn(total, 0, event["came"])
         stats: dict[str, Any] = dict(turns.get_turn(self._db, turn).stats)
         evaluated, generated = stats.get("n_evaluated", total), stats.get("n_generated", self._system.reply_tokens)
         return Turn(done.first_s, done.total_s, evaluated, generated, done.text, done.pieces, done.sent_at)

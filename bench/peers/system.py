@@ -98,15 +98,15 @@ class Watch:
         self.pieces: list[tuple[float, int]] = []
         self._texts: list[str] = []
 
-    def hear(self, text: str) -> None:
+    def hear(self, text: str, came: float | None = None) -> None:
         """Some text came."""
         if text:
-            self.pieces.append((time.monotonic() - self.began, len(text)))
+            self.pieces.append(((came or time.monotonic()) - self.began, len(text)))
             self._texts.append(text)
 
-    def turn(self, evaluated: int | None, generated: int) -> Turn:
+    def turn(self, evaluated: int | None, generated: int, came: float | None = None) -> Turn:
         """It is over. A reply without any text counts as if its text came with its end."""
-        total = time.monotonic() - self.began
+        total = (came or time.monotonic()) - self.began
         first = self.pieces[0][0] if self.pieces else total
         return Turn(first, total, evaluated, generated, "".join(self._texts), tuple(self.pieces), self.began)
 

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,19 +53,14 @@ def users(bench: Bench) -> Result:
 
 def _together(chats: Sequence[Talker], text: str) -> list[Turn]:
     """All say the same at the same moment."""
-    turns: list[Turn | None] = [None] * len(chats)
     gate = threading.Barrier(len(chats))
 
-    def say(number: int) -> None:
+    def say(chat: Talker) -> Turn:
         gate.wait()
-        turns[number] = chats[number].send(text)
+        return chat.send(text)
 
-    threads = [threading.Thread(target=say, args=(number,)) for number in range(len(chats))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [turn for turn in turns if turn is not None]
+    with ThreadPoolExecutor(len(chats)) as pool:
+        return list(pool.map(say, chats))
 
 
 def tokens_per_s(turns: Sequence[Turn]) -> float:

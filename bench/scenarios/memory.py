@@ -38,7 +38,7 @@ def _layout(bench: Bench, bare: Bare, result: Result, what: str, per_token: int,
     backend = bare.backend
     backend.clear()
     tokens = bench.words.backend.tokenize("The lamp turns. " * LONG, special=False)[:LONG]
-    step = 20 if what == "interleaved" else LONG // 3
+    step = 60 if what == "interleaved" else LONG // 3
     for start in range(0, LONG, step):
         for sequence in (0, 1):
             backend.decode([Run(sequence, start, tokens[start : start + step], True)])
