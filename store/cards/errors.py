@@ -13,6 +13,7 @@ PROBLEMS: Mapping[str, str] = {
     "no_card_in_picture": "This picture has no card.",
     "no_card": "There is no character in this file.",
     "is_lorebook": "This is a lorebook, not a character: bring it along on the page of the lorebooks.",
+    "is_chat": "This is a chat, not a character: bring it along on the page with all your stories.",
     "cut_off": "This file is cut off: its end is missing. Copy or download it again.",
     "damaged": "This file is damaged: what is in it does not match its own checksum. Copy or download it again.",
     "too_many_chunks": "This picture has too many parts beside its pixels to be looked through.",

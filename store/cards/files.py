@@ -8,6 +8,7 @@ To add a container: read it in a module of its own and name it in `_open`.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -24,6 +25,7 @@ _OLD, _NEW = "chara", "ccv3"
 _JPEG = b"\xff\xd8\xff"
 _CARD, _EMBEDDED = "card.json", ("embeded://", "embedded://")
 _BEGINS = (b"{", b"eyJ", b"ewo", b"ewk", b"eyA")  # of an object, as it is and in base64
+_CHAT = re.compile(rb'\{[^\n]{0,99}"(?:user_name|character_name|chat_metadata)"[^\n]*\n\s*\{')  # the first of its lines
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -81,6 +83,8 @@ def _open(data: bytes) -> Opened:
         raise CardError("no_card_in_picture")
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
         raise CardError("unknown_file")
+    if _CHAT.match(data):
+        raise CardError("is_chat")
     return read_json(data), None, []
 
 

@@ -102,6 +102,7 @@ class TestRefusals:
         ("no_card", b"[]"),
         ("is_lorebook", as_json({"spec": "lorebook_v3", "data": {"entries": []}})),
         ("is_lorebook", as_json({"entries": {"0": ENTRY}, "name": "Fish"})),
+        ("is_chat", b'{"user_name":"Ada","character_name":"Mo"}\n{"name":"Mo","mes":"Meow."}\n'),
         ("cut_off", as_png(v2())[:-20]),
         ("cut_off", as_webp(as_json(v2()))[:-20]),
         ("damaged", picture(files.chunk(b"tEXt", b"chara\0" + packed(v2()), crc=1))),
