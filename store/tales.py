@@ -110,7 +110,7 @@ def _write_messages(session: Session, chat: Chat, messages: Sequence[Spoken]) ->
     message_ids = sorted(new_id() for _ in messages)
     wording_ids = iter(sorted(new_id() for message in messages for _ in message.wordings))
     for start in range(0, len(messages), _AT_ONCE):
-        part = list(enumerate(messages))[start : start + _AT_ONCE]
+        part = list(enumerate(messages[start : start + _AT_ONCE], start))
         rows = [_message_row(message_ids[n], chat, n, message) for n, message in part]
         session.execute(_MESSAGES, rows)
         session.execute(
