@@ -12,6 +12,7 @@ from store.db import Database
 from store.models import UNFINISHED, Alternative, Character, Chat, Invite, Message, Picture, Turn, User
 
 DAY_S = 86_400.0
+_UNFINISHED = select(Turn.state, func.count()).where(Turn.state.in_(UNFINISHED)).group_by(Turn.state)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,15 @@ def count(db: Database, days: float = 1.0, now: float | None = None) -> Figures:
             picture_bytes=_number(connection, select(func.sum(func.length(Picture.data)))),
             database_bytes=_database_bytes(connection),
             turns=_pairs(connection, select(Turn.state, func.count()).where(recent).group_by(Turn.state)),
-            unfinished=_pairs(
-                connection, select(Turn.state, func.count()).where(Turn.state.in_(UNFINISHED)).group_by(Turn.state)
-            ),
+            unfinished=_pairs(connection, _UNFINISHED),
             active_people=_number(connection, select(func.count(Turn.owner_id.distinct())).where(recent)),
         )
+
+
+def unfinished(db: Database) -> dict[str, int]:
+    """How many turns are in each of the states before the end, now."""
+    with db.snapshot() as connection:
+        return _pairs(connection, _UNFINISHED)
 
 
 def _number(connection: Connection, statement: Select[int]) -> int:

@@ -112,7 +112,7 @@ def login_send() -> Page:
         if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
             _keep_language(user, language.chosen())
             begin_session(user)
-            return redirect(_ours(request.args.get("next", "")))
+            return redirect(ours(request.args.get("next", "")))
         form.password.errors = [say("bad_password", REFUSALS["bad_password"])]
     return render_template("login.html", form=form), 422
 
@@ -151,7 +151,7 @@ def invite_send(token: str) -> Page:
 def choose_language() -> Page:
     """Another language for somebody who is not signed in; who is has a setting for it."""
     language.choose(request.form.get("language", ""))
-    return redirect(_ours(request.form.get("back", "")))
+    return redirect(ours(request.form.get("back", "")))
 
 
 @blueprint.post("/logout")
@@ -175,7 +175,7 @@ def _keep_language(user: UserView, wanted: str | None) -> None:
         accounts.set_preferences(house().database, user.id, locale=wanted)
 
 
-def _ours(wanted: str) -> str:
+def ours(wanted: str) -> str:
     """Where the person wanted to go; only a path of ours."""
-    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if ours else url_for("library.home")
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if is_ours else url_for("library.home")

@@ -16,6 +16,9 @@ from store.db import Database
 from store.settings import Settings
 from web import (
     accounts,
+    admin,
+    amounts,
+    announcements,
     assets,
     books,
     card_files,
@@ -42,6 +45,8 @@ BLUEPRINTS = (
     accounts.blueprint,
     my_settings.blueprint,
     people.blueprint,
+    admin.blueprint,
+    announcements.blueprint,
     resets.blueprint,
     personas.blueprint,
     library.blueprint,
@@ -76,6 +81,9 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     assets.init_app(app)
     language.init_app(app)
     notices.init_app(app)
+    amounts.init_app(app)
+    announcements.init_app(app)
+    admin.init_app(app)
     card_files.init_app(app)
     chat_files.init_app(app)
     books.init_app(app)

@@ -38,8 +38,7 @@ class Session:
         """Serve the tab until it is closed."""
         self._house.hub.join(self)
         try:
-            if self._house.housekeeping.trouble:
-                self.deliver(self._house.housekeeping.notice())
+            self.deliver(self._house.housekeeping.notice())
             self._connection.serve(self._obey)
         finally:
             self._house.hub.leave(self)

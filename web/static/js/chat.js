@@ -4,6 +4,7 @@
    after every reconnect. After a reconnect the page opens the chat again from the last event it has. Sequence numbers:
    web/live/relay.py fills gaps; a gap here means: open again. */
 
+import { Announcement } from "./announcement.js";
 import { Composer } from "./composer.js";
 import { Hand } from "./hand.js";
 import { offerEarlier, watchLine } from "./line.js";
@@ -28,6 +29,7 @@ const wire = new Wire("/ws");
 const outbox = new Outbox(chat, wire);
 const hand = new Hand(story, composer, { wire, chat, isBusy, revision: () => revision });
 const announcer = document.getElementById("announcer");
+const announcement = new Announcement(document.getElementById("announcement"));
 const trouble = document.getElementById("trouble");
 
 let revision = Number(story.root.dataset.revision);
@@ -127,6 +129,7 @@ const heard = {
   backstage(message) {
     trouble.hidden = !message.trouble;
     trouble.dataset.trouble = message.trouble;
+    announcement.show(message.announcement);
   },
 
   state: stage,

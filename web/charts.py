@@ -1,0 +1,86 @@
+"""Charts as plain SVG: from numbers to the coordinates that templates draw. Pure.
+
+Every chart is WIDTH x HEIGHT units and is stretched to its place; colours come from the style sheet. What the numbers
+mean stands beside the drawing in words.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 600.0, 120.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A rectangle; `series` is which of the stacked numbers it stands for."""
+
+    series: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def ceiling(values: Iterable[float], least: float = 1.0) -> float:
+    """The top of a chart of these values: 1, 2 or 5 times a power of ten, nothing sticks out."""
+    highest = max((*values, least))
+    power = 10.0 ** len(str(int(highest)))
+    return next(top for top in (power / 10, power / 5, power / 2, power) if top >= highest)
+
+
+def line(times: Sequence[float], values: Sequence[float], span_s: float, top: float) -> str:
+    """The path of a line over the last `span_s` seconds, now at the right; empty for fewer than two points."""
+    if len(times) < 2:
+        return ""
+    now = times[-1]
+    points = (
+        (WIDTH * (1 - (now - at) / span_s), HEIGHT * (1 - value / top)) for at, value in zip(times, values, strict=True)
+    )
+    return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points if x >= 0)
+
+
+def steps(times: Sequence[float], values: Sequence[float], span_s: float, top: float) -> str:
+    """The same as a staircase: each value holds until the next one."""
+    doubled_times = [at for at in times for _ in (0, 1)][1:]
+    doubled = [value for value in values for _ in (0, 1)][:-1]
+    return line(doubled_times, doubled, span_s, top)
+
+
+def area(path: str) -> str:
+    """What is under a line, down to the bottom."""
+    if not path:
+        return ""
+    left, right = path[1:].split(" ")[0], path.rsplit(" ", 2)[1].lstrip("L")
+    return f"{path} L{right} {HEIGHT:.1f} L{left} {HEIGHT:.1f} Z"
+
+
+def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) -> tuple[Bar, ...]:
+    """A column for each group of numbers, which stand on top of each other."""
+    bars: list[Bar] = []
+    slot = WIDTH / max(1, len(columns))
+    for number, column in enumerate(columns):
+        base = HEIGHT
+        for series, value in enumerate(column):
+            height = HEIGHT * value / top
+            base -= height
+            if height > 0:
+                bars.append(
+                    Bar(
+                        series,
+                        round(slot * (number + gap / 2), 1),
+                        round(base, 1),
+                        round(slot * (1 - gap), 1),
+                        round(height, 1),
+                    )
+                )
+    return tuple(bars)
+
+
+def shares(parts: Sequence[float], whole: float) -> tuple[tuple[float, float], ...]:
+    """Where each part of a bar of 100 units begins, and how long it is; never beyond its end."""
+    found, begin = [], 0.0
+    for part in parts:
+        length = min(100.0 * part / whole if whole > 0 else 0.0, 100.0 - begin)
+        found.append((round(begin, 2), round(length, 2)))
+        begin += length
+    return tuple(found)
