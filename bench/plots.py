@@ -7,9 +7,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot
+from matplotlib import pyplot, ticker
 from matplotlib.axes import Axes
 
+SHOWN = 50  # turns of part b: enough to see the pattern
 FOLDER = Path(__file__).parent.parent / "docs" / "plots"
 # One colour per system (Okabe and Ito's, which colour-blind people can tell apart), and a mark of its own.
 LOOKS = {
@@ -49,6 +50,13 @@ def _middle(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+def _plain_numbers(axes: Axes) -> None:
+    """0.3, 1 and 40 instead of powers of ten."""
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
 def _returns(axes: Axes, raw: dict[str, Any]) -> None:
     for name, seen in raw["seen"].items():
         places = list(range(len(seen)))
@@ -63,13 +71,14 @@ def _returns(axes: Axes, raw: dict[str, Any]) -> None:
     axes.set(
         yscale="log", xlabel="other chats that used the card in between", ylabel="seconds to the first token (log)"
     )
+    _plain_numbers(axes)
     axes.set_title("A chat of 1,500 tokens comes back with 40 new ones", loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _full(axes: Axes, raw: dict[str, Any]) -> None:
-    for name, walk in raw["walks"].items():
-        colour, mark = LOOKS[name]
+    for name, whole in raw["walks"].items():
+        (colour, mark), walk = LOOKS[name], whole[:SHOWN]
         axes.plot(
             *(range(1, len(walk) + 1), [step["evaluated"] for step in walk]),
             color=colour,
@@ -79,6 +88,7 @@ def _full(axes: Axes, raw: dict[str, Any]) -> None:
             label=name,
         )
     axes.set(yscale="log", xlabel="turn in a full context", ylabel="prompt tokens evaluated (log)")
+    _plain_numbers(axes)
     axes.set_title("What a turn reads when the context is full", loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -89,9 +99,9 @@ def _kinds(axes: Axes, raw: dict[str, Any]) -> None:
     for number, (name, values) in enumerate(bars.items()):
         places = [at + number * width for at in range(len(values))]
         colour = LOOKS[name][0] if name in LOOKS else "#bbbbbb"
-        axes.bar(places, [max(value, 0.6) for value in values], width, color=colour, label=name)
+        axes.bar(places, values, width, color=colour, label=name)
     axes.set_xticks([at + 0.35 for at in range(len(raw["kinds"]))], raw["kinds"], rotation=35, ha="right", fontsize=8)
-    axes.set(yscale="log", ylabel="prompt tokens evaluated (log)")
+    axes.set(ylabel="prompt tokens evaluated")
     axes.set_title("What every kind of turn reads", loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 

@@ -1,5 +1,6 @@
 """Parts f and g: what saving and loading cells costs beside copying memory, and how many chats stay."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 from bench.engine_ratios import kv_row_bytes
 from bench.peers.bare import Bare
 from bench.peers.system import System, Turn
-from bench.scenarios.table import OURS, SERVER, Bench, Result, median
+from bench.scenarios.table import OURS, Bench, Result, median
 from bench.tables import table
 from engine.backend import Run
 
@@ -52,7 +53,7 @@ def _layout(bench: Bench, bare: Bare, result: Result, what: str, per_token: int,
 def _timed(
     bare: Bare, result: Result, what: str, n_tokens: int, sequence: int, per_token: int, rounds: int
 ) -> tuple[str, ...]:
-    backend, source = bare.backend, np.empty(0, np.uint8)
+    backend = bare.backend
     saved = backend.seq_save(sequence)
     source = np.frombuffer(saved, np.uint8).copy()
 
@@ -88,8 +89,6 @@ def _seconds(what: Callable[[], Any]) -> float:
 
 def _disk(data: bytes, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of writing and of reading (from the page cache, as after a restart of the process)."""
-    import os
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "block"
 
@@ -105,26 +104,15 @@ def _disk(data: bytes, rounds: int) -> tuple[list[float], list[float]]:
 def budget(bench: Bench) -> Result:
     """Part g: chats of one persona come in until the budget is long full; then they return, the newest first."""
     ram_mb, disk_mb = bench.pick((256, 1024), (32, 128))
-    per_token = _row_bytes(bench)
+    per_token = kv_row_bytes(bench.words.backend)
     full_copies = ((ram_mb + disk_mb) << 20) // (CHAT * per_token)
-    result, kept = Result(), {}
-    peer_mb = ram_mb + disk_mb  # it has no disk: it gets all of it as RAM
-    for name, changes in ((OURS, {"ram_mb": ram_mb, "disk_mb": disk_mb}), (SERVER, {"ram_mb": peer_mb})):
-        if bench.quick and name == SERVER:
-            continue
-        with bench.line_up((name,), **changes, reply=4)[0]() as system:
-            print("...", name, "full copies would be", full_copies)
-            kept[name] = _returning(bench, system, full_copies * 3 // 2 + 3)
-    result.raw = {"returned": kept, "full_copies": full_copies, "ram_mb": ram_mb, "disk_mb": disk_mb}
-    ratio = kept[OURS] / full_copies
+    with bench.line_up((OURS,), ram_mb=ram_mb, disk_mb=disk_mb, reply=4)[0]() as system:
+        print("...", system.name, "full copies would be", full_copies)
+        kept = _returning(bench, system, full_copies * 3 // 2 + 3)
+    result = Result(raw={"returned": kept, "full_copies": full_copies, "ram_mb": ram_mb, "disk_mb": disk_mb})
     what = f"chats of {CHAT} tokens within {ram_mb} + {disk_mb} MB, of full copies"
-    result.judge("g", what, f"{ratio:.2f}x ({kept[OURS]} / {full_copies})", ">= 1.25x", ratio >= 1.25, FULL_COPIES)
-    if SERVER in kept:
-        result.see(
-            "g",
-            f"the same, llama-server with {peer_mb} MB of RAM",
-            f"{kept[SERVER] / full_copies:.2f}x ({kept[SERVER]})",
-        )
+    measured = f"{kept / full_copies:.2f}x ({kept} / {full_copies})"
+    result.judge("g", what, measured, ">= 1.25x", kept >= 1.25 * full_copies, FULL_COPIES)
     return result
 
 
@@ -141,7 +129,3 @@ def _returning(bench: Bench, system: System, n_chats: int) -> int:
         if n_lost == 3:
             break
     return n_kept
-
-
-def _row_bytes(bench: Bench) -> int:
-    return kv_row_bytes(bench.words.backend)

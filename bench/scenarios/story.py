@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from bench.peers.inglenook import Inglenook
@@ -11,7 +12,8 @@ from bench.scenarios.table import Bench, Result, median
 from bench.tables import table
 
 FULL, NEW = 1950, 24
-DRIFT_TOKENS = 8000
+DRIFT_TOKENS = 4000
+REPLY = 8
 SAMPLES = 20
 
 SHARED = "other work on the same cores falls into one part and not into the other"
@@ -22,7 +24,7 @@ PASSAGES = "passages of a text differ by more than that; 100,000 tokens are meas
 def long(bench: Bench) -> Result:
     """Part h."""
     n_turns, turns, memory = bench.pick(2000, 100), [], []
-    with Inglenook(bench.words, bench.setting) as system:
+    with Inglenook(bench.words, replace(bench.setting, reply=REPLY)) as system:
         chat = system.chat(bench.words.history(0, FULL))
         chat.send(bench.words.message(1, NEW))
         for number in range(n_turns):
