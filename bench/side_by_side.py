@@ -22,7 +22,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench import plots
 from bench.peers import build
 from bench.peers.system import Setting
 from bench.peers.talk import Words
@@ -84,20 +83,21 @@ def measure(part: str, setting: Setting, quick: bool) -> None:
     (FOLDER / f"{part}.json").write_text(json.dumps({**kept, **about}, indent=1))
 
 
-def report(model: str, dry: bool = False) -> None:
-    """The tables of everything that lies in build/bench, and the plots."""
-    found = {part: kept(part) for part in PARTS}
+def report(model: str, dry: bool = False, folder: Path = FOLDER) -> None:
+    """The tables of everything that lies in the folder, and the plots."""
+    found = {part: kept(folder / f"{part}.json") for part in PARTS}
     text = "\n\n".join([f"{machine()}; {model}, context 2048, f16 KV, greedy", *_tables(found)])
     if dry:
         print(text)
         return
+    from bench import plots  # matplotlib: nobody else needs it
+
     publish("side by side", text)
     plots.draw({part: result["raw"] for part, result in found.items() if result})
 
 
-def kept(part: str) -> dict[str, Any] | None:
+def kept(file: Path) -> dict[str, Any] | None:
     """What the last run of a part has left."""
-    file = FOLDER / f"{part}.json"
     return dict(json.loads(file.read_text())) if file.exists() else None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.peers.bare import Bare
 from bench.peers.build import programs
-from bench.peers.inglenook import Inglenook, SocketChat
+from bench.peers.inglenook import Inglenook
 from bench.peers.system import ENVIRON, Talker, Turn
 from bench.scenarios.table import OURS, SERVER, Bench, Result, median, p95
 from bench.tables import table
@@ -111,7 +111,7 @@ def alone(bench: Bench) -> Result:
                 turns.append(chat.send("Tell me a long story about the sea."))
                 speeds.append(tokens_per_s(turns[-1:]))
             bare.append(_bare(bench, setting.reply))
-        late = lateness(Path(file.name), chat, turns)
+        late = lateness(Path(file.name), chat.id, turns)
     result = Result(raw={"ours": speeds, "bare": bare, "late_ms": late})
     share = median(speeds) / median(bare)
     measured = f"{share:.1%} ({median(speeds):.1f} / {median(bare):.1f} tokens/s)"
@@ -129,10 +129,10 @@ def _bare(bench: Bench, n_tokens: int) -> float:
         )
 
 
-def lateness(file: Path, chat: SocketChat, turns: Sequence[Turn]) -> list[float]:
+def lateness(file: Path, chat: str, turns: Sequence[Turn]) -> list[float]:
     """Milliseconds from the engine to the socket's other end, for each piece of text that the engine gave."""
     given = [line.split() for line in file.read_text().splitlines()]
-    left = [(float(at), int(size)) for at, session, size in given if session == chat.id and int(size)]
+    left = [(float(at), int(size)) for at, session, size in given if session == chat and int(size)]
     late = []
     for turn in turns:
         arrived = [(turn.sent_at + at, size) for at, size in turn.pieces]
