@@ -4,12 +4,13 @@ What it does: every function is one transaction and returns values. Whoever chan
 saw; a change raises it. What it refuses to know: how a reply comes about (turns.py) and Redis.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import entries, sampling, scenes, texts
+from store import entries, remembered, sampling, scenes, texts
 from store.characters import visible
 from store.db import Database
 from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
@@ -127,14 +128,23 @@ def get_revision(db: Database, chat_id: str) -> int:
 
 
 def load_story(db: Database, chat_id: str) -> Story:
-    """All that a worker needs to continue a chat, as of one moment. Raises NotFound."""
+    """All that a worker needs to continue a chat, as of one moment. Raises NotFound.
+
+    Of a long chat these are the messages inside its window and the pinned ones: a turn costs the same after a year.
+    """
     with db.reading() as session:
         chat = session.get(Chat, chat_id)
         if chat is None or chat.deleted_at is not None:
             raise NotFound("chat")
         character = entries.character_of(session, chat)
-        messages = entries.read_messages(session, chat_id)
-        return Story(chat_view(chat, character), character_view(character), messages, books.books_of(session, chat))
+        window = remembered.window_of(session, chat)
+        return Story(
+            replace(chat_view(chat, character), window=window),
+            character_view(character),
+            remembered.messages(session, chat, window),
+            books.books_of(session, chat),
+            remembered.older(session, chat, window),
+        )
 
 
 def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:

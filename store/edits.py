@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from store import entries, scenes, texts
+from store import entries, remembered, scenes, texts
 from store.chats import greet, new_chat
 from store.db import Database
 from store.entries import clock, new_id, own_chat, refuse_if_changed, touch
@@ -75,6 +75,7 @@ def branch(db: Database, owner_id: str, message_id: str, now: float | None = Non
             raise NotFound("message")
         old = own_chat(session, owner_id, message.chat_id)
         chat = _like(old, clock(now))
+        chat.window = remembered.of_a_branch(old.window, message.ordinal)
         session.add(chat)
         session.flush()
         _copy_messages(session, old, chat, message.ordinal)
@@ -134,7 +135,7 @@ def _like(old: Chat, now: float) -> Chat:
         author_note=old.author_note,
         reference=old.reference,
         settings=dict(old.settings),
-        window=dict(old.window),
+        window={},
         extras=dict(old.extras),
         lore=dict(old.lore),
         created_at=now,

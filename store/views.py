@@ -219,16 +219,28 @@ class TurnView:
 
 
 @dataclass(frozen=True)
+class OlderMessage:
+    """A message before the window of its chat: what its segment is called, and nothing of its text."""
+
+    id: str
+    role: str
+    turn_id: str | None
+    position: int
+
+
+@dataclass(frozen=True)
 class Story:
     """All that a worker needs to continue a chat. Card texts still have macros, message texts do not.
 
-    `books` are the lorebooks that the chat uses beside the one in its character's card.
+    `books` are the lorebooks that the chat uses beside the one in its character's card, `older` the messages that are
+    out of its memory.
     """
 
     chat: ChatView
     character: CharacterView
     messages: tuple[MessageView, ...]
     books: tuple[BookView, ...] = ()
+    older: tuple[OlderMessage, ...] = ()
 
 
 def pack_tokens(tokens: tuple[int, ...] | None) -> bytes | None:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.segments import ReplySpec, Segment
-from store.views import MessageView, Story
+from store.views import Story
 from worker.library import SHARE, always, library
 from worker.lore import Lore, Teller, with_lore
 from worker.notes import in_memory, with_notes
 from worker.persona import Cast, Constants, field, persona_texts
 from worker.replies import n_tokens_at_most, reply_spec
 from worker.scripts import SCRIPTS, Scene, Script
-from worker.segments import Framing, Limits, asked_segment, example_segments, segment_name
+from worker.segments import Framing, Limits, asked_segment, example_segments, name_of, segment_name
 from worker.window import Entry, Window, fit, moved, visible
 
 LEAST_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
@@ -93,7 +93,7 @@ def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Li
     after = before if limits.minimal else moved(before, entries, kept, readable, len(examples))
     return TurnPlan(
         wanted=wanted,
-        forgotten=_forgotten(examples, script.messages, {segment.name for segment in wanted}),
+        forgotten=_forgotten(examples, story, script, {segment.name for segment in wanted}),
         pinned=len(pinned),
         reply=reply,
         script=script,
@@ -124,9 +124,12 @@ def _cast(story: Story) -> Cast:
     return Cast(nickname or story.character.name, chat.user_name, chat.user_persona, chat.id, chat.created_at)
 
 
-def _forgotten(examples: Sequence[Segment], messages: Sequence[MessageView], kept: set[str]) -> frozenset[str]:
+def _forgotten(examples: Sequence[Segment], story: Story, script: Script, kept: set[str]) -> frozenset[str]:
     """Every name that the engine may still hold and that is not wanted any more because it was evicted."""
-    return frozenset({*(segment.name for segment in examples), *(segment_name(message) for message in messages)} - kept)
+    names = {segment.name for segment in examples}
+    names |= {segment_name(message) for message in script.messages}
+    names |= {name_of(one.role, one.turn_id, one.id, one.position) for one in story.older}
+    return frozenset(names - kept)
 
 
 def _too_long(

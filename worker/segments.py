@@ -75,7 +75,12 @@ def message_segment(message: MessageView, framing: Framing, limits: Limits) -> S
 def segment_name(message: MessageView) -> str:
     """The name of the segment of a message."""
     chosen: AlternativeView = message.chosen
-    return f"{message.role}:{chosen.turn_id or f'{message.id}.{chosen.position}'}"
+    return name_of(message.role, chosen.turn_id, message.id, chosen.position)
+
+
+def name_of(role: str, turn_id: str | None, message_id: str, position: int) -> str:
+    """The same for a message whose text nobody needs: by the turn that wrote it, else by message and wording."""
+    return f"{role}:{turn_id or f'{message_id}.{position}'}"
 
 
 def asked_segment(asked: str, framing: Framing) -> Segment:

@@ -1,0 +1,54 @@
+"""What of a chat a worker has to see: the messages inside its window and the pinned ones; of those before, the names.
+
+What it does: reads them, the newest where there are very many: a turn costs the same after a year. A window that lies
+behind the last message (much was deleted) is put aside: the memory is chosen anew from the end.
+What it refuses to know: tokens, and what a window holds beside the number of its first message (worker/window.py).
+"""
+
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from store import entries
+from store.models import Alternative, Chat, Message
+from store.views import MessageView, OlderMessage
+
+MOST = 4_000  # more messages than any context holds
+SHORT = 4  # with fewer of them inside its window, a branch chooses its memory anew
+
+
+def window_of(session: Session, chat: Chat) -> dict[str, Any]:
+    """The window that counts."""
+    last = entries.last_message(session, chat.id)
+    lies_behind = last is not None and last.ordinal < first_ordinal(chat.window)
+    return {**chat.window, "messages": 0} if lies_behind else dict(chat.window)
+
+
+def messages(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[MessageView, ...]:
+    """Those inside the window, and the pinned ones, in order."""
+    inside = or_(Message.ordinal >= first_ordinal(window), Message.pinned)
+    there = (Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    rows = session.scalars(select(Message).where(*there, inside).order_by(Message.ordinal.desc()).limit(MOST)).all()
+    return entries.views_of(session, rows[::-1])
+
+
+def older(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[OlderMessage, ...]:
+    """The others, by what their segments are called: a worker that was away may still hold some of them."""
+    active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
+    before = (Message.chat_id == chat.id, Message.deleted_at.is_(None), Message.ordinal < first_ordinal(window))
+    columns = select(Message.id, Message.role, Alternative.turn_id, Alternative.position).join(Alternative, active)
+    rows = session.execute(
+        columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc()).limit(MOST)
+    )
+    return tuple(OlderMessage(*row) for row in rows)
+
+
+def first_ordinal(window: dict[str, Any]) -> int:
+    """Where the memory of a chat begins."""
+    return int(window.get("messages", 0))
+
+
+def of_a_branch(window: dict[str, Any], last_ordinal: int) -> dict[str, Any]:
+    """The window of a copy that ends at this message."""
+    return dict(window) if last_ordinal - first_ordinal(window) >= SHORT else {}
