@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     )
     sockets: int = Field(64, ge=1, description="Web sockets that may be open at the same time.")
     web_threads: int = Field(96, ge=2, description="Threads of the web server; sockets and pages share them.")
+    metrics_token: str = Field(
+        "",
+        pattern=r"^(|[!-~]{16,})$",
+        description="Token of 16 characters or more with which programs read /metrics; empty: only admins do.",
+    )
     max_waiting_turns: int = Field(2, ge=1, description="Unfinished turns that one person may have.")
 
     @classmethod

@@ -98,8 +98,7 @@ def _seen() -> dict[str, Any]:
     samples = house().housekeeping.trend.samples()
     return {
         "now": admin_view.look(house(), everybody),
-        "speed": admin_view.speed_chart(samples),
-        "line": admin_view.line_chart(samples),
+        "charts": admin_view.charts_of(samples),
         "people": _books().people(house(), everybody, n_days),
         "days": _days(everybody, request.args.get("person", "")),
         "n_days": n_days,
@@ -117,7 +116,7 @@ def _days(everybody: tuple[UserView, ...], person_id: str) -> dict[str, Any]:
     used = _books().usage(house(), 14)
     who = next((one for one in everybody if one.id == person_id), None)
     spent = used.people.get(who.id, (Spent(),) * len(used.days)) if who else used.by_day
-    top = charts.ceiling(day.busy_s for day in spent)
+    top = charts.ceiling_s(day.busy_s for day in spent)
     bars = charts.stacks([(day.wake_s, day.read_s, day.write_s) for day in spent], top)
     rows = tuple(zip(used.days, spent, strict=True))
     return {"person": who, "rows": rows, "bars": bars, "top": top, "n_days": len(rows)}

@@ -109,14 +109,13 @@ def look(house: House, people: Sequence[UserView]) -> Now:
     )
 
 
-def speed_chart(samples: Sequence[Sample]) -> Chart:
-    """Tokens per second: read, written."""
-    return _chart(samples, charts.line, [[one.read_per_s for one in samples], [one.written_per_s for one in samples]])
-
-
-def line_chart(samples: Sequence[Sample]) -> Chart:
-    """Turns that run, and that wait."""
-    return _chart(samples, charts.steps, [[one.running for one in samples], [one.waiting for one in samples]])
+def charts_of(samples: Sequence[Sample]) -> dict[str, Chart]:
+    """Tokens written and read per second (far more are read than written at a time); turns that run and that wait."""
+    return {
+        "written": _chart(samples, charts.line, [[one.written_per_s for one in samples]]),
+        "read": _chart(samples, charts.line, [[one.read_per_s for one in samples]]),
+        "turns": _chart(samples, charts.steps, [[one.running for one in samples], [one.waiting for one in samples]]),
+    }
 
 
 class Books:

@@ -30,6 +30,7 @@ from web import (
     language,
     library,
     limits,
+    metrics,
     my_settings,
     notices,
     people,
@@ -57,6 +58,7 @@ BLUEPRINTS = (
     chats.blueprint,
     chat_files.blueprint,
     health.blueprint,
+    metrics.blueprint,
 )
 MAX_FORM_BYTES = 256 * 1024
 

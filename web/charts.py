@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600.0, 120.0
+HOUR_S = 3600.0
+NICE_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, HOUR_S)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ def ceiling(values: Iterable[float], least: float = 1.0) -> float:
     highest = max((*values, least))
     power = 10.0 ** len(str(int(highest)))
     return next(top for top in (power / 10, power / 5, power / 2, power) if top >= highest)
+
+
+def ceiling_s(values: Iterable[float]) -> float:
+    """The same for seconds: a top that people say in words, such as ten minutes."""
+    highest = max((*values, 1.0))
+    return next((top for top in NICE_S if top >= highest), ceiling([highest / HOUR_S]) * HOUR_S)
 
 
 def line(times: Sequence[float], values: Sequence[float], span_s: float, top: float) -> str:

@@ -79,7 +79,9 @@ def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | N
 def wants_json() -> bool:
     """Whether a program asks rather than a person's browser."""
     accept = request.accept_mimetypes
-    return request.path in ("/ws", "/healthz") or accept.quality("application/json") > accept.quality("text/html")
+    return request.path in ("/ws", "/healthz", "/metrics") or accept.quality("application/json") > accept.quality(
+        "text/html"
+    )
 
 
 def _problem(error: Problem) -> Response:

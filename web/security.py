@@ -36,7 +36,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-OPEN_TO_ALL_HOSTS = ("/healthz", "/ws")  # /ws has the stricter check of the Origin
+OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; no cookie gets to a strange host
 
 
 class HearthSessions(SecureCookieSessionInterface):

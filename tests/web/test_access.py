@@ -89,6 +89,7 @@ ROUTES = {
     ("admin.pause", "POST"): ADMIN,
     ("admin.announce", "POST"): ADMIN,
     ("announcements.put_away", "POST"): MEMBER,
+    ("metrics.metrics", "GET"): ADMIN,  # and whoever has the token: test_metrics.py
     ("people.reset", "POST"): ADMIN,
     ("resets.show", "GET"): ANYBODY,
     ("resets.send", "POST"): ANYBODY,
