@@ -9,10 +9,11 @@ from bench.peers.client import ClientChat, Prompt, Reply, answers, stream
 from bench.peers.system import ENVIRON, Setting, Watch, free_port, until
 from bench.peers.talk import Line, Words
 
-# Its best for chats that take turns: a slot for each lane, the RAM cache, chunks behind a dropped message reused by
-# shifting, a generation that may shift on, and a slot only for a prompt that is mostly its own (else every chat of the
-# card would take over a slot for the sake of the persona, and what the slot held would be lost).
-BEST = ("--cache-reuse", "16", "--context-shift", "--slot-prompt-similarity", "0.5", "-fa", "on", "-b", "512")
+# Its best: a slot for each lane, the RAM cache, chunks behind a dropped message reused by shifting, a generation that may
+# shift on. Which slot may be taken over is a matter of the scenario (measured): with 0.5 a chat that returns finds its
+# slot or its copy in RAM, with the default of 0.1 the shared persona is enough to take over a slot and the rest is read
+# again; but a chat whose oldest messages have just left finds its own slot only with 0.1.
+BEST = ("--cache-reuse", "16", "--context-shift", "-fa", "on", "-b", "512")
 
 
 class LlamaServer:
@@ -23,11 +24,12 @@ class LlamaServer:
         self._words, self._setting = words, setting
         slots = slots or setting.lanes
         self._port = free_port()
-        size = ("-c", str(setting.context * slots), "-np", str(slots), "--cache-ram", str(setting.ram_mb), *BEST)
+        size = ("-c", str(setting.context * slots), "-np", str(slots), "--cache-ram", str(setting.ram_mb))
+        best_of_all = (*size, *BEST, "--slot-prompt-similarity", str(setting.similarity))
         self._command = [
             *(str(programs / "llama-server"), "-m", str(setting.model), "-t", str(setting.threads)),
             *("--host", "127.0.0.1", "--port", str(self._port), "--no-webui"),
-            *(size if best else ("-c", str(setting.context))),
+            *(best_of_all if best else ("-c", str(setting.context))),
         ]
         self._log = tempfile.NamedTemporaryFile(prefix="peer-", suffix=".log")  # noqa: SIM115 (as long as we are)
         self._process: subprocess.Popen[bytes] | None = None

@@ -20,7 +20,10 @@ ENVIRON = {**os.environ, "GOMP_SPINCOUNT": "100", "GGML_NO_BACKTRACE": "1"}
 
 @dataclass(frozen=True)
 class Setting:
-    """The same for all systems: the model file, tokens per chat, threads, tokens of a reply, turns at once, people."""
+    """The same for all systems: the model file, tokens per chat, threads, tokens of a reply, turns at once, people.
+
+    `similarity` is llama-server's alone: how much of a slot has to fit before it may be taken over.
+    """
 
     model: Path
     context: int = 2048
@@ -30,6 +33,7 @@ class Setting:
     ram_mb: int = 2048
     disk_mb: int = 4096
     people: int = 1
+    similarity: float = 0.5
 
 
 @dataclass(frozen=True)
