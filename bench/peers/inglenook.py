@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.house import House
 from bench.load_house import Person, WebHouse
-from bench.peers.system import ENVIRON, Setting, Turn, Watch, until
+from bench.peers.system import Setting, Turn, Watch, until
 from bench.peers.talk import CARD, USER, Line, Words
 from bench.peers.wire import Wire
 from store import characters, chats, registry, turns
@@ -33,7 +33,6 @@ class WholeHouse(WebHouse):
     entry: tuple[str, ...] = ("deploy.run",)
 
     def _start(self) -> House:
-        os.environ.update({name: ENVIRON[name] for name in ("GOMP_SPINCOUNT", "GGML_NO_BACKTRACE")})
         self._run(*self._server.command(self.folder / "redis.conf"))
         until(self._redis_answers, "Redis")
         self._run(sys.executable, "-m", *self.entry)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.peers.client import ClientChat, Prompt, Reply, answers, stream
-from bench.peers.system import ENVIRON, Setting, Watch, free_port, until
+from bench.peers.system import Setting, Watch, free_port, until
 from bench.peers.talk import Line, Words
 
 _REST = re.compile(rb"remaining (\d+) prompt tokens to eval|(full prompt already cached)")
@@ -32,7 +32,7 @@ class LlamaPython:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "LlamaPython":
-        self._process = subprocess.Popen(self._command, env=ENVIRON, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
         until(lambda: answers(self._port, "/v1/models"), self.name)
         return self
 

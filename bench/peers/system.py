@@ -3,7 +3,6 @@
 To add one: the verbs of `System` and `Talker`; a server that only completes prompts gets them from client.py.
 """
 
-import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -12,10 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.peers.talk import Line
-
-# How long libgomp's threads spin at a barrier. Everybody gets what inglenook gives itself (docs/decisions.md): with the
-# default, two threads on two cores that anything else uses, too, are many times slower.
-ENVIRON = {**os.environ, "GOMP_SPINCOUNT": "100", "GGML_NO_BACKTRACE": "1"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.peers.bare import Bare
 from bench.peers.build import programs
 from bench.peers.inglenook import Inglenook
-from bench.peers.system import ENVIRON, Talker, Turn
+from bench.peers.system import Talker, Turn
 from bench.scenarios.table import OURS, SERVER, Bench, Result, median, p95
 from bench.tables import table
 
@@ -79,7 +79,7 @@ def _batched(bench: Bench, speeds: Speeds) -> None:
         *("-ntg", str(WRITTEN), "-npl", ",".join(map(str, USERS)), "--output-format", "jsonl"),
     ]
     for _ in range(bench.pick(2, 1)):
-        done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
             if line.startswith("{"):
                 found = json.loads(line)
