@@ -10,9 +10,9 @@ from bench.peers.system import Setting, Watch, free_port, until
 from bench.peers.talk import Line, Words
 
 # Its best: a slot for each lane, the RAM cache, chunks behind a dropped message reused by shifting, a generation that
-# may shift on. Which slot may be taken over is a matter of the scenario (measured): with 0.5 a chat that returns finds its
-# slot or its copy in RAM, with the default of 0.1 the shared persona is enough to take over a slot and the rest is read
-# again; but a chat whose oldest messages have just left finds its own slot only with 0.1.
+# may shift on. Which slot may be taken over is a matter of the scenario (measured). With 0.5 a chat that returns finds
+# its slot or its copy in RAM; with the default of 0.1 the shared persona is enough to take over a slot, and the rest is
+# read again. But a chat whose oldest messages have just left finds its own slot only with 0.1.
 BEST = ("--cache-reuse", "16", "--context-shift", "-fa", "on", "-b", "512")
 
 
