@@ -6,12 +6,15 @@ What it refuses to know: what the faults should have led to (checker.py).
 """
 
 import signal
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from store import jobs, keys
+from store import jobs, keys, queue
+from store.db import DatabaseTrouble
 from tests.nemesis import audit
 
 
@@ -122,15 +125,36 @@ def twice(house, rng):
     worker = rng.choice(house.workers).name
     try:
         if rng.random() < 0.5:
-            queue = f"rq:queue:{keys.queue(worker)}"
-            house.client.sadd("rq:queues", queue)  # as RQ does with each job
-            house.client.rpush(queue, turn)
+            line = f"rq:queue:{keys.queue(worker)}"
+            house.client.sadd("rq:queues", line)  # as RQ does with each job
+            house.client.rpush(line, turn)
         else:
             jobs.remove_job(house.client, turn, at)
             jobs.enqueue(house.client, turn, worker, at_front=rng.random() < 0.5)
     except RedisError:
         raise Missed from None
     return Damage(f"turn {turn[:8]}, {state} at {at}, delivered again to {worker}")
+
+
+def pause(house, rng):
+    """Nothing is broken, an admin needs the card. In a thread: a frozen process may hold SQLite for a while."""
+    over = threading.Event()
+    threading.Thread(target=_rest, args=[house, over], name="rest", daemon=True).start()
+    return Damage("the queue is paused", rng.uniform(0.3, 5), over.set)
+
+
+def _rest(house, over):
+    _insist(lambda: queue.pause(house.db, house.hurry))
+    over.wait()
+    _insist(lambda: queue.resume(house.db, house.hurry))
+
+
+def _insist(change):
+    done = False
+    while not done:
+        with suppress(DatabaseTrouble):
+            change()
+            done = True
 
 
 def clock(house, rng):
@@ -156,6 +180,7 @@ FAULTS = {  # name: (how, weight)
     "kill -9 web": (web_kill, 4),
     "freeze web": (web_freeze, 4),
     "deliver a turn twice": (twice, 18),
+    "pause the queue": (pause, 6),
     "clock jump": (clock, 8),
 }
 
