@@ -20,7 +20,7 @@ DELTA, CHAT = 60, 1500
 SCRATCH, TARGET = 3, 2
 
 PER_RANGE = (
-    "llama.cpp copies layer by layer and range by range, through its own writer (two copies where the buffer is new); "
+    "llama.cpp copies layer by layer and range by range, through its own writer; "
     "and a memcpy of something small stays in the processor's cache"
 )
 FULL_COPIES = "what a chat has beside the shared persona is most of it"
