@@ -24,7 +24,7 @@ PER_RANGE = (
     "and a memcpy of something small stays in the processor's cache"
 )
 FULL_COPIES = (
-    "the RAM tier holds copies of what is on the disk, too, so that a kill loses nothing: the two budgets do not add up; "
+    "the RAM tier holds copies of what is on the disk, too (a kill loses nothing): the two budgets do not add up; "
     "counted against the disk alone it would be met where the persona is a fifth of a chat"
 )
 
