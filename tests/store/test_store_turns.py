@@ -4,7 +4,7 @@ import pytest
 
 from store import accounts, chats, turns
 from store.errors import NotFound, Refused, Stale
-from store.turns import Reply, TurnCommand
+from store.turns import Outcome, Reply, TurnCommand
 
 
 def refusal(call, *args, **kwargs):
@@ -55,12 +55,14 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
         assert turns.get_turn(database, turn.id).state == state
     turns.save_partial(database, turn.id, 1, "Hel")
     assert turns.renew(database, {turn.id: 1}, 20.0) == {turn.id}
-    end = turns.commit(database, turn.id, 1, Reply("Hello", stats={"n": 1}), {"start": 1}, now=12.0)
+    end = turns.commit(
+        database, turn.id, 1, Outcome((Reply("Hello", stats={"n": 1}),), spent={"n": 2}), {"start": 1}, now=12.0
+    )
     message = end.message
     assert (end.revision, message.text, message.turn_id, end.suggestion) == (3, "Hello", turn.id, None)
     done = turns.get_turn(database, turn.id)
     assert (done.state, done.ended_at, done.reply_message_id, done.partial) == ("done", 12.0, message.id, "")
-    assert (done.lease_until, done.stats, done.ended) == (None, {"n": 1}, True)
+    assert (done.lease_until, done.stats, done.ended) == (None, {"n": 2}, True)
     assert turns.reply_to(database, turn.id) == end
     assert turns.unfinished(database) == ()
 

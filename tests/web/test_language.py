@@ -9,6 +9,7 @@ from test_access import ROUTES, address_of, routes
 from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, personas
+from store.lore import books
 
 WORDS_OF = "accept-language"
 
@@ -97,7 +98,7 @@ class Reader(HTMLParser):
         own = dict(attrs)
         foreign = own.get("lang") == "en" or tag in ("script", "style")
         skipped = foreign or bool(self._open and self._open[-1][1])
-        if not skipped:
+        if not skipped and own.get("translate") != "no":  # names of fields in files are of no language
             self.heard += [own[name] for name in self.ALOUD if own.get(name)]
         if tag not in self.EMPTY:
             self._open.append((tag, skipped))
@@ -116,6 +117,7 @@ class Reader(HTMLParser):
 
 OURS = {"inglenook", "json", "png", "jpeg", "webp", "mb", "user", "char", "original", "start", "ctrl", "alt", "enter"}
 OURS |= {"min", "top", "dry", "xtc"}  # samplers
+OURS |= {"charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "grafana", "metrics"}
 
 
 def leftovers(html, names):
@@ -131,6 +133,8 @@ def leftovers(html, names):
 
 
 NOT_PAGES = {"assets.file", "static", "health.healthz", "live.live", "settings.data", "chats.earlier", "pictures.show"}
+NOT_PAGES |= {"books.as_v3", "books.original", "card_files.as_json", "card_files.as_png", "chat_files.take_along"}
+NOT_PAGES |= {"metrics.metrics", "admin.now"}
 PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and endpoint not in NOT_PAGES)
 
 
@@ -150,7 +154,9 @@ def zhou(site, database):
     invite, token = accounts.create_invite(database, "teen", created_by=who.id)
     accounts.revoke_invite(database, accounts.create_invite(database, "child")[0].id)
     persona = personas.save_persona(database, who.id, "乙", "水手。")
+    book = books.add_book(database, who.id, {"entries": [{"keys": ["海"], "content": "蓝色的。"}]}, "海")
     values = {"character_id": character.id, "chat_id": chat.id, "persona_id": persona.id, "token": token}
+    values |= {"book_id": book.id, "place": "0"}
     return browser, {**values, "invite_id": invite.id, "user_id": who.id}
 
 
