@@ -97,8 +97,9 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag, attrs):
         own = dict(attrs)
         foreign = own.get("lang") == "en" or tag in ("script", "style")
+        foreign |= own.get("translate") == "no"  # names of fields in files are of no language
         skipped = foreign or bool(self._open and self._open[-1][1])
-        if not skipped and own.get("translate") != "no":  # names of fields in files are of no language
+        if not skipped:
             self.heard += [own[name] for name in self.ALOUD if own.get(name)]
         if tag not in self.EMPTY:
             self._open.append((tag, skipped))
