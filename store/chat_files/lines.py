@@ -55,7 +55,8 @@ def write(message: Spoken) -> dict[str, Any]:
     kept = (message.extras or {}).get("line")
     if not isinstance(kept, dict):
         return _fresh(message)
-    unchanged = "mes" in kept and _texts(kept) == (message.texts, message.active)
+    whole = "mes" in kept or "swipes" in kept  # else the texts alone stand in the message
+    unchanged = whole and _texts(kept) == (message.texts, message.active)
     line = dict(kept) if unchanged else _with_texts(kept, message)
     if (_ours(line).get("pinned") is True) != message.pinned:
         line["extra"] = _extra(line) | {OURS: _ours(line) | {"pinned": message.pinned}}

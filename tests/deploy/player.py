@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -35,6 +36,17 @@ class Fields(HTMLParser):
 
 class Tab(Client):
     """The library's client, with a Host header as browsers send it, and no socket left open by a failed handshake."""
+
+    @classmethod
+    def connect(cls, *arguments, **options):
+        """As the library does, but the socket is closed where nobody listens any more."""
+        try:
+            return super().connect(*arguments, **options)
+        except OSError as error:
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                if isinstance(left := frame.f_locals.get("sock"), socket.socket):
+                    left.close()
+            raise
 
     def handshake(self):
         try:
@@ -152,8 +164,6 @@ class Player:
         self.close()
         cookie = "; ".join(f"{one.name}={one.value}" for one in self.cookies)
         url = self.address.replace("http", "ws", 1) + "/ws"
-        with socket.create_connection(tuple(url.split("/")[2].split(":")), timeout=5):
-            pass  # somebody is listening: the library leaves its socket open where nobody is
         self._ws = Tab.connect(url, headers={"Origin": self.address, "Cookie": cookie})
 
     def _get(self, url):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from chat_file_cases import HEADER, LINES, jsonl_of, tales
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store import chat_files
@@ -141,6 +141,7 @@ LINE = st.dictionaries(KEYS, ANYTHING, max_size=8) | st.fixed_dictionaries({"mes
 
 
 @settings(deadline=None)
+@example([{"extra": None, "gen_finished": None, "swipes": ["0"]}])
 @given(st.lists(LINE, max_size=6))
 def test_whatever_stands_in_the_lines_comes_out_again(given_lines):
     data = jsonl_of(*given_lines, {"mes": "end"})
