@@ -13,6 +13,7 @@ from werkzeug.routing import Map
 
 from store import accounts, characters, chats, personas
 from store.bundled import character_id
+from store.lore import books as lorebooks
 from web import passwords
 from web.app import BLUEPRINTS
 
@@ -148,12 +149,16 @@ def pages(house, browser, books, ada):
 def values(books, ada):
     """What stands in addresses."""
     mo = characters.save_character(books, ada, CARD, tagline="Purrs.")
+    seas = lorebooks.add_book(books, ada.id, {"entries": [{"keys": ["sea"], "content": "It is blue."}]}, "Seas")
     return {
         "token": accounts.create_invite(books, "teen")[1],
         "character_id": mo.id,
         "persona_id": personas.save_persona(books, ada.id, "Captain Ann", "A sailor.").id,
         "chat_id": chats.create_chat(books, ada.id, mo.id, "Ann").id,
         "picture_id": "0" * 32,
+        "book_id": seas.id,
+        "place": "0",
+        "ending": "json",
     }
 
 
