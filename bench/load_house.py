@@ -72,8 +72,8 @@ class WebHouse(House):
         return [self.web.pid, *map(int, children)]
 
     def memory_mb(self) -> float:
-        """Resident memory of the web server's processes together; what they share counts twice."""
-        pages = [re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in self.pids()]
+        """Memory of the web server's processes together (PSS: what they share counts once)."""
+        pages = [re.search(r"Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text()) for pid in self.pids()]
         return sum(int(found[1]) for found in pages if found) / 1024
 
     def n_threads(self) -> int:

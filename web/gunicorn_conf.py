@@ -4,6 +4,7 @@
 sockets with 1012 first (from a thread: a signal handler must not wait), then gunicorn stops as usual.
 """
 
+import gc
 import signal
 import sys
 import threading
@@ -38,6 +39,8 @@ def post_worker_init(worker: Any) -> None:
     """Make accepted sockets drop dead peers, and make stopping polite."""
     for listener in worker.sockets:
         set_user_timeout(listener.sock)  # accepted sockets inherit it
+    gc.collect()
+    gc.freeze()  # what was loaded stays: looking through all of it again and again would hold up every tab
     house = worker.wsgi.extensions["inglenook"]
     stop = signal.getsignal(signal.SIGTERM)
 
