@@ -92,10 +92,10 @@ def test_an_overflow_turn_is_compared_with_its_neighbours():
     assert beside_neighbours(walk) == [1.0]
 
 
-def test_speed_counts_from_the_first_text_of_anybody_to_the_last():
-    one = turn(pieces=((1.0, 2), (3.0, 4)), sent_at=10.0, generated=5)
-    other = turn(pieces=((2.0, 2), (4.0, 4)), sent_at=11.0, generated=9)
-    assert tokens_per_s([one, other]) == (4 + 8) / 4.0
+def test_speed_counts_while_everybodys_text_flows():
+    one = turn(pieces=((1.0, 2), (4.0, 2), (5.0, 4)), sent_at=10.0, generated=4)  # 11, 14 and 15 on the clock
+    other = turn(pieces=((2.0, 2), (3.0, 4), (6.0, 4)), sent_at=11.0, generated=5)  # 13, 14 and 17
+    assert tokens_per_s([one, other]) == (4 * 6 / 8 + 5 * 4 / 10) / 2.0
 
 
 def test_lateness_follows_the_characters(tmp_path):
