@@ -7,7 +7,7 @@ What it refuses to know: what a tab makes of it (session.py, viewer.py).
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from store import accounts, events, turns
 from store.db import Database
 from store.views import TurnView, UserView
+from web.live.said import Live
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Pulse:
         self._epochs: Mapping[str, int] | None = None
         self._turns: dict[str, TurnView] = {}
         self._tails: dict[str, events.Tail | None] = {}
+        self._streams: dict[tuple[str, int], Sequence[Live]] = {}
 
     def signed_in(self, person: UserView) -> bool:
         """Whether a cookie of this person, as they were when it was read, still counts.
@@ -55,6 +57,14 @@ class Pulse:
                 self._tails[turn_id] = self._read_tail(turn_id)
             return self._tails[turn_id]
 
+    def missing(self, turn_id: str, after_seq: int) -> Sequence[Live]:
+        """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
+        with self._reading:
+            wanted = (turn_id, after_seq)
+            if wanted not in self._streams:
+                self._streams[wanted] = read_stream(self._redis, turn_id, after_seq)
+            return self._streams[wanted]
+
     def _read_epochs(self) -> Mapping[str, int] | None:
         try:
             return accounts.session_epochs(self._database)
@@ -68,3 +78,12 @@ class Pulse:
         except RedisError as error:
             log.debug("The stream of turn %s cannot be read: %s", turn_id, error)
             return None
+
+
+def read_stream(redis: Redis, turn_id: str, after_seq: int) -> Sequence[Live]:
+    """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
+    try:
+        return [Live(event) for event in events.read(redis, turn_id, after_seq)]
+    except RedisError as error:
+        log.debug("The stream of turn %s cannot be read: %s", turn_id, error)
+        return ()

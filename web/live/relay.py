@@ -49,6 +49,11 @@ class Relay:
         progress = self._turns.get(turn_id)
         return progress is not None and progress.seq >= seq and progress.stream == stream
 
+    def known(self, turn_id: str, stream: str) -> int:
+        """The last sequence number that the tab has of this stream, 0 when it knows another one or none."""
+        progress = self._turns.get(turn_id)
+        return progress.seq if progress and progress.stream == stream else 0
+
     def ended(self, turn_id: str) -> bool:
         """Whether the tab was told how this turn ended."""
         progress = self._turns.get(turn_id)

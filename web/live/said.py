@@ -1,32 +1,43 @@
 """What a tab is told, as the frame that goes over its line. A live message is put into words once for all tabs.
 
-What it does: adds the HTML, says it in the language of who reads it, packs it; a `Live` message keeps what was made.
+What it does: adds the HTML, says it in the language of who reads it, packs it; a `Live` message keeps what was made of
+it, and what was read on account of it.
 What it refuses to know: who watches which chat (hub.py), and what a tab already has (relay.py).
 """
 
 import json
 import struct
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar, cast
 
 from web import wire
 from web.language import say_all
 
 TEXT = 0x81  # a whole text message in one frame
 Payload = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Live(dict[str, Any]):
     """A message for every tab of a chat, or of the house. Do not change it: its frames are made once for each language.
 
-    Five hundred tabs would otherwise render the same Markdown and write the same JSON five hundred times.
+    Five hundred tabs would otherwise render the same Markdown and write the same JSON five hundred times, and all tabs
+    of a chat would read the same rows at the same moment.
     """
 
     def __init__(self, payload: Payload) -> None:
         super().__init__(payload)
         self._frames: dict[str, bytes] = {}
-        self._making = threading.Lock()
+        self._answers: dict[Hashable, object] = {}
+        self._making, self._reading = threading.Lock(), threading.Lock()
+
+    def once(self, what: Hashable, read: Callable[[], T]) -> T:
+        """What `read()` says, asked by the first tab that wants to know `what` on account of this message."""
+        with self._reading:
+            if what not in self._answers:
+                self._answers[what] = read()
+            return cast(T, self._answers[what])
 
     def frame(self, language: str) -> bytes:
         """Its frame for who reads this language."""

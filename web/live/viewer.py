@@ -6,22 +6,20 @@ SQL says that the turn has ended without the tab having been told (Redis was emp
 What it refuses to know: sockets and threads. One thread, the tab's writer, calls it.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from store import chats, events, pages, queue, turns
-from store.views import TurnView
+from store import chats, pages, queue, turns
+from store.views import ChatView, TurnView
 from web import wire
 from web.house import House
 from web.live import snapshot
-from web.live.pulse import Pulse
+from web.live.pulse import Pulse, read_stream
 from web.live.relay import Relay, Verdict
 from web.live.said import Live
 
-log = logging.getLogger(__name__)
 Event = Mapping[str, Any]
 WAITING = ("waiting", "queued")
 
@@ -64,14 +62,17 @@ class Viewer:
         """A live message of the chat."""
         if event.get("chat") != self._chat_id:
             return
-        if "seq" not in event:
-            self._unsequenced(event)
+        live = event if isinstance(event, Live) else Live(event)
+        if "seq" not in live:
+            self._unsequenced(live)
             return
-        verdict = self._relay.judge(event)
+        verdict = self._relay.judge(live)
         if verdict is Verdict.GAP:
-            self._refill(str(event["turn"]))
+            turn_id = str(live["turn"])
+            after = self._relay.last_seq(turn_id)
+            self._forward_missing(live.once(("after", after), lambda: read_stream(self._house.redis, turn_id, after)))
         else:
-            self._act(verdict, event)
+            self._act(verdict, live)
 
     @property
     def busy(self) -> bool:
@@ -89,9 +90,10 @@ class Viewer:
         if turn_id is None or chat_id is None:
             return
         turn, tail = pulse.turn(turn_id), pulse.tail(turn_id)
-        is_news = turn.ended or (tail and not self._relay.has_all(turn_id, tail.seq, tail.stream))
-        if is_news and not self._forward_missing(self._read(turn_id, 0)):
-            return
+        if tail and not self._relay.has_all(turn_id, tail.seq, tail.stream):
+            after = self._relay.known(turn_id, tail.stream)
+            if not self._forward_missing(pulse.missing(turn_id, after)):
+                return
         if self._relay.ended(turn_id):
             return
         if turn.ended:
@@ -104,56 +106,60 @@ class Viewer:
         if self._waiting and self._turn_id is not None:
             self._say_place(turns.get_turn(self._house.database, self._turn_id))
 
-    def _unsequenced(self, event: Event) -> None:
+    def _unsequenced(self, event: Live) -> None:
         """`setup`, `memory`, or `changed`: a newer revision, a turn begun elsewhere, an end that no stream tells."""
         if event.get("type") == "setup":
-            self._say_setup()
+            self._say_setup(event)
             return
         if event.get("type") == "memory":
-            self._say_memory()
+            self._say_memory(event)
             return
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
         if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
-            self.beat(Pulse(self._house.database, self._house.redis))
+            self.beat(event.once("pulse", lambda: Pulse(self._house.database, self._house.redis)))
         elif revision > self._revision or (turn_id is not None and turn_id != self._turn_id):
             self._revision = max(revision, self._revision)
             self._send(event)
 
-    def _forward(self, event: Event) -> None:
+    def _forward(self, event: Live) -> None:
         turn_id = str(event["turn"])
         ended = self._relay.ended(turn_id)
         self._turn_id = None if ended else turn_id
         self._revision = max(self._revision, int(event.get("revision") or 0))
         self._waiting = event.get("state") in WAITING
         self._place = None
-        self._send(event if isinstance(event, Live) else Live(event))
+        self._send(event)
         if ended:
-            self._say_memory()
+            self._say_memory(event)
 
-    def _say_setup(self) -> None:
+    def _say_setup(self, event: Live) -> None:
         """How the chat is set up now, whatever was said when."""
-        chat = chats.get_chat(self._house.database, self._user_id, str(self._chat_id))
+        chat = self._chat_now(event)
         self._send({"type": "setup", "chat": chat.id, **wire.setup_json(chat)})
 
-    def _say_memory(self) -> None:
+    def _say_memory(self, event: Live) -> None:
         """Say where the model's memory begins, if the turn that has ended has moved it."""
-        database = self._house.database
-        chat = chats.get_chat(database, self._user_id, str(self._chat_id))
+        chat = self._chat_now(event)
         begins = wire.memory_begins(chat)
         if begins != self._memory_from:
             self._memory_from = begins
-            forgotten = pages.n_forgotten(database, chat.id, begins)
+            forgotten = event.once("forgotten", lambda: pages.n_forgotten(self._house.database, chat.id, begins))
             self._send({"type": "memory", "chat": chat.id, **wire.memory_json(chat, forgotten)})
+
+    def _chat_now(self, event: Live) -> ChatView:
+        """The chat as it is after this event: one of its tabs reads it for all of them."""
+        whose = self._user_id, str(self._chat_id)
+        return event.once(("chat", *whose), lambda: chats.get_chat(self._house.database, *whose))
 
     def _refill(self, turn_id: str) -> None:
         """Send what the stream has and the tab has not."""
-        self._forward_missing(self._read(turn_id, self._relay.last_seq(turn_id)))
+        self._forward_missing(read_stream(self._house.redis, turn_id, self._relay.last_seq(turn_id)))
 
-    def _forward_missing(self, stream: Sequence[Event]) -> bool:
+    def _forward_missing(self, stream: Sequence[Live]) -> bool:
         """False when the chat was opened anew."""
         return all(self._act(self._relay.judge(event), event) for event in stream)
 
-    def _act(self, verdict: Verdict, event: Event) -> bool:
+    def _act(self, verdict: Verdict, event: Live) -> bool:
         """False when the chat was opened anew: Redis was emptied, and the turn has another stream."""
         if verdict is Verdict.SEND:
             self._forward(event)
@@ -161,13 +167,6 @@ class Viewer:
             self.open(self._chat_id, None, 0)
             return False
         return True
-
-    def _read(self, turn_id: str, after_seq: int) -> Sequence[Event]:
-        try:
-            return events.read(self._house.redis, turn_id, after_seq)
-        except RedisError as error:
-            log.debug("The stream of turn %s cannot be read: %s", turn_id, error)
-            return ()
 
     def _say_place(self, turn: TurnView) -> None:
         """While the turn waits: how many are ahead, and for how long. Not part of the stream, so without a number."""
