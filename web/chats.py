@@ -1,9 +1,10 @@
 """The chat page. It arrives with the story in it; from then on the web socket (live/) keeps it up to date."""
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from redis.exceptions import RedisError
 from werkzeug.wrappers import Response
 
-from store import characters, chats, house_rules, pages, sampling
+from store import characters, chats, house_rules, pages, price, sampling
 from store.lore import books
 from web import dials, wire
 from web.accounts import me, signed_in
@@ -46,9 +47,31 @@ def earlier(chat_id: str) -> Response:
     return jsonify(say_all(found, language()))
 
 
+@blueprint.get("/chat/<chat_id>/price")
+@signed_in
+def price_of(chat_id: str) -> Response:
+    """JSON: what it costs to edit the message `message`, and to delete it; null where nobody knows."""
+    edit, delete = price.of_message(house().database, me().id, chat_id, request.args.get("message", ""))
+    speed = _reading_speed(chat_id)
+    return jsonify(edit=_price_json(edit, speed), delete=_price_json(delete, speed))
+
+
 @blueprint.post("/chat/<chat_id>/delete")
 @signed_in
 def delete(chat_id: str) -> Response:
     """Take a chat from the list."""
     chats.delete_chat(house().database, me().id, chat_id)
     return redirect(url_for("library.home"))
+
+
+def _reading_speed(chat_id: str) -> float | None:
+    """Tokens per second; None when nobody can tell now."""
+    try:
+        return price.tokens_per_second(house().redis, chat_id)
+    except RedisError:
+        return None
+
+
+def _price_json(one: price.Price, speed: float | None) -> dict[str, float | None]:
+    seconds = one.n_tokens / speed if speed and one.n_tokens is not None else None
+    return {"messages": one.n_messages, "tokens": one.n_tokens, "seconds": seconds}

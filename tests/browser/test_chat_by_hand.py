@@ -1,12 +1,13 @@
 """What a person changes by hand on the chat page, by finger and by key, against the real stack that echoes."""
 
 import re
+import time
 
 import pytest
 from chat_page import ChatPage
 from playwright.sync_api import expect
 
-from store import chats
+from store import chats, price
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -14,6 +15,17 @@ SHOWS = """([texts]) => { const shown = [...document.querySelectorAll('[data-tes
   one.querySelector('[data-testid=prose]').textContent.replace(/\\s+/g, ' ').trim());
   return shown.length === texts.length && shown.every((one, at) => one.startsWith(texts[at])) }"""
 FOCUSED = "([id]) => document.activeElement?.dataset.testid === id"
+
+
+ABOUT = r": about [\d,]+ tokens, \d+ (seconds?|minutes?)\.$"
+
+
+def known_by(redis, chat_id):
+    """Wait until a worker has told how fast it reads."""
+    deadline = time.monotonic() + 30
+    while price.tokens_per_second(redis, chat_id) is None:
+        assert time.monotonic() < deadline, "no worker says how fast it reads"
+        time.sleep(0.1)
 
 
 def menu(chat, number, act):
@@ -41,7 +53,7 @@ def test_a_message_is_edited_in_place(told):
     greeting, mine, reply = (one["words"] for one in chat.messages())
     chat.press("ArrowUp")
     assert chat.edit_text.input_value() == "Who are you?"
-    expect(chat.edit_price).to_have_text("These words and the message after them are read again.")
+    expect(chat.edit_price).to_contain_text("The model will read the last 2 messages again")
     chat.edit_text.fill("Something else")
     chat.page.keyboard.press("Escape")
     assert chat.edit.count() == 0
@@ -54,12 +66,34 @@ def test_a_message_is_edited_in_place(told):
     assert chat.edit.count() == 0
     assert chat.prose.nth(1).locator("em").text_content() == "who"
     menu(chat, 2, "edit")
-    expect(chat.edit_price).to_have_text("Only these words are read again.")
+    expect(chat.edit_price).to_contain_text("The model will read the last message again")
     chat.edit_text.fill("Nobody.")
     chat.edit_save.click()
     chat.until(SHOWS, [greeting, "And who is that?", "Nobody."])
     chat.reload()
     assert [one["words"] for one in chat.messages()] == [greeting, "And who is that?", "Nobody."]
+
+
+def test_what_a_change_costs_is_told_before(sit, house):
+    chat = sit("1280").told("Who are you?")
+    with house.redis() as redis:
+        known_by(redis, chat_id(chat))
+    chat.more.nth(1).click()
+    expect(chat.delete_price).to_have_text(re.compile(r"^The model will read the last message again" + ABOUT))
+    chat.do_edit.click()
+    expect(chat.edit_price).to_have_text(re.compile(r"^The model will read the last 2 messages again" + ABOUT))
+    chat.edit_cancel.click()
+    chat.more.nth(2).click()
+    chat.do_edit.wait_for()
+    expect(chat.delete_price).to_be_hidden()  # nothing comes after it
+
+
+def test_without_an_answer_messages_are_counted(sit):
+    chat = sit("390").told("Who are you?")
+    chat.page.route("**/price?*", lambda route: route.fulfill(status=503))
+    menu(chat, 1, "edit")
+    expect(chat.edit_price).to_have_text("The model will read the last 2 messages again.")
+    chat.errors.clear()  # Chromium notes the 503 there
 
 
 def test_delete_and_undo_and_another_window_sees_both(told, house):

@@ -36,6 +36,7 @@ ROUTES = {
     ("library.rename", "POST"): CHAT,
     ("chats.show", "GET"): CHAT,
     ("chats.earlier", "GET"): CHAT,
+    ("chats.price_of", "GET"): CHAT,
     ("chats.delete", "POST"): CHAT,
     ("characters.show", "GET"): SEEN,
     ("characters.new", "GET"): MEMBER,

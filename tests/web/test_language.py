@@ -135,7 +135,7 @@ def leftovers(html, names):
 
 NOT_PAGES = {"assets.file", "static", "health.healthz", "live.live", "settings.data", "chats.earlier", "pictures.show"}
 NOT_PAGES |= {"books.as_v3", "books.original", "card_files.as_json", "card_files.as_png", "chat_files.take_along"}
-NOT_PAGES |= {"metrics.metrics", "admin.now"}
+NOT_PAGES |= {"metrics.metrics", "admin.now", "chats.price_of"}
 PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and endpoint not in NOT_PAGES)
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from web_house import Browser, Storyteller, free_port, new_turn
 
-from store import accounts, turns, wire
+from store import accounts, chats, turns, wire
 from store.bundled import character_id
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +94,8 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     assert page.status_code == 200
     assert 'data-trouble="redis"' in page.text
     assert "Is anybody there?" in ada.get(f"/chat/{chat}").text
+    greeting = chats.transcript(database, chat)[0].id
+    assert ada.get(f"/chat/{chat}/price?message={greeting}").json()["edit"]["messages"] == 2
     own_redis.start()
     with wire.connect(own_redis.url) as redis:
         tale = Storyteller(database, redis)

@@ -12,15 +12,13 @@ export class Editing extends EventTarget {
     this.blank = document.getElementById("edit-blank");
   }
 
-  /** `price`: what the change costs, in words. */
-  begin(element, message, price) {
+  begin(element, message) {
     this.close(false);
     [this.#element, this.#message] = [element, message];
     const form = this.blank.content.firstElementChild.cloneNode(true);
     this.form = form;
     this.box = form.querySelector("textarea");
     this.box.value = chosenOf(message).text;
-    form.querySelector(".hint").textContent = price;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#save();
@@ -33,6 +31,11 @@ export class Editing extends EventTarget {
     this.#fit();
     this.box.focus({ preventScroll: true });
     form.scrollIntoView({ block: "nearest" });
+  }
+
+  /** What a change of this message costs, in words; too late when another one is being edited. */
+  tellPrice(message, words) {
+    if (this.#message === message) this.form.querySelector(".hint").textContent = words;
   }
 
   close(tell = true) {

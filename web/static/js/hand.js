@@ -6,15 +6,15 @@ import { Added } from "./added.js";
 import { Editing } from "./editing.js";
 import { MessageMenu } from "./menu.js";
 import { chosenOf, isTold } from "./message.js";
+import { Prices } from "./price.js";
 import { Setup } from "./setup.js";
 import { Toast } from "./toast.js";
 import { Why } from "./why.js";
-import { t, tn } from "./words.js";
+import { t } from "./words.js";
 
 /** `heard`: what to do with the messages that are for it alone. */
 export class Hand {
   #keepsWhy = false; // replies that come now keep their words' chances
-  #memory = { from: 0, forgotten: 0 };
 
   constructor(story, composer, page) {
     this.story = story;
@@ -25,6 +25,7 @@ export class Hand {
     this.why = new Why();
     this.added = new Added();
     this.toast = new Toast(composer);
+    this.prices = new Prices(story, page.chat);
     this.setup = new Setup((frame) => page.wire.send({ ...frame, chat: page.chat }));
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
@@ -51,7 +52,7 @@ export class Hand {
 
   /** Where the model's memory begins now. */
   remember(memory) {
-    this.#memory = memory;
+    this.prices.memory = memory;
     this.story.setMemory(memory);
   }
 
@@ -66,6 +67,7 @@ export class Hand {
       added: chosenOf(message).lore ?? isTold(message),
       delete: now,
     });
+    if (now !== "off") this.prices.tell("delete", message, (words) => this.menu.tellPrice(message, words));
   }
 
   /** Edit the last message of the person's own. */
@@ -132,19 +134,8 @@ export class Hand {
   #edit(message) {
     this.why.close();
     this.added.close();
-    this.editing.begin(this.story.find(message.id), message, this.#price(message));
-  }
-
-  /** What an edit costs: how much of the story is read again. */
-  #price({ ordinal, pinned }) {
-    const later = [...this.story.known.values()].filter((one) => one.ordinal > ordinal).length;
-    if (ordinal < this.#memory.from && !pinned) return t("Out of the model’s memory: nothing is read again.");
-    if (!later) return t("Only these words are read again.");
-    return tn(
-      "These words and the message after them are read again.",
-      "These words and the {n} messages after them are read again.",
-      later,
-    );
+    this.editing.begin(this.story.find(message.id), message);
+    this.prices.tell("edit", message, (words) => this.editing.tellPrice(message, words));
   }
 
   #hasWhy(message) {

@@ -9,6 +9,7 @@ export class MessageMenu extends EventTarget {
   constructor() {
     super();
     this.root = document.getElementById("message-menu");
+    this.price = document.getElementById("delete-price");
     this.items = [...this.root.querySelectorAll("[role=menuitem]")];
     this.root.addEventListener("click", (event) => this.#choose(event.target.closest("[data-do]")));
     this.root.addEventListener("keydown", (event) => this.#key(event));
@@ -27,6 +28,7 @@ export class MessageMenu extends EventTarget {
     if (this.#button === button) return this.close();
     this.close(false);
     [this.#message, this.#button] = [message, button];
+    this.price.textContent = "";
     for (const item of this.items) {
       const offer = offers[item.dataset.do];
       item.hidden = offer === false;
@@ -38,6 +40,13 @@ export class MessageMenu extends EventTarget {
     button.setAttribute("aria-expanded", "true");
     this.#walkable[0]?.focus({ preventScroll: true });
     return undefined;
+  }
+
+  /** What deleting this message costs, in words; too late when the menu is closed. */
+  tellPrice(message, words) {
+    if (!this.#button || this.#message !== message) return;
+    this.price.textContent = words;
+    this.#place(this.#button.getBoundingClientRect());
   }
 
   close(giveFocusBack = true) {
