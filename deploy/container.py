@@ -1,6 +1,7 @@
 """The containers' entry point: `python -m deploy.container web | worker | check-web | check-worker`.
 
 Each container migrates (only one at a time really does), then becomes its program, so that signals reach that directly.
+Redis and a database server start at the same time as it: it waits for them a while, then says what it missed.
 The web container first prints an invitation while there is no admin. The checks are for compose: exit 0 or 1.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from deploy import rooms
 from deploy.preflight import Fault
+from store.db import Database, DatabaseTrouble, sqlite_file
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 
@@ -40,6 +42,7 @@ def check_worker(settings: Settings) -> int:
 
 
 PASSWORD_WITHIN_S = 30
+DATABASE_WITHIN_S = 60.0  # a server that has just been made, on a slow disk
 EXIT_CONFIG = 78  # sysexits.h
 ACTIONS: dict[str, Callable[[Settings], int]] = {
     "web": web,
@@ -49,14 +52,17 @@ ACTIONS: dict[str, Callable[[Settings], int]] = {
 }
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
     """Do the named action; does not come back where that means becoming another program."""
     if len(argv) != 1 or argv[0] not in ACTIONS:
         print(f"Say one of: {', '.join(ACTIONS)}.", file=sys.stderr)
         return 2
     await_password(os.environ)
     try:
-        return ACTIONS[argv[0]](load_settings())
+        settings, action = load_settings(), ACTIONS[argv[0]]
+        if action in (web, worker):
+            await_database(settings.database_url, database_within_s)
+        return action(settings)
     except (SettingsError, Fault) as error:
         print(f"inglenook: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -68,6 +74,29 @@ def await_password(environ: Mapping[str, str]) -> None:
     deadline = time.monotonic() + PASSWORD_WITHIN_S
     while file and not Path(file).exists() and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def await_database(url: str, within_s: float) -> None:
+    """Wait until a database server answers (a SQLite file is always there); `Fault` with its words if it does not."""
+    if sqlite_file(url) is not None:
+        return
+    deadline = time.monotonic() + within_s
+    db = Database(url)
+    try:
+        while trouble := _trouble_with(db):
+            if time.monotonic() > deadline:
+                raise Fault(f"The database does not answer ({trouble}): is it there, is INGLENOOK_DATABASE_URL right?")
+            time.sleep(0.5)
+    finally:
+        db.close()
+
+
+def _trouble_with(db: Database) -> str:
+    try:
+        db.version()
+    except DatabaseTrouble as error:
+        return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return ""
 
 
 def become(command: list[str]) -> int:
