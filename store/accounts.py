@@ -141,13 +141,23 @@ def change_password(db: Database, user_id: str, password_hash: str, epoch: int |
         return user_view(user)
 
 
-def set_preferences(db: Database, user_id: str, *, locale: str | None = None, theme: str | None = None) -> UserView:
-    """How the pages look to a person. Raises NotFound, Refused "bad_preference"."""
+def set_preferences(
+    db: Database,
+    user_id: str,
+    *,
+    locale: str | None = None,
+    theme: str | None = None,
+    notify: bool | None = None,
+    sound: bool | None = None,
+) -> UserView:
+    """How the pages look to a person, and how a finished reply is told. Raises NotFound, Refused "bad_preference"."""
     if (locale is not None and locale not in LOCALES) or (theme is not None and theme not in THEMES):
         raise Refused("bad_preference")
     with db.session() as session:
         user = _get(session, user_id)
         user.locale, user.theme = locale or user.locale, theme or user.theme
+        user.notify = user.notify if notify is None else notify
+        user.sound = user.sound if sound is None else sound
         return user_view(user)
 
 

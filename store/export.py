@@ -14,6 +14,8 @@ from store.errors import NotFound
 from store.models import Book, Character, Chat, Persona, User
 from store.views import MessageView, chat_view
 
+_ACCOUNT = ("name", "role", "locale", "theme", "notify", "sound", "created_at")
+
 
 def everything(db: Database, user_id: str) -> dict[str, Any]:
     """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound."""
@@ -28,7 +30,7 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
         ).all()
         return {
-            "account": {name: getattr(user, name) for name in ("name", "role", "locale", "theme", "created_at")},
+            "account": {name: getattr(user, name) for name in _ACCOUNT},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
             "characters": [keeping.envelope(row.card) for row in characters],
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],

@@ -56,6 +56,7 @@ class Base(DeclarativeBase):
 class User(Base):
     """A person who can sign in. `session_epoch` is part of the cookie: raising it signs out everywhere.
 
+    `notify` and `sound`: how a browser tells them that a reply is there.
     `daily_minutes` and the quiet hours (`HH:MM`, local time of the server) limit those who need it; None: no limit.
     """
 
@@ -69,6 +70,8 @@ class User(Base):
     role: Mapped[str]
     locale: Mapped[str] = mapped_column(default="en")
     theme: Mapped[str] = mapped_column(default="auto")
+    notify: Mapped[bool] = mapped_column(default=False)
+    sound: Mapped[bool] = mapped_column(default=False)
     session_epoch: Mapped[int] = mapped_column(default=1)
     daily_minutes: Mapped[int | None]
     quiet_from: Mapped[str | None]

@@ -20,6 +20,8 @@ class UserView:
     role: str
     locale: str
     theme: str
+    notify: bool
+    sound: bool
     session_epoch: int
     daily_minutes: int | None
     quiet_from: str | None

@@ -61,6 +61,16 @@ def look() -> Response:
     return redirect(url_for("settings.show"))
 
 
+@blueprint.post("/done")
+@signed_in
+def done() -> Response:
+    """Keep how a finished reply is told: a tick that is not set is not sent."""
+    form = request.form
+    accounts.set_preferences(house().database, me().id, notify="notify" in form, sound="sound" in form)
+    notices.done("done")
+    return redirect(url_for("settings.show"))
+
+
 @blueprint.post("/password")
 @signed_in
 @password_tries

@@ -22,9 +22,8 @@ def tell(database, chat_id, text, n_tokens=None):
 @pytest.fixture
 def told(database, chat):
     """Behind the greeting: 40 letters of a person, 100 letters of a model in 20 tokens, and once more the same."""
-    return [tell(database, chat.id, "a" * 40), tell(database, chat.id, "b" * 100, 20)] + [
-        *(tell(database, chat.id, "c" * 40), tell(database, chat.id, "d" * 100, 20)),
-    ]
+    sizes = ((40, None), (100, 20), (40, None), (100, 20))
+    return [tell(database, chat.id, "a" * letters, n_tokens) for letters, n_tokens in sizes]
 
 
 def prices(database, chat, message_id):

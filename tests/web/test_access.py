@@ -77,6 +77,7 @@ ROUTES = {
     ("personas.delete", "POST"): PERSONA,
     ("settings.show", "GET"): MEMBER,
     ("settings.look", "POST"): MEMBER,
+    ("settings.done", "POST"): MEMBER,
     ("settings.password", "POST"): MEMBER,
     ("settings.sign_out_everywhere", "POST"): MEMBER,
     ("settings.data", "GET"): MEMBER,

@@ -61,6 +61,12 @@ def code_of(answer):
 
 
 class TestSettings:
+    def test_how_a_reply_is_told_is_kept(self, me, database):
+        for form in ({"notify": "on", "sound": "on"}, {"sound": "on"}, {}):
+            me.send("/settings/done", form)
+            kept = accounts.get_user(database, me.view.id)
+            assert (kept.notify, kept.sound) == ("notify" in form, "sound" in form)
+
     def test_theme_and_language_are_kept(self, me, database):
         me.send("/settings/look", {"theme": "dark", "locale": "zh"})
         kept = accounts.get_user(database, me.view.id)

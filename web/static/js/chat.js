@@ -6,6 +6,7 @@
 
 import { Announcement } from "./announcement.js";
 import { Composer } from "./composer.js";
+import { Done } from "./done.js";
 import { Hand } from "./hand.js";
 import { offerEarlier, watchLine } from "./line.js";
 import { spoken } from "./message.js";
@@ -28,6 +29,7 @@ const statusPanel = new StatusPanel(chat);
 const wire = new Wire("/ws");
 const outbox = new Outbox(chat, wire);
 const hand = new Hand(story, composer, { wire, chat, isBusy, revision: () => revision });
+const done = new Done(story.root, chat);
 const announcer = document.getElementById("announcer");
 const announcement = new Announcement(document.getElementById("announcement"));
 const trouble = document.getElementById("trouble");
@@ -144,7 +146,10 @@ const heard = {
     showTurn();
   },
 
-  done: end,
+  done(event) {
+    end(event);
+    done.tell();
+  },
 
   cancelled(event) {
     const { kind } = turn;
@@ -155,6 +160,7 @@ const heard = {
     const { kind } = turn;
     end(event);
     story.showFailure(event.error.message, kind);
+    done.tell(t("The reply could not be written."));
   },
 };
 

@@ -1,0 +1,32 @@
+/* Tells a person who looks elsewhere that a reply is there: by a notification while the page is out of sight, by a soft
+   sound; each only for who has asked for it in the settings. It says who has written, never what: others may see it. */
+
+import { Chime } from "./chime.js";
+import { t } from "./words.js";
+
+export class Done {
+  #shown = null;
+
+  /** `story`: the element that knows what was asked for (data-notify, data-sound). */
+  constructor(story, chat) {
+    this.story = story;
+    this.chat = chat;
+    this.chime = "sound" in story.dataset ? new Chime() : null;
+    document.addEventListener("visibilitychange", () => document.hidden || this.#shown?.close());
+  }
+
+  tell(words = t("A reply is there.")) {
+    this.chime?.play();
+    if ("notify" in this.story.dataset && document.hidden) this.#notify(words);
+  }
+
+  #notify(body) {
+    if (globalThis.Notification?.permission !== "granted") return;
+    const icon = document.querySelector("link[rel=icon]").href;
+    this.#shown = new Notification(this.story.dataset.character, { body, icon, tag: this.chat, silent: true });
+    this.#shown.addEventListener("click", () => {
+      window.focus();
+      this.#shown.close();
+    });
+  }
+}
