@@ -74,9 +74,7 @@ class House:
         """What the web does with a submitted turn. Raises Refused."""
         revision = chats.get_revision(self.db, chat.id)
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, revision, text)
-        turn = turns.submit(self.db, chat.owner_id, command)
-        queue.dispatch(self.db, self.redis, chat.owner_id)
-        return turns.get_turn(self.db, turn.id)
+        return queue.submit(self.db, self.redis, chat.owner_id, command)
 
     def until_ended(self, turn: TurnView, limit_s: float = 600.0, every_s: float = 0.02) -> TurnView:
         """Wait for the end of a turn."""

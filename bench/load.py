@@ -2,7 +2,7 @@
 
 relay     500 open sockets, 3 chats tell 30 events a second each to 16 tabs (the seats of a person): how long a piece
           of text is on its way, how long pages take meanwhile, what the server uses; the socket after the last seat
-deaf      50 of them stop reading: when they are dropped, and what the others notice
+deaf      50 come who never read: when they are dropped, and what the others notice, against 50 who read
 rude      broken frames, floods, a megabyte, wrong UTF-8, pings without end, half handshakes
 restart   200 tabs, the web server is stopped (SIGTERM) and killed (SIGKILL): until all are back, and what they missed
 """
@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from bench.load_house import Person, WebHouse, cpu_s
 from bench.load_tabs import Tab, Tally, all_open, every, frame, open_all, own_cpu_s, page
@@ -133,27 +134,35 @@ async def knock(house: WebHouse, person: Person) -> tuple[int, float]:
 
 
 async def deaf(house: WebHouse, people: Sequence[Person], seconds: float) -> str:
-    """Fifty seats are taken by clients that never read, on chats that tell 5 events a second."""
+    """Fifty seats are taken by clients that read, then by some that never do, on chats that tell 5 events a second."""
     each = 5
     slow = people[N_TELLING : N_TELLING + N_DEAF // each]
+    owners = [person for person in slow for _ in range(each)]
     tally = Tally()
     tabs = seat(house, people, SEATS - N_DEAF, tally, slow, each)
+    readers = [Tab(house.port, owner.cookie, owner.chat.id, Tally(), comes_back=False) for owner in owners]
     await open_all(tabs)
     with Teller(house, people[:N_TELLING], PER_S, REPLY_S), Teller(house, slow, 5, 4 * REPLY_S):
         await asyncio.sleep(3)
-        before = await measure(house, people, tally, seconds)
-        began = time.monotonic()
-        lines = [deaf_one(house, person) for person in slow for _ in range(each)]
-        gone = asyncio.create_task(when_gone(house, began))
-        beside = await measure(house, people, tally, max(seconds, 15))
+        alone = await measure(house, people, tally, seconds)
+        coming: asyncio.Task[object] = asyncio.create_task(open_all(readers, N_DEAF))
+        beside_readers = await measure(house, people, tally, seconds)
+        await coming
+        leave(readers)
+        await until_seats(house, lambda n: n == SEATS - N_DEAF)
+        gone = asyncio.create_task(when_gone(house, time.monotonic()))
+        coming = asyncio.create_task(asyncio.to_thread(lambda: [deaf_one(house, owner) for owner in owners]))
+        beside_deaf = await measure(house, people, tally, max(seconds, 15))
         first_s, last_s = await gone
-    for line in lines:
+    for line in cast(list[socket.socket], await coming):
         line.close()
-    rows = [(name, was, now) for (name, was), (_, now) in zip(before.rows(), beside.rows(), strict=True)]
-    rows.append((f"{N_DEAF} deaf ones dropped, first / last", "", f"{first_s:.1f} s / {last_s:.1f} s"))
-    rows.append(("sequence numbers that were missing", "", str(tally.missing)))
     leave(tabs)
-    return table((f"{SEATS - N_DEAF} tabs that read", "alone", f"beside {N_DEAF} deaf ones"), rows)
+    measured = [one.rows() for one in (alone, beside_readers, beside_deaf)]
+    rows = [(cells[0][0], *(cell for _, cell in cells)) for cells in zip(*measured, strict=True)]
+    rows.append((f"{N_DEAF} deaf ones dropped, first / last", "", "", f"{first_s:.1f} s / {last_s:.1f} s"))
+    rows.append(("sequence numbers that were missing", "", "", str(tally.missing)))
+    head = (f"{SEATS - N_DEAF} tabs that read", "alone", f"{N_DEAF} more come", f"instead {N_DEAF} deaf ones come")
+    return table(head, rows)
 
 
 def deaf_one(house: WebHouse, person: Person) -> socket.socket:
@@ -162,6 +171,7 @@ def deaf_one(house: WebHouse, person: Person) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     sock.connect(("127.0.0.1", house.port))
     sock.sendall(handshake(house.port, person.cookie))
+    sock.recv(12)  # shaken: whatever is sent before that is lost
     sock.sendall(frame(1, b'{"type":"open","chat":"%s"}' % person.chat.id.encode()))
     return sock
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.web.rude_frames import handshake
 
-PAUSES_S = (0.4, 1, 2, 4, 8, 15)  # web/static/js/wire.js
+PAUSES_S = (0.5, 1, 1, 1.5, 2, 2, 4, 8, 15)  # web/static/js/wire.js
 CLOSE, PING, PONG = 8, 9, 10
 ENDS = ("done", "cancelled", "failed")
 

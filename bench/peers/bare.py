@@ -17,6 +17,7 @@ class Bare:
         options = LlamaOptions(setting.context * (n_sequences - 1), n_sequences, n_threads=setting.threads)
         self.backend = LlamaBackend(setting.model, options)
         self._greedy = llama.llama_sampler_init_greedy()
+        self._n_held = 0
 
     def __enter__(self) -> "Bare":
         return self
@@ -25,18 +26,21 @@ class Bare:
         llama.llama_sampler_free(self._greedy)
         self.backend.close()
 
-    def first_s(self, old: Sequence[int], new: Sequence[int], times: int = 5) -> list[float]:
-        """Seconds to the first token when `old` is in the cells and `new` is not."""
+    def hold(self, old: Sequence[int]) -> None:
+        """Have nothing but `old` in the cells."""
         self.backend.clear()
-        if old:
-            self._read(old, 0)
+        self._read(old, 0)
+        self._n_held = len(old)
+
+    def first_s(self, new: Sequence[int], times: int = 1) -> list[float]:
+        """Seconds to the first token when what is held is in the cells and `new` is not."""
         seconds = []
         for _ in range(times):
             started = time.monotonic()
-            self._read(new, len(old))
+            self._read(new, self._n_held)
             self._next()
             seconds.append(time.monotonic() - started)
-            self.backend.seq_remove(0, len(old), -1)
+            self.backend.seq_remove(0, self._n_held, -1)
         return seconds
 
     def tokens_per_s(self, prompt: Sequence[int], n_tokens: int) -> float:

@@ -61,7 +61,7 @@ def _reread(bench: Bench) -> list[float]:
     lines = words.history(0, WINDOW)
     old = [*words.persona.tokens, *(token for line in lines for token in line.tokens)]
     with Bare(bench.setting) as bare:
-        return bare.first_s([], [*old, *words.header("character", CHAR)], bench.pick(3, 1))
+        return bare.first_s([*old, *words.header("character", CHAR)], bench.pick(3, 1))
 
 
 def beside_neighbours(walk: Sequence[Step]) -> list[float]:
