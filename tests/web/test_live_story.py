@@ -1,9 +1,12 @@
 """The path of a reply to the browsers: acknowledged once, streamed to all tabs, resumed with no hole and no double."""
 
+import pytest
 from web_house import new_turn
 
-from store import turns
+from store import accounts, events, turns
 from store.entries import Reply
+from web.live.pulse import Pulse
+from web.live.viewer import GRACE_S, Viewer
 
 
 def words(socket, turn):
@@ -169,6 +172,66 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     opened = tab.until("opened")
     assert opened["turn"] is None
     assert opened["messages"][-1]["alternatives"][0]["text"] == "one two three"
+
+
+@pytest.fixture
+def viewer(site, ada, tale):
+    """What a tab is shown of a turn that is being told, without its line: (viewer, what it was sent, chat, turn)."""
+    chat, turn, sent = ada.begin_chat(site.mara), new_turn(), []
+    tab = ada.socket()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
+    tab.close()
+    tale.claim(turn)
+    tale.tell("one ")
+    site.house.housekeeping.stop()
+    seen = Viewer(site.house, accounts.find_user(site.database, "Ada").id, sent.append)
+    seen.open(chat, None, 0)
+    return seen, sent, chat, turn
+
+
+def test_a_worker_may_take_a_moment_from_the_end_to_telling_it(site, viewer, tale, redis):
+    seen, sent, _, turn = viewer
+    before = [message["type"] for message in sent]
+    end = turns.commit(site.database, turn, tale.attempt, Reply("one "), {})
+    seen.beat(Pulse(site.database, redis, at=10.0))
+    seen.beat(Pulse(site.database, redis, at=10.0 + GRACE_S / 2))
+    assert [message["type"] for message in sent] == before
+    tale.append({"type": "done", **end.as_dict()})
+    seen.beat(Pulse(site.database, redis, at=10.0 + 2 * GRACE_S))
+    assert [message["type"] for message in sent] == [*before, "done"]
+
+
+def test_an_end_that_is_not_told_in_time_is_shown(site, viewer, tale, redis):
+    seen, sent, _, turn = viewer
+    turns.commit(site.database, turn, tale.attempt, Reply("one "), {})
+    seen.beat(Pulse(site.database, redis, at=10.0))
+    seen.beat(Pulse(site.database, redis, at=10.0 + GRACE_S))
+    assert sent[-1]["type"] == "opened"
+    assert sent[-1]["turn"] is None
+
+
+def test_a_turn_that_the_page_shows_as_ended_is_not_told_again(site, ada, tale):
+    """Its last words come late, when the next turn is already being told."""
+    chat = ada.begin_chat(site.mara)
+    early = ada.socket()
+    first, second = new_turn(), new_turn()
+    early.submit(chat, "Go on", early.open(chat)["revision"], first)
+    tale.claim(first)
+    tale.tell("one ")
+    attempt = tale.attempt
+    end = turns.commit(site.database, first, attempt, Reply("one "), {})
+    early.submit(chat, "And on", end.as_dict()["revision"], second)
+    tale.claim(second)
+    tale.tell("two ")
+    late = ada.socket()
+    assert late.open(chat)["turn"]["id"] == second
+    late.until("text")
+    events.append(tale.redis, chat, first, attempt, [{"type": "done", **end.as_dict()}])
+    tale.tell("three ")
+    late.until("text")
+    told = [m for m in late.seen if "seq" in m]
+    assert {m["turn"] for m in told} == {second}
+    assert [m["seq"] for m in told] == list(range(1, len(told) + 1))
 
 
 def test_a_failure_is_told_and_kept(site, ada, tale):

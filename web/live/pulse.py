@@ -7,6 +7,7 @@ What it refuses to know: what a tab makes of it (session.py, viewer.py).
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 from redis import Redis
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 class Pulse:
     """What is read at one beat. Safe for threads; make a new one for every beat."""
 
-    def __init__(self, database: Database, redis: Redis) -> None:
+    def __init__(self, database: Database, redis: Redis, at: float | None = None) -> None:
         self._database, self._redis = database, redis
+        self.at = time.monotonic() if at is None else at
         self._reading = threading.Lock()
         self._asked = False
         self._epochs: Mapping[str, int] | None = None

@@ -59,12 +59,18 @@ class Relay:
         progress = self._turns.get(turn_id)
         return progress is not None and progress.ended
 
+    def end(self, turn_id: str) -> None:
+        """Nothing more is to be said about this turn."""
+        self._turns[turn_id] = _Progress(0, 0, ended=True)
+
     def judge(self, event: Mapping[str, Any]) -> Verdict:
         """The verdict on a sequenced event; SEND counts it as sent."""
         progress = self._turns.setdefault(str(event["turn"]), _Progress(0, 0))
         seq, attempt = int(event["seq"]), int(event["attempt"])
+        if progress.ended:
+            return Verdict.DROP
         if progress.stream not in (None, event.get("stream")):
-            return Verdict.DROP if progress.ended else Verdict.LOST
+            return Verdict.LOST
         if seq <= progress.seq:
             return Verdict.DROP
         if seq > progress.seq + 1:

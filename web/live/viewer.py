@@ -1,8 +1,9 @@
 """What one tab is shown: opens a chat for it, forwards events in order, and looks after what pub/sub may have lost.
 
 What it does: watches first, then takes the snapshot, then replays the stream, then forwards what is newer (no hole, no
-double). At every beat it looks where the stream of the running turn ends and reads it again when that is news, and when
-SQL says that the turn has ended without the tab having been told (Redis was emptied), it sends a new snapshot.
+double). At every beat it looks where the stream of the running turn ends and reads on when that is news, and when SQL
+says that the turn has ended and the stream does not tell it for GRACE_S (Redis was emptied), it sends a new snapshot.
+A turn that a snapshot shows as ended is not told again.
 What it refuses to know: sockets and threads. One thread, the tab's writer, calls it.
 """
 
@@ -17,11 +18,12 @@ from web import wire
 from web.house import House
 from web.live import snapshot
 from web.live.pulse import Pulse, read_stream
-from web.live.relay import Relay, Verdict
+from web.live.relay import ENDS, Relay, Verdict
 from web.live.said import Live
 
 Event = Mapping[str, Any]
 WAITING = ("waiting", "queued")
+GRACE_S = 1.0  # a worker commits the end of a turn first, and tells it then
 
 
 class Viewer:
@@ -34,6 +36,8 @@ class Viewer:
         self._chat_id: str | None = None
         self._turn_id: str | None = None
         self._revision = 0
+        self._shown_revision = 0  # of the newest snapshot
+        self._overdue: tuple[str, float] | None = None  # a turn that has ended in SQL, and since when we know
         self._relay = Relay()
         self._waiting = False  # the running turn has not begun
         self._place: Mapping[str, Any] | None = None
@@ -48,6 +52,7 @@ class Viewer:
         running = shot.turn.id if shot.turn else None
         after = after_seq if running == turn_id else 0
         self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
+        self._shown_revision = shot.revision
         self._relay = Relay()
         self._waiting, self._place = bool(shot.turn and shot.turn.state in WAITING), None
         opened = shot.payload(after)
@@ -86,6 +91,9 @@ class Viewer:
 
     def beat(self, pulse: Pulse) -> None:
         """Look for what may have been lost: events, the whole stream, or the end of the turn."""
+        self._look(pulse, GRACE_S)
+
+    def _look(self, pulse: Pulse, grace_s: float) -> None:
         chat_id, turn_id = self._chat_id, self._turn_id
         if turn_id is None or chat_id is None:
             return
@@ -96,10 +104,16 @@ class Viewer:
                 return
         if self._relay.ended(turn_id):
             return
-        if turn.ended:
-            self.open(chat_id, None, 0)
-        else:
+        if not turn.ended:
             self._say_place(turn)
+        elif self._waited_s(turn_id, pulse.at) >= grace_s:
+            self.open(chat_id, None, 0)
+
+    def _waited_s(self, turn_id: str, now: float) -> float:
+        """How long it is known that this turn has ended."""
+        if self._overdue is None or self._overdue[0] != turn_id:
+            self._overdue = turn_id, now
+        return now - self._overdue[1]
 
     def say_place(self) -> None:
         """Say where the turn stands, if it waits: queues have moved."""
@@ -116,7 +130,7 @@ class Viewer:
             return
         revision, turn_id = int(event.get("revision", 0)), event.get("turn")
         if turn_id is not None and turn_id == self._turn_id and event.get("ended"):
-            self.beat(event.once("pulse", lambda: Pulse(self._house.database, self._house.redis)))
+            self._look(event.once("pulse", lambda: Pulse(self._house.database, self._house.redis)), 0.0)
         elif revision > self._revision or (turn_id is not None and turn_id != self._turn_id):
             self._revision = max(revision, self._revision)
             self._send(event)
@@ -157,7 +171,16 @@ class Viewer:
 
     def _forward_missing(self, stream: Sequence[Live]) -> bool:
         """False when the chat was opened anew."""
+        if stream and self._is_shown(stream[-1]):
+            self._relay.end(str(stream[-1]["turn"]))
         return all(self._act(self._relay.judge(event), event) for event in stream)
+
+    def _is_shown(self, event: Live) -> bool:
+        """Whether this ends a turn that was over when the snapshot was taken: the tab has all that came of it."""
+        if event["turn"] == self._turn_id or event["type"] not in ENDS:
+            return False
+        revision = event.get("revision")
+        return revision is not None and int(revision) <= self._shown_revision
 
     def _act(self, verdict: Verdict, event: Live) -> bool:
         """False when the chat was opened anew: Redis was emptied, and the turn has another stream."""
