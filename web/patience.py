@@ -3,6 +3,7 @@
 What it does: a connection gets a thread when the headers of its request are here. Only a few (READING) may read the
 rest of theirs in a thread, the others are looked at again every second. Whose headers are not whole after HEADERS_S, or
 whose body is not answered after BODY_S, is cut off. Otherwise one stranger with half requests would take every thread.
+Nobody waits for a peer that was answered and does not hang up: gunicorn's main loop would, two seconds for each.
 What it refuses to know: requests themselves, and web sockets, whose headers have arrived (live/ looks after them).
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from web.live.guard import hang_up
+
 HEADERS_S = 10.0
 BODY_S = 120.0  # a picture over a slow line
 READING = 8
@@ -25,7 +28,7 @@ Until = dict[TConn, float]
 
 
 class ImpatientWorker(ThreadWorker):  # type: ignore[misc]
-    """The worker class of gunicorn_conf.py. All but `handle_request` runs in the main loop."""
+    """The worker class of gunicorn_conf.py. All but `handle` and `handle_request` runs in the main loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +48,13 @@ class ImpatientWorker(ThreadWorker):  # type: ignore[misc]
             super().enqueue_req(conn)
         else:
             self._half[conn] = time.monotonic() + HEADERS_S
+
+    def handle(self, conn: TConn) -> Any:
+        """In a thread: serve it, and hang up here if it is over; the main loop would wait until the peer does."""
+        stays = super().handle(conn)
+        if not stays:
+            hang_up(conn.sock)
+        return stays
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """The headers are here."""

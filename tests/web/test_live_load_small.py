@@ -121,5 +121,16 @@ def test_half_requests_take_nobodys_thread(served, ada, calm):
         line.close()
 
 
+def test_who_was_answered_and_does_not_hang_up_holds_nobody_up(served, ada, calm):
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    lines = [socket.create_connection(("127.0.0.1", served.port), timeout=30) for _ in range(12)]
+    for line in lines:
+        line.sendall(asked)
+    assert lines[0].recv(64).startswith(b"HTTP/1.1 200 ")
+    assert ada.get("/login").status_code == 200, "gunicorn alone waits two seconds for each of them"
+    for line in lines:
+        line.close()
+
+
 def test_pages_have_threads_that_web_sockets_cannot_take():
     assert gunicorn_conf.threads >= 64 + gunicorn_conf.PAGES

@@ -46,21 +46,31 @@ class Guard:
 
     def close(self) -> None:
         """Say goodbye and let the peer read our last frame. The server closes the descriptor itself."""
-        with contextlib.suppress(OSError):
-            self._raw.shutdown(socket.SHUT_WR)
-            self._drain(time.monotonic() + LINGER_S)
-        self.abort()
+        hang_up(self._raw)
 
     def abort(self) -> None:
         """End the connection now; threads blocked in reading or writing return."""
         with contextlib.suppress(OSError):
             self._raw.shutdown(socket.SHUT_RDWR)
 
-    def _drain(self, deadline: float) -> None:
-        while (left := deadline - time.monotonic()) > 0:
-            self._raw.settimeout(left)
-            if not self._raw.recv(65536):
-                return
+
+def hang_up(sock: socket.socket) -> None:
+    """Say that nothing more comes, wait a little until the peer hangs up, too, and end it. Closes no descriptor.
+
+    Without the wait, what the peer was still sending would be answered with a reset, and our last words would be lost.
+    """
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        _drain(sock, time.monotonic() + LINGER_S)
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _drain(sock: socket.socket, deadline: float) -> None:
+    while (left := deadline - time.monotonic()) > 0:
+        sock.settimeout(left)
+        if not sock.recv(65536):
+            return
 
 
 def set_user_timeout(sock: socket.socket) -> None:
