@@ -7,7 +7,6 @@ or picture stood on the page (PerformanceObserver, largest-contentful-paint), on
 import argparse
 import statistics
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +60,7 @@ class PagesHouse(House):
         try:
             with urllib.request.urlopen(f"{self.address}/healthz", timeout=2) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, or not answered yet
             return False
 
 

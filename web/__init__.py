@@ -1,5 +1,19 @@
 """The room that people see: pages, forms and web sockets. It knows HTTP and the store, never an engine or a worker."""
 
-from web.app import create_app
+from __future__ import annotations
 
-__all__ = ["create_app"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from redis import Redis
+
+    from store.db import Database
+    from store.settings import Settings
+
+
+def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
+    """See web/app.py. It comes in only here: `python -m web`, which becomes gunicorn at once, needs nothing of it."""
+    from web import app
+
+    return app.create_app(settings, database, redis)

@@ -49,7 +49,7 @@ def wait_for(process):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            if requests.get(process.base + "/healthz", timeout=5).json()["live"]:
+            if requests.get(process.base + "/healthz", timeout=30).json()["live"]:  # it listens before it can answer
                 return
         except requests.ConnectionError:
             time.sleep(0.05)
@@ -60,6 +60,11 @@ def wait_for(process):
 def ada(server, database):
     _, token = accounts.create_invite(database, "adult")
     return Browser(server.base).sign_up(f"/invite/{token}", "Ada")
+
+
+def test_what_becomes_gunicorn_at_once_loads_nothing_before():
+    look = "import sys, web.__main__; sys.exit('flask' in sys.modules or 'sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], cwd=ROOT, check=False).returncode == 0
 
 
 def test_it_stops_politely(server, ada):
