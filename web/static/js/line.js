@@ -16,7 +16,7 @@ export function watchLine(wire, chat, whenUp) {
     document.body.dataset.line = "down";
     offline.hidden = detail.tries < 2; // a hiccup is not worth a banner
     document.getElementById("offline-when").textContent = t("Trying again in {seconds} s.", { seconds: Math.ceil(detail.pause) });
-    if (detail.tries === 3) reloadIfSignedOut(chat);
+    if (detail.tries % 3 === 0) reloadIfSignedOut(chat);
   });
 }
 

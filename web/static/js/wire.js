@@ -1,7 +1,7 @@
 /* The web socket: connects, comes back by itself with growing pauses, notices a dead line. Knows no message's meaning
    but ping and pong. Events: "up", "down" (detail: seconds until the next try), "message" (detail: the message). */
 
-const PAUSES_S = [0.4, 1, 2, 4, 8, 15];
+const PAUSES_S = [0.5, 1, 1, 1.5, 2, 2, 4, 8, 15]; // a restart is over in a few seconds; what lasts longer may last long
 const PING_EVERY_MS = 20000;
 const ANSWER_WITHIN_MS = 8000;
 
