@@ -22,22 +22,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from store import bundled
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
+Row = TypeVar("Row")
 DatabaseTrouble = SQLAlchemyError
 """What the database raises when it is busy, full or away: trying again may help."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 BUSY_TIMEOUT_S = 10
+_UNSEEN = {"synchronize_session": False}
 _MIGRATION_LOCK = 0x494E474C  # any constant will do, as long as every process uses the same
 _WRITE_LOCK = 0x494E474D
 _PRAGMAS = (
@@ -147,8 +150,16 @@ def _file_of(url: URL) -> Path:
 
 
 def rows_changed(session: Session, statement: Update) -> int:
-    """Execute an UPDATE and say how many rows met its conditions: the compare-and-set of this house."""
-    return cast(CursorResult[Any], session.execute(statement)).rowcount
+    """Execute an UPDATE and say how many rows met its conditions: the compare-and-set of this house.
+
+    Rows that the session has read before do not learn of it.
+    """
+    return cast(CursorResult[Any], session.execute(statement, execution_options=_UNSEEN)).rowcount
+
+
+def changed_row(session: Session, statement: ReturningUpdate[Row]) -> Row | None:
+    """The same for one row, which comes back as it is now; None when it did not meet the conditions."""
+    return session.execute(statement, execution_options=_UNSEEN).scalar_one_or_none()
 
 
 def upgrade_tables(connection: Connection, version: str = "head") -> None:

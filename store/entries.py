@@ -90,10 +90,16 @@ def add_message(session: Session, chat: Chat, role: str, name: str, turn_id: str
     return message
 
 
-def add_alternative(session: Session, message: Message, reply: Reply, turn_id: str | None, now: float) -> int:
-    """One more wording of a message; returns its position. Which one is active is the caller's business."""
-    last = session.scalar(select(func.max(Alternative.position)).where(Alternative.message_id == message.id))
-    position = 0 if last is None else last + 1
+def add_alternative(
+    session: Session, message: Message, reply: Reply, turn_id: str | None, now: float, position: int | None = None
+) -> int:
+    """One more wording of a message; returns its position. Which one is active is the caller's business.
+
+    `position` is for callers who know it: a message that is new has none yet.
+    """
+    if position is None:
+        last = session.scalar(select(func.max(Alternative.position)).where(Alternative.message_id == message.id))
+        position = 0 if last is None else last + 1
     session.add(
         Alternative(
             id=new_id(),
@@ -147,6 +153,11 @@ def read_message(session: Session, message_id: str) -> MessageView:
 def character_of(session: Session, chat: Chat) -> Character:
     """The character that a chat is with."""
     return session.get_one(Character, chat.character_id)
+
+
+def name_of_character(session: Session, chat: Chat) -> str:
+    """Its name alone: a card may be large."""
+    return session.scalars(select(Character.name).where(Character.id == chat.character_id)).one()
 
 
 def _messages(chat_id: str) -> Select[Message]:

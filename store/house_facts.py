@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from store import texts
@@ -53,6 +54,11 @@ def read(db: Database) -> HouseFacts:
 def is_paused(session: Session) -> bool:
     """Whether the queue is paused, in the caller's transaction."""
     return session.get(HouseFact, PAUSE) is not None
+
+
+def not_paused() -> ColumnElement[bool]:
+    """The same as a condition, for statements that must not see another moment."""
+    return ~select(HouseFact.name).where(HouseFact.name == PAUSE).exists()
 
 
 def announce(db: Database, text: str, now: float | None = None) -> Announcement | None:

@@ -85,6 +85,11 @@ def open_queue(redis: Redis, worker: str) -> Queue:
     return Queue(keys.queue(worker), connection=redis, job_class=TurnJob, serializer=JSONSerializer)
 
 
+def queue_key(worker: str) -> str:
+    """The Redis key of that queue: a list of job ids."""
+    return f"{Queue.redis_queue_namespace_prefix}{keys.queue(worker)}"
+
+
 def enqueue(redis: Redis, turn_id: str, worker: str, *, at_front: bool = False) -> bool:
     """Put a turn into a worker's queue, once: False when a job of this id exists, wherever it is."""
     try:
@@ -132,7 +137,7 @@ def remove_job(redis: Redis, turn_id: str, worker: str | None = None) -> None:
 
 def position(redis: Redis, turn_id: str, worker: str) -> int | None:
     """How many jobs stand before this one in the worker's queue; None when it is not in there."""
-    place: Any = redis.lpos(open_queue(redis, worker).key, turn_id)
+    place: Any = redis.lpos(queue_key(worker), turn_id)
     return None if place is None else int(place)
 
 

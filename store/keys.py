@@ -61,6 +61,11 @@ def wakes(worker_name: str) -> str:
     return f"{PREFIX}:worker:{worker_name}:wakes"
 
 
+def reaped() -> str:
+    """String: a worker has begun a round of repairs. Goes when the next one is due."""
+    return f"{PREFIX}:reaped"
+
+
 def reconcile_lock() -> str:
     """String: held by the one process that brings queues and database together. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"

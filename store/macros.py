@@ -54,10 +54,15 @@ def resolve(
 
     Unknown macros stay as they are, or go with `keep_unknown=False`. Never raises.
     """
-    if "{{" not in text and "<" not in text:
+    if not may_be_in(text):
         return text
     names = {"char": char, "user": user, "original": original}
     return _Resolving(text, names, scene or Scene(), keep_unknown).run()
+
+
+def may_be_in(text: str) -> bool:
+    """False when there is surely no macro in a text: `resolve` leaves it as it is."""
+    return "{{" in text or "<" in text
 
 
 class _Resolving:

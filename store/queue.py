@@ -1,8 +1,9 @@
 """How turns reach a worker.
 
 What it does: a person has at most one turn queued or running; their others wait in the database. So a worker's queue,
-first in first out, goes round over people. `dispatch` moves a person's next turn into a queue: call it after a submit
-and after the end of a turn. `place` says how long a queued turn has still to wait.
+first in first out, goes round over people. `submit` accepts a turn and queues it at once where it may be; `dispatch`
+moves a person's next turn into a queue: call it after the end of a turn. `place` says how long a queued turn has
+still to wait.
 The database is right, Redis is a copy: when Redis fails, everything here logs, leaves the turn, and repair.py comes
 back to it. `pause` lets nothing new begin, in any process, until `resume`: turns wait in the database, and what runs
 goes on to its end. What it refuses to know: what a job does. Fencing (turns.py) makes a job that runs twice harmless.
@@ -21,6 +22,7 @@ from store import cancel, eta, events, house_facts, jobs, keys, registry, turns
 from store.db import Database
 from store.errors import Stale, StoreError
 from store.jobs import ALLOWED, RUN_TURN, ForbiddenJob, TurnJob, enqueue, open_queue
+from store.turns import TurnCommand
 from store.views import TurnView
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "say_queued",
     "say_waiting",
     "stop",
+    "submit",
 ]
 
 log = logging.getLogger(__name__)
@@ -54,21 +57,52 @@ class Place:
     eta_s: float | None = None
 
 
+def submit(
+    db: Database, redis: Redis, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
+) -> TurnView:
+    """Accept a turn, and bring the person's next one into a worker's queue; raises what turns.submit raises.
+
+    One transaction where it is their only turn; who has others waits behind them. Without a worker or Redis the turn
+    waits: `reconcile` comes back to it.
+    """
+    worker = _route(redis, command.chat_id)
+    turn = turns.submit(db, owner_id, command, now, max_waiting, worker)
+    if turn.state == "queued":
+        _bring(redis, turn)
+    elif turn.state == "waiting" and worker is not None:
+        dispatch(db, redis, owner_id, now)
+    return turn
+
+
+def _route(redis: Redis, chat_id: str) -> str | None:
+    try:
+        return registry.route(redis, chat_id)
+    except RedisError as error:
+        log.warning("A turn of chat %s waits for Redis: %s", chat_id, error)
+        return None
+
+
+def _bring(redis: Redis, turn: TurnView) -> None:
+    """Make the job of a queued turn."""
+    try:
+        if turn.worker is not None and enqueue(redis, turn.id, turn.worker):
+            say_queued(redis, turn)
+    except RedisError as error:
+        log.warning("Turn %s waits for Redis: %s", turn.id, error)
+
+
 def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None) -> TurnView | None:
     """Move a person's oldest waiting turn into a worker's queue, unless one of theirs is queued or running.
 
     Returns the turn that was moved. None also while the queue is paused, and when no worker is there or Redis does not
     answer: `reconcile` comes back to it.
     """
-    if house_facts.read(db).paused_since is not None:
-        return None
     try:
         waiting = turns.next_waiting(db, owner_id)
         worker = registry.route(redis, waiting.chat_id) if waiting else None
         turn = turns.enqueue_next(db, owner_id, worker, now) if worker else None
-        if turn is not None and worker is not None:
-            enqueue(redis, turn.id, worker)
-            say_queued(redis, turn)
+        if turn is not None:
+            _bring(redis, turn)
         return turn
     except RedisError as error:
         log.warning("A turn of %s waits for Redis: %s", owner_id, error)
@@ -123,8 +157,11 @@ def place(redis: Redis, turn: TurnView, now: float | None = None) -> Place:
     """How many turns stand before this one in its queue, and when it is likely to start. Raises RedisError."""
     if turn.state != "queued" or turn.worker is None:
         return Place()
-    ahead = jobs.position(redis, turn.id, turn.worker)
-    worker = registry.get(redis, turn.worker)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.lpos(jobs.queue_key(turn.worker), turn.id)
+        pipe.get(keys.worker(turn.worker))
+        ahead, entry = pipe.execute()
+    worker = registry.read(entry)
     if ahead is None or worker is None:
         return Place(ahead)
     since = max(0.0, (time.time() if now is None else now) - worker.at)

@@ -8,6 +8,7 @@ What it refuses to know: turns, RQ's jobs (only the length of a queue), what a d
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from redis import Redis
@@ -108,7 +109,16 @@ def retire(redis: Redis, name: str) -> None:
 
 def alive(redis: Redis) -> dict[str, WorkerView]:
     """Every worker that is there, by name. Names of the dead are dropped on the way."""
-    names = sorted(name.decode() for name in _members(redis, keys.workers()))
+    return _entries(redis, _members(redis))
+
+
+def names(redis: Redis) -> tuple[str, ...]:
+    """The names alone, in order: those who are there, and perhaps some who died since somebody looked."""
+    return tuple(sorted(name.decode() for name in _members(redis)))
+
+
+def _entries(redis: Redis, members: Iterable[bytes]) -> dict[str, WorkerView]:
+    names = sorted(name.decode() for name in members)
     if not names:
         return {}
     entries = redis.mget([keys.worker(name) for name in names])
@@ -121,7 +131,11 @@ def alive(redis: Redis) -> dict[str, WorkerView]:
 
 def get(redis: Redis, name: str) -> WorkerView | None:
     """What one worker said last; None when it is not there."""
-    entry = redis.get(keys.worker(name))
+    return read(redis.get(keys.worker(name)))
+
+
+def read(entry: Any) -> WorkerView | None:
+    """What the entry of a worker says; None when there is none."""
     return None if entry is None else _view(entry)
 
 
@@ -135,11 +149,14 @@ def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
 
 def route(redis: Redis, chat_id: str) -> str | None:
     """The name of the worker that should get a turn of this chat; None when no worker is there."""
-    workers = alive(redis)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.smembers(keys.workers())
+        pipe.get(keys.pin(chat_id))
+        members, pinned = pipe.execute()
+    workers = _entries(redis, members)
     for worker in workers.values():
         if chat_id in worker.chats:
             return worker.name
-    pinned = redis.get(keys.pin(chat_id))
     if isinstance(pinned, bytes) and pinned.decode() in workers:
         return pinned.decode()
     return _least_loaded(redis, workers)
@@ -160,12 +177,14 @@ def _least_loaded(redis: Redis, workers: Mapping[str, WorkerView]) -> str | None
     return min(loaded, default=(0.0, None))[1]
 
 
-def _members(redis: Redis, key: str) -> set[bytes]:
-    members: Any = redis.smembers(key)
+def _members(redis: Redis) -> set[bytes]:
+    members: Any = redis.smembers(keys.workers())
     return set(members)
 
 
-def _view(entry: Any) -> WorkerView:
+@lru_cache(maxsize=256)
+def _view(entry: bytes) -> WorkerView:
+    """What an entry says. It is read far more often than written: with each turn, by everybody."""
     said = json.loads(entry)
     known = _known(WorkerView, said)
     lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}

@@ -20,6 +20,8 @@ SHORT = 4  # with fewer of them inside its window, a branch chooses its memory a
 
 def window_of(session: Session, chat: Chat) -> dict[str, Any]:
     """The window that counts."""
+    if not first_ordinal(chat.window):
+        return dict(chat.window)
     last = entries.last_message(session, chat.id)
     lies_behind = last is not None and last.ordinal < first_ordinal(chat.window)
     return {**chat.window, "messages": 0} if lies_behind else dict(chat.window)
@@ -35,6 +37,8 @@ def messages(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[Mess
 
 def older(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[OlderMessage, ...]:
     """The others, by what their segments are called: a worker that was away may still hold some of them."""
+    if not first_ordinal(window):
+        return ()
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
     before = (Message.chat_id == chat.id, Message.deleted_at.is_(None), Message.ordinal < first_ordinal(window))
     columns = select(Message.id, Message.role, Alternative.turn_id, Alternative.position).join(Alternative, active)

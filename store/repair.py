@@ -80,6 +80,11 @@ def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str
     return placed + tuple(turn.id for turn in dispatched if turn is not None)
 
 
+def is_due(redis: Redis, every_s: float) -> bool:
+    """Whether nobody has begun a round within this time: who asks and hears yes has begun one."""
+    return bool(redis.set(keys.reaped(), "1", nx=True, px=max(1, round(every_s * 900))))
+
+
 def _give_back(db: Database, redis: Redis, running: Iterable[TurnView], now: float | None) -> list[TurnView]:
     """Take turns from whoever had them; returns those that are queued again (the others were to be cancelled)."""
     back = []

@@ -1,6 +1,7 @@
 """How a turn begins: `submit`, for callers of turns.py.
 
-What it does: one transaction that checks everything, writes the person's message and the waiting turn.
+What it does: one transaction that checks everything, writes the person's message and the turn: waiting, or queued at
+once for the worker that the caller names, when it is its owner's only one.
 What it refuses to know: what happens to the turn afterwards.
 To add a kind: add its opening to `_OPENINGS`.
 """
@@ -14,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import entries, house_rules, scenes, texts
+from store import entries, house_facts, house_rules, macros, scenes, texts
 from store.db import Database
 from store.entries import Reply, clock
 from store.errors import Refused
@@ -46,11 +47,17 @@ class TurnCommand:
 
 
 def submit(
-    db: Database, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
+    db: Database,
+    owner_id: str,
+    command: TurnCommand,
+    now: float | None = None,
+    max_waiting: int = 2,
+    worker: str | None = None,
 ) -> TurnView:
     """Accept a turn, with the person's message when there is one. Doing it twice does nothing and returns the first.
 
-    `max_waiting` is how many unfinished turns one person may have. Raises NotFound (the chat), Refused "bad_turn_id",
+    `max_waiting` is how many unfinished turns one person may have. With a `worker` the turn is queued for it, unless
+    the person has another unfinished one or the queue is paused. Raises NotFound (the chat), Refused "bad_turn_id",
     "quiet_hours", "daily_limit",
     "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry",
     "nothing_to_continue".
@@ -59,27 +66,32 @@ def submit(
         raise Refused("bad_turn_id")
     _refuse_bad_parts(command)
     try:
-        return _submit(db, owner_id, command, clock(now), max_waiting)
+        return _submit(db, owner_id, command, clock(now), max_waiting, worker)
     except IntegrityError:  # only where two writers run at once: now the other one's turn is there to be seen
-        return _submit(db, owner_id, command, clock(now), max_waiting)
+        return _submit(db, owner_id, command, clock(now), max_waiting, worker)
 
 
-def _submit(db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int) -> TurnView:
+def _submit(
+    db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int, worker: str | None
+) -> TurnView:
     with db.session() as session:
         known = session.get(Turn, command.id)
         if known is not None:
             return _again(known, owner_id, command)
         chat = entries.own_chat(session, owner_id, command.chat_id)
-        house_rules.refuse_if_over(session, session.get_one(User, owner_id), now)
+        house_rules.refuse_if_over(session, session.get_one(User, owner_id, with_for_update=True), now)
         entries.refuse_if_changed(session, chat, command.expected_revision)
-        _refuse_if_greedy(session, owner_id, max_waiting)
+        n_others = _refuse_if_greedy(session, owner_id, max_waiting)
+        at_once = worker is not None and not n_others and not house_facts.is_paused(session)
         user_message_id, reply_message_id = _OPENINGS[command.kind](session, chat, command, now)
         turn = Turn(
             id=command.id,
             chat_id=chat.id,
             owner_id=owner_id,
             kind=command.kind,
-            state="waiting",
+            state="queued" if at_once else "waiting",
+            worker=worker if at_once else None,
+            queued_at=now if at_once else None,
             attempt=0,
             crashes=0,
             params=_params(session, chat, command, now),
@@ -103,13 +115,15 @@ def _again(known: Turn, owner_id: str, command: TurnCommand) -> TurnView:
     return turn_view(known)
 
 
-def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> None:
-    session.get(User, owner_id, with_for_update=True)
+def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> int:
+    """How many unfinished turns a person has; the caller has locked their row."""
     mine = select(func.count()).select_from(Turn).where(Turn.owner_id == owner_id, Turn.state.in_(UNFINISHED))
-    if (session.scalar(mine) or 0) >= max_waiting:
+    n_mine = session.scalar(mine) or 0
+    if n_mine >= max_waiting:
         raise Refused(
             "too_many_waiting", f"You already have {max_waiting} turns waiting: wait until one of them is done."
         )
+    return n_mine
 
 
 def _refuse_bad_parts(command: TurnCommand) -> None:
@@ -130,8 +144,10 @@ def _params(session: Session, chat: Chat, command: TurnCommand, now: float) -> d
 
 def _resolved(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
     """The command's text as it enters the chat."""
-    character = entries.character_of(session, chat)
-    text = scenes.resolved(session, chat, character, texts.clean(command.text), now).strip()
+    text = texts.clean(command.text)
+    if macros.may_be_in(text):
+        text = scenes.resolved(session, chat, entries.character_of(session, chat), text, now)
+    text = text.strip()
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")
     return text
@@ -142,7 +158,7 @@ def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> Open
     if not text:
         raise Refused("empty")
     message = entries.add_message(session, chat, "user", chat.user_name, command.id, now)
-    entries.add_alternative(session, message, Reply(text), command.id, now)
+    entries.add_alternative(session, message, Reply(text), command.id, now, position=0)
     entries.touch(chat, now)
     return message.id, None
 

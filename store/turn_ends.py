@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, update
 from sqlalchemy.orm import Session
 
 from store import entries
-from store.db import Database, rows_changed
+from store.db import Database, changed_row
 from store.entries import Reply, clock
 from store.errors import NotFound, Stale
 from store.models import RUNNING, Chat, Message, Turn
@@ -136,9 +136,11 @@ def _outcome(given: Outcome | Reply | None) -> Outcome:
 
 def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -> Turn:
     ending = update(Turn).where(*held(turn_id, attempt))
-    if not rows_changed(session, ending.values(state=state, ended_at=now, updated_at=now, lease_until=None)):
+    values = {"state": state, "ended_at": now, "updated_at": now, "lease_until": None}
+    turn = changed_row(session, ending.values(values).returning(Turn))
+    if turn is None:
         raise Stale(turn_id, attempt)
-    return session.get_one(Turn, turn_id)
+    return turn
 
 
 def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any] | None, now: float) -> EndView:
@@ -171,9 +173,11 @@ def _write_reply(
         entries.grow_alternative(session, message, reply, turn.id)
         return message
     if message is None:
-        name = reply.name or entries.character_of(session, chat).name
+        name = reply.name or entries.name_of_character(session, chat)
         message = entries.add_message(session, chat, reply.role, name, turn.id, now)
+        entries.add_alternative(session, message, reply, turn.id, now, position=0)
         turn.reply_message_id = turn.reply_message_id or message.id
+        return message
     message.active = entries.add_alternative(session, message, reply, turn.id, now)
     return message
 

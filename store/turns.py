@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, upd
 from sqlalchemy.orm import Session
 
 from store import house_facts
-from store.db import Database, rows_changed
+from store.db import Database, changed_row, rows_changed
 from store.entries import Reply, clock
 from store.errors import NotFound, Refused, Stale
 from store.models import IN_QUEUE, RUNNING, UNFINISHED, Turn, User
@@ -49,6 +49,7 @@ __all__ = [
     "get_turn",
     "give_back",
     "next_waiting",
+    "note",
     "owners_waiting",
     "recently_ended",
     "renew",
@@ -81,7 +82,6 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
         and_(Turn.state.in_(RUNNING), Turn.lease_until <= now, Turn.cancel_requested.is_(False)),
     )
     with db.session() as session:
-        taking = update(Turn).where(Turn.id == turn_id, free)
         values: dict[str, Any] = {
             "state": "waking",
             "attempt": Turn.attempt + 1,
@@ -92,13 +92,13 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
             "queued_at": func.coalesce(Turn.queued_at, now),
             "updated_at": now,
         }
-        paused = house_facts.is_paused(session)
-        taken = not paused and rows_changed(session, taking.values(values))
-        turn = _get(session, turn_id)
+        taking = update(Turn).where(Turn.id == turn_id, free, house_facts.not_paused())
+        turn = changed_row(session, taking.values(values).returning(Turn))
+        if turn is not None:
+            return Claim(turn_view(turn), turn.attempt)
+        turn, paused = _get(session, turn_id), house_facts.is_paused(session)
         if paused:
             _wait_again(turn, now)
-        if taken:
-            return Claim(turn_view(turn), turn.attempt)
     raise Refused("paused" if paused else "not_claimable")
 
 
@@ -112,6 +112,14 @@ def set_state(db: Database, turn_id: str, attempt: int, state: str, now: float |
 def save_partial(db: Database, turn_id: str, attempt: int, text: str, now: float | None = None) -> None:
     """Keep what is written so far, so that it stays visible whatever happens. Raises Stale."""
     _change(db, turn_id, attempt, {"partial": text, "updated_at": clock(now)})
+
+
+def note(db: Database, turn_id: str, attempt: int, state: str, text: str, now: float | None = None) -> None:
+    """Both at once: what the worker is doing, and what is written so far. Raises Stale.
+
+    Without a `text` that of an attempt before stays.
+    """
+    _change(db, turn_id, attempt, {"state": state, "updated_at": clock(now), **({"partial": text} if text else {})})
 
 
 def renew(db: Database, attempts: Mapping[str, int], lease_until: float, now: float | None = None) -> frozenset[str]:
@@ -223,9 +231,13 @@ def newest(db: Database, chat_id: str) -> TurnView | None:
 
 
 def next_waiting(db: Database, owner_id: str) -> TurnView | None:
-    """A person's oldest waiting turn."""
+    """The turn of a person that may be queued now: their oldest, if none of theirs is queued or running.
+
+    None while the queue is paused.
+    """
+    mine = select(Turn.id).where(Turn.owner_id == owner_id, Turn.state.in_(IN_QUEUE))
     with db.reading() as session:
-        turn = session.scalar(_waiting_of(owner_id))
+        turn = session.scalar(_waiting_of(owner_id).where(~mine.exists(), house_facts.not_paused()))
         return turn_view(turn) if turn else None
 
 

@@ -75,7 +75,7 @@ def take_over_from_dead_peers(desk: Desk) -> None:
     """Workers of this machine that the registry believes in and whose lock is free are dead: take what they had."""
     if desk.draining.is_set():
         return
-    for name in registry.alive(desk.redis):
+    for name in registry.names(desk.redis):
         if name != desk.worker_name:
             with lock_of_the_dead(desk.data_dir, name) as dead:
                 if dead:
@@ -83,7 +83,12 @@ def take_over_from_dead_peers(desk: Desk) -> None:
                     log.warning("worker %s is dead, %d turns of it go on elsewhere", name, len(moved))
 
 
-def reap(desk: Desk) -> None:
-    """Bring Redis to what the database says, and take out what RQ keeps about turns that have ended."""
+def reap(desk: Desk, every_s: float = REAP_EVERY_S) -> None:
+    """Bring Redis to what the database says, and take out what RQ keeps about turns that have ended.
+
+    One worker does it for all: with each doing it for each, thirty of them had no time for anything else.
+    """
+    if not repair.is_due(desk.redis, every_s):
+        return
     repair.reconcile(desk.db, desk.redis)
     repair.sweep(desk.db, desk.redis)

@@ -41,7 +41,6 @@ def _afterwards(here: Desk, chat_id: str, owner_id: str) -> None:
     try:
         registry.pin(here.redis, [chat_id], here.worker_name)
         queue.dispatch(here.db, here.redis, owner_id)
-        queue.announce_moved(here.redis, here.worker_name)
     except RedisError as error:
         log.warning("the next turn of %s waits for Redis: %s", owner_id, error)
     except Exception:

@@ -3,9 +3,9 @@
 What it does: takes job ids from this worker's one queue and calls the job function, for ever, through every outage of
 Redis, until told to drain.
 What it refuses to know: turns, SQL, the engine. A job is a name and an id.
-How: RQ's `SimpleWorker` with exactly three overrides (time limit by a timer, no signal handlers, a dequeue that polls
-so that draining is seen). Those three lean on RQ's inside: tests/worker/test_rq_seams.py holds them, and rq is
-pinned.
+How: RQ's `SimpleWorker` with exactly four overrides (time limit by a timer, no signal handlers, a dequeue that polls
+so that draining is seen, a heartbeat once a second in one round trip). Those four lean on RQ's inside:
+tests/worker/test_rq_seams.py holds them, and rq is pinned.
 RQ's own maintenance never runs here: its clean-up of started jobs is not atomic and may put a job into the queue
 twice. The truth about unfinished turns is in SQL, and the reaper rebuilds the queue from there.
 When extending: keep ONE queue per lane. With several, RQ pops by BLPOP and a killed worker loses the job in its hand.
@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import DequeueTimeout, StopRequested
@@ -28,6 +29,7 @@ from rq.utils import now as rq_now
 
 log = logging.getLogger(__name__)
 
+BEAT_S = 1.0  # RQ says "I am there" four times a job, in three round trips each
 POLL_S = 1  # how long one blocking pop waits, hence how soon draining is seen
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 LANE_TTL_S = 16  # silent for this long and a minute: RQ forgets the lane. Its socket timeout (11 s) follows from it
@@ -52,9 +54,21 @@ class Lane(SimpleWorker):  # type: ignore[misc]
         self.last_cleaned_at = rq_now()  # with the interval above: RQ's maintenance is never due
         self.log_result_lifespan = False
         self._draining = draining
+        self._beat_at = -BEAT_S
 
     def _install_signal_handlers(self) -> None:
         """Do nothing: signals belong to the main thread."""
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Tell RQ that this lane is there. With a `pipeline` it is part of something larger, and always said."""
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            self._beat_at = -BEAT_S  # a job may have made the lane's time to live long: say the short one again soon
+        elif time.monotonic() - self._beat_at >= BEAT_S:
+            with self.connection.pipeline(transaction=False) as pipe:
+                super().heartbeat(timeout, pipe)
+                pipe.execute()
+            self._beat_at = time.monotonic()
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None

@@ -43,7 +43,7 @@ from worker.words import Top, words
 log = logging.getLogger(__name__)
 
 MAX_CRASHES = 3
-PARTIAL_S = 1.0  # how often the text so far is saved: a crash loses at most this much of what was shown
+NOTE_S = 1.0  # how often state and text so far are saved: a crash loses at most this much of what was shown
 SQL_PATIENCE_S = 5.0  # with a database that takes nothing (a full disk): less than a lease
 
 INTERNAL = "Something went wrong on the server while this reply was written. Press retry to try again."
@@ -68,7 +68,7 @@ class Attempt:
         self._text = ""  # of the first part
         self._tops: list[Top] = []
         self._state = "waking"
-        self._saved_at = time.monotonic()
+        self._noted_at = time.monotonic()
 
     def run(self) -> None:
         """Do it, however it ends. Raises nothing but what ends the process."""
@@ -181,21 +181,17 @@ class Attempt:
             self._feed.state("writing")
             if shown:
                 self._feed.text(event.text)
-            self._enter("writing")  # behind the text: a first word does not wait for SQL
             if self._part == 0 and shown:
                 self._text += event.text
-                self._save_partial_sometimes()
+            self._enter("writing")  # behind the text: a first word does not wait for SQL
 
     def _enter(self, state: str, **details: int) -> None:
         self._feed.state(state, **details)
         if state != self._state:
             self._state = state
-            self._note(lambda: turns.set_state(self._desk.db, self._turn.id, self._number, state))
-
-    def _save_partial_sometimes(self) -> None:
-        if time.monotonic() - self._saved_at >= PARTIAL_S:
-            self._saved_at = time.monotonic()
-            self._note(lambda: turns.save_partial(self._desk.db, self._turn.id, self._number, self._text))
+        if time.monotonic() - self._noted_at >= NOTE_S:
+            self._noted_at = time.monotonic()
+            self._note(lambda: turns.note(self._desk.db, self._turn.id, self._number, self._state, self._text))
 
     def _note(self, change: Callable[[], None]) -> None:
         """A change in SQL that the turn can do without; only losing the turn itself counts."""

@@ -274,3 +274,53 @@ def test_a_frozen_lane_that_wakes_up_late_delays_a_turn_and_loses_nothing(
         lane(redis).work(burst=True)
     assert tried == [1, 2]
     assert [message.text for message in chats.transcript(database, chat.id)[1:]] == ["hi", "Hello"]
+
+
+def command(database, chat):
+    return TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), "hi")
+
+
+def test_a_persons_only_turn_is_accepted_and_queued_in_one_step(database, redis, gpu0, user, chat):
+    wanted = command(database, chat)
+    for _ in range(2):
+        turn = queue.submit(database, redis, user.id, wanted, 1.0)
+        assert (turn.id, turn.state, turn.worker, turn.queued_at) == (wanted.id, "queued", "gpu0", 1.0)
+    assert queued(redis) == [turn.id]
+    assert states(redis, turn) == ["queued"]
+
+
+def test_a_second_turn_waits_behind_the_first(database, redis, gpu0, user, make_chat):
+    first, second = (queue.submit(database, redis, user.id, command(database, make_chat(user))) for _ in range(2))
+    assert (first.state, second.state) == ("queued", "waiting")
+    assert queued(redis) == [first.id]
+
+
+def test_who_waited_while_there_was_no_worker_goes_before_their_own_next_turn(database, redis, user, make_chat):
+    old = queue.submit(database, redis, user.id, command(database, make_chat(user)))
+    assert old.state == "waiting"
+    announce(redis, "gpu0")
+    new = queue.submit(database, redis, user.id, command(database, make_chat(user)))
+    assert queued(redis) == [old.id]
+    assert turns.get_turn(database, new.id).state == "waiting"
+
+
+def test_a_paused_queue_takes_nothing_at_the_submit(database, redis, gpu0, user, chat):
+    queue.pause(database, redis)
+    turn = queue.submit(database, redis, user.id, command(database, chat))
+    assert (turn.state, queued(redis)) == ("waiting", [])
+    assert [placed.id for placed in queue.resume(database, redis)] == [turn.id] == queued(redis)
+
+
+def test_a_turn_that_is_submitted_without_redis_comes_in_later(database, redis, gpu0, user, chat):
+    nowhere = connect("redis://127.0.0.1:1/0")
+    turn = queue.submit(database, nowhere, user.id, command(database, chat))
+    assert turn.state == "waiting"
+    assert repair.reconcile(database, redis) == (turn.id,)
+    nowhere.close()
+
+
+def test_a_round_of_repairs_is_due_once_for_all_who_ask(redis):
+    assert repair.is_due(redis, 60.0)
+    assert not repair.is_due(redis, 60.0)
+    redis.flushall()
+    assert repair.is_due(redis, 60.0)

@@ -78,7 +78,7 @@ def test_a_full_disk_at_the_end_of_a_turn_costs_nobody_their_reply(make_desk, da
     until_it_writes(redis, turn)
     shown = turns.get_turn(database, turn.id).attempt
     time.sleep(1.5)  # longer than the reply takes, and than a few tries
-    assert turns.get_turn(database, turn.id).state == "writing"
+    assert turns.get_turn(database, turn.id).running
     with database.session() as session:
         session.execute(text("DROP TRIGGER full_disk"))
     working.join()
@@ -310,7 +310,7 @@ def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(impatient, make_d
     refuse(database, "NEW.ended_at IS NOT NULL OR NEW.state = 'queued'")
     turn = say(chat)
     run_turn(turn.id)
-    assert turns.get_turn(database, turn.id).state == "writing"
+    assert turns.get_turn(database, turn.id).running
     assert desk.running.all() == (), "nobody renews its lease"
 
 
@@ -323,11 +323,11 @@ def test_what_rq_missed_is_taken_out(make_desk, database, redis, chat, say):
     job, _ = lane.dequeue_job_and_maintain_ttl(None)
     lane.prepare_execution(job)
     run_turn(turn.id)
-    heartbeat.reap(desk)
+    heartbeat.reap(desk, every_s=0)
     assert redis.exists(f"rq:job:{turn.id}"), "RQ still has a moment to end its job"
     with database.session() as session:
         session.get(Turn, turn.id).ended_at -= 60
-    heartbeat.reap(desk)
+    heartbeat.reap(desk, every_s=0)
     assert not list(redis.scan_iter(f"rq:*{turn.id}*"))
     assert not redis.zcard("rq:wip:inglenook-gpu0")
 

@@ -1,4 +1,4 @@
-"""The three methods of RQ 3.0.0 that a lane overrides, and what it relies on. Read these before raising rq."""
+"""The methods of RQ 3.0.0 that a lane overrides, and what it relies on. Read these before raising rq."""
 
 import threading
 import time
@@ -53,9 +53,14 @@ def test_rq_is_the_version_that_was_read():
     assert rq.__version__ == "3.0.0"
 
 
-def test_a_lane_overrides_three_things_and_no_more():
+def test_a_lane_overrides_four_things_and_no_more():
     overridden = {name for name in vars(Lane) if hasattr(SimpleWorker, name)} - OURS
-    assert overridden == {"death_penalty_class", "_install_signal_handlers", "dequeue_job_and_maintain_ttl"}
+    assert overridden == {
+        "death_penalty_class",
+        "_install_signal_handlers",
+        "dequeue_job_and_maintain_ttl",
+        "heartbeat",
+    }
     assert Lane.death_penalty_class is TimerDeathPenalty
 
 
@@ -100,6 +105,24 @@ def test_a_busy_lane_finishes_its_job_and_takes_no_other(redis, lanes, draining)
     assert not lanes[0].is_alive()
     assert jobs.done == ["waited"]
     assert open_queue(redis).count == 1
+
+
+def test_a_lane_says_that_it_is_there_once_a_second_in_one_round_trip(redis, redis_server, draining):
+    with connect(redis_server.url) as client:
+        lane = Lane(open_queue(client), "test.beat", draining)
+        lane.register_birth()
+        redis.config_resetstat()
+        for _ in range(5):
+            lane.heartbeat()
+        assert redis.info("commandstats")["cmdstat_hset"]["calls"] == 1
+        assert 60 < redis.ttl(lane.key) <= 76
+        with client.pipeline() as pipe:  # a job that may take long begins
+            lane.heartbeat(3600, pipeline=pipe)
+            pipe.execute()
+        assert redis.ttl(lane.key) > 3500
+        lane.heartbeat()
+        assert redis.ttl(lane.key) <= 76, "a lane that dies after its job is forgotten soon"
+        lane.register_death()
 
 
 def test_rqs_maintenance_never_runs(redis, redis_server, draining):

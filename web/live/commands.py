@@ -115,15 +115,15 @@ def _wish_it_awake(house: House, chat_id: str) -> None:
 def _submit(caller: Caller, frame: Submit) -> Reply:
     house = caller.house
     command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
-    turn = turns.submit(house.database, caller.user_id, command, max_waiting=house.settings.max_waiting_turns)
-    queue.dispatch(house.database, house.redis, caller.user_id)  # without Redis, housekeeping does it later
+    most = house.settings.max_waiting_turns
+    turn = queue.submit(house.database, house.redis, caller.user_id, command, max_waiting=most)
     message = chats.get_message(house.database, turn.user_message_id) if turn.user_message_id else None
-    announce_change(house, turn)
+    revision = announce_change(house, turn)
     return {
         "type": "ack",
         "id": turn.id,
         "state": turn.state,
-        "revision": chats.get_revision(house.database, turn.chat_id),
+        "revision": revision,
         "message": wire.message_json(message) if message else None,
         "minutes_left": _minutes_left(house, caller.user_id),
     }

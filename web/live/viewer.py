@@ -207,8 +207,12 @@ class Viewer:
             self._send(said)
 
 
-def announce_change(house: House, turn: TurnView) -> None:
-    """Tell every tab on the chat that a turn began or ended, for those who have not heard it from the stream."""
+def announce_change(house: House, turn: TurnView) -> int:
+    """Tell every tab on the chat that a turn began or ended, for those who have not heard it from the stream.
+
+    Returns the revision of the chat.
+    """
     revision = chats.get_revision(house.database, turn.chat_id)
     change = {"type": "changed", "chat": turn.chat_id, "revision": revision, "turn": turn.id, "ended": turn.ended}
     house.hub.publish(turn.chat_id, change)
+    return revision
