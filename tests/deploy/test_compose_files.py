@@ -1,0 +1,76 @@
+"""The compose files promise what docs/security.md says. Whether containers keep to it: `make compose-test`."""
+
+from pathlib import Path
+
+import pytest
+import yaml  # comes with the package gguf
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = "docker-compose.yml"
+OVERRIDES = tuple(sorted(f"deploy/{path.name}" for path in (ROOT / "deploy").glob("compose.*.yml")))
+RESET = object()
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with compose's own tag."""
+
+
+Loader.add_constructor("!reset", lambda _loader, _node: RESET)
+
+
+def services(name):
+    return yaml.load((ROOT / name).read_text(encoding="utf-8"), Loader)["services"]
+
+
+def all_services():
+    """(file, name, service) of each one that a file brings, not those that it only changes."""
+    found = [(BASE, name, service) for name, service in services(BASE).items()]
+    for file in OVERRIDES:
+        found += [(file, name, one) for name, one in services(file).items() if name not in services(BASE)]
+    return found
+
+
+NEW = all_services()
+
+
+def test_the_files_are_those_that_the_papers_name():
+    assert OVERRIDES == ("deploy/compose.nvidia.yml", "deploy/compose.postgres.yml", "deploy/compose.tls.yml")
+    operators = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    for name in OVERRIDES:
+        assert operators.count(f"| {name}") == 2, "one line says what it is for, one what of it was run"
+
+
+@pytest.mark.parametrize(("file", "name", "service"), NEW, ids=[name for _, name, _ in NEW])
+def test_every_container_is_locked_up(file, name, service):
+    assert service["read_only"] is True
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["restart"] == "unless-stopped"
+    own = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}  # to hand a volume over and give up root
+    may = {"web": set(), "worker": set(), "redis": own, "postgres": own, "caddy": {"NET_BIND_SERVICE"}}
+    assert set(service.get("cap_add", ())) <= may[name]
+
+
+def test_an_override_takes_nothing_of_that_away():
+    for file in OVERRIDES:
+        for name in services(file).keys() & services(BASE).keys():
+            changed = services(file)[name].keys()
+            assert not changed & {"read_only", "security_opt", "cap_drop", "cap_add", "privileged", "user"}, (
+                file,
+                name,
+            )
+
+
+def test_only_web_and_caddy_have_a_way_out_and_open_ports():
+    for file, name, service in NEW:
+        outside = name in ("web", "caddy")
+        assert ("outside" in service["networks"]) is outside, (file, name)
+        assert bool(service.get("ports")) is outside, (file, name)
+    networks = yaml.load((ROOT / BASE).read_text(encoding="utf-8"), Loader)["networks"]
+    assert networks["default"] == {"internal": True}
+
+
+def test_nobody_gets_past_caddy_to_the_server_that_believes_what_caddy_says():
+    behind = services("deploy/compose.tls.yml")["web"]
+    assert behind["environment"]["INGLENOOK_TRUSTED_PROXIES"] == "1"
+    assert behind["ports"] is RESET
