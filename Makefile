@@ -20,8 +20,9 @@ run: venv ## start everything on this machine; Ctrl+C stops it
 test: venv-dev ## the tests, without the browser's
 	@exec $(PY) -m pytest -m 'not browser' -n auto --dist loadfile $(PYTEST_ARGS)
 
-test-postgres: venv-dev ## the store's tests on PostgreSQL (Debian: apt install postgresql)
-	@exec $(PY) -m pytest --postgres tests/store $(PYTEST_ARGS)
+ON_POSTGRES = tests/store tests/deploy/test_container.py tests/deploy/test_backup_under_load.py
+test-postgres: venv-dev ## the store's tests, and backups under load, on PostgreSQL (Debian: apt install postgresql)
+	@exec $(PY) -m pytest --postgres $(ON_POSTGRES) $(PYTEST_ARGS)
 
 browser: venv-dev ## the tests that drive Chromium
 	@exec $(PY) -m pytest -m browser tests/browser $(PYTEST_ARGS)
@@ -86,8 +87,8 @@ words: venv-dev ## collect the words that need a translation into web/translatio
 docs: venv-dev ## write the map and the settings table of README.md anew
 	@exec $(PY) -m deploy.readme
 
-compose-test: venv-dev ## build the containers, start them, and drive two browsers against them
-	@exec bash deploy/compose-test
+compose-test: venv-dev ## the containers, with two browsers against them; WITH=deploy/compose.postgres.yml or .tls.yml adds a file
+	@exec bash deploy/compose-test $(addprefix --with ,$(WITH))
 
 clean: ## remove what was installed and built (data/ stays)
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
