@@ -23,7 +23,7 @@ Logits = NDArray[np.float32]
 """One row of logits, shape (n_vocab,)."""
 
 
-StateBytes = bytes | bytearray
+StateBytes = bytes | bytearray | memoryview
 """The KV bytes of some cells; never changed once they have been handed on."""
 
 

@@ -21,10 +21,10 @@ class BadEnvelope(ValueError):
     """These bytes are not an intact envelope, or not the one that was asked for."""
 
 
-def seal(header: Mapping[str, object], payload: bytes | bytearray) -> bytes:
+def seal(header: Mapping[str, object], payload: bytes | bytearray | memoryview) -> bytes:
     """Wrap `payload`; `header` must be JSON."""
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    return _FRONT.pack(MAGIC, len(text), _digest(text, payload)) + text + payload
+    return b"".join((_FRONT.pack(MAGIC, len(text), _digest(text, payload)), text, payload))
 
 
 def unseal(data: bytes, expected: Mapping[str, object]) -> tuple[dict[str, object], bytes]:
@@ -44,7 +44,7 @@ def unseal(data: bytes, expected: Mapping[str, object]) -> tuple[dict[str, objec
     return header, payload
 
 
-def _digest(text: bytes, payload: bytes | bytearray) -> bytes:
+def _digest(text: bytes, payload: bytes | bytearray | memoryview) -> bytes:
     digest = hashlib.sha256(text)
     digest.update(payload)
     return digest.digest()

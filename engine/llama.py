@@ -16,8 +16,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Before libgomp is loaded: how long its threads spin at a barrier. With its default, two threads on two cores that
 # somebody else uses, too, decode 0.9 tokens/s instead of 36 (measured on SmolLM2; see docs/decisions.md).
@@ -229,18 +231,16 @@ class LlamaBackend:
     def seq_save(self, sequence: int) -> StateBytes:
         """llama_state_seq_get_data into memory of ours."""
         size = llama.llama_state_seq_get_size(self._context, sequence)
-        data = bytearray(size)  # handed on as it is: a state is tens of megabytes, a copy would cost as much again
-        written = llama.llama_state_seq_get_data(
-            self._context, (ctypes.c_uint8 * size).from_buffer(data), size, sequence
-        )
+        data = np.empty(size, np.uint8)  # never zeroed, and handed on as it is: either costs more than the copy itself
+        written = llama.llama_state_seq_get_data(self._context, _address(data), size, sequence)
         if written != size:
             raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
-        return data
+        return data.data
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """llama_state_seq_set_data; on a refusal what was half read is removed."""
-        memory = np.frombuffer(data, dtype=np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
-        if llama.llama_state_seq_set_data(self._context, memory, len(data), sequence) == len(data):
+        memory = np.frombuffer(data, dtype=np.uint8)
+        if llama.llama_state_seq_set_data(self._context, _address(memory), len(data), sequence) == len(data):
             return True
         self.seq_remove(sequence, -1, -1)
         return False
@@ -259,3 +259,7 @@ class LlamaBackend:
             llama.llama_free(self._context)
             llama.llama_model_free(self._model)
             self._context = self._model = None
+
+
+def _address(data: NDArray[np.uint8]) -> Any:
+    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
