@@ -5,6 +5,7 @@ from web_house import new_turn
 
 from store import accounts, events, turns
 from store.entries import Reply
+from web.live import snapshot
 from web.live.pulse import Pulse
 from web.live.viewer import GRACE_S, Viewer
 
@@ -172,6 +173,24 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     opened = tab.until("opened")
     assert opened["turn"] is None
     assert opened["messages"][-1]["alternatives"][0]["text"] == "one two three"
+
+
+def test_who_comes_waits_for_their_turn_and_nobody_else_does(site, ada, tale):
+    chat = ada.begin_chat(site.mara)
+    here, late = ada.socket(), ada.socket()
+    turn = new_turn()
+    here.submit(chat, "Go on", here.open(chat)["revision"], turn)
+    tale.claim(turn)
+    with snapshot.TURNSTILE, snapshot.TURNSTILE:  # two others are on their way in
+        late.say(type="open", chat=chat)
+        tale.tell("one ", "two ")
+        here.until("text", where=lambda m: m["text"] == "two ")
+        while (said := late.client.receive(timeout=0.2)) is not None:
+            assert '"opened"' not in said
+    assert late.until("opened")["turn"]["id"] == turn
+    tale.finish()
+    late.until("done")
+    assert [text for _, text in words(late, turn)] == ["one ", "two "]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a tab is told when it opens a chat: the newest messages, the revision, the turn under way or just failed, what
 was suggested last, where the model's memory begins, and how the chat is set up."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from store.views import ChatView, MessageView, TurnView
 from web import wire
 
 NEWEST = 60
+TURNSTILE = threading.BoundedSemaphore(2)
+"""Whoever takes a snapshot goes through it: fifty tabs that come at once would keep everybody's words waiting."""
 REPLYING = ("chat", "retry", "continue")
 
 

@@ -48,19 +48,21 @@ class Viewer:
 
         `after_seq`: the tab already has the events of `turn_id` up to this one, of this `stream`. Raises NotFound.
         """
-        shot = snapshot.take(self._house.database, self._user_id, chat_id)
-        running = shot.turn.id if shot.turn else None
-        after = after_seq if running == turn_id else 0
+        with snapshot.TURNSTILE:
+            shot = snapshot.take(self._house.database, self._user_id, chat_id)
+            running = shot.turn.id if shot.turn else None
+            after = after_seq if running == turn_id else 0
+            opened = shot.payload(after)
+            told = read_stream(self._house.redis, running, after) if running else ()
         self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
         self._shown_revision = shot.revision
         self._relay = Relay()
         self._waiting, self._place = bool(shot.turn and shot.turn.state in WAITING), None
-        opened = shot.payload(after)
         self._memory_from = opened["memory"]["from"]
         self._send(opened)
         if shot.turn and running:
             self._relay.resume(running, after, stream if after else None)
-            self._refill(running)
+            self._forward_missing(told)
             self._say_place(shot.turn)
 
     def event(self, event: Event) -> None:
@@ -164,10 +166,6 @@ class Viewer:
         """The chat as it is after this event: one of its tabs reads it for all of them."""
         whose = self._user_id, str(self._chat_id)
         return event.once(("chat", *whose), lambda: chats.get_chat(self._house.database, *whose))
-
-    def _refill(self, turn_id: str) -> None:
-        """Send what the stream has and the tab has not."""
-        self._forward_missing(read_stream(self._house.redis, turn_id, self._relay.last_seq(turn_id)))
 
     def _forward_missing(self, stream: Sequence[Live]) -> bool:
         """False when the chat was opened anew."""
