@@ -1,13 +1,11 @@
 """llama-server, the server of llama.cpp, from the very source that inglenook's engine is built from."""
 
-import subprocess
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peers.client import ClientChat, Prompt, Reply, answers, stream
-from bench.peers.system import Setting, Watch, free_port, until
-from bench.peers.talk import Line, Words
+from bench.peers.client import Prompt, Reply, stream
+from bench.peers.served import Served
+from bench.peers.system import Setting, Watch
+from bench.peers.talk import Words
 
 # Its best: a slot for each lane, the RAM cache, chunks behind a dropped message reused by shifting, a generation that
 # may shift on. Which slot may be taken over is a matter of the scenario (measured). With 0.5 a chat that returns finds
@@ -16,14 +14,12 @@ from bench.peers.talk import Line, Words
 BEST = ("--cache-reuse", "16", "--context-shift", "-fa", "on", "-b", "512")
 
 
-class LlamaServer:
+class LlamaServer(Served):
     """A `System`. `best=False`: with nothing but the model, the context and the threads."""
 
     def __init__(self, programs: Path, words: Words, setting: Setting, best: bool = True, slots: int = 0) -> None:
-        self.name = "llama-server" if best else "llama-server, defaults"
-        self._words, self._setting = words, setting
+        super().__init__("llama-server" if best else "llama-server, defaults", words, setting, "/health")
         slots = slots or setting.lanes
-        self._port = free_port()
         size = ("-c", str(setting.context * slots), "-np", str(slots), "--cache-ram", str(setting.ram_mb))
         best_of_all = (*size, *BEST, "--slot-prompt-similarity", str(setting.similarity))
         self._command = [
@@ -31,25 +27,6 @@ class LlamaServer:
             *("--host", "127.0.0.1", "--port", str(self._port), "--no-webui"),
             *(best_of_all if best else ("-c", str(setting.context))),
         ]
-        self._log = tempfile.NamedTemporaryFile(prefix="peer-", suffix=".log")  # noqa: SIM115 (as long as we are)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "LlamaServer":
-        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
-        until(lambda: answers(self._port, "/health"), self.name)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait(20)
-
-    def restart(self) -> None:
-        self.__exit__()
-        self.__enter__()
-
-    def chat(self, lines: Sequence[Line], person: int = 0) -> ClientChat:
-        return ClientChat(lines, self._words, self._setting, self._complete)
 
     def _complete(self, prompt: Prompt) -> Reply:
         body = {

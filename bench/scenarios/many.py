@@ -56,23 +56,22 @@ def _measure(bench: Bench, system: System, n_users: int) -> tuple[float, float]:
     """Tokens per second of new chats, all of one length, and of llama-batched-bench behind a prompt of that length."""
     words = bench.words
     chats = [system.chat((), person) for person in range(n_users)]
-    for number in range(n_users):  # one after the other, and no two alike: nobody shares more than the persona
-        chats[number].send(words.message(next(_numbers), 20))
-    turns = _together(chats, "Go on.")
+    _together(chats, [words.message(next(_numbers), 20) for _ in chats])  # no two alike: they share the persona only
+    turns = _together(chats, ["Go on."] * n_users)
     time.sleep(SETTLE_S)
     return tokens_per_s(turns), _batched(bench, n_users, len(words.persona.tokens) + 20 + WRITTEN + 20)
 
 
-def _together(chats: Sequence[Talker], text: str) -> list[Turn]:
-    """All say the same at the same moment."""
+def _together(chats: Sequence[Talker], texts: Sequence[str]) -> list[Turn]:
+    """Each says its text, all at the same moment."""
     gate = threading.Barrier(len(chats))
 
-    def say(chat: Talker) -> Turn:
+    def say(chat: Talker, text: str) -> Turn:
         gate.wait()
         return chat.send(text)
 
     with ThreadPoolExecutor(len(chats)) as pool:
-        return list(pool.map(say, chats))
+        return list(pool.map(say, chats, texts))
 
 
 def tokens_per_s(turns: Sequence[Turn]) -> float:

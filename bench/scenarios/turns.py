@@ -36,11 +36,13 @@ def full(bench: Bench) -> Result:
             n_turns = bench.pick(200, 30) // (1 if system.name == OURS or bench.quick else 4)
             n_turns = n_turns // 2 if system.name == OURS and not bench.quick else n_turns  # there and back: 200
             walks.setdefault(system.name, []).extend(_walk(bench, system, n_turns))
-    reread = _reread(bench)
+    reread, bound = _reread(bench)
     result = Result(raw={"walks": {name: [_raw(step) for step in walk] for name, walk in walks.items()}})
-    result.raw["reread"] = reread
+    result.raw |= {"reread": reread, "bound": bound}
     result.tables.append(_walk_table(walks))
     _judge_walks(result, walks, median(reread))
+    least = f"{median(reread) / median(bound):.1f}x ({1000 * median(bound):.0f} ms)"
+    result.see("b", "the same for a bare loop that reads the new tokens and nothing else", least)
     return result
 
 
@@ -56,12 +58,16 @@ def _walk(bench: Bench, system: System, n_turns: int) -> list[Step]:
     return steps
 
 
-def _reread(bench: Bench) -> list[float]:
+def _reread(bench: Bench) -> tuple[list[float], list[float]]:
+    """Seconds to the first token: the whole window is read, and only a new message behind it."""
     words = bench.words
     lines = words.history(0, WINDOW)
     old = [*words.persona.tokens, *(token for line in lines for token in line.tokens)]
+    header = words.header("character", CHAR)
     with Bare(bench.setting) as bare:
-        return bare.first_s([*old, *words.header("character", CHAR)], bench.pick(3, 1))
+        reread = bare.first_s([*old, *header], bench.pick(3, 1))
+        bare.hold(old)
+        return reread, bare.first_s([*words.line("user", USER, words.message(1, NEW)).tokens, *header], 5)
 
 
 def beside_neighbours(walk: Sequence[Step]) -> list[float]:
