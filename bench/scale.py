@@ -2,7 +2,8 @@
 
 books   what the records of a turn cost: all transactions and events of a turn, done by four processes as fast as they
         can, on SQLite and on PostgreSQL; no web, no worker, no model
-house   1, 5, 20, 50 real worker processes that echo at once; people who answer at once; turns per second, and the wait
+turn    what a turn costs each process of a whole house with one worker, beside the model (turn_cost.py)
+house   1, 10, 30 real worker processes that echo at once; people who answer at once; turns per second, and the wait
         from the submit to the start. Everything shares the cores of this machine, people included
 
 Written into docs/benchmarks.md; docs/scale.md says what follows.
@@ -18,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench import turn_cost
 from bench.house import House
 from bench.tables import machine, publish, table
 from store import accounts, characters, chats, events, jobs, queue, registry, turns
@@ -26,8 +28,8 @@ from store.turns import Outcome, Reply
 from store.wire import connect
 from tests.postgres import PostgresServer
 
-N_PROCESSES, BOOKS_S, HOUSE_S = 4, 12.0, 20.0
-N_WORKERS = (1, 5, 20, 50)
+N_PROCESSES, BOOKS_S, HOUSE_S = 4, 12.0, 15.0
+N_WORKERS = (1, 10, 30)
 N_BATCHES, BATCH = 20, "three or four words "
 WORKER = registry.WorkerView("books", "model", 1000, 0, (), 0.0)
 
@@ -64,12 +66,9 @@ def _keep_books(database_url: str, redis_url: str, count: object, seconds: float
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), BATCH)
-        turns.submit(database, person.id, command)
-        queue.dispatch(database, redis, person.id)
+        queue.submit(database, redis, person.id, command)
         claim = turns.claim(database, command.id, WORKER.name, 60.0)
         chats.load_story(database, chat.id)
-        for state in ("reading", "writing"):
-            turns.set_state(database, command.id, claim.attempt, state)
         for n in range(N_BATCHES):
             event = {"type": "text", "offset": n * len(BATCH), "text": BATCH}
             events.append(redis, chat.id, command.id, claim.attempt, [event])
@@ -146,10 +145,12 @@ def main() -> None:
     options = parser.parse_args()
     with _postgres() as postgres:
         kept = [books("SQLite", ""), books("PostgreSQL", postgres.new_url())]
+        turn = turn_cost.measure()
         rows = [house(n, postgres.new_url()) for n in options.workers or N_WORKERS]
     first = table(("database", "turns/s", "Redis commands a turn", "took"), kept)
     head = ("workers", "people", "turns/s", "median wait", "p95 wait", "Redis commands/s")
-    publish("scale", f"{machine()}\n\n{first}\n\nWorkers that echo, PostgreSQL:\n\n{table(head, rows)}")
+    then = table(head, rows)
+    publish("scale", f"{machine()}\n\n{first}\n\n{turn}\n\nWorkers that echo, PostgreSQL:\n\n{then}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def messages(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[Mess
     """Those inside the window, and the pinned ones, in order."""
     inside = or_(Message.ordinal >= first_ordinal(window), Message.pinned)
     there = (Message.chat_id == chat.id, Message.deleted_at.is_(None))
-    rows = session.scalars(select(Message).where(*there, inside).order_by(Message.ordinal.desc()).limit(MOST)).all()
+    wanted = select(*entries.MESSAGE).where(*there, inside).order_by(Message.ordinal.desc()).limit(MOST)
+    rows = session.execute(wanted).all()
     return entries.views_of(session, rows[::-1])
 
 

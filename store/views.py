@@ -6,8 +6,11 @@ What it refuses to know: the session that a row came from. ORM objects never lea
 
 import array
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from sqlalchemy import Row
 
 from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
 from store.people import (
@@ -264,12 +267,12 @@ def chat_view(row: Chat, character: Character) -> ChatView:
     return view_of(ChatView, row, character_name=character.name, avatar=character.avatar)
 
 
-def alternative_view(row: Alternative) -> AlternativeView:
+def alternative_view(row: Alternative | Row[Any]) -> AlternativeView:
     """The value of a row."""
     return view_of(AlternativeView, row, tokens=unpack_tokens(row.tokens))
 
 
-def message_view(row: Message, alternatives: list[Alternative]) -> MessageView:
+def message_view(row: Message | Row[Any], alternatives: Sequence[Alternative | Row[Any]]) -> MessageView:
     """The value of a row and of its alternatives', which come in the order of their positions."""
     return view_of(MessageView, row, alternatives=tuple(map(alternative_view, alternatives)))
 
