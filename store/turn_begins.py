@@ -80,9 +80,8 @@ def _submit(
             return _again(known, owner_id, command)
         chat = entries.own_chat(session, owner_id, command.chat_id)
         house_rules.refuse_if_over(session, session.get_one(User, owner_id, with_for_update=True), now)
-        entries.refuse_if_changed(session, chat, command.expected_revision)
-        n_others = _refuse_if_greedy(session, owner_id, max_waiting)
-        at_once = worker is not None and not n_others and not house_facts.is_paused(session)
+        alone = _refuse_if_others(session, chat, command, max_waiting)
+        at_once = worker is not None and alone
         user_message_id, reply_message_id = _OPENINGS[command.kind](session, chat, command, now)
         turn = Turn(
             id=command.id,
@@ -115,15 +114,24 @@ def _again(known: Turn, owner_id: str, command: TurnCommand) -> TurnView:
     return turn_view(known)
 
 
-def _refuse_if_greedy(session: Session, owner_id: str, max_waiting: int) -> int:
-    """How many unfinished turns a person has; the caller has locked their row."""
-    mine = select(func.count()).select_from(Turn).where(Turn.owner_id == owner_id, Turn.state.in_(UNFINISHED))
-    n_mine = session.scalar(mine) or 0
+def _refuse_if_others(session: Session, chat: Chat, command: TurnCommand, max_waiting: int) -> bool:
+    """Whether the turn may be queued at once: its owner has no other, and the queue moves.
+
+    One statement for all that counts. Raises Refused "moved_on", "busy", "too_many_waiting".
+    """
+    if chat.revision != command.expected_revision:
+        raise Refused("moved_on")
+    unfinished = select(Turn.id).where(Turn.state.in_(UNFINISHED))
+    mine = select(func.count()).select_from(Turn).where(Turn.owner_id == chat.owner_id, Turn.state.in_(UNFINISHED))
+    here = unfinished.where(Turn.chat_id == chat.id).exists()
+    n_mine, busy, moving = session.execute(select(mine.scalar_subquery(), here, house_facts.not_paused())).one()
+    if busy:
+        raise Refused("busy")
     if n_mine >= max_waiting:
         raise Refused(
             "too_many_waiting", f"You already have {max_waiting} turns waiting: wait until one of them is done."
         )
-    return n_mine
+    return bool(moving) and not n_mine
 
 
 def _refuse_bad_parts(command: TurnCommand) -> None:
