@@ -1,6 +1,6 @@
 /* The admin's page, kept fresh: every few seconds the pieces that changed are put in their places. Sleeps while nobody
    looks. A piece in which somebody reads with the keyboard, or has opened something, stays until they are done. */
-import { tellTimes } from "./times.js";
+import { LOCALE, tellTimes } from "./times.js";
 
 const EVERY_MS = 2500;
 const board = document.getElementById("board");
@@ -19,7 +19,7 @@ function put(name, html) {
 }
 
 function tell(well) {
-  const clock = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const clock = new Date().toLocaleTimeString(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   fresh.hidden = false;
   if (well) fresh.textContent = `${fresh.dataset.live} · ${clock}`;
   else if (fresh.dataset.well !== "false") fresh.textContent = `${fresh.dataset.stale} ${clock}`;

@@ -1,6 +1,7 @@
 /* What an edit or a delete costs, in words: how much of the story the model reads again. What is on the page is counted
    at once; how many tokens and seconds that is, the server tells a moment later, as far as anybody knows. */
 
+import { LOCALE } from "./times.js";
 import { t, tn } from "./words.js";
 
 const LONG_S = 100;
@@ -67,5 +68,5 @@ function timeWords(seconds) {
 /** Two digits say all that is known. */
 function about(number) {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(number || 1)) - 1);
-  return (Math.round(number / step) * step).toLocaleString(document.documentElement.lang);
+  return (Math.round(number / step) * step).toLocaleString(LOCALE);
 }

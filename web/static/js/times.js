@@ -4,7 +4,7 @@ import { t } from "./words.js";
 
 /** The language of the page, in the reader's own manner if that is one of theirs. */
 const PAGE = document.documentElement.lang;
-const LOCALE = navigator.languages.find((one) => one.split("-")[0] === PAGE.split("-")[0]) ?? PAGE;
+export const LOCALE = navigator.languages.find((one) => one.split("-")[0] === PAGE.split("-")[0]) ?? PAGE;
 
 /** Fill every <time data-epoch> below `root`. */
 export function tellTimes(root) {
