@@ -45,6 +45,10 @@ class TestCatalogue:
         named = [one for one in catalogue("zh") if re.search("[a-z]{2}", PLACES.sub("", str(one.id)))]
         assert [one.id for one in named if not CHINESE.search(str(one.string))] == []
 
+    def test_chinese_has_its_own_punctuation(self):
+        said = [str(one.string) for one in catalogue("zh") if one.id]
+        assert [text for text in said if re.search("[\u4e00-\u9fff][,:;?!](?!\\d)|[,:;?!][\u4e00-\u9fff]", text)] == []
+
     def test_scripts_get_their_own_words_only(self, code):
         assert script_words("en") == {}
         found = {one.id for one in catalogue(code) if any(path.startswith(SCRIPTS) for path, _ in one.locations)}
