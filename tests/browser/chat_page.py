@@ -1,6 +1,6 @@
 """The chat page as a person uses it, for the tests of its buttons and keys."""
 
-from two_browsers import DESKTOP, IDLE, PHONE, RESTING, is_ours
+from two_browsers import DESKTOP, IDLE, PASSWORD, PHONE, RESTING, is_ours
 
 VIEWS = {"1280": DESKTOP, "390": PHONE}
 REST_MS = 60_000
@@ -9,6 +9,37 @@ MESSAGES = """() => [...document.querySelectorAll('[data-testid=message]')].map(
   role: one.dataset.role, count: one.querySelector('[data-testid=count]').textContent,
   words: one.querySelector('[data-testid=prose]').textContent.replace(/\\s+/g, ' ').trim() }))"""
 BUSY = "[data-testid=send][data-mode=stop]"
+
+
+def sign_in(page, address, name):
+    """By hand, at the door; everybody in these tests has the same password."""
+    page.goto(f"{address}/login")
+    page.get_by_test_id("name").fill(name)
+    page.get_by_test_id("password").fill(PASSWORD)
+    page.get_by_test_id("sign-in").click()
+    page.get_by_test_id("characters").wait_for()
+
+
+def watched(page, address):
+    """`page.requests` and `page.wrong` from now on: where it asks, and what is wrong on it."""
+    page.house, page.requests, page.wrong = address, [], []
+    page.set_default_timeout(30_000)
+    page.on("request", lambda one: page.requests.append(one.url))
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on("console", lambda one: page.wrong.append(one.text) if is_trouble(one) else None)
+    return page
+
+
+def is_trouble(line):
+    """An error in the console; not that a form came back with what is wrong in it, which Chromium notes there too."""
+    return line.type == "error" and "status of 422" not in line.text
+
+
+def leave_clean(page):
+    """Close its window; nothing was wrong on it, and it asked nobody else."""
+    page.context.close()
+    assert page.wrong == []
+    assert [url for url in page.requests if not is_ours(url, page.house)] == []
 
 
 class ChatPage:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from chat_page import VIEWS, ChatPage
+from hostile_house import cast, crowd, hashed_once, mallory, victim
 from playwright.sync_api import expect
 from two_browsers import chromium
 
@@ -13,6 +14,8 @@ from store.bundled import character_id
 from store.db import Database
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / room) for room in ("deploy", "web")]
+
+__all__ = ["cast", "crowd", "hashed_once", "mallory", "victim"]
 
 expect.set_options(timeout=30_000)
 

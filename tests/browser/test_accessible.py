@@ -6,9 +6,10 @@ Every route that a browser may get is visited by itself; one with something new 
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from chat_page import VIEWS, ChatPage
+from chat_page import VIEWS, ChatPage, sign_in
 from flask import Flask
 from playwright.sync_api import expect
+from two_browsers import PASSWORD
 from werkzeug.routing import Map
 
 from store import accounts, characters, chats, personas
@@ -19,7 +20,6 @@ from web.app import BLUEPRINTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-PASSWORD = "a long enough password"
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 LOOKS = {
     "en": [(view, scheme) for view in VIEWS for scheme in ("light", "dark")],
@@ -132,11 +132,7 @@ def pages(house, browser, books, ada):
             page = browser.new_context(locale=LOCALES[language], reduced_motion="reduce").new_page()
             page.set_default_timeout(30_000)
             if signed_in:
-                page.goto(f"{house.address}/login")
-                page.get_by_test_id("name").fill(ada.name)
-                page.get_by_test_id("password").fill(PASSWORD)
-                page.get_by_test_id("sign-in").click()
-                page.get_by_test_id("characters").wait_for()
+                sign_in(page, house.address, ada.name)
             windows[language, signed_in] = page
         return windows[language, signed_in]
 

@@ -3,15 +3,14 @@
 import itertools
 
 import pytest
-from chat_page import VIEWS
+from chat_page import VIEWS, leave_clean, sign_in, watched
 from playwright.sync_api import expect
-from two_browsers import is_ours
+from two_browsers import PASSWORD
 
 from store import accounts, house_facts, queue
 from web import passwords
 
 pytestmark = pytest.mark.browser
-PASSWORD = "a long enough password"
 NUMBERS = itertools.count(1)
 SIZES = {**VIEWS, "360": {**VIEWS["390"], "viewport": {"width": 360, "height": 740}}}
 WIDER = "() => document.documentElement.scrollWidth - innerWidth"
@@ -26,16 +25,8 @@ def admin(house, browser, books):
         name = f"Greta {next(NUMBERS)}"
         house.forget_rate_limits()
         accounts.sign_up(books, accounts.create_invite(books, "admin")[1], name, passwords.hash_password(PASSWORD))
-        page = browser.new_context(**SIZES[view], color_scheme=scheme).new_page()
-        page.house, page.wrong, page.requests = house.address, [], []
-        page.set_default_timeout(30_000)
-        page.on("request", lambda one: page.requests.append(one.url))
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda one: page.wrong.append(one.text) if one.type == "error" else None)
-        page.goto(f"{house.address}/login")
-        page.get_by_test_id("name").fill(name)
-        page.get_by_test_id("password").fill(PASSWORD)
-        page.get_by_test_id("sign-in").click()
+        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), house.address)
+        sign_in(page, house.address, name)
         page.get_by_test_id("to-admin").click()
         page.get_by_test_id("usage").wait_for()
         pages.append(page)
@@ -43,9 +34,7 @@ def admin(house, browser, books):
 
     yield enter
     for page in pages:
-        page.context.close()
-        assert page.wrong == []
-        assert [url for url in page.requests if not is_ours(url, house.address)] == []
+        leave_clean(page)
 
 
 @pytest.fixture

@@ -4,21 +4,20 @@ import io
 import itertools
 
 import pytest
-from chat_page import VIEWS
+from chat_page import VIEWS, leave_clean, sign_in, watched
 from PIL import Image
 from playwright.sync_api import expect
-from two_browsers import is_ours
+from two_browsers import PASSWORD
 
 from store import accounts, characters, chats, personas
 from store.bundled import character_id
 from web import passwords
 
 pytestmark = pytest.mark.browser
-PASSWORD = "a long enough password"
 SIZES = {**VIEWS, "360": {**VIEWS["390"], "viewport": {"width": 360, "height": 740}}}
 NUMBERS = itertools.count(1)
 
-# What can be focused and has no name that a screen reader could say, or is too small for a thumb.
+# What can be focused and has no name that a screen reader could say, or is too small for a thumb, its label included.
 NAMELESS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
   .filter((one) => one.type !== 'hidden' && one.checkVisibility() && !one.closest('[aria-hidden=true]'))
   .filter((one) => {
@@ -28,8 +27,9 @@ NAMELESS = """() => [...document.querySelectorAll('a[href], button, input, selec
   .map((one) => one.outerHTML.slice(0, 120))"""
 TINY = """() => [...document.querySelectorAll('button, summary, .button, select, nav a, input:not([type=hidden])')]
   .filter((one) => one.checkVisibility() && !one.closest('.hidden, [aria-hidden=true]') && !one.matches('.hidden'))
-  .filter((one) => { const box = one.getBoundingClientRect(); return box.width < 36 || box.height < 36; })
-  .map((one) => one.outerHTML.slice(0, 120))"""
+  .map((one) => [one, (one.closest('label') ?? one).getBoundingClientRect()])
+  .filter(([, box]) => box.width < 36 || box.height < 36)
+  .map(([one]) => one.outerHTML.slice(0, 120))"""
 # Text whose contrast with what it stands on is below 4.5 (3 when it is large): [words, contrast].
 PALE = """() => {
   const rgba = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
@@ -69,30 +69,15 @@ def visit(house, browser, books, hashed):
         name = f"Vera {next(NUMBERS)}"
         house.forget_rate_limits()  # twenty may come in from one address in a minute
         who = accounts.sign_up(books, accounts.create_invite(books, role)[1], name, hashed)
-        page = browser.new_context(**SIZES[view], color_scheme=scheme).new_page()
-        page.who, page.house, page.requests, page.wrong = who, house.address, [], []
-        page.set_default_timeout(30_000)
-        page.on("request", lambda one: page.requests.append(one.url))
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda one: page.wrong.append(one.text) if is_trouble(one) else None)
-        page.goto(f"{house.address}/login")
-        page.get_by_test_id("name").fill(name)
-        page.get_by_test_id("password").fill(PASSWORD)
-        page.get_by_test_id("sign-in").click()
-        page.get_by_test_id("characters").wait_for()
+        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), house.address)
+        page.who = who
+        sign_in(page, house.address, name)
         pages.append(page)
         return page
 
     yield enter
     for page in pages:
-        page.context.close()
-        assert page.wrong == []
-        assert [url for url in page.requests if not is_ours(url, house.address)] == []
-
-
-def is_trouble(line):
-    """An error in the console; not that a form came back with what is wrong in it, which Chromium notes there too."""
-    return line.type == "error" and "status of 422" not in line.text
+        leave_clean(page)
 
 
 def picture(colour="#3f6373"):
