@@ -122,8 +122,8 @@ class Player:
     def wait(self, *types, timeout_s=20):
         """The next message of one of these types; others are passed over."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            message = self.receive()
+        while (left_s := deadline - time.monotonic()) > 0:
+            message = self.receive(left_s)
             if message["type"] in types:
                 return message
         raise TimeoutError(f"none of {types} within {timeout_s} s")

@@ -2,6 +2,8 @@
 
 import threading
 
+PATIENCE_S = 60  # the disk may have other things to do
+
 
 class Talker(threading.Thread):
     """`acked`: (turn, role, text) of each own message when its ack was heard, of each reply when its end was heard."""
@@ -38,7 +40,7 @@ class Talker(threading.Thread):
         text = f"Number {len(self.acked)}: what is behind the door?"
         turn = self.player.submit(text, revision)
         self.acked.append((turn, "user", text))
-        while (done := self.player.wait("done", "failed", "cancelled"))["turn"] != turn:
+        while (done := self.player.wait("done", "failed", "cancelled", timeout_s=PATIENCE_S))["turn"] != turn:
             pass
         assert done["type"] == "done", done
         reply = next(message for message in done["messages"] if message["id"] == done["message"]["id"])
