@@ -84,7 +84,7 @@ def test_kill_9_in_mid_reply_and_a_restart_make_one_reply(start_worker, database
     until_it_writes(redis, turn)
     worker.send(signal.SIGKILL)
     worker.wait()
-    assert state(database, turn) == "writing"
+    assert turns.get_turn(database, turn.id).running
     killed = time.monotonic()
     worker.start()
     until_it_writes(redis, turn, attempt=2)
