@@ -22,10 +22,11 @@ export class Announcement {
     form.querySelector("p").textContent = told.text;
   }
 
-  /** The server is told as well, so that the next page comes without it; if it cannot be, this tab keeps it hidden. */
+  /** The server is told as well, so that the next page comes without it, even if that is asked for at once. If it cannot be
+      told, this tab keeps it hidden. */
   #putAway() {
     this.form.hidden = true;
     keep(...PUT_AWAY, this.form.elements.id.value);
-    fetch(this.form.action, { method: "POST", body: new FormData(this.form), headers: { Accept: "application/json" } }).catch(() => {});
+    fetch(this.form.action, { method: "POST", body: new FormData(this.form), headers: { Accept: "application/json" }, keepalive: true }).catch(() => {});
   }
 }
