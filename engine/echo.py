@@ -76,6 +76,7 @@ class EchoBackend:
         self.can_shift = not whole_only
         self.n_evaluated = 0
         self._sequences: list[dict[int, _Cell]] = [{} for _ in range(n_sequences)]
+        self._n_used = 0
         self._pending_shift = False
         self._rows: list[Logits] = []
         self._abort: Callable[[], bool] | None = None
@@ -135,6 +136,7 @@ class EchoBackend:
         for offset, token in enumerate(run.tokens):
             position = run.position + offset
             cells[position] = _Cell(token, position, self._value(cells, position, token), {run.sequence})
+        self._n_used += len(run.tokens)
         if run.wants_logits:
             ordered = [cells[position] for position in sorted(cells)]
             scores = next_token_scores([cell.token for cell in ordered], ordered[-1].value, self.n_vocab)
@@ -166,7 +168,7 @@ class EchoBackend:
 
     def n_used(self) -> int:
         """Cells in use; a shared cell counts once."""
-        return len({id(cell) for cells in self._sequences for cell in cells.values()})
+        return self._n_used
 
     def seq_remove(self, sequence: int, start: int, end: int) -> bool:
         """Remove a range of cells from one sequence."""
@@ -174,7 +176,9 @@ class EchoBackend:
         part = start > 0 or 0 <= end <= max(cells, default=-1)
         self._require(self.can_shift or not part, "a part removed from a model that cannot shift")
         for position in [p for p in cells if p >= start and (end < 0 or p < end)]:
-            cells.pop(position).sequences.discard(sequence)
+            cell = cells.pop(position)
+            cell.sequences.discard(sequence)
+            self._n_used -= not cell.sequences
         return True
 
     def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
@@ -215,6 +219,7 @@ class EchoBackend:
             return False
         for position, token, value in rows.tolist():
             self._sequences[sequence][position] = _Cell(token, position, value, {sequence})
+        self._n_used += len(rows)
         return True
 
     def seq_end(self, sequence: int) -> int:
@@ -224,7 +229,7 @@ class EchoBackend:
     def clear(self) -> None:
         """Forget every cell."""
         self._sequences = [{} for _ in range(self.n_sequences)]
-        self._pending_shift = False
+        self._n_used, self._pending_shift = 0, False
 
     def close(self) -> None:
         """Nothing to free."""

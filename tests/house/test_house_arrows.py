@@ -72,7 +72,7 @@ def test_only_the_settings_read_the_environment(room):
 
 def test_importing_web_does_not_load_the_engine():
     loaded = subprocess.run(
-        [sys.executable, "-c", "import web, sys; print(*sys.modules)"],
+        [sys.executable, "-c", "import web.app, sys; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
