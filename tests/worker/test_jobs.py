@@ -335,10 +335,10 @@ def test_what_rq_missed_is_taken_out(make_desk, database, redis, chat, say):
 def test_redis_may_be_gone_when_a_turn_ends(make_desk, database, redis_server, tmp_path, chat, say):
     server = type(redis_server)(tmp_path)
     server.start()
-    make_desk(redis_url=server.url, echo_delay_ms=5)
+    desk = make_desk(redis_url=server.url, echo_delay_ms=5)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
-    wait_until(lambda: turns.get_turn(database, turn.id).state == "writing")
+    until_it_writes(desk.redis, turn)
     server.kill()
     thread.join()
     assert turns.get_turn(database, turn.id).state == "done"

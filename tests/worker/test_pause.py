@@ -40,7 +40,7 @@ def test_a_worker_finishes_rests_is_killed_and_goes_on_with_everybody(
     rooms = [make_chat(make_user(f"Person {n}")) for n in range(4)]
     first, second = say(rooms[0], "One"), say(rooms[1], "Two")
     dispatch(first)
-    wait_until(lambda: state(database, first) == "writing", 20)
+    wait_until(lambda: any(event["type"] == "text" for event in events.read(redis, first.id)), 20)
     dispatch(second)
     queue.pause(database, redis)
     late = [say(room, "Late") for room in rooms[2:]]

@@ -69,7 +69,9 @@ def test_two_lanes_write_at_the_same_time(start_worker, database, redis, make_us
     asked = [say(chat, f"{chat.user_name} " * 10) for chat in chats_of]
     for turn in asked:
         dispatch(turn)
-    wait_until(lambda: [state(database, turn) for turn in asked] == ["writing", "writing"], 10)
+    for turn in asked:
+        until_it_writes(redis, turn)
+    assert all(turns.get_turn(database, turn.id).running for turn in asked)
     for turn, chat in zip(asked, chats_of, strict=True):
         until_it_is_done(database, turn)
         other = {"Ada": "Ben", "Ben": "Ada"}[chat.user_name]
