@@ -53,7 +53,7 @@ class WebHouse(House):
         """Whether pages come."""
         try:
             return self._ask("GET", "/healthz")[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):  # nobody listens; or the port is our own end, and hears itself
             return False
 
     def stop(self, how: signal.Signals) -> None:
