@@ -15,6 +15,7 @@ from bench.peers.bare import Bare
 from bench.peers.build import programs
 from bench.peers.inglenook import Inglenook
 from bench.peers.system import System, Talker, Turn
+from bench.peers.talk import CHAR, USER, Words
 from bench.scenarios.table import OURS, SERVER, Bench, Result, median, p95
 from bench.tables import table
 
@@ -108,36 +109,32 @@ def _judge(result: Result, speeds: Speeds, shares: Speeds) -> None:
 
 
 def alone(bench: Bench) -> Result:
-    """Part e."""
+    """Part e: a new chat each time, and the bare loop behind the same words right after it."""
     setting = replace(bench.setting, reply=bench.pick(256, 128), lanes=1)
-    rounds, speeds = bench.pick(4, 2), []
+    speeds: list[tuple[float, float]] = []
+    late: list[float] = []
     with tempfile.NamedTemporaryFile("r") as file:
         system = Inglenook(bench.words, setting)
         system.house.entry = ("bench.peers.timed_run", file.name)
-        with system:
-            chat = system.chat(())
-            bare = [_bare(bench, setting.reply)]
-            turns = []
-            for _ in range(rounds):
-                turns.append(chat.send("Tell me a long story about the sea."))
-                speeds.append(tokens_per_s(turns[-1:]))
-            bare.append(_bare(bench, setting.reply))
-        late = lateness(Path(file.name), chat.id, turns)
-    result = Result(raw={"ours": speeds, "bare": bare, "late_ms": late})
-    share = median(speeds) / median(bare)
-    measured = f"{share:.1%} ({median(speeds):.1f} / {median(bare):.1f} tokens/s)"
+        with system, Bare(setting) as bare:
+            for number in range(bench.pick(6, 2)):
+                text, chat = bench.words.message(number, 20), system.chat(())
+                turn = chat.send(text)
+                time.sleep(SETTLE_S)
+                speeds.append((tokens_per_s([turn]), bare.tokens_per_s(_prompt(bench.words, text), setting.reply)))
+                late += lateness(Path(file.name), chat.id, [turn])
+    result = Result(raw={"speeds": speeds, "late_ms": late})
+    share = median([ours / bound for ours, bound in speeds])
+    ours, bound = (median(column) for column in zip(*speeds, strict=True))
+    measured = f"{share:.1%} ({ours:.1f} / {bound:.1f} tokens/s)"
     result.judge("e", "tokens/s, the whole stack / the bare loop", measured, ">= 97%", share >= 0.97, SHARED)
     measured = f"{median(late):.1f} ms (p95 {p95(late):.1f} ms)"
     result.judge("e", "from decode to browser", measured, "< 5 ms", median(late) < 5, BUNDLED)
     return result
 
 
-def _bare(bench: Bench, n_tokens: int) -> float:
-    words = bench.words
-    with Bare(bench.setting) as bare:
-        return bare.tokens_per_s(
-            [*words.persona.tokens, *words.line("user", "Ann", "Tell me a story.").tokens], n_tokens
-        )
+def _prompt(words: Words, text: str) -> list[int]:
+    return [*words.persona.tokens, *words.line("user", USER, text).tokens, *words.header("character", CHAR)]
 
 
 def lateness(file: Path, chat: str, turns: Sequence[Turn]) -> list[float]:
