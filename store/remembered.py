@@ -1,6 +1,6 @@
 """What of a chat a worker has to see: the messages inside its window and the pinned ones; of those before, the names.
 
-What it does: reads them, the newest where there are very many: a turn costs the same after a year. A window that lies
+What it does: reads them, the newest where there are many: a turn costs the same after a year. A window that lies
 behind the last message (much was deleted) is put aside: the memory is chosen anew from the end.
 What it refuses to know: tokens, and what a window holds beside the number of its first message (worker/window.py).
 """
@@ -15,6 +15,7 @@ from store.models import Alternative, Chat, Message
 from store.views import MessageView, OlderMessage
 
 MOST = 4_000  # more messages than any context holds
+NAMES = 500  # of those before: a worker holds no more than a context, and reads again what it cannot name
 SHORT = 4  # with fewer of them inside its window, a branch chooses its memory anew
 
 
@@ -44,7 +45,7 @@ def older(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[OlderMe
     before = (Message.chat_id == chat.id, Message.deleted_at.is_(None), Message.ordinal < first_ordinal(window))
     columns = select(Message.id, Message.role, Alternative.turn_id, Alternative.position).join(Alternative, active)
     rows = session.execute(
-        columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc()).limit(MOST)
+        columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc()).limit(NAMES)
     )
     return tuple(OlderMessage(*row) for row in rows)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from store import chats, edits, entries
+from store import chats, edits, entries, remembered
 from store.models import Chat
 
 
@@ -34,6 +34,12 @@ def test_the_messages_inside_the_window_and_the_pinned_ones_are_read(database, u
     edits.pin_message(database, user.id, third.id, False, chats.get_revision(database, long_chat.id))
     story = chats.load_story(database, long_chat.id)
     assert third.id in {one.id for one in story.older}, "a session may still hold it"
+
+
+def test_of_what_lies_before_the_window_only_the_newest_have_names(database, long_chat, monkeypatch):
+    monkeypatch.setattr(remembered, "NAMES", 5)
+    told = {message.id: message.ordinal for message in chats.transcript(database, long_chat.id)}
+    assert [told[one.id] for one in chats.load_story(database, long_chat.id).older] == [29, 28, 27, 26, 25]
 
 
 def test_when_all_of_the_window_was_deleted_the_memory_begins_anew(database, user, long_chat):
