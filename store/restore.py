@@ -74,8 +74,10 @@ def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) 
     target = db.file
     assert target is not None
     if target.exists():
-        _refuse_people(db, replace)
-        db.close()
+        try:
+            _refuse_people(db, replace)
+        finally:
+            db.close()
         _close_file(target, replace)
     fresh = target.with_name(f".{target.name}.restoring")
     try:

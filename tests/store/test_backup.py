@@ -136,10 +136,11 @@ def test_a_house_with_people_is_not_replaced_unless_asked(database, user, tmp_pa
     there.read_secret_key()
     old_key = (there.data_dir / "secret_key").read_text()
     other.close()
-    with pytest.raises(BackupError, match="--replace"):
+    with pytest.raises(BackupError, match="--replace") as refused:
         restore_backup(there, file)
     assert [person.name for person in accounts.list_users(other)] == ["Bea"]
     other.close()
+    assert refused.tb, "as long as it is here, so is all that the refused one has left open"
     restored = restore_backup(there, file, replace=True)
     assert [person.name for person in accounts.list_users(other)] == ["Ada"]
     other.close()
