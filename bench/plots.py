@@ -58,12 +58,13 @@ def _plain_numbers(axes: Axes) -> None:
 
 
 def _returns(axes: Axes, raw: dict[str, Any]) -> None:
+    bounds = [turn["bound_s"] for seen in raw["seen"].values() for turns in seen.values() for turn in turns]
     for name, seen in raw["seen"].items():
         places = list(range(len(seen)))
         _line(axes, name, places, [_middle([turn["first_s"] for turn in turns]) for turns in seen.values()])
         axes.set_xticks(places, list(seen))
     for value, what in (
-        (_middle(raw["bound"]), "bare loop, nothing lost"),
+        (_middle(bounds), "bare loop, nothing lost"),
         (_middle(raw["reread"]), "reading it all again"),
     ):
         axes.axhline(value, color="#777777", linestyle=":", linewidth=1.2)
