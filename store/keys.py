@@ -41,6 +41,11 @@ def limbo(turn_id: str) -> str:
     return f"{PREFIX}:turn:{turn_id}:limbo"
 
 
+def untold(turn_id: str) -> str:
+    """String: when the reaper first saw that the end of a turn was not announced. Goes after a minute."""
+    return f"{PREFIX}:turn:{turn_id}:untold"
+
+
 def workers() -> str:
     """Set: names of the workers that have shown up; the dead ones are taken out by readers."""
     return f"{PREFIX}:workers"

@@ -30,8 +30,9 @@ LOCK_S = 15
 ENQUEUED_WITHIN_S = 1.5  # between the database's word that a turn is queued and its job in Redis
 LIMBO_GRACE_S = 5.0
 PATIENCE_S = 5.0  # how long a pinned turn waits for its worker while another one has nothing to do
-ANNOUNCE_AFTER_S = 2.0
+ANNOUNCE_AFTER_S = 1.5  # a worker tries again twice a second
 ANNOUNCE_FOR_S = 120.0
+SEEN_FOR_S = 60
 RQ_ENDS_WITHIN_S = 10.0
 
 
@@ -117,9 +118,7 @@ def _lost(redis: Redis, turn: TurnView, place: str, now: float) -> bool:
     """Missing is lost, unless its job is just being made; in limbo (popped and not claimed) only after some seconds."""
     if place != "limbo":
         return place == "missing" and _past(turn.updated_at, now, ENQUEUED_WITHIN_S)
-    redis.set(keys.limbo(turn.id), repr(now), nx=True, ex=60)
-    first_seen = redis.get(keys.limbo(turn.id))
-    return first_seen is not None and _past(float(first_seen), now, LIMBO_GRACE_S)
+    return _past(_first_seen(redis, keys.limbo(turn.id), now), now, LIMBO_GRACE_S)
 
 
 def _past(then: float, now: float, seconds: float) -> bool:
@@ -189,11 +188,23 @@ def _long_over(db: Database, turn_id: str) -> bool:
 
 
 def _announce_ends(db: Database, redis: Redis, now: float) -> None:
-    ended = turns.recently_ended(db, now - ANNOUNCE_FOR_S, now - ANNOUNCE_AFTER_S)
+    """Ends that nobody told, as after kill -9 between the commit and its event.
+
+    A living worker tells its own, with the text before it: it gets its time from the moment when Redis takes writes
+    again, not from the end of the turn.
+    """
+    ended = turns.recently_ended(db, now - ANNOUNCE_FOR_S, now)
     known = events.has_ended(redis, [turn.id for turn in ended])
     for turn, told in zip(ended, known, strict=True):
-        if not told:
+        if not told and _past(_first_seen(redis, keys.untold(turn.id), now), now, ANNOUNCE_AFTER_S):
             announce_end(db, redis, turn)
+
+
+def _first_seen(redis: Redis, key: str, now: float) -> float:
+    """When the reaper first met this, now if never before. Raises RedisError, also when Redis takes no writes."""
+    redis.set(key, repr(now), nx=True, ex=SEEN_FOR_S)
+    first_seen = redis.get(key)
+    return now if first_seen is None else float(first_seen)
 
 
 @contextmanager

@@ -196,6 +196,20 @@ def test_stopping_a_queued_turn_ends_it_and_lets_the_next_one_in(database, redis
         queue.stop(database, redis, "0" * 32, second.id)
 
 
+def test_a_worker_tells_an_end_that_redis_did_not_take_for_long(database, redis, gpu0, people, say):
+    """Whoever tells it for a living worker cuts off the text before it: Redis took nothing for 50 s."""
+    turn = say(people(1)[0])
+    turns.claim(database, turn.id, "gpu0", 5, now=1.0)
+    end = turns.commit(database, turn.id, 1, Reply("Hello"), now=10.0)
+    repair.reconcile(database, redis, 60.0)
+    assert events.read(redis, turn.id) == []
+    said = [{"type": "text", "part": 0, "offset": 0, "text": "Hello"}, {"type": "done", **end.as_dict()}]
+    events.append(redis, turn.chat_id, turn.id, 1, said)
+    repair.reconcile(database, redis, 62.0)
+    repair.reconcile(database, redis, 64.0)
+    assert [event["type"] for event in events.read(redis, turn.id)] == ["text", "done"]
+
+
 def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people, say):
     done, failed, told = (say(chat) for chat in people(3))
     for turn in (done, failed, told):
@@ -206,6 +220,8 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
     events.append(redis, told.chat_id, told.id, 1, [{"type": "done", "revision": 3, "message": None}])
     repair.reconcile(database, redis, 11.0)
     assert events.read(redis, done.id) == []  # its worker may be about to say so
+    repair.reconcile(database, redis, 12.0)
+    assert events.read(redis, done.id) == []
     repair.reconcile(database, redis, 13.0)
     repair.reconcile(database, redis, 14.0)
     (event,) = events.read(redis, done.id)
