@@ -9,13 +9,14 @@ read again.
 import hashlib
 import logging
 import struct
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine import envelope
 from engine.backend import StateBytes
 from engine.disk import DiskTier
+from engine.ram import RamTier
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +52,27 @@ class Fetched:
 class BlockStore:
     """RAM over disk; both least recently used first, within their byte budgets. Used by the engine's thread.
 
-    Blocks come from disk by `fetch`, on another thread, and `stage`, which holds them until their session is awake.
+    A new block is in both: a kill loses nothing. When the disk is full, what is old in RAM goes from there first and
+    is written again when RAM lets it go: so the two budgets add up, and what is young is in both at any time. Blocks
+    come from disk by `fetch`, on another thread, and `stage`, which holds them until their session is awake.
     """
 
     def __init__(self, model_key: str, ram_bytes: int, disk: DiskTier | None = None) -> None:
-        self._model_key, self._ram_budget, self.disk = model_key, ram_bytes, disk
-        self._ram: OrderedDict[bytes, Block] = OrderedDict()
+        self._model_key, self.disk = model_key, disk
+        self._ram: RamTier[Block] = RamTier(ram_bytes)
         self._staged: dict[str, dict[bytes, Block]] = {}
-        self.ram_used = 0
         self.n_refused = self.n_restored = self.n_fetched = self.n_evicted = 0
         self.bytes_saved = 0
 
     def put(self, block: Block) -> None:
         """Keep a block; the disk write happens in the background."""
-        if self.disk and not self.disk.has(self._name(block.key)):
-            header = self._header(block)
-            self.disk.write(self._name(block.key), lambda: envelope.seal(header, block.payload), len(block.payload))
         self.bytes_saved += len(block.payload)
         self._keep_in_ram(block)
+
+    @property
+    def ram_used(self) -> int:
+        """Bytes of the blocks in RAM, without those that are held for a session."""
+        return self._ram.used_bytes
 
     def tier(self, key: bytes) -> str | None:
         """ "ram", "disk" or None."""
@@ -78,9 +82,10 @@ class BlockStore:
 
     def get(self, key: bytes) -> Block | None:
         """The block, if it is in RAM: this never reads the disk, others wait for the engine's thread."""
-        if key in self._ram:
-            self._ram.move_to_end(key)
-            return self._ram[key]
+        block = self._ram.peek(key)
+        if block is not None:
+            self._keep_in_ram(block)
+            return block
         return next((staged[key] for staged in self._staged.values() if key in staged), None)
 
     def fetch(self, keys: Sequence[bytes]) -> Fetched:
@@ -112,10 +117,17 @@ class BlockStore:
         self.n_refused += 1
         for staged in self._staged.values():
             staged.pop(key, None)
-        block = self._ram.pop(key, None)
-        self.ram_used -= len(block.payload) if block else 0
-        if self.disk and self.disk.has(self._name(key)):
+        self._ram.remove(key)
+        if self.disk and self.disk.release(self._name(key)):
             self.disk.quarantine(self._name(key))
+
+    def close(self) -> None:
+        """The process ends: what only RAM has goes to the disk, the newest first, as far as its backlog takes it."""
+        if self.disk:
+            old = self._ram.old()
+            only_here = [block for block in old if not self.disk.keep(self._name(block.key))]
+            for block in only_here:
+                self._write(block)
 
     def _unsealed(self, key: bytes) -> tuple[Block | None, Exception | None]:
         """The block on disk, or what is wrong with it; nothing of both when there is none."""
@@ -129,13 +141,22 @@ class BlockStore:
             return None, error
 
     def _keep_in_ram(self, block: Block) -> None:
-        old = self._ram.pop(block.key, None)
-        self.ram_used += len(block.payload) - (len(old.payload) if old else 0)
-        self._ram[block.key] = block
-        while self.ram_used > self._ram_budget:
-            _, oldest = self._ram.popitem(last=False)
-            self.ram_used -= len(oldest.payload)
-            self.n_evicted += 1
+        moved = self._ram.put(block)
+        self.n_evicted += len(moved.left)
+        if self.disk:
+            if not self.disk.keep(self._name(block.key)):
+                self._write(block)
+            for aged in moved.aged:
+                self.disk.spare(self._name(aged.key))
+            for left in moved.left:
+                if not self.disk.release(self._name(left.key)):
+                    self._write(left)
+
+    def _write(self, block: Block) -> None:
+        if self.disk:
+            header = self._header(block)
+            seal = partial(envelope.seal, header, block.payload)
+            self.disk.write(self._name(block.key), seal, len(block.payload))
 
     def _header(self, block: Block) -> dict[str, object]:
         return {

@@ -26,13 +26,15 @@ class _Waiting:
 
 
 class DiskTier:
-    """Files by name within a byte budget, least recently used deleted first. Thread-safe."""
+    """Files by name within a byte budget: spare ones are deleted first, then the least recently used. Thread-safe."""
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
         self._folder, self._budget = folder, budget_bytes
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used = 0
+        self._spare: OrderedDict[str, None] = OrderedDict()
+        self._kept: set[str] = set()
         self._pending: dict[str, _Waiting] = {}
         self._pending_bytes = 0
         self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
@@ -77,6 +79,18 @@ class DiskTier:
         """Whether `read` is likely to succeed."""
         with self._lock:
             return name in self._sizes or name in self._pending
+
+    def spare(self, name: str) -> None:
+        """Somebody else has these bytes, too: when room is needed this file goes first."""
+        self._rank(name, spare=True)
+
+    def keep(self, name: str) -> bool:
+        """When room is needed this file goes last; whether it is there."""
+        return self._rank(name, kept=True)
+
+    def release(self, name: str) -> bool:
+        """It is a file like any other, spare and kept no longer; whether it is there."""
+        return self._rank(name)
 
     def quarantine(self, name: str) -> None:
         """Put a suspicious file aside, so that it is never read again (the last of them are kept for a look)."""
@@ -165,10 +179,25 @@ class DiskTier:
             with self._lock:
                 if not self._sizes or self._used + n_bytes <= self._budget:
                     return
-                oldest, size = self._sizes.popitem(last=False)
-                self._used -= size
+                first = self._first_to_go()
+                self._used -= self._sizes.pop(first)
                 self.n_evicted += 1
-            _delete(self._folder / oldest)
+            _delete(self._folder / first)
+
+    def _first_to_go(self) -> str:
+        spare = (name for name in self._spare if name in self._sizes)
+        others = (name for name in self._sizes if name not in self._kept)
+        return next(spare, None) or next(others, None) or next(iter(self._sizes))
+
+    def _rank(self, name: str, spare: bool = False, kept: bool = False) -> bool:
+        with self._lock:
+            self._spare.pop(name, None)
+            self._kept.discard(name)
+            if spare:
+                self._spare[name] = None
+            if kept:
+                self._kept.add(name)
+            return name in self._sizes or name in self._pending
 
     def _scan(self) -> None:
         """Find what an earlier process left: whole files are kept in order of their last use, half files deleted."""

@@ -144,6 +144,7 @@ class Engine:
             self._thread.join()
         self._fetching.close()
         if self._disk:
+            self.blocks.close()
             self._disk.close()
         self.backend.close()
 

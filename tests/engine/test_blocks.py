@@ -107,6 +107,100 @@ def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
     tier.close()
 
 
+@pytest.fixture
+def crowded(tmp_path):
+    """Room for four blocks in RAM and for four on disk; ten have come."""
+    tier = DiskTier(tmp_path, 4 * len(envelope.seal(BlockStore("m" * 64, 0)._header(block(0)), block(0).payload)) + 50)
+    store = BlockStore("m" * 64, 4000, tier)
+    for number in range(10):
+        store.put(block(number))
+        assert tier.flush()
+    yield store
+    tier.close()
+
+
+def tiers(store, numbers=range(10)):
+    return {number: tier for number in numbers if (tier := store.tier(block(number).key)) is not None}
+
+
+def files(store, numbers=range(10)):
+    """The blocks that are there after a kill."""
+    return [number for number in numbers if store.disk.has(store._name(block(number).key))]
+
+
+def test_on_a_full_disk_the_two_budgets_add_up_and_the_newest_is_in_both(crowded):
+    assert tiers(crowded) == {3: "disk", 4: "disk", 5: "disk", 6: "ram", 7: "ram", 8: "ram", 9: "ram"}
+    assert files(crowded) == [3, 4, 5, 9]
+
+
+def test_while_there_is_room_ram_and_disk_have_the_same(tmp_path, disk):
+    store = BlockStore("m" * 64, 4000, disk)
+    for number in range(4):
+        store.put(block(number))
+    assert disk.flush()
+    assert files(store) == [0, 1, 2, 3]
+    assert list(tiers(store).values()) == ["ram"] * 4
+
+
+def test_what_ram_lets_go_is_on_disk_again_as_it_was(crowded):
+    crowded.put(block(10))
+    assert crowded.disk.flush()
+    assert 6 in files(crowded)
+    assert crowded.fetch([block(6).key]).blocks == (block(6),)
+
+
+def test_an_old_block_that_is_used_is_on_disk_again(crowded):
+    assert crowded.get(block(7).key) == block(7)
+    assert crowded.disk.flush()
+    assert files(crowded) == [3, 4, 5, 7]
+
+
+def test_who_closes_leaves_the_newest_on_disk(crowded):
+    crowded.close()
+    assert crowded.disk.flush()
+    assert files(crowded) == [6, 7, 8, 9]
+
+
+def test_a_block_too_large_for_ram_is_on_disk(disk):
+    store = BlockStore("m" * 64, 500, disk)
+    store.put(block(1))
+    assert disk.flush()
+    assert (tiers(store), store.ram_used) == ({1: "disk"}, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_budgets_hold_and_what_is_there_is_right_whatever_is_done(tmp_path, seed):
+    chance = random.Random(seed)
+    tier = DiskTier(tmp_path, 12_000)
+    store = BlockStore("m" * 64, 8_000, tier)
+    size = {number: chance.randrange(1, 3000) for number in range(30)}
+    for _ in range(200):
+        number = chance.randrange(30)
+        key = block(number).key
+        match chance.choice(["put", "put", "get", "fetch", "discard", "flush"]):
+            case "put":
+                store.put(block(number, size[number]))
+            case "get":
+                assert store.get(key) in (None, block(number, size[number]))
+            case "fetch":
+                store.stage("chat", store.fetch([key]))
+                assert store.get(key) in (None, block(number, size[number]))
+                store.unstage("chat")
+            case "discard":
+                store.discard(key)
+                assert store.tier(key) is None
+            case "flush":
+                assert tier.flush()
+        assert store.ram_used <= 8_000
+    assert tier.flush()
+    assert tier.used_bytes() <= 12_000
+    assert store.n_refused < 60
+    kept = {block(number).key: block(number, size[number]) for number in tiers(store, range(30))}
+    on_disk = {found.key: found for found in store.fetch(list(kept)).blocks}
+    assert {key: on_disk.get(key) or store.get(key) for key in kept} == kept
+    tier.close()
+
+
 def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
     rng = random.Random(1)
     good = envelope.seal(
