@@ -138,12 +138,13 @@ def load_story(db: Database, chat_id: str) -> Story:
             raise NotFound("chat")
         character = entries.character_of(session, chat)
         window = remembered.window_of(session, chat)
+        messages = remembered.messages(session, chat, window)
         return Story(
             replace(chat_view(chat, character), window=window),
             character_view(character),
-            remembered.messages(session, chat, window),
+            messages,
             books.books_of(session, chat),
-            remembered.older(session, chat, window),
+            remembered.older(session, chat, window, len(messages)),
         )
 
 

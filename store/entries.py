@@ -36,7 +36,7 @@ class Reply:
     grows: bool = False
 
 
-_FEW = 200  # messages that a query may name one by one
+_AT_ONCE = 250  # messages that one query names, one by one
 
 
 def new_id() -> str:
@@ -176,12 +176,9 @@ _ALTERNATIVE = (Alternative.message_id, *columns_of(Alternative, AlternativeView
 def views_of(session: Session, rows: Iterable[Message | Row[Any]]) -> tuple[MessageView, ...]:
     """The values of some messages of one chat, with their alternatives."""
     messages = list(rows)
-    if len(messages) <= _FEW:
-        wanted = Alternative.message_id.in_([message.id for message in messages])
-    else:
-        chats = {message.chat_id for message in messages}
-        wanted = Alternative.message_id.in_(select(Message.id).where(Message.chat_id.in_(chats)))
     alternatives = defaultdict(list)
-    for row in session.execute(select(*_ALTERNATIVE).where(wanted).order_by(Alternative.position)):
-        alternatives[row.message_id].append(row)
+    for start in range(0, len(messages), _AT_ONCE):
+        wanted = Alternative.message_id.in_([message.id for message in messages[start : start + _AT_ONCE]])
+        for row in session.execute(select(*_ALTERNATIVE).where(wanted).order_by(Alternative.position)):
+            alternatives[row.message_id].append(row)
     return tuple(message_view(message, alternatives[message.id]) for message in messages)

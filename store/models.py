@@ -200,6 +200,9 @@ class Message(Base):
     __table_args__ = (
         UniqueConstraint("chat_id", "ordinal"),
         CheckConstraint(one_of("role", SPEAKERS), name="role"),
+        Index(
+            "ix_messages_pinned", "chat_id", "ordinal", sqlite_where=text("pinned = 1"), postgresql_where=text("pinned")
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -255,6 +258,14 @@ class Turn(Base):
             postgresql_where=text(one_of("state", UNFINISHED)),
         ),
         Index("ix_turns_owner_id_state", "owner_id", "state"),
+        Index("ix_turns_owner_id_created_at", "owner_id", "created_at"),
+        Index(
+            "ix_turns_ended_chat",
+            "chat_id",
+            "created_at",
+            sqlite_where=text(one_of("state", ENDED)),
+            postgresql_where=text(one_of("state", ENDED)),
+        ),
         Index("ix_turns_state_created_at", "state", "created_at"),
         Index("ix_turns_ended_at", "ended_at"),
     )

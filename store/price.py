@@ -9,7 +9,7 @@ What it refuses to know: what lorebooks, notes and the frames around messages ad
 from dataclasses import dataclass
 
 from redis import Redis
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from store import registry, remembered
@@ -64,11 +64,11 @@ def tokens_per_second(redis: Redis, chat_id: str) -> float | None:
 def _sizes(session: Session, chat: Chat) -> list[_Size]:
     """Of every message in the model's memory, in order."""
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
-    begins = remembered.first_ordinal(remembered.window_of(session, chat))
-    inside = or_(Message.ordinal >= begins, Message.pinned)
     columns = select(Message.ordinal, func.length(Alternative.tokens), func.length(Alternative.text))
-    there = columns.join(Alternative, active).where(Message.chat_id == chat.id, Message.deleted_at.is_(None), inside)
-    rows = session.execute(there.order_by(Message.ordinal.desc()).limit(remembered.MOST)).all()
+    there = columns.join(Alternative, active).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    newest_first = there.order_by(Message.ordinal.desc()).limit(remembered.MOST)
+    places = remembered.places(remembered.window_of(session, chat))
+    rows = [row for place in places for row in session.execute(newest_first.where(place))]
     return [_Size(place, packed and packed // BYTES_A_TOKEN, letters) for place, packed, letters in reversed(rows)]
 
 

@@ -5,9 +5,10 @@ behind the last message (much was deleted) is put aside: the memory is chosen an
 What it refuses to know: tokens, and what a window holds beside the number of its first message (worker/window.py).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from store import entries
@@ -15,7 +16,8 @@ from store.models import Alternative, Chat, Message
 from store.views import MessageView, OlderMessage
 
 MOST = 4_000  # more messages than any context holds
-NAMES = 500  # of those before: a worker holds no more than a context, and reads again what it cannot name
+NAMES = 500  # of those before, at most
+LEAST_NAMES = 100  # else twice as many as there are inside: who was away holds a context, and reads what it cannot name
 SHORT = 4  # with fewer of them inside its window, a branch chooses its memory anew
 
 
@@ -30,23 +32,29 @@ def window_of(session: Session, chat: Chat) -> dict[str, Any]:
 
 def messages(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[MessageView, ...]:
     """Those inside the window, and the pinned ones, in order."""
-    inside = or_(Message.ordinal >= first_ordinal(window), Message.pinned)
-    there = (Message.chat_id == chat.id, Message.deleted_at.is_(None))
-    wanted = select(*entries.MESSAGE).where(*there, inside).order_by(Message.ordinal.desc()).limit(MOST)
-    rows = session.execute(wanted).all()
+    there = select(*entries.MESSAGE).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    newest_first = there.order_by(Message.ordinal.desc()).limit(MOST)
+    rows = [row for place in places(window) for row in session.execute(newest_first.where(place))][:MOST]
     return entries.views_of(session, rows[::-1])
 
 
-def older(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[OlderMessage, ...]:
+def places(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """Where a worker finds what it has to see, the newest first: one condition for both would read the whole chat."""
+    begins = first_ordinal(window)
+    yield Message.ordinal >= begins
+    if begins:
+        yield and_(Message.pinned, Message.ordinal < begins)
+
+
+def older(session: Session, chat: Chat, window: dict[str, Any], n_inside: int) -> tuple[OlderMessage, ...]:
     """The others, by what their segments are called: a worker that was away may still hold some of them."""
     if not first_ordinal(window):
         return ()
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
     before = (Message.chat_id == chat.id, Message.deleted_at.is_(None), Message.ordinal < first_ordinal(window))
     columns = select(Message.id, Message.role, Alternative.turn_id, Alternative.position).join(Alternative, active)
-    rows = session.execute(
-        columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc()).limit(NAMES)
-    )
+    newest_first = columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc())
+    rows = session.execute(newest_first.limit(min(NAMES, max(LEAST_NAMES, 2 * n_inside))))
     return tuple(OlderMessage(*row) for row in rows)
 
 

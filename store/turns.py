@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from store import house_facts
 from store.db import Database, changed_row, rows_changed
 from store.entries import Reply, clock
 from store.errors import NotFound, Refused, Stale
-from store.models import IN_QUEUE, RUNNING, UNFINISHED, Turn, User
+from store.models import ENDED, IN_QUEUE, RUNNING, UNFINISHED, Turn, User, one_of
 from store.turn_begins import TurnCommand, submit
 from store.turn_ends import NARRATOR, Outcome, cancel, cancel_unclaimed, commit, fail, held, reply_to
 from store.views import TurnView, turn_view
@@ -222,11 +222,12 @@ def unfinished(
     return _read(db, Turn.state.in_(UNFINISHED), *conditions, order=order)
 
 
-def newest(db: Database, chat_id: str) -> TurnView | None:
-    """The turn of the chat that was asked for last, if there was any."""
+def newest_ended(db: Database, chat_id: str) -> TurnView | None:
+    """Of the turns of the chat that are over, the one that was asked for last."""
+    ended = text(one_of("turns.state", ENDED))  # in the words of an index, or it would not be used
+    newest_first = select(Turn).where(Turn.chat_id == chat_id, ended).order_by(Turn.created_at.desc(), Turn.id)
     with db.reading() as session:
-        order = Turn.created_at.desc(), Turn.id
-        row = session.scalar(select(Turn).where(Turn.chat_id == chat_id).order_by(*order).limit(1))
+        row = session.scalar(newest_first.limit(1))
         return turn_view(row) if row else None
 
 

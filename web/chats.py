@@ -39,11 +39,11 @@ def show(chat_id: str) -> str:
 @blueprint.get("/chat/<chat_id>/messages")
 @signed_in
 def earlier(chat_id: str) -> Response:
-    """JSON: the messages just before the ordinal `before`, and how many come before those."""
+    """JSON: the messages just before the ordinal `before`, and whether any come before those."""
     chats.get_chat(house().database, me().id, chat_id)
     before = request.args.get("before", type=int, default=0)
     page = pages.before(house().database, chat_id, before, PAGE)
-    found = {"messages": [wire.message_json(one) for one in page.messages], "earlier": page.n_earlier}
+    found = {"messages": [wire.message_json(one) for one in page.messages], "earlier": page.more}
     return jsonify(say_all(found, language()))
 
 

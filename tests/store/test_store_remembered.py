@@ -42,6 +42,12 @@ def test_of_what_lies_before_the_window_only_the_newest_have_names(database, lon
     assert [told[one.id] for one in chats.load_story(database, long_chat.id).older] == [29, 28, 27, 26, 25]
 
 
+def test_a_worker_learns_twice_as_many_names_as_there_are_messages_inside(database, long_chat, monkeypatch):
+    monkeypatch.setattr(remembered, "LEAST_NAMES", 0)
+    story = chats.load_story(database, long_chat.id)
+    assert (len(story.messages), len(story.older)) == (11, 22)
+
+
 def test_when_all_of_the_window_was_deleted_the_memory_begins_anew(database, user, long_chat):
     for message in chats.transcript(database, long_chat.id)[25:]:
         edits.delete_message(database, user.id, message.id, chats.get_revision(database, long_chat.id))

@@ -87,11 +87,13 @@ def test_pages_of_a_long_chat(database, user):
     lines = [{"mes": str(n), "is_user": n % 2 == 0} for n in range(300)]
     chat = bring(database, user, jsonl_of(HEADER, *lines))
     page = pages.newest(database, chat.id, 60)
-    assert ([one.text for one in page.messages], page.n_earlier) == ([str(n) for n in range(240, 300)], 240)
+    assert ([one.text for one in page.messages], page.more) == ([str(n) for n in range(240, 300)], True)
     edits.delete_message(database, user.id, chats.transcript(database, chat.id)[100].id, 1)
     page = pages.before(database, chat.id, 102, 3)
-    assert ([one.text for one in page.messages], page.n_earlier) == (["98", "99", "101"], 98)
-    assert pages.newest(database, chat.id, 1_000).n_earlier == 0
+    assert ([one.text for one in page.messages], page.more) == (["98", "99", "101"], True)
+    assert not pages.newest(database, chat.id, 1_000).more
+    assert not pages.newest(database, chat.id, 299).more, "one of 300 is deleted"
+    assert pages.newest(database, chat.id, 298).more
     assert (pages.n_forgotten(database, chat.id, 0), pages.n_forgotten(database, chat.id, 150)) == (0, 149)
     edits.pin_message(database, user.id, chats.transcript(database, chat.id)[3].id, True, 2)
     assert pages.n_forgotten(database, chat.id, 150) == 148

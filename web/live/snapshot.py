@@ -51,7 +51,7 @@ class Snapshot:
             "type": "opened",
             "chat": self.chat.id,
             "revision": self.revision,
-            "earlier": self.page.n_earlier,
+            "earlier": self.page.more,
             "messages": [wire.message_json(message) for message in self.messages],
             "turn": self.turn and wire.turn_json(self.turn),
             "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
@@ -72,5 +72,5 @@ def take(db: Database, user_id: str, chat_id: str) -> Snapshot:
     chat = chats.get_chat(db, user_id, chat_id)
     page = pages.newest(db, chat_id, NEWEST)
     n_forgotten = pages.n_forgotten(db, chat_id, wire.memory_begins(chat))
-    newest = None if unfinished else turns.newest(db, chat_id)
+    newest = None if unfinished else turns.newest_ended(db, chat_id)
     return Snapshot(chat, page, n_forgotten, unfinished[0] if unfinished else None, newest)
