@@ -23,10 +23,7 @@ _other = np.zeros(64 << 20, np.uint8)
 PER_RANGE = (
     "llama.cpp copies layer by layer and range by range, through its own writer, into memory that is new each time"
 )
-FULL_COPIES = (
-    "the RAM tier holds copies of what is on the disk, too (a kill loses nothing): the two budgets do not add up; "
-    "counted against the disk alone it would be met where the persona is a fifth of a chat"
-)
+FULL_COPIES = "the newest eighth of RAM is on the disk as well: a kill costs nobody who was just here"
 
 
 def states(bench: Bench) -> Result:

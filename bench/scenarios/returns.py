@@ -17,7 +17,7 @@ REST_S = 0.5  # a server has done with the turn before
 SETTLE_S = 2.0  # what a chat leaves on the disk is written beside its turns
 
 NOT_FLAT = "a return pays the loading of its blocks besides what it reads; a return after nobody else does not"
-OVER_BOUND = "beside the decode a turn passes a web socket, two SQL commits, Redis, RQ and the publisher"
+OVER_BOUND = "beside the decode a turn passes a web socket, three SQL transactions, Redis, RQ and the publisher"
 
 
 @dataclass(frozen=True)
