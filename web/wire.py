@@ -66,6 +66,11 @@ def turn_json(turn: TurnView) -> dict[str, Any]:
     }
 
 
+def ended_json(turn: TurnView) -> dict[str, Any]:
+    """A turn that is over, for a tab that could not hear its end; the messages that it wrote by their ids."""
+    return {"turn": turn.id, "kind": turn.kind, "state": turn.state, "messages": turn.result.get("messages", [])}
+
+
 def suggestion_json(turn: TurnView | None) -> dict[str, Any] | None:
     """What the newest turn of a chat suggests, if it does."""
     text = turn.result.get("suggestion") if turn and turn.ended else None

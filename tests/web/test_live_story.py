@@ -173,6 +173,36 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     opened = tab.until("opened")
     assert opened["turn"] is None
     assert opened["messages"][-1]["alternatives"][0]["text"] == "one two three"
+    assert opened["ended"] == {
+        "turn": turn, "kind": "chat", "state": "done", "messages": [opened["messages"][-1]["id"]]
+    }  # fmt: skip
+
+
+def test_who_was_away_is_told_how_the_turn_ended_that_they_waited_for(site, ada, bo, tale):
+    chat, other = ada.begin_chat(site.mara), ada.begin_chat(site.mara)
+    tab, first, second = ada.socket(), new_turn(), new_turn()
+    tab.submit(chat, "Go on", tab.open(chat)["revision"], first)
+    assert tab.open(chat, first)["ended"] is None, "it is not over"
+    tale.claim(first)
+    tale.tell("one ")
+    tale.finish()
+    revision = tab.until("done")["revision"]
+    opened = ada.socket().open(chat, first, 3)
+    reply = opened["messages"][-1]["id"]
+    assert opened["ended"] == {"turn": first, "kind": "chat", "state": "done", "messages": [reply]}
+    assert opened["after"] == 0
+    assert ada.socket().open(chat)["ended"] is None, "who waits for nothing is told nothing"
+    assert ada.socket().open(chat, new_turn())["ended"] is None, "it has never come here"
+    assert ada.socket().open(other, first)["ended"] is None, "it is none of this chat"
+    assert bo.socket().open(bo.begin_chat(site.mara), first)["ended"] is None, "nor anybody else's"
+    tab.submit(chat, "And on", revision, second)
+    tale.claim(second)
+    assert ada.socket().open(chat, first)["ended"]["turn"] == first, "another one has begun since"
+    tale.fail("The card stopped. Try again.")
+    tab.until("failed")
+    assert ada.socket().open(chat, second)["ended"] == {
+        "turn": second, "kind": "chat", "state": "failed", "messages": []
+    }  # fmt: skip
 
 
 def test_who_comes_waits_for_their_turn_and_nobody_else_does(site, ada, tale):

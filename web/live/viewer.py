@@ -13,6 +13,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from store import chats, pages, queue, turns
+from store.errors import NotFound
 from store.views import ChatView, TurnView
 from web import wire
 from web.house import House
@@ -46,13 +47,14 @@ class Viewer:
     def open(self, chat_id: str, turn_id: str | None, after_seq: int, stream: str | None = None) -> None:
         """Send the snapshot of a chat that is already being watched, then the events of its running turn.
 
-        `after_seq`: the tab already has the events of `turn_id` up to this one, of this `stream`. Raises NotFound.
+        `after_seq`: the tab already has the events of `turn_id` up to this one, of this `stream`. When that turn is
+        over, the snapshot says how it ended: the tab was waiting for it. Raises NotFound.
         """
         with snapshot.TURNSTILE:
             shot = snapshot.take(self._house.database, self._user_id, chat_id)
             running = shot.turn.id if shot.turn else None
             after = after_seq if running == turn_id else 0
-            opened = shot.payload(after)
+            opened = {**shot.payload(after), "ended": self._ended(chat_id, turn_id, running)}
             told = read_stream(self._house.redis, running, after) if running else ()
         self._chat_id, self._turn_id, self._revision = chat_id, running, shot.revision
         self._shown_revision = shot.revision
@@ -64,6 +66,16 @@ class Viewer:
             self._relay.resume(running, after, stream if after else None)
             self._forward_missing(told)
             self._say_place(shot.turn)
+
+    def _ended(self, chat_id: str, turn_id: str | None, running: str | None) -> dict[str, Any] | None:
+        """How the turn that a tab was waiting for has ended; None if it waits for none, or that one is not over."""
+        if turn_id is None or turn_id == running:
+            return None
+        try:
+            waited = turns.get_turn(self._house.database, turn_id)
+        except NotFound:  # it has never come here: the tab sends it again
+            return None
+        return wire.ended_json(waited) if waited.chat_id == chat_id and waited.ended else None
 
     def event(self, event: Event) -> None:
         """A live message of the chat."""
@@ -109,7 +121,7 @@ class Viewer:
         if not turn.ended:
             self._say_place(turn)
         elif self._waited_s(turn_id, pulse.at) >= grace_s:
-            self.open(chat_id, None, 0)
+            self.open(chat_id, turn_id, 0)
 
     def _waited_s(self, turn_id: str, now: float) -> float:
         """How long it is known that this turn has ended."""
@@ -185,7 +197,7 @@ class Viewer:
         if verdict is Verdict.SEND:
             self._forward(event)
         elif verdict is Verdict.LOST and self._chat_id is not None:
-            self.open(self._chat_id, None, 0)
+            self.open(self._chat_id, self._turn_id, 0)
             return False
         return True
 

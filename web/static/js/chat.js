@@ -6,10 +6,9 @@
 
 import { Announcement } from "./announcement.js";
 import { Composer } from "./composer.js";
-import { Done } from "./done.js";
+import { Ended } from "./ended.js";
 import { Hand } from "./hand.js";
 import { offerEarlier, watchLine } from "./line.js";
-import { spoken } from "./message.js";
 import { sayMinutesLeft } from "./minutes.js";
 import { Outbox } from "./outbox.js";
 import { StatusPanel } from "./status.js";
@@ -29,8 +28,7 @@ const statusPanel = new StatusPanel(chat);
 const wire = new Wire("/ws");
 const outbox = new Outbox(chat, wire);
 const hand = new Hand(story, composer, { wire, chat, isBusy, revision: () => revision });
-const done = new Done(story.root, chat);
-const announcer = document.getElementById("announcer");
+const ended = new Ended(story, suggestion, statusPanel);
 const announcement = new Announcement(document.getElementById("announcement"));
 const trouble = document.getElementById("trouble");
 
@@ -43,9 +41,15 @@ function isBusy() {
   return Boolean(turn || outbox.held);
 }
 
+/** The turn whose end this page wants to hear: of one that was only just sent, nothing may have been heard yet. */
+function waited() {
+  return turn?.id ?? (outbox.held?.handed ? outbox.held.id : null);
+}
+
+/** Ask for a snapshot, and how that turn has ended, if it has. */
 function open() {
   if (opening) return;
-  opening = wire.send({ type: "open", chat, turn: turn?.id ?? null, after: turn?.seq ?? 0, stream: turn?.stream ?? null });
+  opening = wire.send({ type: "open", chat, turn: waited(), after: turn?.seq ?? 0, stream: turn?.stream ?? null });
 }
 
 function setBusy() {
@@ -73,11 +77,13 @@ const heard = {
     opening = false;
     document.body.dataset.line = "up"; // and the page knows what the server knows
     revision = message.revision;
+    const late = message.ended?.turn === waited() ? message.ended : null; // not if its end came before the snapshot
     if (turn?.id !== message.turn?.id) turn = null;
     else if (turn && message.after === 0) turn.seq = 0;
     story.sync(message.messages, message.earlier);
     hand.setUp(message);
     statusPanel.show(story.status);
+    if (late) ended.missed(late, message.suggestion);
     if (message.turn) resume(message.turn);
     else if (message.unanswered) story.showFailure(message.unanswered.error.message, message.unanswered.kind);
     else story.hideFailure();
@@ -146,10 +152,7 @@ const heard = {
     showTurn();
   },
 
-  done(event) {
-    end(event);
-    done.tell();
-  },
+  done: end,
 
   cancelled(event) {
     const { kind } = turn;
@@ -160,7 +163,6 @@ const heard = {
     const { kind } = turn;
     end(event);
     story.showFailure(event.error.message, kind);
-    done.tell(t("The reply could not be written."));
   },
 };
 
@@ -187,15 +189,12 @@ function resume(fresh) {
 
 /** The turn has ended; whether anything came of it. */
 function end(event) {
-  const { id, kind } = turn;
+  const was = turn;
   const { messages = [] } = event;
   turn = null;
   revision = Math.max(revision, event.revision ?? 0);
   story.finish(messages);
-  const inBox = suggestion.finish(id, event.suggestion);
-  statusPanel.show(story.status);
-  if (kind === "status" && story.status) statusPanel.open(true);
-  announcer.textContent = [...messages.map(spoken), inBox ? t("A suggestion is in the box.") : ""].filter(Boolean).join("\n");
+  ended.heard(was, event);
   setBusy();
   return Boolean(messages.length || event.suggestion);
 }
@@ -231,7 +230,7 @@ function delivered() {
 function settle(snapshot) {
   if (!outbox.held) return;
   const { id } = outbox.held;
-  if (snapshot.turn?.id === id || snapshot.messages.some((message) => message.turn_id === id)) {
+  if ([snapshot.turn?.id, snapshot.ended?.turn].includes(id) || snapshot.messages.some((message) => message.turn_id === id)) {
     delivered();
   } else {
     showUnsent();

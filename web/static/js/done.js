@@ -1,7 +1,9 @@
 /* Tells a person who looks elsewhere that a reply is there: by a notification while the page is out of sight, by a soft
-   sound; each only for who has asked for it in the settings. It says who has written, never what: others may see it. */
+   sound; each only for who has asked for it in the settings. It says who has written, never what: others may see it.
+   A page that could not hear the end tells it when it is back, unless another window of this browser has done so. */
 
 import { Chime } from "./chime.js";
+import { keep, recall } from "./keep.js";
 import { t } from "./words.js";
 
 export class Done {
@@ -15,9 +17,18 @@ export class Done {
     document.addEventListener("visibilitychange", () => document.hidden || this.#shown?.close());
   }
 
-  tell(words = t("A reply is there.")) {
+  /** A turn has ended as `state`: "done", "failed" or "cancelled". */
+  tell(turn, state) {
+    keep("told", this.chat, turn);
+    if (state === "cancelled") return;
+    const words = state === "failed" ? t("The reply could not be written.") : t("A reply is there.");
     this.chime?.play();
     if ("notify" in this.story.dataset && document.hidden) this.#notify(words);
+  }
+
+  /** It ended while this page could not hear it. */
+  tellLate(turn, state) {
+    if (turn !== recall("told", this.chat)) this.tell(turn, state);
   }
 
   #notify(body) {
