@@ -54,7 +54,7 @@ def fairness() -> str:
         others_done.wait()
         stop.set()
         threads[-1].join()
-        ended = turns.recently_ended(house.db, 0.0, time.time())
+        ended = [turns.get_turn(house.db, turn_id) for turn_id in turns.recently_ended(house.db, 0.0, time.time())]
         return _fairness_report(ended, [person.id for person in people])
 
 

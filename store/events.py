@@ -70,6 +70,17 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return seqs
 """
 
+# KEYS = streams of turns. Returns for each 1 when its last event ends the turn, else 0.
+_ENDED = """
+local answers = {}
+for i, key in ipairs(KEYS) do
+    local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+    answers[i] = (last and last[2][4] == '1') and 1 or 0
+end
+return answers
+"""
+_AT_ONCE = 100  # streams that one script looks at: everybody else waits for it
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -119,11 +130,13 @@ def tail(redis: Redis, turn_id: str) -> Tail | None:
 
 
 def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
-    """For each turn whether its last event is there."""
+    """For each turn whether its last event is there. Redis looks; only the answers cross the line."""
+    streams = [keys.turn_events(turn_id) for turn_id in turn_ids]
     with redis.pipeline(transaction=False) as pipe:
-        for turn_id in turn_ids:
-            pipe.xrevrange(keys.turn_events(turn_id), count=1)
-        return [bool(last) and last[0][1][b"ended"] == b"1" for last in pipe.execute()]
+        for start in range(0, len(streams), _AT_ONCE):
+            some = streams[start : start + _AT_ONCE]
+            pipe.eval(_ENDED, len(some), *some)
+        return [answer == 1 for answers in pipe.execute() for answer in answers]
 
 
 def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:

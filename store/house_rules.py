@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from store.db import Database
 from store.entries import clock
 from store.errors import REFUSALS, Refused
-from store.models import Turn, User
+from store.models import HAS_ENDED, UNFINISHED, Turn, User
 from store.views import UserView
 
 PAUSE_S = 300.0
@@ -55,8 +55,9 @@ def minutes_used(session: Session, user_id: str, now: float) -> float:
     """Minutes that a person has played since midnight."""
     midnight = dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     mine = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
+    played = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(mine.where(some))]
     used_s, until = 0.0, midnight - PAUSE_S
-    for created_at, ended_at in session.execute(mine.order_by(Turn.created_at)):
+    for created_at, ended_at in sorted(played, key=lambda turn: turn.created_at):
         gap_s = created_at - until
         used_s += gap_s if 0.0 < gap_s <= PAUSE_S and until >= midnight else 0.0
         end = min(now, ended_at or now)

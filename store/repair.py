@@ -194,10 +194,10 @@ def _announce_ends(db: Database, redis: Redis, now: float) -> None:
     again, not from the end of the turn.
     """
     ended = turns.recently_ended(db, now - ANNOUNCE_FOR_S, now)
-    known = events.has_ended(redis, [turn.id for turn in ended])
-    for turn, told in zip(ended, known, strict=True):
-        if not told and _past(_first_seen(redis, keys.untold(turn.id), now), now, ANNOUNCE_AFTER_S):
-            announce_end(db, redis, turn)
+    for turn_id, told in zip(ended, events.has_ended(redis, ended), strict=True):
+        if not told and _past(_first_seen(redis, keys.untold(turn_id), now), now, ANNOUNCE_AFTER_S):
+            with suppress(NotFound):  # its owner has gone meanwhile, and it with them
+                announce_end(db, redis, turns.get_turn(db, turn_id))
 
 
 def _first_seen(redis: Redis, key: str, now: float) -> float:

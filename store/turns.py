@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from store import house_facts
 from store.db import Database, changed_row, rows_changed
 from store.entries import Reply, clock
 from store.errors import NotFound, Refused, Stale
-from store.models import ENDED, IN_QUEUE, RUNNING, UNFINISHED, Turn, User, one_of
+from store.models import HAS_ENDED, IN_QUEUE, RUNNING, UNFINISHED, Turn, User
 from store.turn_begins import TurnCommand, submit
 from store.turn_ends import NARRATOR, Outcome, cancel, cancel_unclaimed, commit, fail, held, reply_to
 from store.views import TurnView, turn_view
@@ -224,8 +224,7 @@ def unfinished(
 
 def newest_ended(db: Database, chat_id: str) -> TurnView | None:
     """Of the turns of the chat that are over, the one that was asked for last."""
-    ended = text(one_of("turns.state", ENDED))  # in the words of an index, or it would not be used
-    newest_first = select(Turn).where(Turn.chat_id == chat_id, ended).order_by(Turn.created_at.desc(), Turn.id)
+    newest_first = select(Turn).where(Turn.chat_id == chat_id, HAS_ENDED).order_by(Turn.created_at.desc(), Turn.id)
     with db.reading() as session:
         row = session.scalar(newest_first.limit(1))
         return turn_view(row) if row else None
@@ -260,9 +259,11 @@ def expired(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
     return _read(db, Turn.state.in_(RUNNING), Turn.lease_until <= clock(now), order=(Turn.queued_at, Turn.id))
 
 
-def recently_ended(db: Database, since: float, until: float) -> tuple[TurnView, ...]:
-    """The turns that ended between two times."""
-    return _read(db, Turn.ended_at >= since, Turn.ended_at <= until, order=(Turn.ended_at, Turn.id))
+def recently_ended(db: Database, since: float, until: float) -> tuple[str, ...]:
+    """The ids of the turns that ended between two times, in that order."""
+    with db.reading() as session:
+        between = Turn.ended_at >= since, Turn.ended_at <= until
+        return tuple(session.scalars(select(Turn.id).where(*between).order_by(Turn.ended_at, Turn.id)))
 
 
 def _waiting_of(owner_id: str) -> Select[Turn]:

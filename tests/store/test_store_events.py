@@ -68,6 +68,9 @@ def test_nothing_comes_after_the_end(redis):
     assert events.has_ended(redis, [TURN, "e" * 32]) == [False, False]
     assert done(redis) == [2]
     assert events.has_ended(redis, [TURN, "e" * 32]) == [True, False]
+    others = [f"{number:032x}" for number in range(250)]
+    assert events.has_ended(redis, [*others, TURN]) == [False] * 250 + [True]
+    assert events.has_ended(redis, []) == []
     assert say(redis, "b") == done(redis, attempt=2) == []
     assert len(events.read(redis, TURN)) == 2
 

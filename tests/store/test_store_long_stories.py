@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, event, select, update
 
-from store import accounts, characters, chats, pages, price, tales, turns
+from store import accounts, characters, chats, house_rules, pages, price, tales, turns, waking
 from store.chat_files.tale import Spoken, Tale, Wording
 from store.db import Database
 from store.models import Message, Turn
 
 SHORT, LONG = 800, 4_000
 N_PINNED = 3
-ALLOWED = 10  # steps: a plan may end one step sooner or later, and one more turn was played today
+ALLOWED = 10  # steps: a plan may end one step sooner or later
 
 
 class Steps:
@@ -46,19 +46,21 @@ def steps() -> Iterator[Steps]:
 
 
 @pytest.fixture
-def house(steps, tmp_path):
-    """A database of its own; `steps` counts what it does."""
-    database = Database(f"sqlite:///{tmp_path / 'long.db'}")
-    database.migrate()
-    yield database
-    database.close()
+def new_house(steps, tmp_path):
+    """`new_house()`: a database of its own, and one person in it; `steps` counts what it does."""
+    houses: list[Database] = []
 
+    def make():
+        houses.append(Database(f"sqlite:///{tmp_path}/{len(houses)}.db"))
+        houses[-1].migrate()
+        _, token = accounts.create_invite(houses[-1], "teen")
+        user = accounts.sign_up(houses[-1], token, "Ann", "hash")
+        limits = {"daily_minutes": 1_000, "quiet_from": None, "quiet_until": None}
+        return houses[-1], accounts.set_limits(houses[-1], user.id, **limits)
 
-@pytest.fixture
-def ann(house):
-    _, token = accounts.create_invite(house, "teen")
-    user = accounts.sign_up(house, token, "Ann", "hash")
-    return accounts.set_limits(house, user.id, daily_minutes=1_000, quiet_from=None, quiet_until=None)
+    yield make
+    for house in houses:
+        house.close()
 
 
 def story_of(house, ann, n_messages, window):
@@ -99,18 +101,27 @@ def one_turn(house, ann, chat, steps):
     claim = did("claim", lambda: turns.claim(house, turn.id, "gpu0", 60.0))
     story = did("story", lambda: chats.load_story(house, chat.id))
     did("price", lambda: price.of_message(house, ann.id, chat.id, story.messages[-1].id))
+    did("of whom", lambda: turns.unfinished(house, owner_id=ann.id))
+    did("today", lambda: house_rules.today(house, ann))
+    did("window", lambda: waking.keep_window(house, chat.id, revision + 1, {"messages": 1}))
     did("commit", lambda: turns.commit(house, turn.id, claim.attempt, turns.Reply("Well.")))
+    did("what it wrote", lambda: turns.reply_to(house, turn.id))
+    did("next", lambda: turns.next_waiting(house, ann.id))
+    did("into the queue", lambda: turns.enqueue_next(house, ann.id, "gpu0"))
+    did("everybody's next", lambda: turns.owners_waiting(house))
+    did("lost", lambda: turns.expired(house))
+    did("just ended", lambda: turns.recently_ended(house, time.time() - 120.0, time.time()))
     return taken, story
 
 
 @pytest.mark.parametrize("window", [40, 260])
-def test_no_part_of_a_turn_grows_with_its_story(house, ann, steps, window):
-    stories = {n: story_of(house, ann, n, window) for n in (SHORT, LONG)}
-    for chat in stories.values():
+def test_no_part_of_a_turn_grows_with_its_story(new_house, steps, window):
+    taken = {}
+    for n in (SHORT, LONG):
+        house, ann = new_house()
+        chat = story_of(house, ann, n, window)
         one_turn(house, ann, chat, steps)
-    taken, told = {}, {}
-    for n, chat in stories.items():
-        taken[n], told[n] = one_turn(house, ann, chat, steps)
-    assert {len(story.messages) for story in told.values()} == {window + N_PINNED + 3}
+        taken[n], told = one_turn(house, ann, chat, steps)
+        assert len(told.messages) == window + N_PINNED + 3
     grown = {name: (taken[SHORT][name], n) for name, n in taken[LONG].items() if n > taken[SHORT][name] + ALLOWED}
     assert not grown

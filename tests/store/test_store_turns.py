@@ -271,7 +271,7 @@ def test_unfinished_can_be_narrowed(database, user, chat, say, make_user, make_c
 def test_recently_ended(database, user, chat, say, finish):
     turn = say(chat)
     finish(turn, now=5.0)
-    assert [t.id for t in turns.recently_ended(database, 4.0, 6.0)] == [turn.id]
+    assert turns.recently_ended(database, 4.0, 6.0) == (turn.id,)
     assert turns.recently_ended(database, 5.1, 6.0) == ()
 
 

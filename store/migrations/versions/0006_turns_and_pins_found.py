@@ -19,17 +19,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("pinned = 1"),
         postgresql_where=sa.text("pinned"),
     )
-    op.create_index(
-        "ix_turns_ended_chat",
-        "turns",
-        ["chat_id", "created_at"],
-        sqlite_where=sa.text(ENDED),
-        postgresql_where=sa.text(ENDED),
-    )
-    op.create_index("ix_turns_owner_id_created_at", "turns", ["owner_id", "created_at"])
+    for name, column in (("ix_turns_ended_chat", "chat_id"), ("ix_turns_ended_owner", "owner_id")):
+        op.create_index(
+            name, "turns", [column, "created_at"], sqlite_where=sa.text(ENDED), postgresql_where=sa.text(ENDED)
+        )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_turns_owner_id_created_at", "turns")
+    op.drop_index("ix_turns_ended_owner", "turns")
     op.drop_index("ix_turns_ended_chat", "turns")
     op.drop_index("ix_messages_pinned", "messages")
