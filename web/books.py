@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def _room_for_a_book() -> None:
         if request.endpoint == "books.create":
-            request.max_content_length = card_files.MAX_FILES * MAX_FILE_BYTES + (1 << 20)
+            request.max_content_length = card_files.MAX_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from web.pictures import redrawn
 
 blueprint = Blueprint("card_files", __name__, url_prefix="/characters")
 MAX_FILES = 10
+MAX_BYTES = MAX_FILES * MAX_FILE_BYTES  # of all files that come at once
 ENDINGS = (".png", ".json", ".charx", ".webp")
 
 
@@ -40,10 +41,10 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def _room_for_cards() -> None:
         if request.endpoint == "card_files.bring_send":
-            request.max_content_length = MAX_FILES * MAX_FILE_BYTES + (1 << 20)
+            request.max_content_length = MAX_BYTES + (1 << 20)
 
     app.add_template_global(lambda person: person.role in bringing.BRINGERS, "may_bring")
-    app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "most": MAX_FILES}, "card_files")
+    app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "most": MAX_FILES, "bytes": MAX_BYTES}, "card_files")
 
 
 @dataclass(frozen=True)

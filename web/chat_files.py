@@ -15,6 +15,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import characters, chat_files, chats, tales, texts
+from store.chat_files import jsonl, whole
 from store.errors import NotFound, Refused
 from store.views import CharacterView, ChatView
 from web import findings, notices
@@ -25,7 +26,7 @@ from web.language import gettext, say
 from web.limits import PER_DOWNLOAD, limiter, own_key
 
 blueprint = Blueprint("chat_files", __name__)
-MAX_FILES, PER_UPLOAD = 10, "20 per minute"
+MAX_FILES, MAX_BYTES, PER_UPLOAD = 10, chat_files.MAX_FILE_BYTES, "20 per minute"  # bytes: of all that come at once
 ENDINGS = (".jsonl", ".json")
 KINDS = {"jsonl": "application/jsonl", "json": "application/json", "md": "text/markdown; charset=utf-8"}
 _one_at_a_time = threading.Lock()  # the largest file needs some hundred MB while it is read
@@ -37,9 +38,15 @@ def init_app(app: Flask) -> None:
     @app.before_request
     def _room_for_chats() -> None:
         if request.endpoint == "chat_files.bring_send":
-            request.max_content_length = chat_files.MAX_FILE_BYTES + (1 << 20)
+            request.max_content_length = MAX_BYTES + (1 << 20)
 
-    app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "most": MAX_FILES}, "chat_files")
+    hint = {
+        "most": MAX_FILES,
+        "together": MAX_BYTES >> 20,
+        "jsonl": jsonl.MAX_BYTES >> 20,
+        "json": whole.MAX_BYTES >> 20,
+    }
+    app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "bytes": MAX_BYTES, "hint": hint}, "chat_files")
 
 
 @dataclass(frozen=True)

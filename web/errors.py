@@ -34,7 +34,7 @@ SENTENCES = {
     400: marked("Something was missing or torn on the way: go back, reload the page and try again."),
     404: NotFound().message,
     405: marked("This address does not take what was asked of it."),
-    413: marked("Send less at once: a shorter text, or a smaller picture."),
+    413: marked("Send less at once: a shorter text, a smaller picture, or fewer files."),
     429: marked("Too many tries: wait a minute, then try again."),
 }
 

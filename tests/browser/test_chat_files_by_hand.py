@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 
 from chat_file_cases import HEADER, LINES, jsonl_of
 
+from store import accounts
+
 pytestmark = pytest.mark.browser
 STORY = jsonl_of(HEADER | {"character_name": "Mara Quill"}, *LINES)
 DROP = """(given) => {
@@ -116,3 +118,41 @@ def test_without_scripts(visit, house):
     expect(page.get_by_test_id("verdict").first).to_be_visible()
     page.get_by_test_id("open-story").click()
     expect(page.get_by_test_id("message").first).to_contain_text("Hello.")
+
+
+# Files of so many MB, chosen or dropped. Made in the page: nothing of that size has to come from here.
+CHOOSE = """([sizes, dropped]) => {
+  const files = new DataTransfer();
+  sizes.forEach((mb, n) => files.items.add(new File([new Uint8Array(mb * 2 ** 20)], `${n}.jsonl`)));
+  const field = document.querySelector("form[data-drop] input[type=file]");
+  if (dropped) return document.body.dispatchEvent(
+    new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: files }));
+  field.files = files.files;
+  field.dispatchEvent(new Event("change", { bubbles: true })); }"""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_files_that_are_too_large_together_do_not_set_out(visit, view):
+    page = visit(view, "/chats/bring", number=4)
+    sent = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    page.evaluate(CHOOSE, [[30, 19], False])
+    told = page.get_by_test_id("too-much")
+    expect(told).to_have_text("These 2 files have 49 MB together, and at most 48 MB can come at once: choose fewer.")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_test_id("bring-send").click()
+    expect(told).to_be_visible()
+    page.evaluate(CHOOSE, [[1], False])
+    expect(told).to_have_count(0)
+    page.goto(page.url.removesuffix("/bring"))
+    page.evaluate(CHOOSE, [[49], True])
+    expect(told).to_have_text("This file is too large: it has 49 MB, and at most 48 MB can come at once.")
+    assert sent == []
+
+
+def test_they_do_not_in_chinese_either(visit, books, people):
+    accounts.set_preferences(books, people(6)[0], locale="zh")
+    page = visit("390", "/chats/bring", number=6)
+    page.evaluate(CHOOSE, [[30, 19], False])
+    expect(page.get_by_test_id("too-much")).to_have_text("这 2 个文件一共 49 MB，一次最多 48 MB：请少选一些。")
+    expect(page.locator("#chats-hint")).to_contain_text("一次最多 10 个文件，一共 48 MB")

@@ -100,7 +100,7 @@ def test_nothing_but_refused_files(ada):
 
 def test_files_and_forms_that_are_too_large(ada, monkeypatch):
     assert codes(send(ada, ("a.json", b"{" + b" " * (8 << 20))).text) == ["file_too_large"]
-    monkeypatch.setattr(card_files, "MAX_FILES", 0)
+    monkeypatch.setattr(card_files, "MAX_BYTES", 0)
     assert send(ada, ("a.json", b"{" + b" " * (2 << 20))).status_code == 413
 
 

@@ -126,6 +126,18 @@ def test_several_files_each_by_itself(site, ada):
     assert codes(send(ada).text) == ["empty_file"]
 
 
+def test_what_the_page_says_about_sizes_is_what_is_taken(site, ada):
+    page = ada.get("/chats/bring").text
+    assert "up to 32 MB each" in page
+    assert "up to 48 MB; at most 10 files and 48 MB at once" in page
+    assert f'data-bytes="{48 << 20}"' in page
+    assert f'data-bytes="{48 << 20}"' in ada.get("/chats").text
+    half = b" " * (24 << 20)
+    assert send(ada, ("a.jsonl", half), ("b.jsonl", half)).status_code == 422, "it comes in, and has no story"
+    answer = send(ada, ("a.jsonl", half), ("b.jsonl", half + b" " * (2 << 20)))
+    assert (answer.status_code, "fewer files" in answer.text) == (413, True)
+
+
 def test_hostile_words_stay_words(site, ada):
     bad = "<script>x</script>"
     lines = [{"name": bad, "mes": bad, bad: 1}, {"name": "<b>", "is_user": True, "mes": "\x00\ud800"}]
