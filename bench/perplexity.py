@@ -3,8 +3,11 @@
     reread    at each eviction the window is read again from its start (the reference)
     holes     the engine's way: whole segments leave, positions keep a hole, one shift near the trained context
 
-Prints both over the whole text, and the drift of the engine's way: how its ratio to the reference differs between the
-first and the last tenth. Works on the backend's verbs; tokens go in as one-token runs, so that each has its row.
+Prints both over the whole text, and the engine's ratio to the reference in its first and last tenth: passages of a text
+differ by some percent there. Drift is what a long story does to the same words: with `--rounds` a text much longer than
+the window is told again and again, and the last time is compared with the second, word by word. A round is as long as
+it is from one shift to the next, so each word stands at the same position each time. Works on the backend's verbs;
+tokens go in as one-token runs, so that each has its row.
 """
 
 import argparse
@@ -85,10 +88,10 @@ def surprise(row: np.ndarray, token: int) -> float:
     return float(np.log(np.exp(row.astype(np.float64) - top).sum()) + top - row[token])
 
 
-def segments(tokens: list[int], n_tokens: int) -> Iterator[list[int]]:
+def segments(tokens: list[int]) -> Iterator[list[int]]:
     """The persona, then equal segments."""
     yield tokens[:PERSONA]
-    for start in range(PERSONA, min(len(tokens), n_tokens), SEGMENT):
+    for start in range(PERSONA, len(tokens), SEGMENT):
         yield tokens[start : start + SEGMENT]
 
 
@@ -96,13 +99,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text", type=Path)
     parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=0, help="how often a text is told to see the drift, 3 or more")
     options = parser.parse_args()
     backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=WINDOW + 64, n_sequences=2, n_batch=SEGMENT))
-    tokens = backend.tokenize(options.text.read_text(errors="ignore"), special=False)[: options.tokens]
+    tokens = backend.tokenize(options.text.read_text(errors="ignore"), special=False)
+    beside_reading_again(backend, tokens[: options.tokens])
+    if options.rounds:
+        drift(backend, tokens, options.rounds)
+    return 0
+
+
+def beside_reading_again(backend: LlamaBackend, tokens: list[int]) -> None:
+    """Perplexity of both ways, and their ratio."""
     found = {}
     for name, rereads in (("holes", False), ("reread", True)):
         reader, started = Reader(backend, rereads), time.monotonic()
-        for segment in segments(tokens, options.tokens):
+        for segment in segments(tokens):
             reader.read(segment)
         found[name] = np.array(reader.surprise)
         seconds = time.monotonic() - started
@@ -115,7 +127,28 @@ def main() -> int:
     tenth = len(apart) // 10
     print(f"holes / reread: {np.exp(apart.mean()):.4f}")
     print(f"first tenth {np.exp(apart[:tenth].mean()):.4f}, last tenth {np.exp(apart[-tenth:].mean()):.4f}")
-    return 0
+
+
+def drift(backend: LlamaBackend, tokens: list[int], n_rounds: int) -> None:
+    """The same words in the second round and in the last: in the first one the window was not full yet."""
+    reader, rounds = Reader(backend, rereads=False), []
+    evictions = (backend.n_context_train - WINDOW) // (WINDOW - KEPT) + 1
+    length = PERSONA + evictions * (WINDOW - KEPT)
+    if len(tokens) < length:
+        raise SystemExit(f"the text has {len(tokens)} tokens: give one of at least {length}")
+    persona, *story = segments(tokens[:length])
+    reader.read(persona)
+    for _ in range(n_rounds):
+        start = len(reader.surprise)
+        for segment in story:
+            reader.read(segment)
+        rounds.append(np.array(reader.surprise[start:]))
+    apart = rounds[-1] - rounds[1]
+    print(
+        f"the same {len(apart)} tokens in round 2 and in round {n_rounds}, {reader.n_evaluated} tokens in all, "
+        f"{reader.n_shifts} shifts: perplexity {np.exp(rounds[1].mean()):.3f}, {np.exp(rounds[-1].mean()):.3f}; "
+        f"drift {np.exp(apart.mean()) - 1:+.4%} (standard error {apart.std() / len(apart) ** 0.5:.4%})"
+    )
 
 
 if __name__ == "__main__":

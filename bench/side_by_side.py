@@ -5,7 +5,7 @@ a2    the same after kill -9 and a restart of everything
 b     a full context, 200 more turns                   c   retry, edit, narrate, suggest, lore: what is read
 d     1, 2, 4, 8 users at once                         e   one user: the whole stack against the bare loop
 f     saving and loading of cells                      g   how many chats stay within a budget
-h     a story of 2,000 turns
+h     a story of 2,000 turns                           h2    what it forgets: the drift of perplexity
 
 Inglenook is the whole stack (`python -m deploy.run`) through its web socket; llama-server and llama-cpp-python's own
 server are asked over HTTP, each at its best and at its defaults. Each part leaves its figures in build/bench/PART.json;
@@ -42,6 +42,7 @@ PARTS: dict[str, tuple[str, Callable[[Bench], Result]]] = {
     "f": ("saving and loading of cells", memory.states),
     "g": ("chats within a budget", memory.budget),
     "h": ("a story of 2,000 turns", story.long),
+    "h2": ("the drift of its perplexity", story.drift),
 }
 HEAD = ("", "what", "measured", "target", "", "why, and what would be needed")
 
