@@ -1,7 +1,7 @@
 """The publisher: turns what the engine says into live events, a few Redis calls per second and turn.
 
-What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what there is, all of a
-feed's events in one call, and then rests: 10 ms for each feed that had something to say, 40 ms at most. So what comes
+What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what there is, the events
+of all feeds in one call, and then rests: 10 ms for each feed that had something to say, 40 ms at most. So what comes
 after a silence (a first token) leaves at once, and a lane never waits for Redis while it writes.
 What it refuses to know: SQL, the engine, what a browser does with an event.
 When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
@@ -16,14 +16,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from store import events
-from store.errors import Stale
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Feed:
         self.ended_at: float | None = None
         self._publisher = publisher
         self._lock = threading.Lock()  # guards the fields below
-        self._sending = threading.Lock()  # held during a call to Redis: keeps events in order
+        self.sending = threading.Lock()  # held during a call to Redis: keeps events in order
         self._pending: list[Event] = []
         self._parts: list[Event] = []
         self._texts: list[str] = [""]
@@ -98,36 +98,37 @@ class Feed:
 
     def flush(self) -> bool:
         """Send now what has gathered; False when Redis did not take it."""
-        with self._sending:
-            with self._lock:
-                batch, self._pending = self._pending, []
-            if not batch or self.stale:
-                return True
-            try:
-                self._send(batch)
-            except RedisError as error:
-                with self._lock:
-                    self._pending = _joined(batch, self._pending)
-                self._publisher.failed(error)
-                return False
-        self._publisher.worked()
-        return True
+        return self._publisher.send([self])
+
+    def take(self) -> list[Event]:
+        """What has gathered, to be sent by the caller, who holds `sending`; nothing when a newer attempt has spoken."""
+        with self._lock:
+            batch, self._pending = self._pending, []
+        return [] if self.stale else batch
+
+    def put_back(self, batch: list[Event]) -> None:
+        """What was taken could not be sent."""
+        with self._lock:
+            self._pending = _joined(batch, self._pending)
+
+    def sent(self, numbers: list[int] | None) -> None:
+        """Redis gave what was taken these numbers; None: a newer attempt has spoken. Raises RedisError."""
+        if self._last_seq and numbers and numbers[0] <= self._last_seq and (whole := self._whole()):
+            again = events.append_all(self._publisher.redis, [self.batch(whole)])[0]
+            numbers = numbers if again == [] else again
+        if numbers is None:
+            self.stale = True
+        elif numbers:
+            self._last_seq = numbers[-1]
+
+    def batch(self, batch: list[Event]) -> events.Batch:
+        """Events as the store takes them."""
+        return events.Batch(self.chat_id, self.turn_id, self.attempt, batch)
 
     def _too_soon(self, event: Event) -> bool:
         same = self._last_state is not None and self._last_state["state"] == event["state"]
         finished = event.get("done") is not None and event.get("done") == event.get("total")
         return same and not finished and self._publisher.clock() - self._last_progress_s < PROGRESS_S
-
-    def _send(self, batch: list[Event]) -> None:
-        redis = self._publisher.redis
-        try:
-            numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, batch)
-            if self._last_seq and numbers and numbers[0] <= self._last_seq and (whole := self._whole()):
-                numbers = events.append(redis, self.chat_id, self.turn_id, self.attempt, whole) or numbers
-        except Stale:
-            self.stale = True
-            return
-        self._last_seq = numbers[-1] if numbers else self._last_seq
 
     def _whole(self) -> list[Event]:
         """Everything that was said, from the first part on."""
@@ -170,17 +171,44 @@ class Publisher:
             self._waiting.add(feed)
         self._work.set()
 
-    def failed(self, error: RedisError) -> None:
+    def send(self, feeds: Sequence[Feed]) -> bool:
+        """Send what has gathered in these feeds, in one call; False when Redis did not take all of it.
+
+        Raises what is wrong with an event that cannot be sent: on its own it is dropped, among others nothing is.
+        """
+        with ExitStack() as held:
+            for feed in feeds:
+                held.enter_context(feed.sending)
+            taken = {feed: batch for feed in feeds if (batch := feed.take())}
+            try:
+                self._append(taken)
+            except Exception as error:
+                if isinstance(error, RedisError) or len(feeds) > 1:
+                    for feed, batch in taken.items():
+                        feed.put_back(batch)
+                if not isinstance(error, RedisError):
+                    raise
+                self._failed(error)
+                return False
+        return True
+
+    def _append(self, taken: dict[Feed, list[Event]]) -> None:
+        """Send it, and leave in `taken` what was not sent."""
+        if not taken:
+            return
+        answers = events.append_all(self.redis, [feed.batch(batch) for feed, batch in taken.items()])
+        for feed, numbers in zip(list(taken), answers, strict=True):
+            feed.sent(numbers)
+            del taken[feed]
+        if self._down:
+            log.info("Redis takes live events again")
+        self._down = False
+
+    def _failed(self, error: RedisError) -> None:
         """Redis did not answer: say it once."""
         if not self._down:
             log.warning("Redis does not take live events (%s): they wait until it does", error)
         self._down = True
-
-    def worked(self) -> None:
-        """Redis answered."""
-        if self._down:
-            log.info("Redis takes live events again")
-        self._down = False
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Send what is left, if Redis answers, and end the thread."""
@@ -203,12 +231,21 @@ class Publisher:
         with self._lock:
             feeds, self._waiting = self._waiting, set()
         try:
-            for feed in feeds:
-                if not feed.flush() and not self._too_old(feed):
-                    self.wake(feed)
+            sent = self.send(list(feeds))
+        except Exception:  # noqa: BLE001 (something that cannot be sent must not take the others along)
+            alone = [self._send_alone(feed) for feed in feeds]
+            sent = all(alone)
+        for feed in feeds:
+            if not sent and not self._too_old(feed):
+                self.wake(feed)
+        return len(feeds)
+
+    def _send_alone(self, feed: Feed) -> bool:
+        try:
+            return self.send([feed])
         except Exception:
             log.exception("the publisher met an error and goes on")
-        return len(feeds)
+            return True
 
     def _too_old(self, feed: Feed) -> bool:
         return feed.ended_at is not None and self.clock() - feed.ended_at > KEEP_S

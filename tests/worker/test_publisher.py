@@ -192,3 +192,36 @@ def test_an_ended_feed_keeps_trying_for_a_while(server):
         server.start()
         wait_until(lambda: said(client, "type") == [("failed",)])
         publisher.close()
+
+
+def test_what_cannot_be_sent_takes_nobody_along(redis, publisher, feed):
+    odd = publisher.open(CHAT, "b" * 32, 1)
+    odd.state("reading", done=object())
+    odd.text("never seen")
+    feed.text("seen")
+    publisher.start()
+    wait_until(lambda: said(redis, "text") == [("seen",)])
+    odd.text("all the same")
+    wait_until(lambda: [event["text"] for event in events.read(redis, odd.turn_id)] == ["all the same"])
+    publisher.close()
+
+
+def test_what_several_feeds_said_stays_when_redis_does_not_take_it(server, clock):
+    redis = connect(server.url)
+    publisher = Publisher(redis, clock=clock)
+    feeds = [publisher.open(CHAT, letter * 32, 1) for letter in "abc"]
+    for feed in feeds:
+        feed.text("once ")
+    assert publisher.send(feeds)
+    server.kill()
+    for feed in feeds:
+        feed.text("upon ")
+    assert not publisher.send(feeds)
+    for feed in feeds:
+        feed.text("a time")
+    server.start()
+    wait_until(lambda: publisher.send(feeds))
+    for feed in feeds:
+        told = {event["offset"]: event["text"] for event in events.read(redis, feed.turn_id)}
+        assert "once upon a time" in (told.get(0, ""), told.get(0, "") + told.get(5, ""))
+    redis.close()
