@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine import SamplerSettings
+from engine.backend import DecodeResult, Run
 
 pytestmark = pytest.mark.model
 
@@ -69,3 +70,30 @@ def test_dry_breaks_a_loop(llama, row):
     dry = draws(llama, row, n=1, history=loop, temperature=0, dry_multiplier=5.0, dry_base=2.0)
     assert plain == [1000]
     assert dry != [1000]
+
+
+@pytest.mark.parametrize("n_biased", [0, 1, 40])
+def test_greedy_out_of_the_row_is_greedy_out_of_the_chain(llama, n_biased):
+    tokens = tuple(llama.tokenize("The keeper waits for the last ferry every morning, and speaks of the storm", False))
+    llama.clear()
+    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    row = llama.logits(0)
+    best = np.argsort(-row)[:n_biased]
+    settings = SamplerSettings(temperature=0.0, repeat_penalty=1.0, logit_bias=tuple((int(t), -50.0) for t in best))
+    sampler = llama.sampler(settings, tokens)
+    found = [sampler.sample(0), sampler.sample(0), sampler.sample_from(row.copy())]
+    sampler.close()
+    assert len(set(found)) == 1
+    assert found[0].token == np.argsort(-row)[n_biased]
+    assert np.array_equal(llama.logits(0), row)
+
+
+def test_greedy_with_a_bias_on_no_token_and_on_one_token_twice(llama):
+    tokens = tuple(llama.tokenize("The keeper waits", False))
+    llama.clear()
+    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    best, second = (int(token) for token in np.argsort(-llama.logits(0))[:2])
+    for bias in (((llama.n_vocab + 7, 50.0), (best, -50.0)), ((best, -25.0), (best, -25.0))):
+        sampler = llama.sampler(SamplerSettings(temperature=0.0, repeat_penalty=1.0, logit_bias=bias), tokens)
+        assert sampler.sample(0).token == second
+        sampler.close()
