@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Before libgomp is loaded: how long its threads spin at a barrier. With its default, two threads on two cores that
-# somebody else uses, too, decode 0.9 tokens/s instead of 36 (measured on SmolLM2; see docs/decisions.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "100")
+# Before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly every
+# barrier, short enough to make room when a thread has to wait for its CPU (see docs/decisions.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
 
@@ -31,6 +31,7 @@ from engine.backend import DecodeResult, Logits, Run, StateBytes
 from engine.errors import EngineClosed, ModelError
 from engine.llama_batch import BatchArrays
 from engine.llama_sampler import LlamaSampler
+from engine.llama_threads import OwnCpus
 from engine.sampling import SamplerSettings
 from engine.thinking import THINK_MARKS
 
@@ -87,6 +88,7 @@ class LlamaBackend:
         self._memory = llama.llama_get_memory(self._context)
         self._read_facts(path, options)
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
+        self.own_cpus = OwnCpus(_n_threads(options))
         self._pieces: dict[int, bytes] = {}
         self._abort_callback: object = None
         self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
@@ -107,7 +109,7 @@ class LlamaBackend:
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_seq_max, params.kv_unified = options.n_cells, options.n_sequences, True
         params.n_batch = params.n_ubatch = min(options.n_batch, options.n_cells)
-        params.n_threads = params.n_threads_batch = options.n_threads or os.cpu_count() or 1
+        params.n_threads = params.n_threads_batch = _n_threads(options)
         params.type_k = params.type_v = KV_TYPES[options.kv_type]
         params.flash_attn_type = 1
         params.no_perf = True
@@ -192,7 +194,8 @@ class LlamaBackend:
     def decode(self, runs: Sequence[Run]) -> DecodeResult:
         """One llama_decode. ABORTED may have processed a part: ask seq_end."""
         n_tokens = self._batch.fill(runs)
-        code = llama.llama_decode(self._context, self._batch.struct)
+        with self.own_cpus:
+            code = llama.llama_decode(self._context, self._batch.struct)
         if code == 0:
             self.n_evaluated += n_tokens
             return DecodeResult.DONE
@@ -259,6 +262,10 @@ class LlamaBackend:
             llama.llama_free(self._context)
             llama.llama_model_free(self._model)
             self._context = self._model = None
+
+
+def _n_threads(options: LlamaOptions) -> int:
+    return options.n_threads or os.cpu_count() or 1
 
 
 def _address(data: NDArray[np.uint8]) -> Any:

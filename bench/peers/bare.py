@@ -48,12 +48,13 @@ class Bare:
         self.backend.clear()
         self._read(prompt, 0)
         token, buffer = self._next(), (llama.llama_token * 1)()
-        started = time.monotonic()
-        for _ in range(n_tokens):
-            buffer[0] = token
-            llama.llama_decode(self.backend._context, llama.llama_batch_get_one(buffer, 1))
-            token = self._next()
-        return n_tokens / (time.monotonic() - started)
+        with self.backend.own_cpus:
+            started = time.monotonic()
+            for _ in range(n_tokens):
+                buffer[0] = token
+                llama.llama_decode(self.backend._context, llama.llama_batch_get_one(buffer, 1))
+                token = self._next()
+            return n_tokens / (time.monotonic() - started)
 
     def _read(self, tokens: Sequence[int], position: int) -> None:
         step = self.backend.n_batch

@@ -1,0 +1,69 @@
+"""Threads that compute have CPUs of their own, and only they are bound."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.backend import DecodeResult, Run
+from engine.llama_threads import OwnCpus, deal
+
+
+@pytest.mark.parametrize(
+    ("cpus", "n_threads", "hands"),
+    [
+        ({0, 1}, 2, [{0}, {1}]),
+        ({0, 1, 2, 3}, 2, [{0, 2}, {1, 3}]),
+        ({3, 5, 8}, 2, [{3, 8}, {5}]),
+        ({0, 1}, 1, []),
+        ({0, 1}, 3, []),
+        ((), 2, []),
+    ],
+)
+def test_no_two_threads_share_a_cpu(cpus, n_threads, hands):
+    assert deal(cpus, n_threads) == hands
+
+
+def bound() -> list[set[int]]:
+    """The CPUs of those threads of this process that may not use all."""
+    everywhere, found = os.sched_getaffinity(0), []
+    for task in Path("/proc/self/task").iterdir():
+        if (cpus := os.sched_getaffinity(int(task.name))) != everywhere:
+            found.append(cpus)
+    return found
+
+
+@pytest.mark.model
+def test_who_decodes_is_free_again_and_its_helpers_are_bound(llama):
+    everywhere, found = os.sched_getaffinity(0), []
+
+    def decode() -> None:
+        llama.clear()
+        assert llama.decode([Run(0, 0, tuple(range(50, 60)), True)]) is DecodeResult.DONE
+        found.append((os.sched_getaffinity(0), bound()))
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    thread.join()
+    free, helpers = found[0]
+    assert free == everywhere
+    for hand in deal(everywhere, 2)[1:]:
+        assert hand in helpers
+
+
+@pytest.mark.model
+def test_what_a_decoding_thread_starts_is_free(llama):
+    llama.clear()
+    assert llama.decode([Run(0, 0, (50, 51), True)]) is DecodeResult.DONE
+    script = "import os; print(sorted(os.sched_getaffinity(0)))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == str(sorted(os.sched_getaffinity(0)))
+
+
+def test_more_threads_than_cpus_bind_nobody():
+    everywhere = os.sched_getaffinity(0)
+    with OwnCpus(len(everywhere) + 1):
+        assert os.sched_getaffinity(0) == everywhere
