@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 SIZES = {**VIEWS, "360": {**VIEWS["390"], "viewport": {"width": 360, "height": 740}}}
 NUMBERS = itertools.count(1)
 
-# What can be focused and has no name that a screen reader could say, or is too small for a thumb, its label included.
+# What can be focused and has no name that a screen reader could say, or is too small for a thumb (or, with a mouse, to
+# be hit), its label included.
 NAMELESS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
   .filter((one) => one.type !== 'hidden' && one.checkVisibility() && !one.closest('[aria-hidden=true]'))
   .filter((one) => {
@@ -28,7 +29,7 @@ NAMELESS = """() => [...document.querySelectorAll('a[href], button, input, selec
 TINY = """() => [...document.querySelectorAll('button, summary, .button, select, nav a, input:not([type=hidden])')]
   .filter((one) => one.checkVisibility() && !one.closest('.hidden, [aria-hidden=true]') && !one.matches('.hidden'))
   .map((one) => [one, (one.closest('label') ?? one).getBoundingClientRect()])
-  .filter(([, box]) => box.width < 36 || box.height < 36)
+  .filter(([, box]) => Math.min(box.width, box.height) < (matchMedia('(pointer: coarse)').matches ? 43.5 : 36))
   .map(([one]) => one.outerHTML.slice(0, 120))"""
 # Text whose contrast with what it stands on is below 4.5 (3 when it is large): [words, contrast].
 PALE = """() => {
