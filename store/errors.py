@@ -47,7 +47,7 @@ REFUSALS = {
     "too_many_books": "A chat can use 8 lorebooks: take one away first.",
     "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of this house.",
     "chat_empty": "There is no message in this chat file.",
-    "chat_too_large": "This chat file is too large: it may have 50,000 messages and 32 MB, or 48 MB if it comes from this house.",
+    "chat_too_large": "This chat file is too large: it may have 50,000 messages and 32 MB, one of ours 48 MB.",
     "chat_broken": "Too much of this chat file cannot be read: save it again in the program it comes from.",
     "chat_newer": "This chat file was made by a newer version than this house has.",
     "chat_damaged": "This file is damaged at {where}: bring along the whole file again.",
