@@ -91,6 +91,7 @@ class House:
         }
         with (self.folder / "processes.log").open("ab") as log:
             env = {**os.environ, **fixed, **given, **environ}
+            env.pop("GOMP_SPINCOUNT", None)  # that of the bench: a house has its own
             self._processes.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
 
     def _redis_answers(self) -> bool:

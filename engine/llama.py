@@ -265,7 +265,9 @@ class LlamaBackend:
 
 
 def _n_threads(options: LlamaOptions) -> int:
-    return options.n_threads or os.cpu_count() or 1
+    """As many as asked for, else one for each CPU that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return options.n_threads or usable or 1
 
 
 def _address(data: NDArray[np.uint8]) -> Any:

@@ -5,6 +5,7 @@ be under way. A branch copies the messages with their tokens, so its session wak
 What it refuses to know: what reading again costs (the engine's business) and who is told (web).
 """
 
+import re
 from typing import Any
 
 from sqlalchemy import select
@@ -123,12 +124,20 @@ def _changed(session: Session, chat: Chat, message: Message, now: float | None) 
     return committed_view(entries.read_message(session, message.id), revision)
 
 
+def _next_title(title: str) -> str:
+    """The same with the next number behind it, in figures that every language and every font has."""
+    numbered = re.search(r" \((\d{1,3})\)$", title)
+    name, number = (title[: numbered.start()], int(numbered[1]) + 1) if numbered else (title, 2)
+    behind = f" ({number})"
+    return name[: _TITLE - len(behind)].rstrip() + behind
+
+
 def _like(old: Chat, now: float) -> Chat:
     return Chat(
         id=new_id(),
         owner_id=old.owner_id,
         character_id=old.character_id,
-        title=f"{old.title[: _TITLE - 2].rstrip()} ⑂" if not old.title.endswith("⑂") else old.title,
+        title=_next_title(old.title),
         revision=1,
         user_name=old.user_name,
         user_persona=old.user_persona,

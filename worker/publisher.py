@@ -85,7 +85,7 @@ class Feed:
                 self._pending.pop()
             self._pending.append(event)
             self._last_state, self._last_progress_s = event, self._publisher.clock()
-        self._publisher.wake(self)
+        self._publisher.wake(self, gather=True)
 
     def end(self, event: Event | None = None) -> None:
         """Nothing will follow but `event`; it is sent at once when Redis answers, later when it does not."""
@@ -153,6 +153,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._waiting: set[Feed] = set()
         self._work = threading.Event()
+        self._gather = False
         self._closed = threading.Event()
         self._down = False
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -165,10 +166,11 @@ class Publisher:
         """A feed for one attempt at a turn."""
         return Feed(self, chat_id, turn_id, attempt)
 
-    def wake(self, feed: Feed) -> None:
-        """Have `feed` sent soon."""
+    def wake(self, feed: Feed, gather: bool = False) -> None:
+        """Have `feed` sent soon; `gather`: something is likely to follow at once."""
         with self._lock:
             self._waiting.add(feed)
+            self._gather = self._gather or gather
         self._work.set()
 
     def send(self, feeds: Sequence[Feed]) -> bool:
@@ -220,7 +222,8 @@ class Publisher:
     def _run(self) -> None:
         while not self._closed.is_set():
             self._work.wait()
-            self._closed.wait(GATHER_S)
+            if self._gather:
+                self._closed.wait(GATHER_S)
             n_feeds = self._send_what_there_is()
             self._closed.wait(RETRY_S if self._down else min(self._interval_s, REST_S * n_feeds))
         self._send_what_there_is()
@@ -229,7 +232,7 @@ class Publisher:
         """Send, whatever happens; how many feeds had something."""
         self._work.clear()
         with self._lock:
-            feeds, self._waiting = self._waiting, set()
+            feeds, self._waiting, self._gather = self._waiting, set(), False
         try:
             sent = self.send(list(feeds))
         except Exception:  # noqa: BLE001 (something that cannot be sent must not take the others along)

@@ -75,13 +75,28 @@ def test_what_is_somebody_elses_does_not_exist(database, make_user, chat, told):
 def test_a_branch_is_the_same_up_to_its_message(database, user, chat, told):
     chats.change_chat(database, user.id, chat.id, author_note="Be brief.", settings={"temperature": 1})
     branch = edits.branch(database, user.id, told[0].id)
-    assert (branch.author_note, branch.settings, branch.title) == ("Be brief.", {"temperature": 1.0}, f"{chat.title} ⑂")
+    assert (branch.author_note, branch.settings) == ("Be brief.", {"temperature": 1.0})
+    assert branch.title == f"{chat.title} (2)"
     copied = chats.transcript(database, branch.id)
     assert [m.text for m in copied] == [m.text for m in chats.transcript(database, chat.id)[:2]]
     assert {m.id for m in copied}.isdisjoint({m.id for m in chats.transcript(database, chat.id)})
     whole = chats.transcript(database, edits.branch(database, user.id, told[1].id).id)
     assert whole[-1].chosen.tokens == (1, 2)
     assert whole[-1].chosen.turn_id == told[1].chosen.turn_id
+
+
+@pytest.mark.parametrize(
+    ("title", "next_title"),
+    [
+        ("The storm", "The storm (2)"),
+        ("The storm (2)", "The storm (3)"),
+        ("The storm (of 2)", "The storm (of 2) (2)"),
+        ("x" * 80, "x" * 76 + " (2)"),
+    ],
+)
+def test_a_branch_has_the_next_number(database, user, chat, told, title, next_title):
+    chats.change_chat(database, user.id, chat.id, title=title)
+    assert edits.branch(database, user.id, told[0].id).title == next_title
 
 
 def test_starting_over_keeps_the_settings_and_the_old_chat(database, user, chat, told):
