@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TextIO
 
 from engine.chat import Chat, Script, Turn
-from engine.engine import Engine, EngineOptions
+from engine.engine import Engine
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
 from engine.loading import load_model, plan_model
 from engine.machine import demo_model
+from engine.options import EngineOptions
 from engine.sampling import SamplerSettings
 from engine.vram import KV_BYTES, MemoryPlan, Wishes
 

@@ -9,18 +9,18 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 from engine.backend import Backend, DecodeResult, Run
 from engine.blocks import BlockStore
 from engine.cells import Cells
 from engine.disk import DiskTier
 from engine.errors import EngineClosed, RequestError
-from engine.events import Cancelled, Failed
+from engine.events import Cancelled, Event, Failed
 from engine.figures import EngineFigures, Tally, gather
 from engine.lane import Lane, Stage
 from engine.manifest import Manifests
+from engine.options import EngineOptions
 from engine.prefetch import Prefetch
 from engine.residents import Residents
 from engine.restoring import Restoring
@@ -30,33 +30,11 @@ from engine.segments import TurnRequest
 from engine.session import Session
 from engine.speeds import Speeds
 from engine.sync import Feed
-from engine.ticket import Ticket
+from engine.ticket import Outbox, Ticket
 
 log = logging.getLogger(__name__)
 _ABORTABLE_TOKENS = 64
 Batch = list[tuple[Lane, Run, Feed]]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """`context` tokens per session, `lanes` turns at once. Without `folder` there is no disk tier.
-
-    `row_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
-
-    `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
-    step should take, so that a stop is seen in time. `trifle_s`: restoring may be slower than reading by this much.
-    """
-
-    context: int = 2048
-    lanes: int = 2
-    ram_bytes: int = 512 << 20
-    disk_bytes: int = 4 << 30
-    row_bytes: int = 32 << 20
-    folder: Path | None = None
-    park_after_s: float = 1.0
-    step_s: float = 0.4
-    trifle_s: float = 0.1
-    max_sessions: int = 512
 
 
 class Engine:
@@ -82,6 +60,7 @@ class Engine:
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._outbox = Outbox()
         self._restoring = Restoring(backend, self._cells, self.blocks, self.speeds)
         self._fetching = Prefetch(
             self.blocks, self._manifests, self._restoring, lambda: self._inbox.put(None), self.options.lanes
@@ -101,10 +80,13 @@ class Engine:
         self._thread.start()
         return self
 
-    def submit(self, request: TurnRequest) -> Ticket:
-        """Queue a turn. RequestError when it could never fit, EngineClosed when nobody would answer."""
+    def submit(self, request: TurnRequest, heard: Callable[[Event], None] | None = None) -> Ticket:
+        """Queue a turn (for `heard` see Ticket).
+
+        RequestError when it could never fit, EngineClosed when nobody would answer.
+        """
         request.check(self.options.context, self.backend.n_vocab)
-        ticket = Ticket(request, self.alive)
+        ticket = Ticket(request, self.alive, self._outbox, heard)
         with self._gate:
             if not self.alive():
                 raise EngineClosed("the engine has stopped: restart the worker")
@@ -172,9 +154,12 @@ class Engine:
                 lane.ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
         for ticket in self._waiting:
             ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
+        self._outbox.deliver()
 
     def _step(self) -> None:
         self._take_inbox(wait=False)
+        if self._waiting:  # who comes in may take long
+            self._outbox.deliver()
         self._admit()
         self._see_cancels()
         self._retire()
@@ -195,6 +180,7 @@ class Engine:
         try:
             while True:
                 if wait:
+                    self._outbox.deliver()
                     self._at_work_since = None
                 ticket = self._inbox.get(block=wait)
                 if wait:
@@ -240,6 +226,7 @@ class Engine:
     # -- decode and after -------------------------------------------------------------------------------------------
 
     def _decode(self, batch: Batch) -> None:
+        self._outbox.deliver()
         if not batch:
             return
         started = time.monotonic()

@@ -13,7 +13,7 @@ from engine.events import TurnStats
 if TYPE_CHECKING:
     from engine.blocks import BlockStore
     from engine.cells import Cells
-    from engine.engine import EngineOptions
+    from engine.options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)

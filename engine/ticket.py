@@ -1,22 +1,52 @@
 """A ticket: one submitted turn as its owner holds it. A mailbox in, a cancel flag out; delivering never blocks."""
 
+import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from engine.errors import EngineClosed
 from engine.events import ENDS, Event, Waking
 from engine.segments import TurnRequest
 
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """What the engine's thread has to say, kept until it computes: whom that wakes then takes nothing from it."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Ticket, Event]] = deque()
+
+    def put(self, ticket: "Ticket", event: Event) -> None:
+        """Keep an event."""
+        self._kept.append((ticket, event))
+
+    def deliver(self) -> None:
+        """Say everything, in order."""
+        while self._kept:
+            ticket, event = self._kept.popleft()
+            ticket.take(event)
+
 
 class Ticket:
-    """Events of one turn. `alive` says whether the engine's loop still runs."""
+    """Events of one turn. `alive` says whether the engine's loop still runs.
 
-    def __init__(self, request: TurnRequest, alive: Callable[[], bool]) -> None:
+    `heard` gets every event but the end, on the engine's thread: it must be quick and must not wait for anything.
+    """
+
+    def __init__(
+        self,
+        request: TurnRequest,
+        alive: Callable[[], bool],
+        outbox: Outbox,
+        heard: Callable[[Event], None] | None = None,
+    ) -> None:
         self.request = request
         self.submitted_at = time.monotonic()
-        self._alive = alive
+        self._alive, self._outbox, self._heard = alive, outbox, heard
         self._mailbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._woken = False
@@ -31,7 +61,20 @@ class Ticket:
         self._cancelled.set()
 
     def put(self, event: Event) -> None:
+        """Have an event delivered with the next step (the engine's side)."""
+        self._outbox.put(self, event)
+
+    def take(self, event: Event) -> None:
         """Deliver an event (the engine's side)."""
+        if self._heard is not None and not isinstance(event, ENDS):
+            try:
+                self._heard(event)
+                return
+            except Exception:
+                log.exception(
+                    "an owner could not hear an event: it finds this one and those that follow in its mailbox"
+                )
+                self._heard = None
         self._mailbox.put(event)
 
     def waking(self) -> None:
@@ -40,10 +83,11 @@ class Ticket:
             self._woken = True
             self.put(Waking())
 
-    def events(self, timeout_s: float = 1.0) -> Iterator[Event]:
-        """Events until the turn has ended. Wakes at least every `timeout_s`, so that a caller's deadline can strike.
+    def events(self, timeout_s: float = 1.0, idle: Callable[[], None] | None = None) -> Iterator[Event]:
+        """Events until the turn has ended; with `heard` only what that has not got.
 
-        Raises EngineClosed when the engine died without a word.
+        Wakes at least every `timeout_s`, so that a caller's deadline can strike, and calls `idle` then. Raises
+        EngineClosed when the engine died without a word.
         """
         while True:
             try:
@@ -51,6 +95,8 @@ class Ticket:
             except queue.Empty:
                 if not self._alive():
                     raise EngineClosed("the engine has stopped: restart the worker") from None
+                if idle is not None:
+                    idle()
                 continue
             yield event
             if isinstance(event, ENDS):

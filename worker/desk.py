@@ -27,8 +27,8 @@ LEASE_S = 6.0
 class Ticket(Protocol):
     """A turn in the engine's hands."""
 
-    def events(self, timeout_s: float = 1.0) -> Iterable[Event]:
-        """What happens, until it has ended."""
+    def events(self, timeout_s: float = 1.0, idle: Callable[[], None] | None = None) -> Iterable[Event]:
+        """What happens and was not heard, until it has ended; `idle` is called every `timeout_s` meanwhile."""
 
     def cancel(self) -> None:
         """Stop at the next token."""
@@ -39,8 +39,8 @@ class TurnEngine(Protocol):
 
     model_key: str
 
-    def submit(self, request: TurnRequest) -> Ticket:
-        """Start a turn."""
+    def submit(self, request: TurnRequest, heard: Callable[[Event], None] | None = None) -> Ticket:
+        """Start a turn; `heard` gets what happens, but the end, on the engine's thread."""
 
     def resident(self) -> frozenset[str]:
         """The sessions that are in cells now."""

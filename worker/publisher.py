@@ -1,7 +1,7 @@
 """The publisher: turns what the engine says into live events, a few Redis calls per second and turn.
 
 What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what there is, the events
-of all feeds in one call, and then rests: 10 ms for each feed that had something to say, 40 ms at most. So what comes
+of all feeds in one call, and then rests: 6 ms for each feed that had something to say, 40 ms at most. So what comes
 after a silence (a first token) leaves at once, and a lane never waits for Redis while it writes.
 What it refuses to know: SQL, the engine, what a browser does with an event.
 When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
@@ -28,7 +28,7 @@ from store import events
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.04  # the longest rest between two calls
-REST_S = 0.01  # the rest for one feed: on its own, a chat is worth a hundred calls a second
+REST_S = 0.006  # the rest for one feed: shorter than a token takes, so that on its own a chat never waits
 GATHER_S = 0.001  # what is said together goes together: a state, and the text behind it
 PROGRESS_S = 0.25  # reading progress is sent at most this often
 RETRY_S = 0.5

@@ -20,12 +20,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from rq.timeouts import JobTimeoutException
 
 from engine.errors import EngineClosed, RequestError
-from engine.events import Cancelled, Done, Failed, Reading, Text, Waking
+from engine.events import Cancelled, Done, Event, Failed, Reading, Text
 from engine.segments import TurnRequest
 from store import chats, turns
 from store.db import DatabaseTrouble
@@ -68,7 +69,7 @@ class Attempt:
         self._text = ""  # of the first part
         self._tops: list[Top] = []
         self._state = "waking"
-        self._noted_at = time.monotonic()
+        self._noted = self._state, self._text
 
     def run(self) -> None:
         """Do it, however it ends. Raises nothing but what ends the process."""
@@ -155,6 +156,8 @@ class Attempt:
         return self._plan
 
     def _listen(self, plan: TurnPlan) -> Ending:
+        self._tops.clear()
+        hear = partial(self._hear, shown=plan.script.kind != "status")
         ticket = self._desk.engine.submit(
             TurnRequest(
                 session=self._turn.chat_id,
@@ -163,35 +166,36 @@ class Attempt:
                 forgotten=plan.forgotten,
                 pinned=plan.pinned,
                 use_blocks=self._turn.crashes == 0 or self._part > 0,
-            )
+            ),
+            heard=hear,
         )
-        self._tops.clear()
         self._running.on_stop(ticket.cancel)
-        for event in ticket.events(timeout_s=1.0):
+        for event in ticket.events(NOTE_S, idle=self._note_progress):
             if isinstance(event, Done | Cancelled | Failed):
                 return event
-            self._hear(event, shown=plan.script.kind != "status")
+            hear(event)
         raise EngineClosed("the engine ended a turn without saying how")
 
-    def _hear(self, event: Waking | Reading | Text, shown: bool) -> None:
+    def _hear(self, event: Event, shown: bool) -> None:
+        """What happens on the way, on the engine's thread: nothing here waits for anything."""
         if isinstance(event, Reading):
-            self._enter("reading", done=event.done, total=event.total)
+            self._state = "reading"
+            self._feed.state("reading", done=event.done, total=event.total)
         elif isinstance(event, Text):
+            self._state = "writing"
             self._tops += event.top
             self._feed.state("writing")
             if shown:
                 self._feed.text(event.text)
             if self._part == 0 and shown:
                 self._text += event.text
-            self._enter("writing")  # behind the text: a first word does not wait for SQL
 
-    def _enter(self, state: str, **details: int) -> None:
-        self._feed.state(state, **details)
-        if state != self._state:
-            self._state = state
-        if time.monotonic() - self._noted_at >= NOTE_S:
-            self._noted_at = time.monotonic()
-            self._note(lambda: turns.note(self._desk.db, self._turn.id, self._number, self._state, self._text))
+    def _note_progress(self) -> None:
+        """State and text so far, where they are others than they were."""
+        progress = self._state, self._text
+        if progress != self._noted:
+            self._note(lambda: turns.note(self._desk.db, self._turn.id, self._number, *progress))
+            self._noted = progress
 
     def _note(self, change: Callable[[], None]) -> None:
         """A change in SQL that the turn can do without; only losing the turn itself counts."""

@@ -418,3 +418,38 @@ def test_a_loop_that_runs_in_a_circle_is_seen_from_outside(make_engine):
     assert engine.stalled_s() >= 0.3
     ticket.cancel()
     assert isinstance(list(ticket.events())[-1], Cancelled)
+
+
+def test_who_hears_gets_everything_but_the_end_on_the_engines_thread(make_engine, echo):
+    story, heard, threads = Story(make_engine(echo), "chat"), [], set()
+
+    def hear(event):
+        heard.append(event)
+        threads.add(threading.current_thread().name)
+
+    story.say("Hello")
+    (done,) = story.engine.submit(story.request(), heard=hear).events()
+    assert isinstance(heard[0], Reading)
+    assert "".join(event.text for event in heard if isinstance(event, Text)) == done.text
+    assert threads == {"engine"}
+
+
+def test_what_could_not_be_heard_is_in_the_mailbox(make_engine, echo, caplog):
+    story = Story(make_engine(echo), "chat")
+
+    def hear(event):
+        if isinstance(event, Text):
+            raise ValueError("no ear for this")
+
+    story.say("Hello")
+    *texts, done = story.engine.submit(story.request(), heard=hear).events()
+    assert "".join(event.text for event in texts) == done.text
+    assert [record.exc_info[0] for record in caplog.records] == [ValueError]
+
+
+def test_an_owner_who_waits_has_its_moments(make_engine):
+    story, moments = Story(make_engine(EchoBackend(delay_s=0.02)), "chat"), []
+    story.say("Hello")
+    ticket = story.engine.submit(story.request(), heard=lambda event: None)
+    assert [type(event) for event in ticket.events(0.01, idle=lambda: moments.append(1))] == [Done]
+    assert len(moments) > 2
