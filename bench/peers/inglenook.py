@@ -131,12 +131,13 @@ class Inglenook:
         return self._people[person].user.id
 
     def memory_mb(self) -> float:
-        """Resident memory of all its processes; what they share counts in each."""
-        pages = 0
+        """Resident memory of all its processes; what they share counts once."""
+        kilobytes = 0
         for pid in of_folder(self.house.folder):
             with contextlib.suppress(OSError):
-                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return kilobytes * 1024 / 1e6
 
     def wire(self, person: int) -> Wire:
         """The open socket of a person."""

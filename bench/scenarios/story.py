@@ -62,11 +62,18 @@ def long(bench: Bench) -> Result:
     raw = {"total_s": seconds, "young_s": young.total_s, "memory_mb": memory, "evaluated": read}
     result = Result(raw=raw)
     _judge_time(result, seconds, young.total_s)
-    growth = memory[-1] / memory[len(memory) // 4]
-    measured = f"{growth:.3f} ({memory[-1]:.0f} / {memory[len(memory) // 4]:.0f} MB)"
-    result.judge("h", "memory of all processes, end / after a quarter", measured, "<= 1.02", growth <= 1.02, GROWS)
+    _judge_memory(result, memory)
     result.see("h", "tokens evaluated, worst turn", str(max(read)))
     return result
+
+
+def _judge_memory(result: Result, memory: list[float]) -> None:
+    """Medians of three: a Redis that has just forked to write its log is there twice."""
+    quarter = len(memory) // 4
+    last, first = median(memory[-3:]), median(memory[quarter : quarter + 3])
+    measured = f"{last / first:.3f} ({last:.0f} / {first:.0f} MB)"
+    what = "memory of all processes, end / after a quarter"
+    result.judge("h", what, measured, "<= 1.02", last <= 1.02 * first, GROWS)
 
 
 def _judge_time(result: Result, story_s: list[float], young_s: list[float]) -> None:
