@@ -11,10 +11,12 @@ With libgomp only; with another OpenMP, or with more threads than CPUs, nothing 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import threading
 from collections.abc import Iterable
 
+log = logging.getLogger(__name__)
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -36,15 +38,25 @@ class OwnCpus:
         self._gomp, self._dealt_to = gomp, 0
 
     def __enter__(self) -> None:
-        if not self._hands:
-            return
-        if self._dealt_to != threading.get_native_id():
-            self._deal()
-        os.sched_setaffinity(0, self._hands[0])
+        if self._hands:
+            try:
+                if self._dealt_to != threading.get_native_id():
+                    self._deal()
+                os.sched_setaffinity(0, self._hands[0])
+            except OSError as error:
+                self._give_up(error)
 
     def __exit__(self, *_error: object) -> None:
         if self._hands:
-            os.sched_setaffinity(0, self._everywhere)
+            try:
+                os.sched_setaffinity(0, self._everywhere)
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """The system says no, or has taken CPUs away: slower is better than not at all."""
+        log.warning("threads compute wherever the system puts them, this process may not choose: %s", error)
+        self._hands = []
 
     def _deal(self) -> None:
         """Bind the threads that libgomp has for the calling one: they are made now, and stay."""

@@ -67,3 +67,13 @@ def test_more_threads_than_cpus_bind_nobody():
     everywhere = os.sched_getaffinity(0)
     with OwnCpus(len(everywhere) + 1):
         assert os.sched_getaffinity(0) == everywhere
+
+
+def test_where_the_system_says_no_it_computes_all_the_same(caplog):
+    own, everywhere = OwnCpus(2), os.sched_getaffinity(0)
+    own._hands = [{4000}, {4001}]  # CPUs that have been taken away
+    own._dealt_to = threading.get_native_id()
+    for _ in range(3):
+        with own:
+            assert os.sched_getaffinity(0) == everywhere
+    assert len(caplog.records) == 1
