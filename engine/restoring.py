@@ -4,6 +4,8 @@ Joins what could be used (offers), where it is (cells, RAM, disk) and what that 
 The engine's thread takes only what is `at_hand`; what is on disk is brought into RAM before, by `Prefetch`.
 """
 
+from dataclasses import replace
+
 from engine.backend import Backend
 from engine.blocks import BlockStore
 from engine.cells import Cells
@@ -74,9 +76,8 @@ class Restoring:
         room = self._backend.n_cells - (self._cells.used if at_hand else 0)
         if at_hand:
             tiers = _but_disk(tiers)
-        usable = [n for n, block in enumerate(tiers, 1) if block.n_tokens <= room and self.speeds.pays(block)]
-        best = max(usable, key=lambda n: self.speeds.gain_s(tiers[n - 1]), default=0)
-        return held[:best]
+        fitting = [block if block.n_tokens <= room else replace(block, tier=None) for block in tiers]
+        return held[: self.speeds.best_of(fitting)]
 
     def _snapshots(self, session: Session, request: TurnRequest) -> tuple[list[Held], list[Offered]]:
         held = chain(session, request)

@@ -89,6 +89,18 @@ def test_a_few_milliseconds_decide_nothing():
     assert speeds.n_worth(whole("ram", 1, 1, 1)) == 0
 
 
+def test_of_snapshots_the_longest_is_taken_unless_that_costs_more_than_a_trifle():
+    """A token costs 1.2 ms from RAM and 1 ms to read: each token more of a snapshot loses 0.2 ms."""
+    speeds = learned(token_s=0.0012)
+    snapshots = [Offered("ram", n_tokens, 2000) for n_tokens in (600, 1000)]
+    speeds.trifle_s = 0.1
+    assert speeds.best_of(snapshots) == 1
+    speeds.trifle_s = 1.0
+    assert speeds.best_of(snapshots) == 2
+    assert speeds.best_of([*snapshots, Offered(None, 1200, 2000)]) == 2
+    assert speeds.best_of([]) == 0
+
+
 def test_one_stall_is_no_verdict():
     speeds = learned()
     speeds.learn_restoring("ram", 1, 20, 30.0)
