@@ -26,7 +26,10 @@ class _Waiting:
 
 
 class DiskTier:
-    """Files by name within a byte budget: spare ones are deleted first, then the least recently used. Thread-safe."""
+    """Files by name within a byte budget. Thread-safe.
+
+    Deleted first are the spare ones, then the least recently used, and those that are to be kept last.
+    """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
         self._folder, self._budget = folder, budget_bytes

@@ -20,7 +20,7 @@ from worker.running import StopReason
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = 1.0
-FLAGS_EVERY_S = 0.1  # a stop is felt at once, and a look costs as much as the way of two tokens
+FLAGS_EVERY_S = 0.1  # a stop is felt at once; each look is a call to Redis beside the decode
 ANNOUNCE_EVERY_S = 1.0
 REAP_EVERY_S = 2.0
 PEERS_EVERY_S = 0.3

@@ -199,9 +199,16 @@ class Publisher:
         if not taken:
             return
         answers = events.append_all(self.redis, [feed.batch(batch) for feed, batch in taken.items()])
+        trouble: RedisError | None = None
         for feed, numbers in zip(list(taken), answers, strict=True):
-            feed.sent(numbers)
-            del taken[feed]
+            try:
+                feed.sent(numbers)
+            except RedisError as error:  # the others have been sent all the same
+                trouble = error
+            else:
+                del taken[feed]
+        if trouble is not None:
+            raise trouble
         if self._down:
             log.info("Redis takes live events again")
         self._down = False

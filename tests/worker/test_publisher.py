@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from worker_lane_jobs import wait_until
 
 from store import events
@@ -225,3 +226,26 @@ def test_what_several_feeds_said_stays_when_redis_does_not_take_it(server, clock
         told = {event["offset"]: event["text"] for event in events.read(redis, feed.turn_id)}
         assert "once upon a time" in (told.get(0, ""), told.get(0, "") + told.get(5, ""))
     redis.close()
+
+
+def test_text_that_cannot_be_said_again_makes_nobody_else_say_theirs_twice(redis, publisher, feed, monkeypatch):
+    other = publisher.open(CHAT, "b" * 32, 1)
+    for piece in ("One", " more"):
+        feed.text(piece)
+        assert feed.flush()
+    redis.flushall()
+    append_all, calls = events.append_all, []
+
+    def fails_the_second_time(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise RedisConnectionError("gone again")
+        return append_all(*arguments)
+
+    monkeypatch.setattr(events, "append_all", fails_the_second_time)
+    feed.text("!")
+    other.text("Hello")
+    assert not publisher.send([feed, other])
+    assert publisher.send([feed, other])
+    assert [event["text"] for event in events.read(redis, "b" * 32)] == ["Hello"]
+    assert said(redis, "offset", "text")[-1] == (0, "One more!")
