@@ -83,11 +83,11 @@ class Ticket:
             self._woken = True
             self.put(Waking())
 
-    def events(self, timeout_s: float = 1.0, idle: Callable[[], None] | None = None) -> Iterator[Event]:
+    def events(self, timeout_s: float = 1.0) -> Iterator[Event]:
         """Events until the turn has ended; with `heard` only what that has not got.
 
-        Wakes at least every `timeout_s`, so that a caller's deadline can strike, and calls `idle` then. Raises
-        EngineClosed when the engine died without a word.
+        Wakes at least every `timeout_s`, so that a caller's deadline can strike. Raises EngineClosed when the engine
+        died without a word.
         """
         while True:
             try:
@@ -95,8 +95,6 @@ class Ticket:
             except queue.Empty:
                 if not self._alive():
                     raise EngineClosed("the engine has stopped: restart the worker") from None
-                if idle is not None:
-                    idle()
                 continue
             yield event
             if isinstance(event, ENDS):

@@ -1,8 +1,13 @@
-"""Cancel flags: how the wish to stop reaches the worker at once. The database keeps the wish too (turns.py)."""
+"""Cancel flags: how the wish to stop reaches the worker at once. The database keeps the wish too (turns.py).
+
+A channel says that a flag was raised, so that nobody has to look all the time; what was said while nobody listened is
+still found in the flags.
+"""
 
 from collections.abc import Iterable
 
 from redis import Redis
+from redis.client import PubSub
 
 from store import keys
 
@@ -10,8 +15,18 @@ FLAG_TTL_S = 3_600
 
 
 def request(redis: Redis, turn_id: str) -> None:
-    """Raise the flag of a turn."""
-    redis.set(keys.cancel_flag(turn_id), "1", ex=FLAG_TTL_S)
+    """Raise the flag of a turn, and say so."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.set(keys.cancel_flag(turn_id), "1", ex=FLAG_TTL_S)
+        pipe.publish(keys.cancels_channel(), turn_id)
+        pipe.execute()
+
+
+def subscribe(redis: Redis) -> PubSub:
+    """A subscription that has a message whenever it is time to look at the flags: also when it (again) stands."""
+    pubsub: PubSub = redis.pubsub()  # type: ignore[no-untyped-call]
+    pubsub.subscribe(keys.cancels_channel())
+    return pubsub
 
 
 def requested(redis: Redis, turn_ids: Iterable[str]) -> set[str]:

@@ -36,6 +36,11 @@ def cancel_flag(turn_id: str) -> str:
     return f"{PREFIX}:turn:{turn_id}:cancel"
 
 
+def cancels_channel() -> str:
+    """Channel: the id of a turn whose flag was just raised."""
+    return f"{PREFIX}:cancels"
+
+
 def limbo(turn_id: str) -> str:
     """String: when the reaper first saw that a job was neither in its queue nor claimed. Goes after a minute."""
     return f"{PREFIX}:turn:{turn_id}:limbo"

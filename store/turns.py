@@ -36,6 +36,7 @@ __all__ = [
     "NARRATOR",
     "Claim",
     "Outcome",
+    "Progress",
     "Reply",
     "TurnCommand",
     "assign",
@@ -49,7 +50,6 @@ __all__ = [
     "get_turn",
     "give_back",
     "next_waiting",
-    "note",
     "owners_waiting",
     "recently_ended",
     "renew",
@@ -68,6 +68,19 @@ class Claim:
 
     turn: TurnView
     attempt: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an attempt is: waking, reading or writing, and what is written so far. What is empty stays as it was."""
+
+    attempt: int
+    state: str = ""
+    text: str = ""
+
+    def values(self) -> dict[str, str]:
+        """The columns that it changes."""
+        return {name: value for name, value in (("state", self.state), ("partial", self.text)) if value}
 
 
 def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | None = None) -> Claim:
@@ -114,26 +127,23 @@ def save_partial(db: Database, turn_id: str, attempt: int, text: str, now: float
     _change(db, turn_id, attempt, {"partial": text, "updated_at": clock(now)})
 
 
-def note(db: Database, turn_id: str, attempt: int, state: str, text: str, now: float | None = None) -> None:
-    """Both at once: what the worker is doing, and what is written so far. Raises Stale.
+def renew(
+    db: Database, running: Mapping[str, Progress], lease_until: float, now: float | None = None
+) -> Mapping[str, bool]:
+    """Extend the leases of turns (by id) and keep how far they are, all in one transaction.
 
-    Without a `text` that of an attempt before stays.
+    Returns those that are still held, and for each whether its owner asked for a stop. The others were taken over or
+    ended: stop working on them.
     """
-    _change(db, turn_id, attempt, {"state": state, "updated_at": clock(now), **({"partial": text} if text else {})})
-
-
-def renew(db: Database, attempts: Mapping[str, int], lease_until: float, now: float | None = None) -> frozenset[str]:
-    """Extend the leases of turns (id -> attempt) in one transaction; returns the ids that are still held.
-
-    The others were taken over or ended: stop working on them.
-    """
-    kept = set()
-    values = {"lease_until": lease_until, "updated_at": clock(now)}
+    kept: dict[str, bool] = {}
     with db.session() as session:
-        for turn_id, attempt in attempts.items():
-            if rows_changed(session, update(Turn).where(*held(turn_id, attempt)).values(values)):
-                kept.add(turn_id)
-    return frozenset(kept)
+        for turn_id, progress in running.items():
+            values = {"lease_until": lease_until, "updated_at": clock(now), **progress.values()}
+            taking = update(Turn).where(*held(turn_id, progress.attempt)).values(values)
+            stop = changed_row(session, taking.returning(Turn.cancel_requested))
+            if stop is not None:
+                kept[turn_id] = stop
+    return kept
 
 
 def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None, *, crashed: bool = False) -> TurnView:

@@ -27,8 +27,8 @@ LEASE_S = 6.0
 class Ticket(Protocol):
     """A turn in the engine's hands."""
 
-    def events(self, timeout_s: float = 1.0, idle: Callable[[], None] | None = None) -> Iterable[Event]:
-        """What happens and was not heard, until it has ended; `idle` is called every `timeout_s` meanwhile."""
+    def events(self) -> Iterable[Event]:
+        """What happens and was not heard, until it has ended."""
 
     def cancel(self) -> None:
         """Stop at the next token."""

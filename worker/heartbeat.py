@@ -1,6 +1,6 @@
 """What a worker does beside its turns, as functions that `Ticker` threads call.
 
-`renew_leases` (SQL only: it must go on while Redis is away), `watch_cancel_flags` (Redis only), `announce` (the
+`renew_leases` (SQL only: it must go on while Redis is away), `CancelFlags` (Redis only), `announce` (the
 registry), `take_over_from_dead_peers` (by their locks), `reap` (what dead workers and lost connections left, see
 store/repair.py).
 """
@@ -12,42 +12,68 @@ import socket
 import time
 from collections.abc import Iterable
 
+from redis.client import PubSub
+
 from store import cancel, registry, repair, turns
 from worker.desk import LEASE_S, Desk
 from worker.locks import lock_of_the_dead
-from worker.running import StopReason
+from worker.running import RunningTurn, StopReason
 
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = 1.0
-FLAGS_EVERY_S = 0.1  # a stop is felt at once; each look is a call to Redis beside the decode
+FLAGS_EVERY_S = 0.1  # between two looks, whatever is said
+LOOK_EVERY_S = 1.0  # at least, when nothing is said
 ANNOUNCE_EVERY_S = 1.0
 REAP_EVERY_S = 2.0
 PEERS_EVERY_S = 0.3
 
 
 def renew_leases(desk: Desk) -> None:
-    """Keep the leases of the running turns; stop those that others own now and those that should be cancelled."""
-    running = desk.running.all()
+    """Keep the leases of the running turns, and in the same breath how far they are: a crash loses a second of it.
+
+    Stops those that others own now and those that should be cancelled.
+    """
+    running = {turn.turn_id: (turn, turn.progress) for turn in desk.running.all()}
     if not running:
         return
     now = time.time()
-    held = turns.renew(desk.db, {turn.turn_id: turn.attempt for turn in running}, now + LEASE_S, now)
-    unwanted = {turn.id for turn in turns.unfinished(desk.db, worker=desk.worker_name) if turn.cancel_requested}
-    for turn in running:
-        if turn.turn_id not in held:
+    news = {turn_id: _news(turn, progress) for turn_id, (turn, progress) in running.items()}
+    held = turns.renew(desk.db, news, now + LEASE_S, now)
+    for turn_id, (turn, progress) in running.items():
+        if turn_id not in held:
             turn.stop(StopReason.STALE)
-        elif turn.turn_id in unwanted:
+            continue
+        turn.noted = progress
+        if held[turn_id]:
             turn.stop(StopReason.CANCELLED)
 
 
-def watch_cancel_flags(desk: Desk) -> None:
-    """Stop the running turns whose owner pressed stop."""
-    running = desk.running.all()
-    flagged = cancel.requested(desk.redis, [turn.turn_id for turn in running])
-    for turn in running:
-        if turn.turn_id in flagged:
-            turn.stop(StopReason.CANCELLED)
+def _news(turn: RunningTurn, progress: tuple[str, str]) -> turns.Progress:
+    return turns.Progress(turn.attempt, *(progress if progress != turn.noted else ()))
+
+
+class CancelFlags:
+    """Stops the running turns whose owner pressed stop: when Redis says that a flag was raised, and every second."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._pubsub: PubSub | None = None
+
+    def watch(self) -> None:
+        """Wait for word of a flag, then look at those of the running turns."""
+        if self._pubsub is None:
+            self._pubsub = cancel.subscribe(self._desk.redis)
+        self._pubsub.get_message(timeout=LOOK_EVERY_S)
+        self.look()
+
+    def look(self) -> None:
+        """Look at the flags now."""
+        running = self._desk.running.all()
+        flagged = cancel.requested(self._desk.redis, [turn.turn_id for turn in running])
+        for turn in running:
+            if turn.turn_id in flagged:
+                turn.stop(StopReason.CANCELLED)
 
 
 def announce(

@@ -1,6 +1,6 @@
 """The turns that this worker is running now: a small table that the lanes fill and the helper threads read.
 
-It knows ids, attempts and how to stop a turn; not SQL, not Redis, not the engine.
+It knows ids, attempts, how far each one is and how to stop it; not SQL, not Redis, not the engine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class RunningTurn:
     def __init__(self, turn_id: str, chat_id: str, attempt: int) -> None:
         self.turn_id, self.chat_id, self.attempt = turn_id, chat_id, attempt
         self.since = time.monotonic()
+        self.progress = ("waking", "")  # state, and what is written so far of the first part
+        self.noted = self.progress  # what of it is in SQL; whoever renews the leases keeps this
         self._lock = threading.Lock()
         self._reason: StopReason | None = None
         self._cancel: Callable[[], object] | None = None

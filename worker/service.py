@@ -61,7 +61,7 @@ class Service:
         self._tickers = [
             self._registry,
             Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
-            Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, lambda: heartbeat.watch_cancel_flags(self._desk)),
+            Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, heartbeat.CancelFlags(self._desk).watch),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._desk)),
             Ticker("waker", LOOK_EVERY_S, self._waker.tick),
             Ticker("reaper", heartbeat.REAP_EVERY_S, lambda: heartbeat.reap(self._desk)),

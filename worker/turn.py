@@ -44,7 +44,6 @@ from worker.words import Top, words
 log = logging.getLogger(__name__)
 
 MAX_CRASHES = 3
-NOTE_S = 1.0  # how often state and text so far are saved: a crash loses at most this much of what was shown
 SQL_PATIENCE_S = 5.0  # with a database that takes nothing (a full disk): less than a lease
 
 INTERNAL = "Something went wrong on the server while this reply was written. Press retry to try again."
@@ -68,8 +67,6 @@ class Attempt:
         self._part = 0
         self._text = ""  # of the first part
         self._tops: list[Top] = []
-        self._state = "waking"
-        self._noted = self._state, self._text
 
     def run(self) -> None:
         """Do it, however it ends. Raises nothing but what ends the process."""
@@ -170,7 +167,7 @@ class Attempt:
             heard=hear,
         )
         self._running.on_stop(ticket.cancel)
-        for event in ticket.events(NOTE_S, idle=self._note_progress):
+        for event in ticket.events():
             if isinstance(event, Done | Cancelled | Failed):
                 return event
             hear(event)
@@ -179,23 +176,16 @@ class Attempt:
     def _hear(self, event: Event, shown: bool) -> None:
         """What happens on the way, on the engine's thread: nothing here waits for anything."""
         if isinstance(event, Reading):
-            self._state = "reading"
+            self._running.progress = "reading", self._text
             self._feed.state("reading", done=event.done, total=event.total)
         elif isinstance(event, Text):
-            self._state = "writing"
             self._tops += event.top
             self._feed.state("writing")
             if shown:
                 self._feed.text(event.text)
             if self._part == 0 and shown:
                 self._text += event.text
-
-    def _note_progress(self) -> None:
-        """State and text so far, where they are others than they were."""
-        progress = self._state, self._text
-        if progress != self._noted:
-            self._note(lambda: turns.note(self._desk.db, self._turn.id, self._number, *progress))
-            self._noted = progress
+            self._running.progress = "writing", self._text
 
     def _note(self, change: Callable[[], None]) -> None:
         """A change in SQL that the turn can do without; only losing the turn itself counts."""

@@ -445,11 +445,3 @@ def test_what_could_not_be_heard_is_in_the_mailbox(make_engine, echo, caplog):
     *texts, done = story.engine.submit(story.request(), heard=hear).events()
     assert "".join(event.text for event in texts) == done.text
     assert [record.exc_info[0] for record in caplog.records] == [ValueError]
-
-
-def test_an_owner_who_waits_has_its_moments(make_engine):
-    story, moments = Story(make_engine(EchoBackend(delay_s=0.02)), "chat"), []
-    story.say("Hello")
-    ticket = story.engine.submit(story.request(), heard=lambda event: None)
-    assert [type(event) for event in ticket.events(0.01, idle=lambda: moments.append(1))] == [Done]
-    assert len(moments) > 2

@@ -4,7 +4,7 @@ import pytest
 
 from store import accounts, chats, turns
 from store.errors import NotFound, Refused, Stale
-from store.turns import Outcome, Reply, TurnCommand
+from store.turns import Outcome, Progress, Reply, TurnCommand
 
 
 def refusal(call, *args, **kwargs):
@@ -54,7 +54,7 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
         turns.set_state(database, turn.id, 1, state)
         assert turns.get_turn(database, turn.id).state == state
     turns.save_partial(database, turn.id, 1, "Hel")
-    assert turns.renew(database, {turn.id: 1}, 20.0) == {turn.id}
+    assert turns.renew(database, {turn.id: Progress(1)}, 20.0) == {turn.id: False}
     end = turns.commit(
         database, turn.id, 1, Outcome((Reply("Hello", stats={"n": 1}),), spent={"n": 2}), {"start": 1}, now=12.0
     )
@@ -146,7 +146,7 @@ def test_a_stale_attempt_changes_nothing(database, user, chat, say):
     ):
         with pytest.raises(Stale):
             call()
-    assert turns.renew(database, {turn.id: old}, 99.0) == frozenset()
+    assert turns.renew(database, {turn.id: Progress(old, "writing", "x")}, 99.0) == {}
     assert turns.get_turn(database, turn.id) == before
     assert texts_of(database, chat) == [("user", "hi")]
 
@@ -165,7 +165,7 @@ def test_a_good_lease_keeps_others_away(database, user, chat, say):
     assert refusal(turns.claim, database, turn.id, "gpu1", 5, 4.9) == "not_claimable"
     assert turns.expired(database, 4.9) == ()
     assert [t.id for t in turns.expired(database, 5.0)] == [turn.id]
-    turns.renew(database, {turn.id: 1}, 9.0)
+    turns.renew(database, {turn.id: Progress(1)}, 9.0)
     assert turns.expired(database, 5.0) == ()
 
 
@@ -281,14 +281,35 @@ def test_the_words_of_an_account_survive_in_its_turns(database, user, chat, say)
     assert accounts.get_user(database, user.id) == user
 
 
-def test_a_note_without_a_text_leaves_what_the_attempt_before_has_shown(database, chat, say):
+def test_a_lease_is_renewed_with_how_far_the_attempt_is(database, user, chat, say):
     turn = say(chat)
     first = turns.claim(database, turn.id, "gpu0", 5, 1.0).attempt
-    turns.note(database, turn.id, first, "writing", "Hel")
+    assert turns.renew(database, {turn.id: Progress(first, "writing", "Hel")}, 9.0, 2.0) == {turn.id: False}
+    now = turns.get_turn(database, turn.id)
+    assert (now.state, now.partial, now.lease_until, now.updated_at) == ("writing", "Hel", 9.0, 2.0)
+    turns.request_cancel(database, user.id, turn.id)
+    assert turns.renew(database, {turn.id: Progress(first)}, 10.0) == {turn.id: True}
+    assert turns.get_turn(database, turn.id).state == "writing"
+
+
+def test_without_a_text_what_the_attempt_before_has_shown_stays(database, chat, say):
+    turn = say(chat)
+    first = turns.claim(database, turn.id, "gpu0", 5, 1.0).attempt
+    turns.renew(database, {turn.id: Progress(first, "writing", "Hel")}, 9.0)
     turns.give_back(database, turn.id, first)
     second = turns.claim(database, turn.id, "gpu0", 5, 2.0).attempt
-    turns.note(database, turn.id, second, "reading", "")
+    turns.renew(database, {turn.id: Progress(second, "reading")}, 9.0)
     now = turns.get_turn(database, turn.id)
     assert (now.state, now.partial) == ("reading", "Hel")
-    with pytest.raises(Stale):
-        turns.note(database, turn.id, first, "writing", "Hello")
+    assert turns.renew(database, {turn.id: Progress(first, "writing", "Hello")}, 9.0) == {}
+
+
+def test_of_several_leases_the_lost_one_costs_the_others_nothing(database, make_chat, user, chat, say):
+    mine, lost = say(chat), say(make_chat(user))
+    for turn in (mine, lost):
+        turns.claim(database, turn.id, "gpu0", 5, 1.0)
+    turns.give_back(database, lost.id, 1)
+    news = {lost.id: Progress(1, "writing", "x"), mine.id: Progress(1, "writing", "Hel")}
+    assert turns.renew(database, news, 9.0) == {mine.id: False}
+    assert (turns.get_turn(database, lost.id).partial, turns.get_turn(database, mine.id).partial) == ("", "Hel")
+

@@ -138,7 +138,7 @@ def test_stop_keeps_what_was_written(make_desk, database, redis, user, chat, say
         heartbeat.renew_leases(desk)
     else:
         queue.stop(database, redis, user.id, turn.id)
-        heartbeat.watch_cancel_flags(desk)
+        heartbeat.CancelFlags(desk).look()
     started = time.monotonic()
     thread.join()
     assert time.monotonic() - started < 1
@@ -150,6 +150,33 @@ def test_stop_keeps_what_was_written(make_desk, database, redis, user, chat, say
     assert said(redis, turn)[-1]["type"] == "cancelled"
     assert said(redis, turn)[-1]["message"]["id"] == reply.id
     assert streamed(redis, turn) == reply.text
+
+
+def test_a_stop_is_heard_not_looked_for(make_desk, database, redis, user, chat, say, monkeypatch):
+    monkeypatch.setattr(heartbeat, "LOOK_EVERY_S", 600.0)
+    desk = make_desk(echo_delay_ms=10)
+    flags = heartbeat.CancelFlags(desk)
+    flags.watch()  # the subscription stands
+    turn = say(chat, "x" * 2000)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    watching = threading.Thread(target=flags.watch, daemon=True)
+    watching.start()
+    queue.stop(database, redis, user.id, turn.id)
+    wait_until(lambda: not watching.is_alive())
+    thread.join()
+    assert turns.get_turn(database, turn.id).state == "cancelled"
+
+
+def test_what_was_said_before_anybody_listened_is_found_in_the_flags(make_desk, database, redis, user, chat, say):
+    desk = make_desk(echo_delay_ms=10)
+    turn = say(chat, "x" * 2000)
+    thread = in_thread(turn)
+    until_it_writes(redis, turn)
+    queue.stop(database, redis, user.id, turn.id)
+    heartbeat.CancelFlags(desk).watch()
+    thread.join()
+    assert turns.get_turn(database, turn.id).state == "cancelled"
 
 
 def test_stop_before_the_first_word_leaves_no_message(make_desk, database, redis, user, chat, say):
@@ -229,14 +256,16 @@ def test_running_turns_keep_their_leases(make_desk, database, redis, chat, say):
     thread.join()
 
 
-def test_the_partial_text_is_saved_from_time_to_time(make_desk, database, redis, chat, say):
-    make_desk(echo_delay_ms=10)
+def test_how_far_a_turn_is_goes_to_sql_with_its_lease(make_desk, database, redis, chat, say):
+    desk = make_desk(echo_delay_ms=10)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
-    wait_until(lambda: len(turns.get_turn(database, turn.id).partial) > 20)
-    partial = turns.get_turn(database, turn.id).partial
+    until_it_writes(redis, turn)
+    wait_until(lambda: heartbeat.renew_leases(desk) or len(turns.get_turn(database, turn.id).partial) > 20)
+    noted = turns.get_turn(database, turn.id)
     thread.join()
-    assert streamed(redis, turn).startswith(partial)
+    assert noted.state == "writing"
+    assert streamed(redis, turn).startswith(noted.partial)
     assert turns.get_turn(database, turn.id).partial == ""
 
 
