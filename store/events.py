@@ -22,6 +22,7 @@ after their turn has ended.
 To add a type: add it here and to TYPES. What this file refuses to know: who listens, and the database.
 """
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,9 @@ from typing import Any
 
 from redis import Redis
 from redis.client import PubSub
+from redis.connection import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
 
 from store import keys
 from store.errors import Stale
@@ -40,35 +44,41 @@ TYPES = LAST_TYPES | {"state", "part", "text"}
 UNFINISHED_TTL_S = 86_400
 ENDED_TTL_S = 3_600
 
-# KEYS[1] = the stream of the turn
-# ARGV[1] = the channel of the chat      ARGV[2] = the attempt
-# ARGV[3] = seconds to live              ARGV[4] = "1" when the last event ends the turn, else "0"
-# ARGV[5] = the mark of the stream if it begins now
-# ARGV[6...] = events, JSON objects without `seq`, which is put in front: nothing is decoded and encoded again
-# Returns the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken.
+# KEYS = the streams of turns
+# ARGV, for each of them:
+#     the channel of its chat, the attempt, seconds to live, "1" when the last event ends the turn, else "0",
+#     the mark of the stream if it begins now, how many events, and these: JSON objects without `seq`, which is put in
+#     front (nothing is decoded and encoded again)
+# Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken.
 _APPEND = """
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local attempt, seq, stream = tonumber(ARGV[2]), 0, ARGV[5]
-if last then
-    seq = tonumber(string.match(last[1], '^%d+'))
-    if tonumber(last[2][2]) > attempt then return {-1} end
-    if last[2][4] == '1' then return {} end
-    stream = last[2][8] or stream
+local answers, at = {}, 1
+for i, key in ipairs(KEYS) do
+    local channel, attempt, ttl, ends, stream, n = unpack(ARGV, at, at + 5)
+    local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+    local seq, seqs = 0, {}
+    if last then
+        seq = tonumber(string.match(last[1], '^%d+'))
+        stream = last[2][8] or stream
+    end
+    if last and tonumber(last[2][2]) > tonumber(attempt) then
+        seqs = {-1}
+    elseif not last or last[2][4] ~= '1' then
+        for j = at + 6, at + 5 + n do
+            seq = seq + 1
+            local number = string.format('%d', seq)
+            local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[j], 2)
+            local ended = j == at + 5 + n and ends or '0'
+            redis.call('XADD', key, number .. '-0', 'attempt', attempt, 'ended', ended, 'event', event, 'stream', stream)
+            redis.call('PUBLISH', channel, event)
+            seqs[#seqs + 1] = seq
+        end
+        redis.call('EXPIRE', key, ttl)
+    end
+    answers[i], at = seqs, at + 6 + n
 end
-local seqs = {}
-for i = 6, #ARGV do
-    seq = seq + 1
-    local number = string.format('%d', seq)
-    local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[i], 2)
-    local ended = '0'
-    if i == #ARGV then ended = ARGV[4] end
-    redis.call('XADD', KEYS[1], number .. '-0', 'attempt', ARGV[2], 'ended', ended, 'event', event, 'stream', stream)
-    redis.call('PUBLISH', ARGV[1], event)
-    seqs[#seqs + 1] = seq
-end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-return seqs
+return answers
 """
+_APPEND_SHA = hashlib.sha1(_APPEND.encode(), usedforsecurity=False).hexdigest()
 
 # KEYS = streams of turns. Returns for each 1 when its last event ends the turn, else 0.
 _ENDED = """
@@ -101,12 +111,45 @@ def append(redis: Redis, chat_id: str, turn_id: str, attempt: int, events: Seque
 
 
 def append_all(redis: Redis, batches: Sequence[Batch]) -> list[list[int] | None]:
-    """`append` for many turns in one round trip; None stands where it would raise Stale."""
-    with redis.pipeline(transaction=False) as pipe:
-        for batch in batches:
-            pipe.eval(_APPEND, 1, keys.turn_events(batch.turn_id), *_arguments(batch))
-        answers = pipe.execute()
-    return [None if answer == [-1] else list(answer) for answer in answers]
+    """`append` for many turns in one call; None stands where it would raise Stale."""
+    return _numbers(redis.execute_command("EVAL", _APPEND, *_call(batches)))  # type: ignore[no-untyped-call]
+
+
+class Appender:
+    """`append_all` over a connection of its own, for one thread that does it for every word.
+
+    The client's way through its pool takes twice the processor time, which a word has to share with the next one.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._pool = redis.connection_pool
+        self._connection: Connection | None = None
+
+    def append_all(self, batches: Sequence[Batch]) -> list[list[int] | None]:
+        """As above. Raises RedisError; the next call connects again."""
+        call = _call(batches)
+        try:
+            return _numbers(self._ask("EVALSHA", _APPEND_SHA, *call))
+        except NoScriptError:
+            return _numbers(self._ask("EVAL", _APPEND, *call))
+
+    def _ask(self, *command: str | int) -> Any:
+        if self._connection is None:
+            self._connection = self._pool.get_connection()
+        try:
+            return self._exchange(self._connection, command)
+        except RedisConnectionError:  # Redis closes what was silent for long, or has been restarted
+            return self._exchange(self._connection, command)
+
+    def _exchange(self, connection: Connection, command: Sequence[str | int]) -> Any:
+        connection.send_command(*command)  # type: ignore[no-untyped-call]
+        return connection.read_response()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._pool.release(self._connection)
+            self._connection = None
 
 
 def read(redis: Redis, turn_id: str, after_seq: int = 0) -> list[dict[str, Any]]:
@@ -166,13 +209,24 @@ def ending(turn: TurnView, end: EndView) -> dict[str, Any]:
     return {"type": turn.state, **end.as_dict()}
 
 
+def _call(batches: Sequence[Batch]) -> list[str | int]:
+    """What the script is called with: the number of keys, the keys, the arguments."""
+    arguments = [argument for batch in batches for argument in _arguments(batch)]
+    return [len(batches), *(keys.turn_events(batch.turn_id) for batch in batches), *arguments]
+
+
+def _numbers(answers: Any) -> list[list[int] | None]:
+    return [None if answer == [-1] else list(answer) for answer in answers]
+
+
 def _arguments(batch: Batch) -> list[str | int]:
     ends = [event["type"] in LAST_TYPES for event in batch.events]
     if not ends or True in ends[:-1]:
         raise ValueError("Expected at least one event, and the end of the turn only as the last one.")
     ttl_s = ENDED_TTL_S if ends[-1] else UNFINISHED_TTL_S
     lines = [_encode(batch, event) for event in batch.events]
-    return [keys.chat_channel(batch.chat_id), batch.attempt, ttl_s, int(ends[-1]), secrets.token_hex(4), *lines]
+    whose, mark = (keys.chat_channel(batch.chat_id), batch.attempt), secrets.token_hex(4)
+    return [*whose, ttl_s, int(ends[-1]), mark, len(lines), *lines]
 
 
 def _encode(batch: Batch, event: dict[str, Any]) -> str:

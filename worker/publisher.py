@@ -1,8 +1,9 @@
 """The publisher: turns what the engine says into live events, a few Redis calls per second and turn.
 
 What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what there is, the events
-of all feeds in one call, and then rests: 6 ms for each feed that had something to say, 40 ms at most. So what comes
-after a silence (a first token) leaves at once, and a lane never waits for Redis while it writes.
+of all feeds in one call, and the next call comes 6 ms later for each feed that had something to say, 40 ms at most. So
+what comes after a silence (a first token) leaves at once, and a lane never waits for Redis while it writes. For every
+word this thread wakes and computes on the CPUs that decode the next one, so it does as little as it can.
 What it refuses to know: SQL, the engine, what a browser does with an event.
 When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
 feed that has ended keeps trying for `KEEP_S`. When Redis came back empty, the sequence numbers start again; the feed
@@ -14,10 +15,12 @@ When extending: a new kind of event needs a line in store/events.py first, then 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -35,6 +38,7 @@ RETRY_S = 0.5
 KEEP_S = 60.0
 
 Event = dict[str, Any]
+Append = Callable[[Sequence[events.Batch]], list[list[int] | None]]
 
 
 class Feed:
@@ -149,11 +153,9 @@ class Publisher:
         self, redis: Redis, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.redis, self.clock = redis, clock
+        self._appender = events.Appender(redis)  # the thread's
         self._interval_s = interval_s
-        self._lock = threading.Lock()
-        self._waiting: set[Feed] = set()
-        self._work = threading.Event()
-        self._gather = False
+        self._woken: queue.SimpleQueue[tuple[Feed, bool] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._down = False
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -168,22 +170,20 @@ class Publisher:
 
     def wake(self, feed: Feed, gather: bool = False) -> None:
         """Have `feed` sent soon; `gather`: something is likely to follow at once."""
-        with self._lock:
-            self._waiting.add(feed)
-            self._gather = self._gather or gather
-        self._work.set()
+        self._woken.put((feed, gather))
 
-    def send(self, feeds: Sequence[Feed]) -> bool:
+    def send(self, feeds: Sequence[Feed], append: Append | None = None) -> bool:
         """Send what has gathered in these feeds, in one call; False when Redis did not take all of it.
 
         Raises what is wrong with an event that cannot be sent: on its own it is dropped, among others nothing is.
         """
+        append = append or partial(events.append_all, self.redis)
         with ExitStack() as held:
             for feed in feeds:
                 held.enter_context(feed.sending)
             taken = {feed: batch for feed in feeds if (batch := feed.take())}
             try:
-                self._append(taken)
+                self._append(taken, append)
             except Exception as error:
                 if isinstance(error, RedisError) or len(feeds) > 1:
                     for feed, batch in taken.items():
@@ -194,11 +194,11 @@ class Publisher:
                 return False
         return True
 
-    def _append(self, taken: dict[Feed, list[Event]]) -> None:
+    def _append(self, taken: dict[Feed, list[Event]], append: Append) -> None:
         """Send it, and leave in `taken` what was not sent."""
         if not taken:
             return
-        answers = events.append_all(self.redis, [feed.batch(batch) for feed, batch in taken.items()])
+        answers = append([feed.batch(batch) for feed, batch in taken.items()])
         trouble: RedisError | None = None
         for feed, numbers in zip(list(taken), answers, strict=True):
             try:
@@ -222,33 +222,46 @@ class Publisher:
     def close(self, timeout_s: float = 1.0) -> None:
         """Send what is left, if Redis answers, and end the thread."""
         self._closed.set()
-        self._work.set()
+        self._woken.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        next_at = 0.0
         while not self._closed.is_set():
-            self._work.wait()
-            if self._gather:
-                self._closed.wait(GATHER_S)
-            n_feeds = self._send_what_there_is()
-            self._closed.wait(RETRY_S if self._down else min(self._interval_s, REST_S * n_feeds))
-        self._send_what_there_is()
+            feeds, gather = self._wait_for_work()
+            pause_s = max(next_at - time.monotonic(), GATHER_S if gather else 0.0)
+            if pause_s > 0:
+                self._closed.wait(pause_s)
+                feeds |= self._more_work()
+            self._send_what_there_is(feeds)
+            next_at = time.monotonic() + (RETRY_S if self._down else min(self._interval_s, REST_S * len(feeds)))
+        self._send_what_there_is(self._more_work())
+        self._appender.close()
 
-    def _send_what_there_is(self) -> int:
-        """Send, whatever happens; how many feeds had something."""
-        self._work.clear()
-        with self._lock:
-            feeds, self._waiting, self._gather = self._waiting, set(), False
+    def _wait_for_work(self) -> tuple[set[Feed], bool]:
+        """Those who have something to say, and whether more of it is likely to follow at once."""
+        first = self._woken.get()
+        gather = first is not None and first[1]
+        return ({first[0]} if first else set()) | self._more_work(), gather
+
+    def _more_work(self) -> set[Feed]:
+        more = set()
+        while not self._woken.empty():
+            if (woken := self._woken.get()) is not None:
+                more.add(woken[0])
+        return more
+
+    def _send_what_there_is(self, feeds: set[Feed]) -> None:
+        """Send, whatever happens."""
         try:
-            sent = self.send(list(feeds))
+            sent = self.send(list(feeds), self._appender.append_all)
         except Exception:  # noqa: BLE001 (something that cannot be sent must not take the others along)
             alone = [self._send_alone(feed) for feed in feeds]
             sent = all(alone)
         for feed in feeds:
             if not sent and not self._too_old(feed):
                 self.wake(feed)
-        return len(feeds)
 
     def _send_alone(self, feed: Feed) -> bool:
         try:

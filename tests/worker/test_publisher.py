@@ -249,3 +249,20 @@ def test_text_that_cannot_be_said_again_makes_nobody_else_say_theirs_twice(redis
     assert publisher.send([feed, other])
     assert [event["text"] for event in events.read(redis, "b" * 32)] == ["Hello"]
     assert said(redis, "offset", "text")[-1] == (0, "One more!")
+
+
+def test_an_appender_outlives_its_connection_and_its_server(server):
+    piece = [events.Batch(CHAT, TURN, 1, [{"type": "text", "part": 0, "offset": 0, "text": "x"}])]
+    with connect(server.url) as redis:
+        appender = events.Appender(redis)
+        assert appender.append_all(piece) == [[1]]
+        redis.client_kill_filter(_type="normal", skipme=True)
+        assert appender.append_all(piece) == [[2]]
+        server.kill()
+        with pytest.raises(RedisConnectionError):
+            appender.append_all(piece)
+        server.start()
+        redis.flushall()
+        redis.script_flush()
+        assert appender.append_all(piece * 2) == [[1], [2]]
+        appender.close()
