@@ -2,7 +2,8 @@
 
 a     a chat of 1,500 tokens returns after 0 to 31 other chats have used the card       a4k   the same with 4,000
 a2    the same after kill -9 and a restart of everything
-b     a full context, 200 more turns                   c   retry, edit, narrate, suggest, lore: what is read
+b     a full context, 200 more turns                   b4k   the same with a context of 4,096
+c     retry, edit, narrate, suggest, lore: what is read
 d     1, 2, 4, 8 users at once                         e   one user: the whole stack against the bare loop
 f     saving and loading of cells                      g   how many chats stay within a budget
 h     a story of 2,000 turns                           h2    what it forgets: the drift of perplexity
@@ -36,6 +37,7 @@ PARTS: dict[str, tuple[str, Callable[[Bench], Result]]] = {
     "a4k": ("the same with 4,000 tokens", returns.long_returns),
     "a2": ("the same after kill -9 of everything", returns.killed),
     "b": ("200 turns in a full context", turns.full),
+    "b4k": ("the same in a context of 4,096", turns.long_full),
     "c": ("retry, edit, narrate, suggest, lore", turns.kinds),
     "d": ("1, 2, 4, 8 users at once", many.users),
     "e": ("one user against the bare loop", many.alone),

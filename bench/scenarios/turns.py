@@ -1,17 +1,17 @@
-"""Parts b and c: turns in a context that is full, and every kind of turn."""
+"""Parts b, b4k and c: turns in a context that is full, and every kind of turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.peers.bare import Bare
-from bench.peers.system import System, Talker, Turn
+from bench.peers.system import Setting, System, Talker, Turn
 from bench.peers.talk import CHAR, LORE, LORE_WORD, NARRATOR, USER, Words, asked
 from bench.scenarios.table import BEST, EVERYBODY, OURS, Bench, Result, median, p95, spread
 from bench.tables import table
 
 FULL, NEW = 1900, 40
-WINDOW = 2048 * 3 // 4  # what is left in a full context after an eviction
+LONG, LONG_FULL, LONG_REPLY = 4096, 3900, 64  # longer replies: six evictions in sixty turns
 
 SHIFTED = "an overflow turn also removes the cells of what leaves; nothing is read again"
 OF_THE_NEW = (
@@ -36,18 +36,35 @@ def full(bench: Bench) -> Result:
             n_turns = bench.pick(200, 30) // (1 if system.name == OURS or bench.quick else 4)
             n_turns = n_turns // 2 if system.name == OURS and not bench.quick else n_turns  # there and back: 200
             walks.setdefault(system.name, []).extend(_walk(bench, system, n_turns))
-    reread, bound = _reread(bench)
+    reread, bound = _reread(bench, bench.setting)
     result = Result(raw={"walks": {name: [_raw(step) for step in walk] for name, walk in walks.items()}})
     result.raw |= {"reread": reread, "bound": bound}
     result.tables.append(_walk_table(walks))
     _judge_walks(result, walks, median(reread))
-    least = f"{median(reread) / median(bound):.1f}x ({1000 * median(bound):.0f} ms)"
-    result.see("b", "the same for a bare loop that reads the new tokens and nothing else", least)
+    result.see("b", "the same for a bare loop that reads the new tokens and nothing else", _times(reread, bound))
     return result
 
 
-def _walk(bench: Bench, system: System, n_turns: int) -> list[Step]:
-    chat, steps = system.chat(bench.words.history(0, FULL)), []
+def long_full(bench: Bench) -> Result:
+    """Part b4k: the same in a longer context, inglenook and the bare loop alone."""
+    setting = replace(bench.setting, context=LONG)
+    with bench.line_up((OURS,), context=LONG, reply=LONG_REPLY)[0]() as system:
+        print("...", system.name)
+        walk = _walk(bench, system, bench.pick(60, 12), LONG_FULL)
+    reread, bound = _reread(bench, setting)
+    result = Result(raw={"walk": [_raw(step) for step in walk], "reread": reread, "bound": bound})
+    what = f"the same, a context of {LONG:,}: "
+    _judge_ours(result, walk, median(reread), what)
+    result.see("b", what + "a bare loop that reads the new tokens and nothing else", _times(reread, bound))
+    return result
+
+
+def _times(reread: Sequence[float], bound: Sequence[float]) -> str:
+    return f"{median(reread) / median(bound):.1f}x ({1000 * median(bound):.0f} ms)"
+
+
+def _walk(bench: Bench, system: System, n_turns: int, n_tokens: int = FULL) -> list[Step]:
+    chat, steps = system.chat(bench.words.history(0, n_tokens)), []
     chat.send(bench.words.message(1, NEW))
     before = chat.n_forgotten()
     for number in range(n_turns):
@@ -58,13 +75,13 @@ def _walk(bench: Bench, system: System, n_turns: int) -> list[Step]:
     return steps
 
 
-def _reread(bench: Bench) -> tuple[list[float], list[float]]:
-    """Seconds to the first token: the whole window is read, and only a new message behind it."""
+def _reread(bench: Bench, setting: Setting) -> tuple[list[float], list[float]]:
+    """Seconds to the first token: what an eviction leaves is read, and only a new message behind it."""
     words = bench.words
-    lines = words.history(0, WINDOW)
+    lines = words.history(0, setting.context * 3 // 4)
     old = [*words.persona.tokens, *(token for line in lines for token in line.tokens)]
     header = words.header("character", CHAR)
-    with Bare(bench.setting) as bare:
+    with Bare(setting) as bare:
         reread = bare.first_s([*old, *header], bench.pick(3, 1))
         bare.hold(old)
         return reread, bare.first_s([*words.line("user", USER, words.message(1, NEW)).tokens, *header], 5)
@@ -81,25 +98,25 @@ def beside_neighbours(walk: Sequence[Step]) -> list[float]:
 
 def _judge_walks(result: Result, walks: dict[str, list[Step]], reread: float) -> None:
     for name, walk in walks.items():
-        ratios, evicting = beside_neighbours(walk), [step.turn.first_s for step in walk if step.overflow]
-        what = f"overflow turn / its neighbours, {name}"
-        if not ratios:
-            result.see("b", what, "no overflow came")
+        if name == OURS:
+            _judge_ours(result, walk, reread)
             continue
-        ratio, faster = median(ratios), reread / median(evicting)
-        if name != OURS:
-            result.see("b", what, f"{ratio:.2f}")
-            continue
-        result.judge("b", what, f"{ratio:.2f} (n={len(ratios)})", "<= 1.05", ratio <= 1.05, SHIFTED)
-        measured = f"{faster:.1f}x ({1000 * median(evicting):.0f} ms / {1000 * reread:.0f} ms)"
-        result.judge(
-            "b",
-            "reading the window again / first token of an overflow turn",
-            measured,
-            ">= 20x",
-            faster >= 20,
-            OF_THE_NEW,
-        )
+        ratios = beside_neighbours(walk)
+        measured = f"{median(ratios):.2f}" if ratios else "no overflow came"
+        result.see("b", f"overflow turn / its neighbours, {name}", measured)
+
+
+def _judge_ours(result: Result, walk: Sequence[Step], reread: float, what: str = "") -> None:
+    ratios, evicting = beside_neighbours(walk), [step.turn.first_s for step in walk if step.overflow]
+    if not ratios:
+        result.see("b", what + f"overflow turn / its neighbours, {OURS}", "no overflow came")
+        return
+    ratio, faster = median(ratios), reread / median(evicting)
+    named = what + f"overflow turn / its neighbours, {OURS}"
+    result.judge("b", named, f"{ratio:.2f} (n={len(ratios)})", "<= 1.05", ratio <= 1.05, SHIFTED)
+    measured = f"{faster:.1f}x ({1000 * median(evicting):.0f} ms / {1000 * reread:.0f} ms)"
+    named = what + "reading the window again / first token of an overflow turn"
+    result.judge("b", named, measured, ">= 20x", faster >= 20, OF_THE_NEW)
 
 
 def _walk_table(walks: dict[str, list[Step]]) -> str:

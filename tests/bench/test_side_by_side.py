@@ -10,7 +10,7 @@ from bench.peers.system import Setting, Turn
 from bench.peers.talk import CHAR, LORE, LORE_WORD, USER, Words
 from bench.scenarios.many import lateness, tokens_per_s
 from bench.scenarios.table import Result
-from bench.scenarios.turns import Step, beside_neighbours
+from bench.scenarios.turns import Step, _judge_ours, beside_neighbours
 from engine.machine import demo_model
 
 CONTEXT = 700
@@ -90,6 +90,22 @@ def test_retry_edit_and_lore_as_a_frontend_does_them(chat, asked):
 def test_an_overflow_turn_is_compared_with_its_neighbours():
     walk = [Step(turn(total_s=seconds), over) for seconds, over in ((1.0, False), (1.5, True), (2.0, False))]
     assert beside_neighbours(walk) == [1.0]
+
+
+def test_reading_again_is_compared_with_the_overflow_turns_alone():
+    walk = [Step(turn(first_s=first, total_s=1.0), over) for first, over in ((9.0, False), (0.5, True), (9.0, False))]
+    result = Result()
+    _judge_ours(result, walk, 12.0, "in a long context: ")
+    assert [(row.what[:18], row.measured, row.verdict) for row in result.rows] == [
+        ("in a long context:", "1.00 (n=1)", "met"),
+        ("in a long context:", "24.0x (500 ms / 12000 ms)", "met"),
+    ]
+
+
+def test_a_walk_without_an_overflow_says_so():
+    result = Result()
+    _judge_ours(result, [Step(turn(), False)] * 3, 12.0)
+    assert [(row.measured, row.verdict) for row in result.rows] == [("no overflow came", "")]
 
 
 def test_speed_counts_while_everybodys_text_flows():
