@@ -177,19 +177,15 @@ class Engine:
         self._at_work_since = time.monotonic()
 
     def _take_inbox(self, wait: bool) -> None:
-        try:
-            while True:
-                if wait:
-                    self._outbox.deliver()
-                    self._at_work_since = None
-                ticket = self._inbox.get(block=wait)
-                if wait:
-                    wait = False
-                    self._got_on()
-                if ticket is not None:
-                    self._waiting.append(ticket)
-        except queue.Empty:
-            return
+        if wait:
+            self._outbox.deliver()
+            self._at_work_since = None
+            first = self._inbox.get()
+            self._got_on()
+            self._waiting += [first] if first else []
+        while not self._inbox.empty():
+            ticket = self._inbox.get()
+            self._waiting += [ticket] if ticket else []
 
     # -- admission --------------------------------------------------------------------------------------------------
 
@@ -226,11 +222,12 @@ class Engine:
     # -- decode and after -------------------------------------------------------------------------------------------
 
     def _decode(self, batch: Batch) -> None:
+        if batch:
+            self._arm_abort(batch)
         self._outbox.deliver()
         if not batch:
             return
         started = time.monotonic()
-        self._arm_abort(batch)
         result = self.backend.decode([run for _, run, _ in batch])
         if result is DecodeResult.DONE:
             self._got_on()

@@ -41,10 +41,14 @@ class BatchArrays:
         self.rows = []
         for run in runs:
             end = used + len(run.tokens)
-            self.tokens[used:end] = run.tokens
-            self.positions[used:end] = np.arange(run.position, run.position + len(run.tokens), dtype=np.int32)
-            self.sequences[used:end] = run.sequence
-            self.wants[used:end] = 0
+            if end == used + 1:  # the next token of a reply: most of all runs
+                self.tokens[used], self.positions[used] = run.tokens[0], run.position
+                self.sequences[used], self.wants[used] = run.sequence, 0
+            else:
+                self.tokens[used:end] = run.tokens
+                self.positions[used:end] = np.arange(run.position, run.position + len(run.tokens), dtype=np.int32)
+                self.sequences[used:end] = run.sequence
+                self.wants[used:end] = 0
             if run.wants_logits:
                 self.wants[end - 1] = 1
                 self.rows.append(end - 1)

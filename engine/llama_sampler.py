@@ -1,8 +1,9 @@
 """llama.cpp's own sampler chain for one reply (33 us a token at a 32k vocabulary; numpy needs 230, Python 14,000).
 
 Order: grammar, logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, draw; with mirostat v2 the
-filters between DRY and the draw are left out. Temperature 0 is the greedy sampler; with nothing but a logit bias beside
-it the likeliest token is found in the row itself: the chain writes down a candidate for every token there is.
+filters between DRY and the draw are left out. Temperature 0 is the greedy sampler. Where only the k likeliest are left,
+the chain gets those that can be among them (shortlist.py), not every token there is; and with nothing but a logit bias
+and no temperature the likeliest token is found in the row itself.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections.abc import Callable, Sequence
 
 import llama_cpp as llama
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.backend import Choice, Logits
 from engine.errors import RequestError
 from engine.sampling import SamplerSettings
+from engine.shortlist import Shortlist
 
 _RANDOM_SEED = 0xFFFFFFFF
 _BREAKERS = (b"\n", b":", b'"', b"*")
@@ -38,8 +41,10 @@ class LlamaSampler:
         self._context, self._settings, self._row_index, self._ends = context, settings, row_index, list(ends)
         self._vocab = llama.llama_model_get_vocab(model)
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocab)
+        self._row = ctypes.c_float * self._n_vocab
         self._first = True
-        self._likeliest = _Likeliest(context, self._n_vocab, settings.logit_bias) if _only_greedy(settings) else None
+        self._likeliest = _Likeliest(settings.logit_bias, self._n_vocab) if _only_greedy(settings) else None
+        self._shortlist = Shortlist(self._n_vocab, settings, history) if Shortlist.fits(settings) else None
         self._grammar = self._make_grammar()
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for link in self._links(llama.llama_model_n_ctx_train(model)):
@@ -49,33 +54,54 @@ class LlamaSampler:
 
     def sample(self, row: int) -> Choice:
         """Draw from row `row` of the last decode; in C all the way unless something must look at the row first."""
+        index = self._row_index(row)
         if self._grammar or self._settings.top_n or (self._first and self._settings.ban_end):
-            pointer = llama.llama_get_logits_ith(self._context, self._row_index(row))
-            return self.sample_from(np.ctypeslib.as_array(pointer, shape=(self._n_vocab,)))
+            return self.sample_from(self._logits(index))
         self._first = False
         if self._likeliest:
-            return Choice(self._likeliest.token(self._row_index(row)))
-        return Choice(int(llama.llama_sampler_sample(self._chain, self._context, self._row_index(row))))
+            return Choice(self._likeliest.token(self._logits(index)))
+        if self._shortlist:
+            token = self._sample_short(self._shortlist, self._logits(index))
+            if token is not None:
+                return Choice(token)
+        return Choice(self._came(int(llama.llama_sampler_sample(self._chain, self._context, index))))
+
+    def _sample_short(self, shortlist: Shortlist, logits: Logits) -> int | None:
+        ids = shortlist.of(logits)
+        if ids is None:
+            return None
+        candidates, _ = _candidates(ids, logits[ids])
+        return self._draw(candidates)
 
     def sample_from(self, logits: Logits) -> Choice:
-        """Draw from a kept row."""
-        data = np.empty(self._n_vocab, dtype=_DTYPE)
-        data["id"], data["logit"], data["p"] = np.arange(self._n_vocab, dtype=np.int32), logits, 0.0
+        """Draw from a kept row, or from one that something must look at first."""
+        candidates, data = _candidates(np.arange(self._n_vocab), logits)
         if self._first and self._settings.ban_end:
             data["logit"][self._ends] = -np.inf
         self._first = False
-        candidates = llama.llama_token_data_array()
-        candidates.data = ctypes.cast(data.ctypes.data, type(candidates.data))
-        candidates.size, candidates.selected, candidates.sorted = self._n_vocab, -1, False
         if self._grammar:
             llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
         top = self._top(data["logit"])
-        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
-        token = int(candidates.data[candidates.selected].id)
-        llama.llama_sampler_accept(self._chain, token)
+        token = self._draw(candidates)
         if self._grammar:
             llama.llama_sampler_accept(self._grammar, token)
         return Choice(token, top)
+
+    def _draw(self, candidates: llama.llama_token_data_array) -> int:
+        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
+        token = int(candidates.data[candidates.selected].id)
+        llama.llama_sampler_accept(self._chain, token)
+        return self._came(token)
+
+    def _came(self, token: int) -> int:
+        if self._shortlist:
+            self._shortlist.came(token)
+        return token
+
+    def _logits(self, index: int) -> Logits:
+        """The row that came out at `index` of the batch, where llama.cpp has it."""
+        pointer = llama.llama_get_logits_ith(self._context, index)
+        return np.ctypeslib.as_array(self._row.from_address(ctypes.addressof(pointer.contents)))
 
     def close(self) -> None:
         """Free the chain; safe to call twice."""
@@ -132,7 +158,7 @@ class LlamaSampler:
         if s.logit_bias:
             biases = (llama.llama_logit_bias * len(s.logit_bias))(*s.logit_bias)
             links.append(llama.llama_sampler_init_logit_bias(self._n_vocab, len(biases), biases))
-        if s.penalty_last_n and (s.repeat_penalty != 1 or s.frequency_penalty or s.presence_penalty):
+        if s.penalizes:
             links.append(
                 llama.llama_sampler_init_penalties(
                     self._n_vocab, s.penalty_last_n, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
@@ -145,26 +171,32 @@ class LlamaSampler:
         return links
 
 
+def _candidates(ids: NDArray[np.intp], logits: Logits) -> tuple[llama.llama_token_data_array, NDArray[np.void]]:
+    """llama.cpp's array of candidates, and the memory that it points to."""
+    data = np.empty(len(ids), dtype=_DTYPE)
+    data["id"], data["logit"], data["p"] = ids, logits, 0.0
+    candidates = llama.llama_token_data_array()
+    candidates.data = ctypes.cast(data.ctypes.data, type(candidates.data))
+    candidates.size, candidates.selected, candidates.sorted = len(ids), -1, False
+    return candidates, data
+
+
 def _only_greedy(s: SamplerSettings) -> bool:
     """Whether the row and a bias alone decide which token comes next."""
-    penalties = s.penalty_last_n and (s.repeat_penalty != 1 or s.frequency_penalty or s.presence_penalty)
     n_biased = len({token for token, _ in s.logit_bias})
-    return not (s.temperature or penalties or s.dry_multiplier or n_biased != len(s.logit_bias))
+    return not (s.temperature or s.penalizes or s.dry_multiplier or n_biased != len(s.logit_bias))
 
 
 class _Likeliest:
     """Greedy choice without a list of candidates: the first of the highest logits, as llama.cpp's own takes it."""
 
-    def __init__(self, context: llama.llama_context_p, n_vocab: int, bias: Sequence[tuple[int, float]]) -> None:
-        self._context, self._row = context, ctypes.c_float * n_vocab
+    def __init__(self, bias: Sequence[tuple[int, float]], n_vocab: int) -> None:
         known = [(token, value) for token, value in bias if 0 <= token < n_vocab]
         self._biased = np.array([token for token, _ in known], dtype=np.intp)
         self._bias = np.array([value for _, value in known], dtype=np.float32)
 
-    def token(self, index: int) -> int:
-        """Of the row that came out at `index` of the batch; the row itself is as before afterwards."""
-        pointer = llama.llama_get_logits_ith(self._context, index)
-        row = np.ctypeslib.as_array(self._row.from_address(ctypes.addressof(pointer.contents)))
+    def token(self, row: Logits) -> int:
+        """The row is as before afterwards."""
         if not len(self._biased):
             return int(row.argmax())
         plain = row[self._biased]

@@ -73,6 +73,18 @@ class SamplerSettings:
             if value is not None and not low <= value <= high:
                 raise RequestError(f"sampler setting {name} is {value}: it must lie between {low:g} and {high:g}")
 
+    @property
+    def penalizes(self) -> bool:
+        """Whether tokens that came lately have other chances."""
+        return self.penalty_last_n > 0 and bool(
+            self.repeat_penalty != 1 or self.frequency_penalty or self.presence_penalty
+        )
+
+    @property
+    def n_remembered(self) -> int:
+        """How many of the last tokens bear on the chances of the next one."""
+        return max(self.penalty_last_n if self.penalizes else 0, self.dry_last_n if self.dry_multiplier else 0)
+
 
 def settings_from(values: dict[str, Any]) -> SamplerSettings:
     """Sampler settings out of a plain dict (as a chat stores it); an unknown name is refused, not ignored."""

@@ -97,3 +97,29 @@ def test_greedy_with_a_bias_on_no_token_and_on_one_token_twice(llama):
         sampler = llama.sampler(SamplerSettings(temperature=0.0, repeat_penalty=1.0, logit_bias=bias), tokens)
         assert sampler.sample(0).token == second
         sampler.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.0},
+        {"temperature": 2.0, "top_k": 200, "top_p": 1.0, "min_p": 0.0, "xtc_probability": 0.5, "repeat_penalty": 1.0},
+        {"repeat_penalty": 0.6, "presence_penalty": -1.5, "frequency_penalty": 0.3, "penalty_last_n": 16},
+        {"dry_multiplier": 3.0, "dry_last_n": 64, "dry_allowed_length": 1, "typical_p": 0.9},
+        {"logit_bias": tuple((token, 9.0) for token in range(300, 340)), "top_k": 3, "temperature": 1.5},
+        {"top_k": 5000, "min_p": 0.0},
+    ],
+)
+def test_what_is_drawn_from_few_candidates_is_drawn_from_all(llama, settings):
+    tokens = tuple(llama.tokenize("The keeper waits for the last ferry, and the keeper waits for the storm", False))
+    llama.clear()
+    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    row, asked = llama.logits(0), SamplerSettings(**{"seed": 7, **settings})
+    few, every = llama.sampler(asked, tokens), llama.sampler(asked, tokens)
+    drawn = [few.sample(0).token for _ in range(150)]
+    wanted = [every.sample_from(row.copy()).token for _ in range(150)]
+    assert list(row[drawn]) == list(row[wanted])  # which of two that are equally likely comes first is chance
+    assert settings or len(set(drawn)) > 1
+    few.close()
+    every.close()
