@@ -72,7 +72,7 @@ for i, key in ipairs(KEYS) do
             redis.call('PUBLISH', channel, event)
             seqs[#seqs + 1] = seq
         end
-        redis.call('EXPIRE', key, ttl)
+        if not last or ends == '1' then redis.call('EXPIRE', key, ttl) end
     end
     answers[i], at = seqs, at + 6 + n
 end

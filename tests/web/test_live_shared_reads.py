@@ -104,3 +104,13 @@ def test_who_could_not_be_answered_may_ask_again():
 
 def _away():
     raise OSError("away")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_words_of_a_story_go_on_as_they_came_and_nothing_else_does(language):
+    event = {"type": "text", "chat": "c", "part": 0, "offset": 3, "text": "déjà “vu” 🦊 " * 9}
+    came = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    assert Live(event, came).frame(language) == Live(event).frame(language)
+    assert Live(event, b'{"type":"text"}').frame(language).endswith(b'{"type":"text"}')
+    failed = {"type": "failed", "error": {"code": "internal", "message": "Oh."}}
+    assert Live(failed, b"{}").frame(language) == Live(failed).frame(language)

@@ -169,12 +169,12 @@ class Hub:
         elif message["type"] == "pmessage":
             payload = _decode(message["data"])
             if payload is not None:
-                self._fan_out(str(payload.get("chat", "")), payload)
+                self._fan_out(str(payload.get("chat", "")), payload, message["data"])
 
-    def _fan_out(self, chat_id: str, payload: Payload) -> None:
+    def _fan_out(self, chat_id: str, payload: Payload, as_it_came: bytes = b"") -> None:
         with self._lock:
             watchers = list(self._chats.get(chat_id, ()))
-        live = Live(payload)
+        live = Live(payload, as_it_came)
         for tab in watchers:
             tab.deliver(live)
 

@@ -26,8 +26,10 @@ class Live(dict[str, Any]):
     of a chat would read the same rows at the same moment.
     """
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, payload: Payload, as_it_came: bytes = b"") -> None:
+        """`as_it_came`: its JSON, if there is one already."""
         super().__init__(payload)
+        self._as_it_came = as_it_came if payload.get("type") == "text" else b""
         self._frames: dict[str, bytes] = {}
         self._answers: dict[Hashable, object] = {}
         self._making, self._reading = threading.Lock(), threading.Lock()
@@ -44,8 +46,13 @@ class Live(dict[str, Any]):
         with self._making:
             made = self._frames.get(language)
             if made is None:
-                made = self._frames[language] = _pack(say_all(wire.decorate(self), language))
+                made = self._frames[language] = self._made(language)
             return made
+
+    def _made(self, language: str) -> bytes:
+        if self._as_it_came:  # words of a story, one by one: nothing of ours is in them
+            return _framed(self._as_it_came)
+        return _pack(say_all(wire.decorate(self), language))
 
 
 def frame_of(payload: Payload, language: str) -> bytes:
@@ -54,7 +61,10 @@ def frame_of(payload: Payload, language: str) -> bytes:
 
 
 def _pack(payload: Payload) -> bytes:
-    data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return _framed(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _framed(data: bytes) -> bytes:
     n = len(data)
     if n < 126:
         head = bytes((TEXT, n))
