@@ -26,6 +26,14 @@ Logits = NDArray[np.float32]
 StateBytes = bytes | bytearray | memoryview
 """The KV bytes of some cells; never changed once they have been handed on."""
 
+Memory = Callable[[int], memoryview]
+"""Gives writable memory of so many bytes."""
+
+
+def new_memory(n_bytes: int) -> memoryview:
+    """Memory that is not zeroed first, which would cost more than what is copied into it."""
+    return np.empty(n_bytes, np.uint8).data
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -118,8 +126,11 @@ class Backend(Protocol):
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
 
-    def seq_save(self, sequence: int) -> StateBytes:
-        """The KV bytes of all cells of a sequence."""
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> StateBytes:
+        """The KV bytes of all cells of a sequence, in memory that `memory` gives.
+
+        It costs less for whoever knows how many cells these are; only models that can shift may be told.
+        """
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """Fill an empty sequence with saved cells, at the positions at which they were saved. False: refused."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine import envelope
-from engine.backend import StateBytes
+from engine.backend import StateBytes, new_memory
 from engine.disk import DiskTier
-from engine.ram import RamTier
+from engine.ram import Moved, RamTier
+from engine.recycled import Recycled
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,22 @@ class BlockStore:
     come from disk by `fetch`, on another thread, and `stage`, which holds them until their session is awake.
     """
 
-    def __init__(self, model_key: str, ram_bytes: int, disk: DiskTier | None = None) -> None:
+    def __init__(
+        self, model_key: str, ram_bytes: int, disk: DiskTier | None = None, recycled: Recycled | None = None
+    ) -> None:
         self._model_key, self.disk = model_key, disk
         self._ram: RamTier[Block] = RamTier(ram_bytes)
+        self._recycled = recycled or Recycled()
         self._staged: dict[str, dict[bytes, Block]] = {}
         self.n_refused = self.n_restored = self.n_fetched = self.n_evicted = 0
         self.bytes_saved = 0
+
+    def memory(self, n_bytes: int) -> memoryview:
+        """Where a block of so many bytes is to be saved before it is put here: a large one where others have left."""
+        if not self._recycled.is_large(n_bytes) or n_bytes > self._ram.budget_bytes:
+            return new_memory(n_bytes)
+        self._let_go(self._ram.make_room(n_bytes))
+        return self._recycled.take(n_bytes)
 
     def put(self, block: Block) -> None:
         """Keep a block; the disk write happens in the background."""
@@ -141,11 +152,16 @@ class BlockStore:
             return None, error
 
     def _keep_in_ram(self, block: Block) -> None:
-        moved = self._ram.put(block)
+        if self.disk and not self.disk.keep(self._name(block.key)):
+            self._write(block)
+        self._let_go(self._ram.put(block))
+        self._recycled.trim(self._ram.budget_bytes - self._ram.used_bytes)
+
+    def _let_go(self, moved: Moved[Block]) -> None:
         self.n_evicted += len(moved.left)
+        for left in moved.left:
+            self._recycled.give(left.payload)
         if self.disk:
-            if not self.disk.keep(self._name(block.key)):
-                self._write(block)
             for aged in moved.aged:
                 self.disk.spare(self._name(aged.key))
             for left in moved.left:

@@ -234,9 +234,10 @@ class Cells:
         assert not self._shift_pending, "a block must be saved before its cells are marked for a shift"
         assert session.sequence is not None
         self._backend.seq_copy(session.sequence, self._scratch, held.position, held.end)
-        payload = self._backend.seq_save(self._scratch)
+        n_tokens = len(held.segment.tokens)
+        payload = self._backend.seq_save(self._scratch, n_tokens, self._blocks.memory)
         self._remove(self._scratch, 0, -1)
-        return Block(held.key, held.position, len(held.segment.tokens), payload)
+        return Block(held.key, held.position, n_tokens, payload)
 
     def _load(self, block: Block) -> bool:
         if not self._backend.seq_load(self._scratch, block.payload):

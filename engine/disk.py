@@ -136,11 +136,14 @@ class DiskTier:
         while (name := self._inbox.get()) is not None:
             if isinstance(name, threading.Event):
                 name.set()
-                continue
-            with self._lock:
-                waiting = self._pending.get(name)
-            if waiting is not None:
-                self._write_one(name, waiting)
+            else:
+                self._write_waiting(name)
+
+    def _write_waiting(self, name: str) -> None:
+        with self._lock:
+            waiting = self._pending.get(name)
+        if waiting is not None:
+            self._write_one(name, waiting)
 
     def _drop_waiting(self, name: str) -> None:
         waiting = self._pending.pop(name, None)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.backend import Choice, DecodeResult, Logits, Run, StateBytes
+from engine.backend import Choice, DecodeResult, Logits, Memory, Run, StateBytes, new_memory
 from engine.echo_grammar import sentence
 from engine.echo_script import END, SPECIALS, next_token_scores
 from engine.sampling import SamplerSettings
@@ -202,12 +202,15 @@ class EchoBackend:
                 self._sequences[target][position] = cell
                 cell.sequences.add(target)
 
-    def seq_save(self, sequence: int) -> bytes:
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> memoryview:
         """Positions, tokens and values, 24 bytes a cell."""
         self._require(not self._pending_shift, "a save while a shift is pending")
         cells = self._sequences[sequence]
         rows = [(p, cells[p].token, cells[p].value) for p in sorted(cells)]
-        return np.array(rows, dtype=np.uint64).tobytes()
+        self._require(n_cells in (0, len(rows)), f"{n_cells} cells to save where there are {len(rows)}")
+        saved = memory(24 * len(rows))
+        saved[:] = np.array(rows, dtype=np.uint64).tobytes()
+        return saved
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """Fill an empty sequence; false when the bytes are no cells or do not fit."""

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # Before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly every
 # barrier, short enough to make room when a thread has to wait for its CPU (see docs/decisions.md).
@@ -27,7 +26,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
 
-from engine.backend import DecodeResult, Logits, Run, StateBytes
+from engine.backend import DecodeResult, Logits, Memory, Run, StateBytes, new_memory
 from engine.errors import EngineClosed, ModelError
 from engine.llama_batch import BatchArrays
 from engine.llama_sampler import LlamaSampler
@@ -90,6 +89,7 @@ class LlamaBackend:
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
         self.own_cpus = OwnCpus(_n_threads(options))
         self._pieces: dict[int, bytes] = {}
+        self._state_sizes: dict[int, int] = {}
         self._abort_callback: object = None
         self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
 
@@ -231,19 +231,20 @@ class LlamaBackend:
         """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)
 
-    def seq_save(self, sequence: int) -> StateBytes:
-        """llama_state_seq_get_data into memory of ours."""
-        size = llama.llama_state_seq_get_size(self._context, sequence)
-        data = np.empty(size, np.uint8)  # never zeroed, and handed on as it is: either costs more than the copy itself
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> StateBytes:
+        """llama_state_seq_get_data into memory of ours, which is handed on as it is."""
+        size = self._state_sizes.get(n_cells) or llama.llama_state_seq_get_size(self._context, sequence)
+        data = memory(size)
         written = llama.llama_state_seq_get_data(self._context, _address(data), size, sequence)
         if written != size:
             raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
-        return data.data
+        if n_cells and self.can_shift:  # as many cells take as many bytes; to ask walks through all of them
+            self._state_sizes[n_cells] = size
+        return data
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """llama_state_seq_set_data; on a refusal what was half read is removed."""
-        memory = np.frombuffer(data, dtype=np.uint8)
-        if llama.llama_state_seq_set_data(self._context, _address(memory), len(data), sequence) == len(data):
+        if llama.llama_state_seq_set_data(self._context, _address(data), len(data), sequence) == len(data):
             return True
         self.seq_remove(sequence, -1, -1)
         return False
@@ -270,5 +271,8 @@ def _n_threads(options: LlamaOptions) -> int:
     return options.n_threads or usable or 1
 
 
-def _address(data: NDArray[np.uint8]) -> Any:
-    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+def _address(data: StateBytes) -> Any:
+    """Where bytes lie, as an argument for llama.cpp; holds on to them."""
+    if isinstance(data, memoryview) and not data.readonly:
+        return ctypes.byref(ctypes.c_uint8.from_buffer(data))  # a tenth of numpy's way where caches are cold
+    return np.frombuffer(data, np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -40,7 +40,7 @@ class RamTier(Generic[Item]):
     """Items by key, least recently used leaves first; the newest one is young, whatever its size."""
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget = budget_bytes
+        self.budget_bytes = budget_bytes
         self._young: OrderedDict[bytes, Item] = OrderedDict()
         self._old: OrderedDict[bytes, Item] = OrderedDict()
         self._young_bytes = self._old_bytes = 0
@@ -67,10 +67,15 @@ class RamTier(Generic[Item]):
         self._young[item.key] = item
         self._young_bytes += len(item.payload)
         aged = []
-        while len(self._young) > 1 and self._young_bytes > self._budget // YOUNG_SHARE:
+        while len(self._young) > 1 and self._young_bytes > self.budget_bytes // YOUNG_SHARE:
             aged.append(self._to_old())
-        left = []
-        while self.used_bytes > self._budget:
+        moved = self.make_room(0)
+        return Moved((*aged, *moved.aged), moved.left)
+
+    def make_room(self, n_bytes: int) -> Moved[Item]:
+        """Let so many leave that this much more is within the budget."""
+        aged, left = [], []
+        while self.used_bytes and self.used_bytes + n_bytes > self.budget_bytes:
             if not self._old:
                 aged.append(self._to_old())
             _, oldest = self._old.popitem(last=False)

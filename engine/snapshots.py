@@ -23,7 +23,8 @@ class Snapshots:
         """Keep the state of a session that has just completed `last`, unless it is kept already."""
         key = snapshot_key(last.key)
         if session.sequence is not None and self._blocks.tier(key) is None:
-            self._blocks.put(Block(key, 0, session.n_tokens, self._backend.seq_save(session.sequence)))
+            payload = self._backend.seq_save(session.sequence, memory=self._blocks.memory)
+            self._blocks.put(Block(key, 0, session.n_tokens, payload))
 
     def load(self, session: Session, held: list[Held]) -> bool:
         """Fill an empty session with the snapshot of what it would hold then; a bad one is put aside."""

@@ -75,6 +75,22 @@ def test_saved_cells_come_back_exactly(backend):
     assert np.array_equal(read(backend, 3, len(tokens), more), expected)
 
 
+def test_who_knows_how_many_cells_there_are_gets_the_same_bytes(backend):
+    tokens = words(backend, "Once upon a time there was a keeper")
+    asked = []
+
+    def memory(n_bytes):
+        asked.append(n_bytes)
+        return memoryview(bytearray(b"\xff" * n_bytes))
+
+    for length in (len(tokens), 3, len(tokens), 3):
+        backend.clear()
+        read(backend, 0, 0, tokens[:length])
+        saved = backend.seq_save(0)
+        assert backend.seq_save(0, length, memory) == saved
+        assert len(saved) == asked[-1]
+
+
 def test_a_range_is_saved_alone_and_ranges_add_up(backend):
     head, tail = words(backend, "Once upon a time"), words(backend, " there was a keeper")
     more = words(backend, " who")
@@ -237,6 +253,12 @@ def test_echo_refuses_to_save_while_a_shift_is_pending(echo):
         echo.seq_save(0)
     echo.decode([Run(0, 2, (4,))])
     assert echo.seq_save(0)
+
+
+def test_echo_refuses_to_save_other_cells_than_the_caller_thinks(echo):
+    echo.decode([Run(0, 0, (1, 2, 3))])
+    with pytest.raises(KVRuleBroken, match="4 cells to save where there are 3"):
+        echo.seq_save(0, 4)
 
 
 def test_echo_refuses_to_move_shared_cells(echo: EchoBackend):
