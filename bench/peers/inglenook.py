@@ -53,12 +53,16 @@ class WholeHouse(WebHouse):
 
 
 def of_folder(folder: Path) -> list[int]:
-    """The processes of a house: their command line or their environment names its folder."""
+    """The processes of a house: their command line, their environment or the folder that they are in names its folder.
+
+    A redis-server writes its title over the first two.
+    """
     mark, found = os.fsencode(folder), []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if mark in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
+                texts = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+                if any(mark in text for text in (*texts, os.fsencode(os.readlink(entry / "cwd")))):
                     found.append(int(entry.name))
     return [pid for pid in found if not _is_zombie(pid)]
 

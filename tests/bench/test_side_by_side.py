@@ -1,16 +1,22 @@
 """What the side-by-side bench counts with: the peers' client, its window, and the tables."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from bench import side_by_side
 from bench.peers.client import ClientChat, Prompt, Reply
-from bench.peers.system import Setting, Turn
+from bench.peers.inglenook import of_folder
+from bench.peers.system import Setting, Turn, until
 from bench.peers.talk import CHAR, LORE, LORE_WORD, USER, Words
 from bench.scenarios.many import lateness, tokens_per_s
 from bench.scenarios.table import Result
 from bench.scenarios.turns import Step, _judge_ours, beside_neighbours
+from deploy.own_redis import OwnRedis
 from engine.machine import demo_model
 
 CONTEXT = 700
@@ -85,6 +91,25 @@ def test_retry_edit_and_lore_as_a_frontend_does_them(chat, asked):
     assert LORE not in last_lines(asked)
     assert len(last_lines(asked)) == n_lines
     assert (asked[-1].lines[-1].name, asked[-1].lines[-2].name) == (USER, CHAR)
+
+
+def test_a_redis_that_names_itself_anew_belongs_to_its_house(tmp_path):
+    server = OwnRedis(tmp_path / "redis")
+    inside = dict(os.environ, INGLENOOK_DATA_DIR=str(tmp_path))
+    redis = subprocess.Popen(server.command(tmp_path / "redis.conf"), stdout=subprocess.DEVNULL)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=inside)
+    try:
+        until(lambda: str(tmp_path).encode() not in _cmdline(redis.pid), "its title")
+        assert sorted(of_folder(tmp_path)) == sorted([redis.pid, other.pid])
+    finally:
+        for process in (redis, other):
+            process.kill()
+            process.communicate()
+    assert of_folder(tmp_path) == []
+
+
+def _cmdline(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_an_overflow_turn_is_compared_with_its_neighbours():
