@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.engine_ratios import kv_row_bytes
 from bench.peers.bare import Bare
@@ -22,6 +21,7 @@ from engine.blocks import Block, BlockStore
 DELTA, CHAT = 60, 1500
 SCRATCH, TARGET = 3, 2
 HELD = 4  # blocks that the RAM tier holds here: a save has the place of one that leaves
+NEW = 5
 _other = np.zeros(64 << 20, np.uint8)
 
 FULL_COPIES = "the newest eighth of RAM is on the disk as well: a kill costs nobody who was just here"
@@ -29,7 +29,7 @@ FULL_COPIES = "the newest eighth of RAM is on the disk as well: a kill costs nob
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of one and the same thing, several times. `new_`: into memory that nobody had before."""
+    """Seconds of the same, several times. `new_`: into new memory, as long as the RAM tier is not full."""
 
     n_bytes: int
     copy: list[float]
@@ -62,10 +62,10 @@ def _layout(bench: Bench, bare: Bare, result: Result, what: str, per_token: int,
     for start in range(0, n_tokens, step):
         for sequence in (0, 1):
             backend.decode([Run(sequence, start, tokens[start : start + step], True)])
-    one = _of_one(bare, n_tokens, rounds)
+    one = _of_one(bare, n_tokens, 3 * rounds)
     rows = [_row(bare, result, what, n_tokens, 0, per_token, rounds, one)]
     backend.seq_copy(0, SCRATCH, n_tokens - DELTA, n_tokens)
-    rows.append(_row(bare, result, f"{what}, a turn of {DELTA}", DELTA, SCRATCH, per_token, rounds, one))
+    rows.append(_row(bare, result, f"{what}, a turn of {DELTA}", DELTA, SCRATCH, per_token, 3 * rounds, one))
     backend.seq_remove(SCRATCH, -1, -1)
     return rows
 
@@ -79,17 +79,22 @@ def _of_one(bare: Bare, n_tokens: int, rounds: int) -> Timed:
 
 
 def _timed(bare: Bare, sequence: int, n_tokens: int, rounds: int) -> Timed:
-    """As the engine saves: into memory of a store whose RAM is full, or is not full yet."""
+    """As the engine saves: into memory of a store whose RAM is full, or is not full yet. So does memcpy."""
     backend = bare.backend
     saved = backend.seq_save(sequence)
-    n_bytes = len(saved)
-    source = np.frombuffer(saved, np.uint8).copy()
-    used = source.copy()
-    full, empty = (BlockStore(backend.model_key, n_blocks * n_bytes) for n_blocks in (HELD, HELD + 2 * rounds))
+    source = np.frombuffer(bytes(saved), np.uint8)  # where malloc puts it, as the cells are; numpy asks for huge pages
+    full, filling = (BlockStore(backend.model_key, n_blocks * len(saved)) for n_blocks in (HELD, 2 * NEW))
 
     def save(store: BlockStore) -> float:
         seconds, payload = _seconds(lambda: backend.seq_save(sequence, n_tokens, store.memory))
         store.put(Block(os.urandom(32), 0, n_tokens, payload))
+        return seconds
+
+    def copy(store: BlockStore) -> float:
+        memory = store.memory(len(saved))
+        target = np.frombuffer(memory, np.uint8)
+        seconds, _ = _seconds(lambda: np.copyto(target, source))
+        store.put(Block(os.urandom(32), 0, n_tokens, memory))
         return seconds
 
     def load() -> float:
@@ -99,21 +104,9 @@ def _timed(bare: Bare, sequence: int, n_tokens: int, rounds: int) -> Timed:
 
     for _ in range(2 * HELD):
         save(full)
-    copies: list[NDArray[np.uint8]] = []
-    new_copy, new_save = [], []
-    for _ in range(rounds):  # beside each other: what memory the system has to give is not always the same
-        seconds, copied = _seconds(source.copy)
-        copies.append(copied)
-        new_copy.append(seconds)
-        new_save.append(save(empty))
-    return Timed(
-        n_bytes,
-        [_seconds(lambda: np.copyto(used, source))[0] for _ in range(rounds)],
-        [save(full) for _ in range(rounds)],
-        [load() for _ in range(rounds)],
-        new_copy,
-        new_save,
-    )
+    used = [(copy(full), save(full), load()) for _ in range(rounds)]
+    new = [(copy(filling), save(filling)) for _ in range(NEW)]
+    return Timed(len(saved), *(list(times) for times in (*zip(*used, strict=True), *zip(*new, strict=True))))
 
 
 def _row(
