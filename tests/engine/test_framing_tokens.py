@@ -67,3 +67,16 @@ def test_the_demo_model_is_framed_token_for_token(llama):
     assert framing.named_roles
     ours = [t for role, content in said for t in framing.segment(role.replace("assistant", "character"), role, content)]
     assert ours == llama.tokenize(text, special=True)
+
+
+@pytest.mark.parametrize("name", ["chatml", "vicuna"])
+def test_a_story_that_is_framed_again_is_not_tokenized_again(blank_first, monkeypatch, name):
+    framing = Framing(blank_first, SHAPES[name].template)
+    said = [*SAID, ("user", "word " * 2000)]
+    first, asked = framed(framing, said, "Ann"), []
+    tokenize = type(blank_first).tokenize
+    monkeypatch.setattr(
+        blank_first, "tokenize", lambda *given: asked.append(given) or tokenize(blank_first, *given), raising=False
+    )
+    assert framed(framing, said, "Ann") == first
+    assert {len(text) > 4000 for text, _ in asked} == {True}, "what is very long is not remembered"
