@@ -5,13 +5,15 @@ import threading
 
 import numpy as np
 import pytest
+from engine_stories import Story
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import Engine, EngineOptions
 from engine.backend import Run
 from engine.blocks import Block, BlockStore
 from engine.disk import DiskTier
-from engine.recycled import Recycled
+from engine.recycled import LARGE_BYTES, Recycled
 
 PAGE = 4096
 LARGE = PAGE // 2
@@ -260,3 +262,32 @@ def test_cells_come_back_from_memory_that_was_used_before(llama):
         llama.decode([Run(2, len(tokens) - start, more, True)])
         assert np.array_equal(llama.logits(0), expected)
     assert len(places) == 1
+
+
+@pytest.mark.model
+def test_stories_are_the_same_where_memory_is_used_again(llama, tmp_path):
+    roomy, _ = told(llama, tmp_path / "roomy", 1 << 30)
+    crowded, blocks = told(llama, tmp_path / "crowded", 12 << 20)
+    assert crowded == roomy
+    assert blocks.n_evicted >= 6
+    assert blocks.n_restored >= 6
+
+
+def told(llama, folder, ram_bytes):
+    """Three stories in turns, of which two fit into the cells; their longer segments are blocks of 4 to 5 MB."""
+    llama.clear()
+    keep, llama.close = llama.close, lambda: None
+    options = {"context": 512, "lanes": 1, "park_after_s": 0.0, "trifle_s": 50.0}
+    engine = Engine(llama, EngineOptions(ram_bytes=ram_bytes, folder=folder, **options)).start()
+    try:
+        stories = [Story(engine, name, f"You are {name}. " + "The sea is grey. " * 38) for name in ("Ann", "Bo", "Cy")]
+        replies = []
+        for said in ("And then? " + "It rained all day. " * 36, "Who is there?", "Why?"):
+            for story in stories:
+                story.say(said)
+                replies.append(story.turn(max_tokens=6).tokens)
+        assert max(len(segment.tokens) for segment in stories[0].segments) * 23040 > LARGE_BYTES
+        return replies, engine.blocks
+    finally:
+        engine.close()
+        llama.close = keep
