@@ -68,7 +68,8 @@ for i, key in ipairs(KEYS) do
             local number = string.format('%d', seq)
             local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[j], 2)
             local ended = j == at + 5 + n and ends or '0'
-            redis.call('XADD', key, number .. '-0', 'attempt', attempt, 'ended', ended, 'event', event, 'stream', stream)
+            local fields = {'attempt', attempt, 'ended', ended, 'event', event, 'stream', stream}
+            redis.call('XADD', key, number .. '-0', unpack(fields))
             redis.call('PUBLISH', channel, event)
             seqs[#seqs + 1] = seq
         end

@@ -27,8 +27,8 @@ LEASE_S = 6.0
 class Ticket(Protocol):
     """A turn in the engine's hands."""
 
-    def events(self) -> Iterable[Event]:
-        """What happens and was not heard, until it has ended."""
+    def events(self, timeout_s: float = 1.0) -> Iterable[Event]:
+        """What happens and was not heard, until it has ended; looks up at least every `timeout_s`."""
 
     def cancel(self) -> None:
         """Stop at the next token."""

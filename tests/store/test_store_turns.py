@@ -312,4 +312,3 @@ def test_of_several_leases_the_lost_one_costs_the_others_nothing(database, make_
     news = {lost.id: Progress(1, "writing", "x"), mine.id: Progress(1, "writing", "Hel")}
     assert turns.renew(database, news, 9.0) == {mine.id: False}
     assert (turns.get_turn(database, lost.id).partial, turns.get_turn(database, mine.id).partial) == ("", "Hel")
-
