@@ -36,8 +36,13 @@ class WholeHouse(WebHouse):
         self._run(*self._server.command(self.folder / "redis.conf"))
         until(self._redis_answers, "Redis")
         self._run(sys.executable, "-m", *self.entry)
-        until(lambda: self.serves() and bool(registry.alive(self.redis)), "inglenook", START_S)
+        until(self._is_there, "inglenook", START_S)
         return self
+
+    def _is_there(self) -> bool:
+        if self._processes[-1].poll() is not None:
+            raise RuntimeError(f"inglenook ended at once: {(self.folder / 'processes.log').read_text()[-2000:]}")
+        return self.serves() and bool(registry.alive(self.redis))
 
     def kill_all(self) -> None:
         """kill -9 of every process of this house, and nothing is left to tidy up."""
