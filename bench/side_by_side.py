@@ -5,6 +5,7 @@ a2    the same after kill -9 and a restart of everything
 b     a full context, 200 more turns                   b4k   the same with a context of 4,096
 c     retry, edit, narrate, suggest, lore: what is read
 d     1, 2, 4, 8 users at once                         e   one user: the whole stack against the bare loop
+d1    d with one computing thread: a core is free      e1    the same for e
 f     saving and loading of cells                      g   how many chats stay within a budget
 h     a story of 2,000 turns                           h2    what it forgets: the drift of perplexity
 
@@ -41,6 +42,8 @@ PARTS: dict[str, tuple[str, Callable[[Bench], Result]]] = {
     "c": ("retry, edit, narrate, suggest, lore", turns.kinds),
     "d": ("1, 2, 4, 8 users at once", many.users),
     "e": ("one user against the bare loop", many.alone),
+    "d1": ("1, 4 users at once, a core free", many.users_with_a_core_free),
+    "e1": ("one user against the bare loop, a core free", many.alone_with_a_core_free),
     "f": ("saving and loading of cells", memory.states),
     "g": ("chats within a budget", memory.budget),
     "h": ("a story of 2,000 turns", story.long),

@@ -1,4 +1,4 @@
-"""Parts d and e: several people at once, and one person against the bare loop."""
+"""Parts d and e: several people at once, and one person against the bare loop; d1 and e1: the same with a core free."""
 
 import itertools
 import json
@@ -29,27 +29,39 @@ _numbers = itertools.count(50)
 SHARED = (
     "web, worker, Redis and these clients share the cores with the decode; a machine with a free core or a GPU has them"
 )
+FREE = "the same, a core free (1 computing thread): "
 BUNDLED = "text leaves the worker in bundles, each a call to Redis; a token waits for the next bundle"
 
 
 def users(bench: Bench) -> Result:
     """Part d. Each speed has a run of llama-batched-bench right behind it, so that a drift of the machine hits both."""
+    return _users(bench, USERS, bench.pick(2, 1), "")
+
+
+def users_with_a_core_free(bench: Bench) -> Result:
+    """Part d1: everybody computes on one core, so that the other one has what is not decode."""
+    free = replace(bench, setting=replace(bench.setting, threads=1))
+    return _users(free, (1, 4), 1, FREE)
+
+
+def _users(bench: Bench, counts: Sequence[int], rounds: int, what: str) -> Result:
     speeds: Speeds = {OURS: {}, BATCHED: {}, SERVER: {}}
     shares: Speeds = {OURS: {}, SERVER: {}}
-    setting = {"lanes": USERS[-1], "people": USERS[-1], "reply": WRITTEN}
+    setting = {"lanes": counts[-1], "people": counts[-1], "reply": WRITTEN}
     for make in bench.line_up((OURS, SERVER), **setting):
         with make() as system:
             print("...", system.name)
-            for n_users in USERS * bench.pick(2, 1):
+            for n_users in tuple(counts) * rounds:
                 speed, batched = _measure(bench, system, n_users)
                 speeds[system.name].setdefault(n_users, []).append(speed)
                 speeds[BATCHED].setdefault(n_users, []).append(batched)
                 shares[system.name].setdefault(n_users, []).append(speed / batched)
     result = Result(raw={"speeds": speeds, "shares": shares})
-    head = ("tokens/s of all users together", *(f"{n} users" if n > 1 else "1 user" for n in USERS))
-    rows = [(name, *(f"{median(some[n]):.1f}" for n in USERS)) for name, some in speeds.items()]
+    head = (f"{what}tokens/s of all users together", *(f"{n} users" if n > 1 else "1 user" for n in counts))
+    rows = [(name, *(f"{median(some[n]):.1f}" for n in counts)) for name, some in speeds.items()]
     result.tables.append(table(head, rows))
-    _judge(result, speeds, shares)
+    for n_users in counts:
+        _judge(result, n_users, what, speeds, shares)
     return result
 
 
@@ -99,17 +111,26 @@ def _batched(bench: Bench, n_users: int, n_prompt: int) -> float:
     return float(found[0]["speed_tg"])
 
 
-def _judge(result: Result, speeds: Speeds, shares: Speeds) -> None:
-    for n_users in USERS:
-        share, theirs = (median(shares[name][n_users]) for name in (OURS, SERVER))
-        measured = f"{share:.1%} ({median(speeds[OURS][n_users]):.1f} tokens/s)"
-        result.judge("d", f"{n_users} at once, of llama-batched-bench", measured, ">= 95%", share >= 0.95, SHARED)
-        ratio = share / theirs
-        result.judge("d", f"{n_users} at once, of llama-server", f"{ratio:.1%}", ">= 100%", ratio >= 1, SHARED)
+def _judge(result: Result, n_users: int, what: str, speeds: Speeds, shares: Speeds) -> None:
+    share, theirs = (median(shares[name][n_users]) for name in (OURS, SERVER))
+    what = f"{what}{n_users} at once, of "
+    measured = f"{share:.1%} ({median(speeds[OURS][n_users]):.1f} tokens/s)"
+    result.judge("d", what + BATCHED, measured, ">= 95%", share >= 0.95, SHARED)
+    ratio = share / theirs
+    result.judge("d", what + SERVER, f"{ratio:.1%}", ">= 100%", ratio >= 1, SHARED)
 
 
 def alone(bench: Bench) -> Result:
     """Part e: a new chat each time, and the bare loop behind the same words right after it."""
+    return _alone(bench, "")
+
+
+def alone_with_a_core_free(bench: Bench) -> Result:
+    """Part e1: both compute on one core, so that the other one has what is not decode."""
+    return _alone(replace(bench, setting=replace(bench.setting, threads=1)), FREE)
+
+
+def _alone(bench: Bench, what: str) -> Result:
     setting = replace(bench.setting, reply=bench.pick(256, 128), lanes=1)
     speeds: list[tuple[float, float]] = []
     late: list[float] = []
@@ -127,9 +148,9 @@ def alone(bench: Bench) -> Result:
     share = median([ours / bound for ours, bound in speeds])
     ours, bound = (median(column) for column in zip(*speeds, strict=True))
     measured = f"{share:.1%} ({ours:.1f} / {bound:.1f} tokens/s)"
-    result.judge("e", "tokens/s, the whole stack / the bare loop", measured, ">= 97%", share >= 0.97, SHARED)
+    result.judge("e", what + "tokens/s, the whole stack / the bare loop", measured, ">= 97%", share >= 0.97, SHARED)
     measured = f"{median(late):.1f} ms (p95 {p95(late):.1f} ms)"
-    result.judge("e", "from decode to browser", measured, "< 5 ms", median(late) < 5, BUNDLED)
+    result.judge("e", what + "from decode to browser", measured, "< 5 ms", median(late) < 5, BUNDLED)
     return result
 
 
