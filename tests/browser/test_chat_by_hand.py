@@ -91,9 +91,10 @@ def test_what_a_change_costs_is_told_before(sit, house):
 def test_without_an_answer_messages_are_counted(sit):
     chat = sit("390").told("Who are you?")
     chat.page.route("**/price?*", lambda route: route.fulfill(status=503))
-    menu(chat, 1, "edit")
+    with chat.page.expect_console_message(lambda message: "503" in message.text):
+        menu(chat, 1, "edit")
     expect(chat.edit_price).to_have_text("The model will read the last 2 messages again.")
-    chat.errors.clear()  # Chromium notes the 503 there
+    chat.errors.clear()  # Chromium has noted the 503 there
 
 
 def test_delete_and_undo_and_another_window_sees_both(told, house):
