@@ -27,6 +27,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from redis import Redis
@@ -47,35 +48,44 @@ ENDED_TTL_S = 3_600
 # KEYS = the streams of turns
 # ARGV, for each of them:
 #     the channel of its chat, the attempt, seconds to live, "1" when the last event ends the turn, else "0",
-#     the mark of the stream if it begins now, how many events, and these: JSON objects without `seq`, which is put in
-#     front (nothing is decoded and encoded again)
-# Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken.
+#     the mark of the stream if it begins now, the last number that the writer knows (-1: begin anew), how many events,
+#     and these: JSON objects without `seq`, which is put in front (nothing is decoded and encoded again)
+# Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken; -2, and
+# nothing is written, when the stream has lost what the writer knows.
 _APPEND = """
 local answers, at = {}, 1
 for i, key in ipairs(KEYS) do
-    local channel, attempt, ttl, ends, stream, n = unpack(ARGV, at, at + 5)
+    local channel, attempt, ttl, ends, stream, known, n = unpack(ARGV, at, at + 6)
     local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
     local seq, seqs = 0, {}
-    if last then
-        seq = tonumber(string.match(last[1], '^%d+'))
-        stream = last[2][8] or stream
-    end
     if last and tonumber(last[2][2]) > tonumber(attempt) then
         seqs = {-1}
     elseif not last or last[2][4] ~= '1' then
-        for j = at + 6, at + 5 + n do
-            seq = seq + 1
-            local number = string.format('%d', seq)
-            local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[j], 2)
-            local ended = j == at + 5 + n and ends or '0'
-            local fields = {'attempt', attempt, 'ended', ended, 'event', event, 'stream', stream}
-            redis.call('XADD', key, number .. '-0', unpack(fields))
-            redis.call('PUBLISH', channel, event)
-            seqs[#seqs + 1] = seq
+        if last and known == '-1' then
+            redis.call('DEL', key)
+            last = nil
         end
-        if not last or ends == '1' then redis.call('EXPIRE', key, ttl) end
+        if last then
+            seq = tonumber(string.match(last[1], '^%d+'))
+            stream = last[2][8] or stream
+        end
+        if tonumber(known) > seq then
+            seqs = {-2}
+        else
+            for j = at + 7, at + 6 + n do
+                seq = seq + 1
+                local number = string.format('%d', seq)
+                local event = '{"seq":' .. number .. ',"stream":"' .. stream .. '",' .. string.sub(ARGV[j], 2)
+                local ended = j == at + 6 + n and ends or '0'
+                local fields = {'attempt', attempt, 'ended', ended, 'event', event, 'stream', stream}
+                redis.call('XADD', key, number .. '-0', unpack(fields))
+                redis.call('PUBLISH', channel, event)
+                seqs[#seqs + 1] = seq
+            end
+            if not last or ends == '1' then redis.call('EXPIRE', key, ttl) end
+        end
     end
-    answers[i], at = seqs, at + 6 + n
+    answers[i], at = seqs, at + 7 + n
 end
 return answers
 """
@@ -92,27 +102,41 @@ return answers
 """
 _AT_ONCE = 100  # streams that one script looks at: everybody else waits for it
 
+BEGIN_ANEW = -1  # for `Batch.known`: in a stream of its own, whatever is there
+
+
+class Refusal(Enum):
+    """Why events were not written."""
+
+    STALE = -1  # a newer attempt has spoken
+    LOST = -2  # Redis has lost what the writer knows (its last second, or all): say it all again, with BEGIN_ANEW
+
+
+Answer = list[int] | Refusal
+"""Sequence numbers, none when the turn has ended; or why there are none."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Events of one attempt at one turn, in order."""
+    """Events of one attempt at one turn, in order. `known`: the last sequence number that their writer was given."""
 
     chat_id: str
     turn_id: str
     attempt: int
     events: Sequence[dict[str, Any]]
+    known: int = 0
 
 
 def append(redis: Redis, chat_id: str, turn_id: str, attempt: int, events: Sequence[dict[str, Any]]) -> list[int]:
     """Write and publish events; returns their sequence numbers, none when the turn has ended. Raises Stale."""
     seqs = append_all(redis, [Batch(chat_id, turn_id, attempt, events)])[0]
-    if seqs is None:
+    if isinstance(seqs, Refusal):
         raise Stale(turn_id, attempt)
     return seqs
 
 
-def append_all(redis: Redis, batches: Sequence[Batch]) -> list[list[int] | None]:
-    """`append` for many turns in one call; None stands where it would raise Stale."""
+def append_all(redis: Redis, batches: Sequence[Batch]) -> list[Answer]:
+    """`append` for many turns in one call."""
     return _numbers(redis.execute_command("EVAL", _APPEND, *_call(batches)))  # type: ignore[no-untyped-call]
 
 
@@ -126,7 +150,7 @@ class Appender:
         self._pool = redis.connection_pool
         self._connection: Connection | None = None
 
-    def append_all(self, batches: Sequence[Batch]) -> list[list[int] | None]:
+    def append_all(self, batches: Sequence[Batch]) -> list[Answer]:
         """As above. Raises RedisError; the next call connects again."""
         call = _call(batches)
         try:
@@ -216,8 +240,8 @@ def _call(batches: Sequence[Batch]) -> list[str | int]:
     return [len(batches), *(keys.turn_events(batch.turn_id) for batch in batches), *arguments]
 
 
-def _numbers(answers: Any) -> list[list[int] | None]:
-    return [None if answer == [-1] else list(answer) for answer in answers]
+def _numbers(answers: Any) -> list[Answer]:
+    return [Refusal(answer[0]) if answer and answer[0] < 0 else list(answer) for answer in answers]
 
 
 def _arguments(batch: Batch) -> list[str | int]:
@@ -227,7 +251,7 @@ def _arguments(batch: Batch) -> list[str | int]:
     ttl_s = ENDED_TTL_S if ends[-1] else UNFINISHED_TTL_S
     lines = [_encode(batch, event) for event in batch.events]
     whose, mark = (keys.chat_channel(batch.chat_id), batch.attempt), secrets.token_hex(4)
-    return [*whose, ttl_s, int(ends[-1]), mark, len(lines), *lines]
+    return [*whose, ttl_s, int(ends[-1]), mark, batch.known, len(lines), *lines]
 
 
 def _encode(batch: Batch, event: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ what comes after a silence (a first token) leaves at once, and a lane never wait
 word this thread wakes and computes on the CPUs that decode the next one, so it does as little as it can.
 What it refuses to know: SQL, the engine, what a browser does with an event.
 When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
-feed that has ended keeps trying for `KEEP_S`. When Redis came back empty, the sequence numbers start again; the feed
-sees it and sends all its text once more from offset 0. The live events are a convenience, the transcript in SQL is
+feed that has ended keeps trying for `KEEP_S`. When Redis came back without its last second, or empty, it takes nothing of
+a feed that knows more; the feed then says all its text once more from offset 0, in a stream that begins anew. The live events are a convenience, the transcript in SQL is
 the truth.
 When extending: a new kind of event needs a line in store/events.py first, then a method of `Feed`.
 """
@@ -37,8 +37,10 @@ PROGRESS_S = 0.25  # reading progress is sent at most this often
 RETRY_S = 0.5
 KEEP_S = 60.0
 
+SAID = ("part", "text")
+
 Event = dict[str, Any]
-Append = Callable[[Sequence[events.Batch]], list[list[int] | None]]
+Append = Callable[[Sequence[events.Batch]], list[events.Answer]]
 
 
 class Feed:
@@ -56,7 +58,7 @@ class Feed:
         self._texts: list[str] = [""]
         self._last_state: Event | None = None
         self._last_progress_s = float("-inf")
-        self._last_seq = 0
+        self._known = 0  # the last number that Redis gave
 
     def text(self, piece: str) -> None:
         """Add a piece of the reply."""
@@ -115,19 +117,26 @@ class Feed:
         with self._lock:
             self._pending = _joined(batch, self._pending)
 
-    def sent(self, numbers: list[int] | None) -> None:
-        """Redis gave what was taken these numbers; None: a newer attempt has spoken. Raises RedisError."""
-        if self._last_seq and numbers and numbers[0] <= self._last_seq and (whole := self._whole()):
-            again = events.append_all(self._publisher.redis, [self.batch(whole)])[0]
-            numbers = numbers if again == [] else again
-        if numbers is None:
+    def sent(self, numbers: events.Answer) -> None:
+        """Redis gave what was taken these numbers, or did not take it because a newer attempt has spoken."""
+        if isinstance(numbers, events.Refusal):
             self.stale = True
         elif numbers:
-            self._last_seq = numbers[-1]
+            self._known = numbers[-1]
+
+    def again(self, batch: list[Event]) -> list[Event]:
+        """Redis has lost some of what was said: all of it, and what else is in the batch, for a new stream."""
+        with self._lock:
+            whole = self._whole()
+            self._pending = [event for event in self._pending if event["type"] not in SAID]
+        self._known = events.BEGIN_ANEW
+        rest = [event for event in batch if event["type"] not in SAID]
+        ends = [event for event in rest if event["type"] in events.LAST_TYPES]
+        return [*(event for event in rest if event not in ends), *whole, *ends]
 
     def batch(self, batch: list[Event]) -> events.Batch:
         """Events as the store takes them."""
-        return events.Batch(self.chat_id, self.turn_id, self.attempt, batch)
+        return events.Batch(self.chat_id, self.turn_id, self.attempt, batch, self._known)
 
     def _too_soon(self, event: Event) -> bool:
         same = self._last_state is not None and self._last_state["state"] == event["state"]
@@ -135,10 +144,9 @@ class Feed:
         return same and not finished and self._publisher.clock() - self._last_progress_s < PROGRESS_S
 
     def _whole(self) -> list[Event]:
-        """Everything that was said, from the first part on."""
-        with self._lock:
-            texts = [self._text_event(part, 0, text) for part, text in enumerate(self._texts)]
-            parts = [*self._parts, *([None] * (len(texts) - len(self._parts)))]
+        """Everything that was said, from the first part on. To be called with the lock held."""
+        texts = [self._text_event(part, 0, text) for part, text in enumerate(self._texts)]
+        parts = [*self._parts, *([None] * (len(texts) - len(self._parts)))]
         said = [event for pair in zip(parts, texts, strict=True) for event in pair]
         return [event for event in said if event and event.get("text") != ""]
 
@@ -196,19 +204,16 @@ class Publisher:
 
     def _append(self, taken: dict[Feed, list[Event]], append: Append) -> None:
         """Send it, and leave in `taken` what was not sent."""
-        if not taken:
-            return
-        answers = append([feed.batch(batch) for feed, batch in taken.items()])
-        trouble: RedisError | None = None
-        for feed, numbers in zip(list(taken), answers, strict=True):
-            try:
-                feed.sent(numbers)
-            except RedisError as error:  # the others have been sent all the same
-                trouble = error
-            else:
-                del taken[feed]
-        if trouble is not None:
-            raise trouble
+        for _ in range(2):  # the second time those of whom Redis has lost something
+            if not taken:
+                return
+            answers = append([feed.batch(batch) for feed, batch in taken.items()])
+            for feed, numbers in zip(list(taken), answers, strict=True):
+                if numbers is events.Refusal.LOST:
+                    taken[feed] = feed.again(taken[feed])
+                else:
+                    feed.sent(numbers)
+                    del taken[feed]
         if self._down:
             log.info("Redis takes live events again")
         self._down = False

@@ -87,7 +87,7 @@ def test_many_turns_in_one_call(redis):
     say(redis, "newer", attempt=2)
     piece = [{"type": "text", "offset": 0, "text": "x"}]
     batches = [Batch(CHAT, TURN, 1, piece), Batch(CHAT, other, 1, piece), Batch(CHAT, TURN, 2, piece)]
-    assert events.append_all(redis, batches) == [None, [1], [2]]
+    assert events.append_all(redis, batches) == [events.Refusal.STALE, [1], [2]]
 
 
 def test_senseless_events_are_refused(redis):

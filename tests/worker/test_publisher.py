@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from worker_lane_jobs import wait_until
 
-from store import events
+from store import events, keys
 from store.wire import connect
 from worker.publisher import Feed, Publisher
 
@@ -180,7 +180,7 @@ def test_after_redis_was_emptied_all_the_text_is_said_again(server, clock):
         server.start()
         feed.text("three")
         assert feed.flush()
-        assert said(client, "offset", "text") == [(8, "three"), (0, "one two three")]
+        assert said(client, "seq", "offset", "text") == [(1, 0, "one two three")]
 
 
 def test_an_ended_feed_keeps_trying_for_a_while(server):
@@ -266,3 +266,36 @@ def test_an_appender_outlives_its_connection_and_its_server(server):
         redis.script_flush()
         assert appender.append_all(piece * 2) == [[1], [2]]
         appender.close()
+
+
+def test_an_end_behind_what_redis_has_lost_comes_with_all_of_the_text(redis, publisher, feed):
+    other = publisher.open(CHAT, "b" * 32, 1)
+    feed.part(0, 1, "chat", "character", "Mara", None)
+    for piece in ("Once ", "upon "):
+        feed.text(piece)
+        assert feed.flush()
+    before = events.tail(redis, TURN)
+    redis.xdel(keys.turn_events(TURN), "3-0", "2-0")  # killed: what it wrote last was not on the disk yet
+    feed.state("writing")
+    feed.text("a time")
+    other.text("Hello")
+    assert publisher.send([feed, other])
+    feed.end({"type": "done", "revision": 2, "messages": [], "message": None, "suggestion": None})
+    assert said(redis, "seq", "type", "text") == [
+        *((1, "state", None), (2, "part", None)),
+        *((3, "text", "Once upon a time"), (4, "done", None)),
+    ]
+    assert events.tail(redis, TURN).stream != before.stream
+    assert [event["text"] for event in events.read(redis, other.turn_id)] == ["Hello"]
+
+
+def test_what_is_said_again_in_one_call_with_the_end_ends_with_it(redis, feed):
+    feed.text("Once ")
+    assert feed.flush()
+    redis.flushall()
+    feed.text("upon a time")
+    feed.end({"type": "done", "revision": 2, "messages": [], "message": None, "suggestion": None})
+    assert said(redis, "type", "offset", "text") == [("text", 0, "Once upon a time"), ("done", None, None)]
+    feed.text("never")
+    assert feed.flush()
+    assert len(events.read(redis, TURN)) == 2
