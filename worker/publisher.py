@@ -6,9 +6,9 @@ what comes after a silence (a first token) leaves at once, and a lane never wait
 word this thread wakes and computes on the CPUs that decode the next one, so it does as little as it can.
 What it refuses to know: SQL, the engine, what a browser does with an event.
 When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
-feed that has ended keeps trying for `KEEP_S`. When Redis came back without its last second, or empty, it takes nothing of
-a feed that knows more; the feed then says all its text once more from offset 0, in a stream that begins anew. The live events are a convenience, the transcript in SQL is
-the truth.
+feed that has ended keeps trying for `KEEP_S`. When Redis came back without its last second, or empty, it takes nothing
+of a feed that knows more; the feed then says all its text once more from offset 0, in a stream that begins anew. The
+live events are a convenience, the transcript in SQL is the truth.
 When extending: a new kind of event needs a line in store/events.py first, then a method of `Feed`.
 """
 
