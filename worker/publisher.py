@@ -204,9 +204,9 @@ class Publisher:
 
     def _append(self, taken: dict[Feed, list[Event]], append: Append) -> None:
         """Send it, and leave in `taken` what was not sent."""
-        for _ in range(2):  # the second time those of whom Redis has lost something
-            if not taken:
-                return
+        if not taken:
+            return
+        while taken:  # the second time those of whom Redis has lost something: they begin anew, and cannot be refused
             answers = append([feed.batch(batch) for feed, batch in taken.items()])
             for feed, numbers in zip(list(taken), answers, strict=True):
                 if numbers is events.Refusal.LOST:

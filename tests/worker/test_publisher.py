@@ -299,3 +299,18 @@ def test_what_is_said_again_in_one_call_with_the_end_ends_with_it(redis, feed):
     feed.text("never")
     assert feed.flush()
     assert len(events.read(redis, TURN)) == 2
+
+
+def test_after_redis_was_away_words_leave_at_their_old_pace(server, clock, caplog):
+    caplog.set_level("INFO", "worker.publisher")
+    with connect(server.url) as client:
+        publisher = Publisher(client, clock=clock)
+        feed = publisher.open(CHAT, TURN, 1)
+        server.kill()
+        feed.text("One ")
+        assert not feed.flush()
+        server.start()
+        wait_until(feed.flush)
+        feed.text("more")
+        assert feed.flush()
+        assert [record.message for record in caplog.records][1:] == ["Redis takes live events again"]
