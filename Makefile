@@ -82,7 +82,7 @@ fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a
 	@exec $(PY) -m tests.fuzz --minutes $(MINUTES)
 
 words: venv-dev ## collect the words that need a translation into web/translations
-	@exec $(PY) -m web.extract_words
+	@exec $(PY) -m web.i18n.extract
 
 docs: venv-dev ## write the map and the settings table of README.md anew
 	@exec $(PY) -m deploy.readme

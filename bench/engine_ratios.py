@@ -12,8 +12,8 @@ import numpy as np
 from bench.engine_story import PROSE, BenchStory
 from engine import Engine, EngineOptions
 from engine.backend import Run
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 
 Row = tuple[str, str, str, str]
 N_WRITTEN = 64

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench.engine_story import BenchStory
 from engine import Engine, EngineOptions
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 
 CONTEXT = 1024
 Row = tuple[str, int, int, str]

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.own_redis import OwnRedis
-from store import accounts, characters, chats, queue, registry, turns
+from store import accounts, characters, chats, turns
+from store.broker import queue, registry
+from store.broker.client import connect
 from store.db import Database
 from store.views import ChatView, TurnView, UserView
-from store.wire import connect
 
 START_S = 120.0
 

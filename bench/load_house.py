@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.house import House
 from store import accounts
 from store.views import ChatView, UserView
-from web import passwords
+from web.auth import passwords
 
 TICK = 100  # per second, what /proc counts in
 PASSWORD = "a warm seat by the fire"

@@ -1,7 +1,7 @@
 """Open tabs by the hundred in one thread: the load bench's browsers, on asyncio, as light as frames allow.
 
 A tab signs nothing and draws nothing: it shakes hands, opens its chat, checks that no sequence number is missing, notes
-how long a piece of text was on its way, and comes back after a loss with the pauses of web/static/js/wire.js.
+how long a piece of text was on its way, and comes back after a loss with the pauses of web/static/js/chat/socket.js.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.web.rude_frames import handshake
 
-PAUSES_S = (0.5, 1, 1, 1.5, 2, 2, 4, 8, 15)  # web/static/js/wire.js
+PAUSES_S = (0.5, 1, 1, 1.5, 2, 2, 4, 8, 15)  # web/static/js/chat/socket.js
 CLOSE, PING, PONG = 8, 9, 10
 ENDS = ("done", "cancelled", "failed")
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from redis import Redis
 
-from store import chats, events, registry, turns
+from store import chats, turns
+from store.broker import events, registry
+from store.broker.client import connect
+from store.broker.events import Batch
 from store.db import Database
-from store.entries import Reply
-from store.events import Batch
-from store.wire import connect
+from store.messages import Reply
 
 NAME = "teller"
 WORDS = ("The lamp ", "turned once, ", "and the sea ", "answered it. ", "*Rain*, she said, ", "is only visiting. ")

@@ -17,14 +17,14 @@ from typing import Any
 from bench.story import CARD, Player, new_tokens, play
 from bench.tables import machine, publish, table
 from engine import Engine, EngineOptions, Framing
-from engine.echo import EchoBackend
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.echo import EchoBackend
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 from store.db import Database
 from store.lore.book import read_book
 from store.lore.match import Scene, activate
 from store.views import Story
-from worker.segments import Limits
+from worker.prompt.segments import Limits
 
 THINGS = ("lantern", "harbour", "bell", "whale", "storm", "bakery", "attic", "ferry", "compass", "orchard")
 WHOSE = ("red", "old", "northern", "silent", "broken", "golden", "hidden", "third", "stone", "winter")

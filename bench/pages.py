@@ -17,11 +17,11 @@ from playwright.sync_api import Browser, Page, Request
 
 from bench.house import House, _wait_for
 from bench.tables import machine, publish, table
-from store import accounts, entries
+from store import accounts, messages
 from store.models import Chat
 from store.views import UserView
 from tests.browser.two_browsers import PHONE, chromium
-from web import passwords
+from web.auth import passwords
 
 SLOWER = 4
 LIMIT_BYTES, LIMIT_MS = 150_000, 1500
@@ -76,8 +76,8 @@ def long_chat(house: House, ada: UserView) -> str:
     with house.db.session() as session:
         kept = session.get_one(Chat, chat.id)
         for number in range(N_MESSAGES - 1):
-            message = entries.add_message(session, kept, ("user", "character")[number % 2], NAME, None, 1.0)
-            entries.add_alternative(session, message, entries.Reply(f"{number}. {WORDS}"), None, 1.0)
+            message = messages.add_message(session, kept, ("user", "character")[number % 2], NAME, None, 1.0)
+            messages.add_alternative(session, message, messages.Reply(f"{number}. {WORDS}"), None, 1.0)
     return chat.id
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.backend import Run
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 
 WINDOW, SEGMENT, PERSONA = 512, 64, 64
 KEPT = WINDOW * 3 // 4

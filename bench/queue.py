@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from bench.house import House
 from bench.tables import machine, publish, table
-from store import events, queue, turns
+from store import turns
+from store.broker import events, queue
 from store.errors import Refused
 from store.views import ChatView, TurnView
 

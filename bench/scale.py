@@ -22,10 +22,11 @@ from contextlib import contextmanager
 from bench import turn_cost
 from bench.house import House
 from bench.tables import machine, publish, table
-from store import accounts, characters, chats, events, jobs, queue, registry, turns
+from store import accounts, characters, chats, turns
+from store.broker import events, jobs, queue, registry
+from store.broker.client import connect
 from store.db import Database
 from store.turns import Outcome, Reply
-from store.wire import connect
 from tests.postgres import PostgresServer
 
 N_PROCESSES, BOOKS_S, HOUSE_S = 4, 12.0, 15.0

@@ -30,7 +30,7 @@ from bench.peers.talk import Words
 from bench.scenarios import many, memory, returns, story, turns
 from bench.scenarios.table import Bench, Result, Row
 from bench.tables import machine, publish, table
-from engine.machine import demo_model
+from engine.model.hardware import demo_model
 
 FOLDER = Path(__file__).parent.parent / "build" / "bench"
 PARTS: dict[str, tuple[str, Callable[[Bench], Result]]] = {

@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine import Done, Engine, EngineOptions, ReplySpec, SamplerSettings, Segment, TurnRequest, envelope
-from engine.disk import DiskTier
-from engine.llama import LlamaBackend, LlamaOptions
+from engine import Done, Engine, EngineOptions, ReplySpec, SamplerSettings, Segment, TurnRequest
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.blocks import sealed
+from engine.blocks.disk_tier import DiskTier
 from tests.engine import tiny_models
 
 Finding = tuple[str, str, bool]
@@ -81,14 +82,14 @@ def _damage(rng: random.Random, case: int, data: bytes, good: list[bytes], forei
 
 def _other_build(data: bytes) -> bytes:
     """The same payload, sealed by a build with another fingerprint."""
-    header, payload = envelope.unseal(data, {})
-    return envelope.seal({**header, "model": "0" * 64}, payload)
+    header, payload = sealed.unseal(data, {})
+    return sealed.seal({**header, "model": "0" * 64}, payload)
 
 
 def _accepts(data: bytes, model_key: str, key: str) -> bool:
     try:
-        envelope.unseal(data, {"model": model_key, "key": key, "kind": "block"})
-    except envelope.BadEnvelope:
+        sealed.unseal(data, {"model": model_key, "key": key, "kind": "block"})
+    except sealed.BadEnvelope:
         return False
     return True
 
@@ -120,8 +121,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _whole(path: Path) -> bool:
     try:
-        envelope.unseal(path.read_bytes(), {})
-    except envelope.BadEnvelope:
+        sealed.unseal(path.read_bytes(), {})
+    except sealed.BadEnvelope:
         return False
     return True
 
@@ -133,7 +134,7 @@ def save_for_ever(folder: Path, seed: int) -> None:
     while True:
         payload = rng.randbytes(rng.randrange(1 << 16))
         name = f"blocks/{rng.randrange(200)}.kv"
-        disk.write(name, lambda payload=payload: envelope.seal({"kind": "block"}, payload), len(payload))
+        disk.write(name, lambda payload=payload: sealed.seal({"kind": "block"}, payload), len(payload))
         disk.flush()
 
 

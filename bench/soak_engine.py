@@ -17,8 +17,8 @@ from bench.chains import Apart, Chain, Difference, Reference
 from bench.soak_blocks import damaged_blocks, full_disk, full_tmpfs, kills
 from bench.tables import machine, publish, table
 from engine import Engine, EngineOptions
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 from tests.engine import tiny_models
 
 Row = tuple[str, str, str]

@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import Done, Engine, EngineOptions, Framing, Text, TurnRequest
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.machine import demo_model
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.model.hardware import demo_model
 from store import accounts, characters, chats, turns
 from store.db import Database
-from store.entries import Reply
-from store.turn_begins import TurnCommand
+from store.messages import Reply
+from store.turns.begin import TurnCommand
 from store.views import Story
-from worker.prompt import plan_part
-from worker.segments import Limits
+from worker.prompt.build import plan_part
+from worker.prompt.segments import Limits
 
 QUESTIONS = (
     "Good evening! What are you doing tonight?",

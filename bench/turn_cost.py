@@ -20,7 +20,8 @@ from bench.load_house import TICK, Person, WebHouse, cpu_s
 from bench.peers.system import until
 from bench.peers.wire import Wire
 from bench.tables import table
-from store import chats, registry, turns
+from store import chats, turns
+from store.broker import registry
 
 N_ALONE, N_PEOPLE, WARM_S, BUSY_S = 60, 8, 2.0, 15.0
 SETTINGS = {"backend": "echo", "max_reply_tokens": 40, "disk_cache_mb": 0, "ram_cache_mb": 64, "lanes": 4}

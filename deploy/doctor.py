@@ -2,8 +2,8 @@
 
 What it does: settings first (a wrong one is named and left out for the rest), then data folder, clock, Redis, database,
 port, and what the worker's own check-up says of model, card and memory. Where a room is not installed (the web image
-has no engine) the line says where to ask. What it refuses to know: how things look inside (store/vitals.py,
-deploy/preflight.py, worker/checkup.py find out); it changes nothing.
+has no engine) the line says where to ask. What it refuses to know: how things look inside (store/diagnostics.py,
+deploy/preflight.py, worker/diagnose.py find out); it changes nothing.
 When extending: one function that yields lines, named in `examine`.
 """
 
@@ -109,7 +109,7 @@ def _model(place: Place, trial: bool) -> Iterator[Line]:
 
 def _checkup(place: Place, trial: bool) -> Iterator[Line]:
     """The worker's own findings, from a program of its own: a model may kill the process that loads it."""
-    command = [sys.executable, "-m", "worker.checkup", *([] if trial else ["--no-trial"])]
+    command = [sys.executable, "-m", "worker.diagnose", *([] if trial else ["--no-trial"])]
     try:
         done = subprocess.run(
             command, env=place.environ, cwd=CHECKOUT, capture_output=True, text=True, timeout=TRIAL_LIMIT_S, check=False

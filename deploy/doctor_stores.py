@@ -1,4 +1,4 @@
-"""The doctor's lines on clock, Redis and database: what store/vitals.py has found, in words.
+"""The doctor's lines on clock, Redis and database: what store/diagnostics.py has found, in words.
 
 What it refuses to know: how it was found, and every other part of the machine.
 """
@@ -13,9 +13,10 @@ from deploy.cli.place import Place
 from deploy.doctor_line import FAIL, OK, WARN, Line
 from deploy.own_redis import find_redis
 from deploy.preflight import Disk, Fault
-from store import vitals, wire
+from store import diagnostics
+from store.broker import client
 from store.db import Database, DatabaseTrouble
-from store.vitals import DatabaseVitals, RedisVitals
+from store.diagnostics import DatabaseVitals, RedisVitals
 
 WARN_APART_S, FAIL_APART_S = 0.5, 2.0
 MB = 1_000_000
@@ -35,8 +36,8 @@ def _redis_vitals(place: Place) -> RedisVitals | None:
     if place.has_own_redis and not place.is_running:
         return None
     try:
-        with wire.connect(place.settings.redis_url) as redis:
-            return vitals.look_at_redis(redis)
+        with client.connect(place.settings.redis_url) as redis:
+            return diagnostics.look_at_redis(redis)
     except ValueError as error:  # a URL that is none
         return RedisVitals(str(error))
 
@@ -50,7 +51,7 @@ def _database_vitals(place: Place) -> DatabaseVitals | None:
     except (Fault, ImportError, ValueError, OSError, DatabaseTrouble) as error:
         return DatabaseVitals(str(error))
     try:
-        return vitals.look_at_database(db)
+        return diagnostics.look_at_database(db)
     finally:
         db.close()
 

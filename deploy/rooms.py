@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import redis
 
-from store import registry, wire
+from store.broker import client, registry
 from store.db import Database
 from store.invitations import first_admin_link
 from store.settings import AUTO, Settings
@@ -64,8 +64,8 @@ def web_answers(settings: Settings) -> bool:
 def redis_answers(settings: Settings) -> bool:
     """True if Redis is there and has read its file."""
     try:
-        with wire.connect(settings.redis_url) as client:
-            return bool(client.ping())
+        with client.connect(settings.redis_url) as connection:
+            return bool(connection.ping())
     except redis.exceptions.RedisError:
         return False
 
@@ -73,8 +73,8 @@ def redis_answers(settings: Settings) -> bool:
 def worker_answers(settings: Settings) -> bool:
     """True if the worker of the settings has its model loaded and sends heartbeats; with `auto`, one of this host."""
     try:
-        with wire.connect(settings.redis_url) as client:
-            workers = registry.alive(client)
+        with client.connect(settings.redis_url) as connection:
+            workers = registry.alive(connection)
     except redis.exceptions.RedisError:
         return False
     if settings.worker_name == AUTO:

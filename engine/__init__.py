@@ -2,17 +2,18 @@
 
     from engine import Engine, EngineOptions, Segment, TurnRequest, ReplySpec, SamplerSettings
 
-`engine.llama` (which alone, with its batch and sampler, imports llama_cpp) and `engine.echo` are the two backends.
+`engine.backends.llama` (which alone, with its batch and sampler, imports llama_cpp) and `engine.backends.echo` are the
+two backends.
 """
 
 from engine.engine import Engine
 from engine.errors import DecodeError, EngineClosed, EngineError, ModelError, RequestError
 from engine.events import Cancelled, Done, Event, Failed, Reading, Text, TurnStats, Waking
-from engine.figures import EngineFigures
-from engine.framing import Framing
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings, settings_from
 from engine.segments import ReplySpec, Segment, TurnRequest
+from engine.stats import EngineFigures
+from engine.text.framing import Framing
 from engine.ticket import Ticket
 
 __all__ = [

@@ -5,7 +5,7 @@
     python -m engine model.gguf --folder ~/.mira        goes on tomorrow where it ended today, without reading again
 
 Commands while chatting: /retry, /continue, /quit; Ctrl+C stops a reply. What it refuses to know: everything that
-engine/chat.py, engine/vram.py and engine/probe.py decide.
+engine/chat.py, engine/model/memory_plan.py and engine/model/shift_probe.py decide.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from engine.chat import Chat, Script, Turn
 from engine.engine import Engine
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
-from engine.loading import load_model, plan_model
-from engine.machine import demo_model
+from engine.model.hardware import demo_model
+from engine.model.loader import load_model, plan_model
+from engine.model.memory_plan import KV_BYTES, MemoryPlan, Wishes
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings
-from engine.vram import KV_BYTES, MemoryPlan, Wishes
 
 PERSONA = "You are Mira, the warm-hearted keeper of a small inn. You answer in a few lively sentences."
 

@@ -1,8 +1,8 @@
 """The seam where the model can be replaced: about a dozen verbs in ints and bytes.
 
-Two implementations: `engine.llama.LlamaBackend` (llama.cpp) and `engine.echo.EchoBackend` (no model at all, checks
-every KV rule). One contract suite, tests/engine/test_backend_contract.py, runs on both. A backend is used by one thread
-at a time, except `tokenize`, `piece` and `is_end`, which any thread may call.
+Two implementations: `engine.backends.llama.LlamaBackend` (llama.cpp) and `engine.backends.echo.EchoBackend` (no model
+at all, checks every KV rule). One contract suite, tests/engine/test_backend_contract.py, runs on both. A backend is
+used by one thread at a time, except `tokenize`, `piece` and `is_end`, which any thread may call.
 
 Rules that callers keep and the echo backend enforces: the next position of a sequence is one behind its last; no
 position twice; at most `n_batch` tokens in one decode; no save while a shift is pending; the scratch sequence is empty

@@ -14,9 +14,9 @@ from pathlib import Path
 from engine.engine import Engine
 from engine.errors import RequestError
 from engine.events import ENDS, Cancelled, Done, Event, Failed
-from engine.framing import Framing
 from engine.sampling import SamplerSettings
 from engine.segments import ReplySpec, Segment, TurnRequest
+from engine.text.framing import Framing
 from engine.ticket import Ticket
 
 

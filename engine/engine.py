@@ -12,24 +12,24 @@ import time
 from collections.abc import Callable
 
 from engine.backend import Backend, DecodeResult, Run
-from engine.blocks import BlockStore
-from engine.cells import Cells
-from engine.disk import DiskTier
+from engine.blocks.disk_tier import DiskTier
+from engine.blocks.store import BlockStore
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Event, Failed
-from engine.figures import EngineFigures, Tally, gather
+from engine.kv.cells import Cells
+from engine.kv.cost_model import Speeds
+from engine.kv.logits_cache import RowCache
+from engine.kv.manifests import Manifests
+from engine.kv.prefetch import Prefetch
+from engine.kv.residents import Residents
+from engine.kv.restore_policy import Restoring
+from engine.kv.session import Session
+from engine.kv.sync import Feed
 from engine.lane import Lane, Stage
-from engine.manifest import Manifests
 from engine.options import EngineOptions
-from engine.prefetch import Prefetch
-from engine.residents import Residents
-from engine.restoring import Restoring
-from engine.rows import RowCache
-from engine.schedule import schedule
+from engine.scheduler import schedule
 from engine.segments import TurnRequest
-from engine.session import Session
-from engine.speeds import Speeds
-from engine.sync import Feed
+from engine.stats import EngineFigures, Tally, gather
 from engine.ticket import Outbox, Ticket
 
 log = logging.getLogger(__name__)

@@ -11,16 +11,16 @@ from dataclasses import replace
 from enum import Enum
 
 from engine.backend import Backend, Choice, Run, Sampler
-from engine.cells import Cells
 from engine.errors import RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
-from engine.plan import common_prefix
-from engine.restoring import Restoring
-from engine.rows import RowCache
+from engine.kv.cells import Cells
+from engine.kv.logits_cache import RowCache
+from engine.kv.planner import common_prefix
+from engine.kv.restore_policy import Restoring
+from engine.kv.session import Session
+from engine.kv.sync import Feed, sync
 from engine.segments import ReplySpec
-from engine.session import Session
-from engine.sync import Feed, sync
-from engine.text import ReplyText
+from engine.text.detokenizer import ReplyText
 from engine.ticket import Ticket
 
 

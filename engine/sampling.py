@@ -1,8 +1,8 @@
 """Sampler settings: which of llama.cpp's samplers run, in which order, within which ranges.
 
-Pure values. The chain itself is built by the backend (engine/llama_sampler.py), in the order of this file: grammar,
-logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, then the draw. A new sampler needs a field
-here with its range, and a line in the chain.
+Pure values. The chain itself is built by the backend (engine/backends/llama_sampler.py), in the order of this file:
+grammar, logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, then the draw. A new sampler needs
+a field here with its range, and a line in the chain.
 """
 
 from dataclasses import dataclass, fields

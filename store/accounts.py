@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from store import texts
 from store.db import Database, rows_changed
-from store.entries import clock, new_id
 from store.errors import NotFound, Refused
+from store.messages import clock, new_id
 from store.models import ROLES, Alternative, Book, Character, Chat, Invite, Message, Persona, Picture, Turn, User
 from store.views import InviteView, UserView, invite_view, user_view
 

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from store import pictures, texts
 from store.db import Database
-from store.entries import clock, new_id
 from store.errors import NotFound, Refused
+from store.messages import clock, new_id
 from store.models import RATINGS, Character, Chat, User
 from store.views import CharacterView, UserView, character_view
 

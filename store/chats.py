@@ -1,7 +1,7 @@
 """Chats: making them, reading them, and the changes that are no turns.
 
 What it does: every function is one transaction and returns values. Whoever changes a chat says which revision they
-saw; a change raises it. What it refuses to know: how a reply comes about (turns.py) and Redis.
+saw; a change raises it. What it refuses to know: how a reply comes about (turns/lifecycle.py) and Redis.
 """
 
 from dataclasses import replace
@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import entries, remembered, sampling, scenes, texts
+from store import chat_macros, context_messages, messages, sampling, texts
 from store.characters import visible
 from store.db import Database
-from store.entries import Reply, clock, new_id, own_chat, refuse_if_changed, touch
 from store.errors import NotFound, Refused
 from store.lore import books
+from store.messages import Reply, clock, new_id, own_chat, refuse_if_changed, touch
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import (
     ChatView,
@@ -53,7 +53,7 @@ def create_chat(
             raise NotFound("character")
         chat = new_chat(owner, character, name, clock(now))
         about = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
-        chat.user_persona = scenes.resolved(session, chat, character, about, chat.created_at)[: texts.MAX_TEXT]
+        chat.user_persona = chat_macros.resolved(session, chat, character, about, chat.created_at)[: texts.MAX_TEXT]
         greet(session, chat, character)
         return chat_view(chat, character)
 
@@ -74,23 +74,24 @@ def get_chat(db: Database, owner_id: str, chat_id: str) -> ChatView:
     """One chat of this person. Raises NotFound, also when it is somebody else's."""
     with db.reading() as session:
         chat = own_chat(session, owner_id, chat_id, lock=False)
-        return chat_view(chat, entries.character_of(session, chat))
+        return chat_view(chat, messages.character_of(session, chat))
 
 
 def transcript(db: Database, chat_id: str) -> tuple[MessageView, ...]:
     """Every message of a chat, in order. The caller has made sure that the reader may see it (see `get_chat`)."""
     with db.reading() as session:
-        return entries.read_messages(session, chat_id)
+        return messages.read_messages(session, chat_id)
 
 
 def get_message(db: Database, message_id: str) -> MessageView:
     """One message. Raises NotFound. The caller has made sure that the reader may see it."""
     with db.reading() as session:
-        return entries.read_message(session, message_id)
+        return messages.read_message(session, message_id)
 
 
 def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """The words of a wording with their probabilities, as worker/words.py keeps them; none when nobody asked for them.
+    """The words of a wording with their probabilities, as worker/token_probabilities.py keeps them; none when nobody
+    asked for them.
 
     Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
     """
@@ -98,7 +99,8 @@ def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[di
 
 
 def added(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """What lorebooks added before a wording was written, as worker/lore.py keeps it; none when they added nothing.
+    """What lorebooks added before a wording was written, as worker/prompt/lore.py keeps it; none when they added
+    nothing.
 
     Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
     """
@@ -112,7 +114,7 @@ def _stats(db: Database, owner_id: str, message_id: str, position: int) -> dict[
         if message is None or message.deleted_at is not None:
             raise NotFound("message")
         own_chat(session, owner_id, message.chat_id, lock=False)
-        wordings = entries.read_message(session, message_id).alternatives
+        wordings = messages.read_message(session, message_id).alternatives
         if not 0 <= position < len(wordings):
             raise Refused("no_such_alternative")
         return wordings[position].stats
@@ -136,15 +138,15 @@ def load_story(db: Database, chat_id: str) -> Story:
         chat = session.get(Chat, chat_id)
         if chat is None or chat.deleted_at is not None:
             raise NotFound("chat")
-        character = entries.character_of(session, chat)
-        window = remembered.window_of(session, chat)
-        messages = remembered.messages(session, chat, window)
+        character = messages.character_of(session, chat)
+        window = context_messages.window_of(session, chat)
+        in_window = context_messages.in_window(session, chat, window)
         return Story(
             replace(chat_view(chat, character), window=window),
             character_view(character),
-            messages,
+            in_window,
             books.books_of(session, chat),
-            remembered.older(session, chat, window, len(messages)),
+            context_messages.older(session, chat, window, len(in_window)),
         )
 
 
@@ -169,7 +171,7 @@ def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> Ch
     values = {name: _checked(name, value) for name, value in changes.items()}
     with db.session() as session:
         chat = own_chat(session, owner_id, chat_id)
-        character = entries.character_of(session, chat)
+        character = messages.character_of(session, chat)
         for name, value in values.items():
             setattr(chat, name, _note(session, chat, character, value) if name in NOTES else value)
         session.flush()
@@ -192,7 +194,7 @@ def _checked(name: str, value: Any) -> Any:
 
 def _note(session: Session, chat: Chat, character: Character, text: str) -> str:
     """A note as it enters the chat: what it says of the time or of the last message stays as it is now."""
-    note = scenes.resolved(session, chat, character, text, clock(None)).strip()
+    note = chat_macros.resolved(session, chat, character, text, clock(None)).strip()
     if len(note) > MAX_NOTE:
         raise Refused("too_long")
     return note
@@ -226,7 +228,7 @@ def choose_alternative(
         message.active = position
         revision = touch(chat, clock(now))
         session.flush()
-        return committed_view(entries.read_message(session, message_id), revision)
+        return committed_view(messages.read_message(session, message_id), revision)
 
 
 def new_chat(owner: User, character: Character, user_name: str, now: float) -> Chat:
@@ -254,9 +256,9 @@ def greet(session: Session, chat: Chat, character: Character) -> None:
     others = card.get("alternate_greetings")
     drafts = [card.get("first_mes"), *(others if isinstance(others, list) else [others])]
     given = [texts.clean(draft) for draft in drafts if isinstance(draft, str)]
-    resolved = (scenes.resolved(session, chat, character, draft, chat.created_at).strip() for draft in given)
+    resolved = (chat_macros.resolved(session, chat, character, draft, chat.created_at).strip() for draft in given)
     greetings = [greeting for greeting in resolved if greeting]
     if greetings:
-        message = entries.add_message(session, chat, "character", character.name, None, chat.created_at)
+        message = messages.add_message(session, chat, "character", character.name, None, chat.created_at)
         for greeting in greetings:
-            entries.add_alternative(session, message, Reply(greeting), None, chat.created_at)
+            messages.add_alternative(session, message, Reply(greeting), None, chat.created_at)

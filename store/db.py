@@ -2,7 +2,7 @@
 
 What it does: `Database(url).session()` is one transaction that writes, `.reading()` one that only reads, `.migrate()`
 brings the tables to the newest version and loads the bundled characters. `.snapshot()` and `.rebuilding()` are for
-those who copy a whole house (backup.py, restore.py).
+those who copy a whole house (backup/dump.py, backup/restore.py).
 What it refuses to know: what the records mean.
 
 SQLite is set to lose nothing and to let nobody fail who can wait:

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from store import entries, remembered, scenes, texts
+from store import chat_macros, context_messages, messages, texts
 from store.chats import greet, new_chat
 from store.db import Database
-from store.entries import clock, new_id, own_chat, refuse_if_changed, touch
 from store.errors import NotFound, Refused
+from store.messages import clock, new_id, own_chat, refuse_if_changed, touch
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import ChatView, CommittedView, chat_view, committed_view
 
@@ -32,7 +32,7 @@ def edit_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         words = _as_it_enters(session, chat, message, text, clock(now))
-        wording = entries.active_alternative(session, message)
+        wording = messages.active_alternative(session, message)
         wording.text, wording.tokens, wording.model_key = words, None, None
         wording.finish, wording.status = "edited", None
         return _changed(session, chat, message, now)
@@ -76,11 +76,11 @@ def branch(db: Database, owner_id: str, message_id: str, now: float | None = Non
             raise NotFound("message")
         old = own_chat(session, owner_id, message.chat_id)
         chat = _like(old, clock(now))
-        chat.window = remembered.of_a_branch(old.window, message.ordinal)
+        chat.window = context_messages.of_a_branch(old.window, message.ordinal)
         session.add(chat)
         session.flush()
         _copy_messages(session, old, chat, message.ordinal)
-        return chat_view(chat, entries.character_of(session, chat))
+        return chat_view(chat, messages.character_of(session, chat))
 
 
 def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> ChatView:
@@ -98,8 +98,8 @@ def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = No
 def _as_it_enters(session: Session, chat: Chat, message: Message, text: str, now: float) -> str:
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")
-    character = entries.character_of(session, chat)
-    words = scenes.resolved(session, chat, character, texts.clean(text), now, message.ordinal).strip()
+    character = messages.character_of(session, chat)
+    words = chat_macros.resolved(session, chat, character, texts.clean(text), now, message.ordinal).strip()
     if not words:
         raise Refused("empty")
     if len(words) > texts.MAX_TEXT:
@@ -121,7 +121,7 @@ def _own_message(
 def _changed(session: Session, chat: Chat, message: Message, now: float | None) -> CommittedView:
     revision = touch(chat, clock(now))
     session.flush()
-    return committed_view(entries.read_message(session, message.id), revision)
+    return committed_view(messages.read_message(session, message.id), revision)
 
 
 def _next_title(title: str) -> str:

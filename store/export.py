@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from store import entries
+from store import messages
 from store.cards import keeping
 from store.db import Database
 from store.errors import NotFound
@@ -36,8 +36,8 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
                 {
-                    **_chat(chat_view(chat, entries.character_of(session, chat))),
-                    "messages": [_message(message) for message in entries.read_messages(session, chat.id)],
+                    **_chat(chat_view(chat, messages.character_of(session, chat))),
+                    "messages": [_message(message) for message in messages.read_messages(session, chat.id)],
                 }
                 for chat in chats
             ],

@@ -1,4 +1,4 @@
-"""Invitation links: what `inglenook invite`, `python -m web.invite` and the first start of a house print.
+"""Invitation links: what `inglenook invite`, `python -m web.auth.invite` and the first start of a house print.
 
 What it refuses to know: who reads them. The path of the page behind a link is the one thing here that web has, too.
 """

@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy 2 typed classes.
 
 What it does: says what is kept and which rules the database itself enforces.
-What it refuses to know: transactions and the meaning of a change (see turns.py, chats.py, accounts.py).
+What it refuses to know: transactions and the meaning of a change (see turns/lifecycle.py, chats.py, accounts.py).
 Ids are 32 hex characters; times are UTC seconds since the epoch as floats. To change a table: change it here and add
 a migration in migrations/versions; a test compares the two. Types stay within what SQLite and PostgreSQL share.
 """
@@ -245,9 +245,9 @@ class Alternative(Base):
 
 
 class Turn(Base):
-    """One requested piece of work on a chat; its id comes from the browser. turns.py has its rules.
+    """One requested piece of work on a chat; its id comes from the browser. turns/lifecycle.py has its rules.
 
-    `crashes` counts the attempts that died; `result` is what an ended turn wrote (see turn_ends.py).
+    `crashes` counts the attempts that died; `result` is what an ended turn wrote (see turns/end.py).
     """
 
     __tablename__ = "turns"

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from store import texts
 from store.db import Database
-from store.entries import clock, new_id
 from store.errors import NotFound, Refused
+from store.messages import clock, new_id
 from store.models import Persona
 from store.views import PersonaView, persona_view
 

@@ -6,8 +6,8 @@ What it does: keeps the bytes with a checked type. What it refuses to know: how 
 from sqlalchemy.orm import Session
 
 from store.db import Database
-from store.entries import new_id
 from store.errors import NotFound, Refused
+from store.messages import new_id
 from store.models import Picture
 from store.views import PictureView, picture_view
 

@@ -6,8 +6,8 @@ What it does: reads and checks the definition in `card["extensions"]["inglenook"
     {"name": "Energy", "type": "integer", "minimum": 0, "maximum": 100, "unit": "%"}
     {"name": "Place",  "type": "text",    "max_length": 40}
 
-What it refuses to know: grammars and tokens (worker/status.py). A definition that makes no sense is ignored field by
-field, as everything else on a card that somebody brought along; `read_field` is for those who edit one.
+What it refuses to know: grammars and tokens (worker/prompt/status.py). A definition that makes no sense is ignored
+field by field, as everything else on a card that somebody brought along; `read_field` is for those who edit one.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Text as people send it, made safe to keep: nothing that a database, JSON or UTF-8 would refuse.
 
-What it refuses to know: what the text means. Macros are in macros.py.
+What it refuses to know: what the text means. Macros are in macros/resolve.py.
 """
 
 import unicodedata

@@ -1,9 +1,9 @@
 """Who used how much: seconds and tokens per person and day, and what everybody keeps. Numbers, no texts, no titles.
 
-What it does: `per_day` adds up the turns that ended (turns.stats, see turn_ends.py), `keeping` what lies in SQL.
-What it refuses to know: who may read this (web/admin.py shows it to admins), and what lies beside the database.
-A day is one of the server's clock. Waiting is from the submit to the claim, and in the engine until a lane was free.
-To add a figure of a turn: a line in SPENT and a field of Spent.
+What it does: `per_day` adds up the turns that ended (turns.stats, see turns/end.py), `keeping` what lies in SQL.
+What it refuses to know: who may read this (web/admin/dashboard.py shows it to admins), and what lies beside the
+database. A day is one of the server's clock. Waiting is from the submit to the claim, and in the engine until a lane
+was free. To add a figure of a turn: a line in SPENT and a field of Spent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, LargeBinary, case, cast, func, literal, se
 from sqlalchemy.orm import Session
 
 from store.db import Database
-from store.entries import clock
+from store.messages import clock
 from store.models import ENDED, Alternative, Chat, Message, Picture, Turn, User
 
 SPENT = {

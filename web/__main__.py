@@ -7,7 +7,7 @@ from pathlib import Path
 
 def main() -> None:
     """Replace this process by gunicorn."""
-    config = Path(__file__).with_name("gunicorn_conf.py")
+    config = Path(__file__).parent / "server" / "gunicorn_conf.py"
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--config", str(config), "web.wsgi:app"])
 
 

@@ -1,7 +1,7 @@
 """The line that everybody reads: on every page, in the chat as it comes, until somebody puts it away in their browser.
 
-What it refuses to know: who writes it (admin.py), and where it is kept (store/house_facts.py). Pages show what the
-housekeeper saw last, so no page asks the database for it.
+What it refuses to know: who writes it (admin/dashboard.py), and where it is kept (store/site_state.py). Pages show what
+the housekeeper saw last, so no page asks the database for it.
 """
 
 from flask import Blueprint, Flask, request, session
@@ -9,10 +9,10 @@ from flask_login import current_user
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from store.house_facts import Announcement
-from web.accounts import ours, signed_in
+from store.site_state import Announcement
+from web.auth.accounts import ours, signed_in
 from web.errors import wants_json
-from web.house import house
+from web.services import house
 
 blueprint = Blueprint("announcements", __name__)
 PUT_AWAY = "put_away"  # in the session: the id of the line that this browser has seen enough of

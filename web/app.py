@@ -14,48 +14,31 @@ from werkzeug.wrappers import Response
 from store.accounts import get_user
 from store.db import Database
 from store.settings import Settings
-from web import (
-    accounts,
-    admin,
-    amounts,
-    announcements,
-    assets,
-    books,
-    card_files,
-    characters,
-    chat_files,
-    chats,
-    errors,
-    health,
-    language,
-    library,
-    limits,
-    metrics,
-    my_settings,
-    notices,
-    people,
-    personas,
-    pictures,
-    resets,
-    security,
-)
-from web.house import House, furnish
+from web import announcements, assets, errors, health, notices, security
+from web.admin import dashboard, metrics, people
+from web.auth import accounts, my_settings, password_resets, rate_limits
+from web.characters import card_files, character_page, pictures
+from web.i18n import language
 from web.live import routes as live
+from web.lorebooks import lorebook_page
+from web.rendering import amounts
+from web.services import House, furnish
+from web.stories import chat_files, chat_page, home, personas
 
 BLUEPRINTS = (
     accounts.blueprint,
     my_settings.blueprint,
     people.blueprint,
-    admin.blueprint,
+    dashboard.blueprint,
     announcements.blueprint,
-    resets.blueprint,
+    password_resets.blueprint,
     personas.blueprint,
-    library.blueprint,
+    home.blueprint,
     card_files.blueprint,
-    characters.blueprint,
-    books.blueprint,
+    character_page.blueprint,
+    lorebook_page.blueprint,
     pictures.blueprint,
-    chats.blueprint,
+    chat_page.blueprint,
     chat_files.blueprint,
     health.blueprint,
     metrics.blueprint,
@@ -79,17 +62,17 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     app.extensions["inglenook"] = house
     security.init_app(app, settings.origins)
     errors.init_app(app)
-    limits.init_app(app, settings)
+    rate_limits.init_app(app, settings)
     assets.init_app(app)
     language.init_app(app)
     notices.init_app(app)
     amounts.init_app(app)
     announcements.init_app(app)
-    admin.init_app(app)
+    dashboard.init_app(app)
     card_files.init_app(app)
     chat_files.init_app(app)
-    books.init_app(app)
-    characters.init_app(app)  # before the check of the token, which reads the form
+    lorebook_page.init_app(app)
+    character_page.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
     _sign_in(app, house)
     for blueprint in BLUEPRINTS:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from store.errors import NotFound, StoreError
-from web.language import gettext, marked, say
+from web.i18n.language import gettext, marked, say
 
 log = logging.getLogger(__name__)
 NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))

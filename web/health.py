@@ -4,7 +4,7 @@ from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response
 
 from store import health
-from web.house import house
+from web.services import house
 
 blueprint = Blueprint("health", __name__)
 

@@ -6,7 +6,7 @@ What it does: carries a code in the session; the words are in templates/_notices
 from flask import Flask, flash
 
 from store.errors import REFUSALS, Refused
-from web.language import say
+from web.i18n.language import say
 
 
 def done(code: str) -> None:

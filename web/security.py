@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 
 from web.errors import Problem
-from web.language import gettext
+from web.i18n.language import gettext
 
 POLICY = "; ".join(
     [

@@ -4,9 +4,9 @@ import logging
 
 from flask import Flask
 
+from store.broker.client import connect
 from store.db import Database
 from store.settings import load_settings
-from store.wire import connect
 from web.app import create_app
 
 

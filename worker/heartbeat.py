@@ -2,7 +2,7 @@
 
 `renew_leases` (SQL only: it must go on while Redis is away), `CancelFlags` (Redis only), `announce` (the
 registry), `take_over_from_dead_peers` (by their locks), `reap` (what dead workers and lost connections left, see
-store/repair.py).
+store/broker/recovery.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Iterable
 
 from redis.client import PubSub
 
-from store import cancel, registry, repair, turns
-from worker.desk import LEASE_S, Desk
-from worker.locks import lock_of_the_dead
-from worker.running import RunningTurn, StopReason
+from store import turns
+from store.broker import cancel, recovery, registry
+from worker.context import LEASE_S, Desk
+from worker.gpu_lock import lock_of_the_dead
+from worker.running_turns import RunningTurn, StopReason
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def take_over_from_dead_peers(desk: Desk) -> None:
         if name != desk.worker_name:
             with lock_of_the_dead(desk.data_dir, name) as dead:
                 if dead:
-                    moved = repair.take_over(desk.db, desk.redis, name)
+                    moved = recovery.take_over(desk.db, desk.redis, name)
                     log.warning("worker %s is dead, %d turns of it go on elsewhere", name, len(moved))
 
 
@@ -114,7 +115,7 @@ def reap(desk: Desk, every_s: float = REAP_EVERY_S) -> None:
 
     One worker does it for all: with each doing it for each, thirty of them had no time for anything else.
     """
-    if not repair.is_due(desk.redis, every_s):
+    if not recovery.is_due(desk.redis, every_s):
         return
-    repair.reconcile(desk.db, desk.redis)
-    repair.sweep(desk.db, desk.redis)
+    recovery.reconcile(desk.db, desk.redis)
+    recovery.sweep(desk.db, desk.redis)

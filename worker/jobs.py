@@ -1,4 +1,4 @@
-"""The job functions, by the names under which they are enqueued (store/jobs.py has the list of allowed names).
+"""The job functions, by the names under which they are enqueued (store/broker/jobs.py has the list of allowed names).
 
 A job carries an id and nothing else. Whether it still has to be done is decided here, by the claim in SQL: a job that
 runs twice, too late or for nothing is harmless.
@@ -11,10 +11,11 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from store import queue, registry, turns
+from store import turns
+from store.broker import queue, registry
 from store.errors import StoreError
-from worker.desk import LEASE_S, Desk, desk
-from worker.turn import Attempt
+from worker.attempt import Attempt
+from worker.context import LEASE_S, Desk, desk
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ import threading
 from types import FrameType
 
 from engine import EngineError
+from store.broker.client import connect
 from store.db import Database
 from store.settings import AUTO, Settings, SettingsError, load_settings
-from store.wire import connect
-from worker.locks import DataFolderError, WorkerLock, first_free
-from worker.model import load, open_engine
+from worker.engine_setup import load, open_engine
+from worker.gpu_lock import DataFolderError, WorkerLock, first_free
 from worker.service import Service, take_back
 
 log = logging.getLogger("worker")

@@ -9,7 +9,7 @@ When Redis is away nothing is lost and nobody waits: events stay with their feed
 feed that has ended keeps trying for `KEEP_S`. When Redis came back without its last second, or empty, it takes nothing
 of a feed that knows more; the feed then says all its text once more from offset 0, in a stream that begins anew. The
 live events are a convenience, the transcript in SQL is the truth.
-When extending: a new kind of event needs a line in store/events.py first, then a method of `Feed`.
+When extending: a new kind of event needs a line in store/broker/events.py first, then a method of `Feed`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from store import events
+from store.broker import events
 
 log = logging.getLogger(__name__)
 

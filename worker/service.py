@@ -1,6 +1,6 @@
 """A worker in one piece: everything that runs between the lock and the exit, started and stopped in the right order.
 
-What it refuses to know: signals, exit codes, the file lock (main.py), and how a turn is done (turn.py).
+What it refuses to know: signals, exit codes, the file lock (main.py), and how a turn is done (attempt.py).
 Order of a start: take back what the predecessor left, announce, then the lanes. Order of a stop: leave the registry,
 stop the lanes and the running turns, put what was given back into a queue, then the helpers, then the engine.
 """
@@ -15,20 +15,20 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engine import Engine
-from engine.vram import MemoryPlan
-from store import queue, registry, repair
+from engine.model.memory_plan import MemoryPlan
+from store.broker import queue, recovery, registry
+from store.broker.client import connect
 from store.db import Database
 from store.settings import Settings
-from store.wire import connect
 from worker import heartbeat
-from worker.desk import Desk, open_desk
-from worker.figures import Figures
-from worker.lanes import LaneThread, start_lanes
-from worker.model import framing_of
+from worker.context import Desk, open_desk
+from worker.engine_setup import framing_of
+from worker.engine_stats import Figures
 from worker.publisher import Publisher
-from worker.running import StopReason
+from worker.rq_lanes import LaneThread, start_lanes
+from worker.running_turns import StopReason
 from worker.ticker import Ticker
-from worker.waking import LOOK_EVERY_S, Waker
+from worker.warmup import LOOK_EVERY_S, Waker
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def take_back(db: Database, redis: Redis, worker_name: str) -> None:
     To be called only while no lane of this name works: right after the lock was taken, and at the end of a drain.
     """
     try:
-        turns = repair.recover(db, redis, worker_name)
+        turns = recovery.recover(db, redis, worker_name)
     except RedisError as error:
         log.warning("unfinished turns of %s wait for Redis: %s", worker_name, error)
         return

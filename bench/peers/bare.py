@@ -7,7 +7,7 @@ import llama_cpp as llama
 
 from bench.peers.system import Setting
 from engine.backend import Run
-from engine.llama import LlamaBackend, LlamaOptions
+from engine.backends.llama import LlamaBackend, LlamaOptions
 
 
 class Bare:

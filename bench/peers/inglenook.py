@@ -19,10 +19,11 @@ from bench.load_house import Person, WebHouse
 from bench.peers.system import Setting, Turn, Watch, until
 from bench.peers.talk import CARD, USER, Line, Words
 from bench.peers.wire import Wire
-from store import characters, chats, registry, turns
-from store.chat_files.tale import Spoken, Tale, Wording
+from store import characters, chats, turns
+from store.broker import registry
+from store.chat_files.document import Spoken, Tale, Wording
+from store.chat_transfer import import_chat
 from store.models import Character, Chat
-from store.tales import import_chat
 
 START_S = 180.0
 

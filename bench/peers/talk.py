@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import llama_cpp as llama
 
 from engine import Framing
-from engine.llama import LlamaBackend, LlamaOptions
-from worker.persona import Cast, persona_texts
-from worker.scripts import SCRIPTS, Scene
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from worker.prompt.persona import Cast, persona_texts
+from worker.prompt.turn_kinds import SCRIPTS, Scene
 
 USER, CHAR, NARRATOR = "Ann", "Mara", "Narrator"
 LORE_WORD, LORE = "zephyr", "The Zephyr is a small blue boat that belongs to nobody and always comes back by itself."

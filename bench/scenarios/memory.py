@@ -16,7 +16,7 @@ from bench.peers.system import System, Turn
 from bench.scenarios.table import OURS, Bench, Result, median
 from bench.tables import table
 from engine.backend import Run
-from engine.blocks import Block, BlockStore
+from engine.blocks.store import Block, BlockStore
 
 DELTA, CHAT = 60, 1500
 SCRATCH, TARGET = 3, 2

@@ -1,7 +1,7 @@
 """`inglenook backup` and `inglenook restore`: a house into one file, and out of it.
 
 What it does: `-` is standard output or input, for containers whose only writable folder is the house itself.
-What it refuses to know: what is in the file (store/backup.py, store/restore.py).
+What it refuses to know: what is in the file (store/backup/dump.py, store/backup/restore.py).
 """
 
 import shutil
@@ -18,8 +18,8 @@ import click
 from deploy.cli.place import find_place, open_database
 from deploy.layout import Layout, only_one
 from deploy.preflight import Fault
-from store.backup import write_backup
-from store.restore import restore_backup
+from store.backup.dump import write_backup
+from store.backup.restore import restore_backup
 
 SHOWN = ("users", "characters", "chats", "messages", "pictures")
 

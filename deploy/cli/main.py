@@ -14,7 +14,7 @@ from deploy.cli.keeping import backup_command, restore_command
 from deploy.cli.numbers import stats_command
 from deploy.cli.people import export_command, invite_command, user_group
 from deploy.preflight import Fault
-from store.archive import BackupError
+from store.backup.archive import BackupError
 from store.db import DatabaseTrouble
 from store.errors import StoreError
 from store.settings import SettingsError

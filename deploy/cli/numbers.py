@@ -10,7 +10,8 @@ import click
 from redis.exceptions import RedisError
 
 from deploy.cli.place import Place, find_place, open_database
-from store import figures, registry, wire
+from store import statistics
+from store.broker import client, registry
 
 MB = 1_000_000
 
@@ -22,7 +23,7 @@ def stats_command(days: float, as_json: bool) -> None:
     """Count people, chats, turns and bytes."""
     place = find_place()
     with open_database(place) as db:
-        counted = figures.count(db, days)
+        counted = statistics.count(db, days)
     found = {**asdict(counted), "block_bytes": _folder_bytes(place.settings.data_dir / "blocks"), "days": days}
     found["workers"] = _workers(place)
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
@@ -59,7 +60,7 @@ def _worker_line(worker: dict[str, Any]) -> str:
 def _workers(place: Place) -> dict[str, dict[str, Any]] | None:
     """What each worker says about itself; None where Redis does not answer."""
     try:
-        with wire.connect(place.settings.redis_url) as redis:
+        with client.connect(place.settings.redis_url) as redis:
             loads = registry.loads(redis, registry.alive(redis))
     except RedisError:
         return None

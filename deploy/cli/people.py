@@ -127,7 +127,7 @@ def _find(db: Database, name: str) -> UserView:
 def _hash(place: Place, password: str) -> str:
     if importlib.util.find_spec("web") is None:
         raise Fault("Passwords are hashed by web: say this in the web container, `docker compose exec web inglenook`.")
-    command = [sys.executable, "-m", "web.hash_password"]
+    command = [sys.executable, "-m", "web.auth.hash_password"]
     done = subprocess.run(
         command, input=f"{password}\n", env=place.environ, cwd=CHECKOUT, capture_output=True, text=True, check=False
     )

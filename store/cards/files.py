@@ -19,7 +19,7 @@ from store.cards import charx, keeping, png, webp
 from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.plain import MAX_JSON_BYTES, read_json
 from store.cards.shape import MAX_NAME, unfold
-from store.findings import Finding
+from store.import_findings import Finding
 
 _OLD, _NEW = "chara", "ccv3"
 _JPEG = b"\xff\xd8\xff"

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from store.cards.shape import KNOWN, Shaped, mended, newer
-from store.findings import Finding
+from store.import_findings import Finding
 
 RECORD = "_inglenook"
 _SHAPED = ("spec", "version", "outer", "mirrors", "odd")

@@ -2,8 +2,8 @@
 
 It is worked out anew each time, so it tells what this version of the house applies to the card as it is now; only
 what was met while the file was read is remembered (keeping.py).
-What it refuses to know: languages (web/findings.py has the sentences) and the fields of lorebooks (store/lore).
-When a field is applied that was not: move it here.
+What it refuses to know: languages (web/rendering/import_report.py has the sentences) and the fields of lorebooks
+(store/lore). When a field is applied that was not: move it here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from typing import Any
 
 from store.cards.keeping import RECORD, notes_of, record_of
 from store.cards.shape import KNOWN
-from store.findings import Finding, Verdict
+from store.import_findings import Finding, Verdict
 from store.lore import report as lore_report
 from store.status import DEFAULT, fields_of
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from store.cards.errors import CardError
 from store.cards.plain import written
-from store.findings import Finding
+from store.import_findings import Finding
 
 V1 = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
 TEXTS = (*V1, "creator_notes", "system_prompt", "post_history_instructions", "creator", "character_version")

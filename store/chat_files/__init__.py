@@ -8,7 +8,7 @@ To add a kind: a module beside them, and a line in `read` and `WRITERS`.
 from collections.abc import Callable, Mapping
 
 from store.chat_files import jsonl, markdown, whole
-from store.chat_files.tale import Read, Tale
+from store.chat_files.document import Read, Tale
 
 MAX_FILE_BYTES = 48 << 20  # each kind has its own bound; this is the largest
 WRITERS: Mapping[str, Callable[[Tale], bytes]] = {"jsonl": jsonl.write, "json": whole.write, "md": markdown.write}

@@ -11,9 +11,9 @@ from typing import Any
 
 from store import texts
 from store.chat_files import bounded, dates, lines
-from store.chat_files.tale import Read, Spoken, Tale
+from store.chat_files.document import Read, Spoken, Tale
 from store.errors import Refused
-from store.findings import Finding
+from store.import_findings import Finding
 
 MAX_BYTES, MAX_MESSAGES, MAX_WORDINGS, MAX_KEPT_BYTES = 32 << 20, 50_000, 200_000, 4 << 20
 MAX_NOTE = 4_000

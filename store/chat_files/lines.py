@@ -13,7 +13,7 @@ from typing import Any
 
 from store import texts
 from store.chat_files import dates
-from store.chat_files.tale import Spoken, Wording
+from store.chat_files.document import Spoken, Wording
 from store.models import SPEAKERS
 
 _ORDER = ("name", "is_user", "is_system", "send_date", "mes", "extra", "swipe_id", "swipes", "swipe_info")

@@ -6,7 +6,7 @@ What it refuses to know: reading one back. The text of messages is Markdown alre
 import re
 from datetime import UTC, datetime
 
-from store.chat_files.tale import Spoken, Tale
+from store.chat_files.document import Spoken, Tale
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#])")
 

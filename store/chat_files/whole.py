@@ -13,9 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from store import texts
 from store.chat_files import bounded
-from store.chat_files.tale import Read, Spoken, Tale, Wording
+from store.chat_files.document import Read, Spoken, Tale, Wording
 from store.errors import Refused
-from store.findings import Finding
+from store.import_findings import Finding
 
 FORMAT, VERSION = "inglenook chat", 1
 MAX_BYTES, MAX_DEPTH = 48 << 20, bounded.MAX_DEPTH + 12  # lines of other programs stand inside ours

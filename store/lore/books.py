@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from store import texts
 from store.db import Database
-from store.entries import clock, new_id, own_chat
 from store.errors import NotFound, Refused
 from store.lore.book import read_book
+from store.messages import clock, new_id, own_chat
 from store.models import Book, Character, Chat, User
 from store.people import BookView, book_view
 

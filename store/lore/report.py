@@ -1,7 +1,7 @@
 """What the import of a lorebook tells: `findings`, field by field. Pure.
 
 Entries have the same fields, so a line speaks of all entries at once: `path.entries[].sticky`, with their number in
-`values["n"]`. What it refuses to know: languages (web/findings.py has the sentence of every reason).
+`values["n"]`. What it refuses to know: languages (web/rendering/import_report.py has the sentence of every reason).
 When book.py learns to read another field: move its names here from what is kept to what is applied.
 """
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from store.findings import Finding, Verdict
+from store.import_findings import Finding, Verdict
 from store.lore import decorators
 from store.lore.book import MAX_ENTRIES, Entry, body_of, raw_entries, read_book
 from store.lore.loose import find, integer, mapping, text

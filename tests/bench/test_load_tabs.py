@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.load_tabs import PAUSES_S
 
-WIRE = Path(__file__).parents[2] / "web/static/js/wire.js"
+WIRE = Path(__file__).parents[2] / "web/static/js/chat/socket.js"
 RESTART_S = 8.0
 
 

@@ -17,7 +17,7 @@ from bench.scenarios.many import lateness, tokens_per_s
 from bench.scenarios.table import Result
 from bench.scenarios.turns import Step, _judge_ours, beside_neighbours
 from deploy.own_redis import OwnRedis
-from engine.machine import demo_model
+from engine.model.hardware import demo_model
 
 CONTEXT = 700
 

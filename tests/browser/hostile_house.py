@@ -9,7 +9,7 @@ from hostile_texts import NAMES, TEXTS, short
 from two_browsers import PASSWORD, is_ours
 
 from store import accounts, characters, texts
-from web import passwords
+from web.auth import passwords
 
 NAME = "<img src=x onerror=ran()>"
 CLEAN = [texts.clean(text) for text in TEXTS]

@@ -15,8 +15,8 @@ from werkzeug.routing import Map
 from store import accounts, characters, chats, personas
 from store.bundled import character_id
 from store.lore import books as lorebooks
-from web import passwords
 from web.app import BLUEPRINTS
+from web.auth import passwords
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

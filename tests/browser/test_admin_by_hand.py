@@ -7,8 +7,9 @@ from chat_page import VIEWS, leave_clean, sign_in, watched
 from playwright.sync_api import expect
 from two_browsers import PASSWORD
 
-from store import accounts, house_facts, queue
-from web import passwords
+from store import accounts, site_state
+from store.broker import queue
+from web.auth import passwords
 
 pytestmark = pytest.mark.browser
 NUMBERS = itertools.count(1)
@@ -41,7 +42,7 @@ def admin(house, browser, books):
 def as_before(house, books):
     """The house is everybody's: whatever happens, in the end it goes on and says nothing."""
     yield
-    house_facts.announce(books, "")
+    site_state.announce(books, "")
     with house.redis() as redis:
         queue.resume(books, redis)
 

@@ -7,7 +7,7 @@ import pytest
 from chat_page import ChatPage
 from playwright.sync_api import expect
 
-from store import chats, price
+from store import chats, reread_cost
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -23,7 +23,7 @@ ABOUT = r": about [\d,]+ tokens, \d+ (seconds?|minutes?)\.$"
 def known_by(redis, chat_id):
     """Wait until a worker has told how fast it reads."""
     deadline = time.monotonic() + 30
-    while price.tokens_per_second(redis, chat_id) is None:
+    while reread_cost.tokens_per_second(redis, chat_id) is None:
         assert time.monotonic() < deadline, "no worker says how fast it reads"
         time.sleep(0.1)
 

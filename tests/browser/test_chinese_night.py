@@ -10,7 +10,7 @@ from test_other_language import LATIN, LISTEN
 
 from store import accounts, chats
 from store.bundled import character_id
-from web import passwords
+from web.auth import passwords
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import expect
 from test_done import NOTE, OUT_OF_SIGHT, told
 
-from store import accounts, chats, events, turns
-from store.entries import Reply
+from store import accounts, chats, turns
+from store.broker import events
+from store.messages import Reply
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 __all__ = ["told"]

@@ -14,10 +14,11 @@ from hostile_house import CLEAN, NAME, Victim, batches, packs
 from hostile_texts import TEXTS, short
 from playwright.sync_api import expect
 
-from store import accounts, characters, chats, house_facts, queue, registry, turns
+from store import accounts, characters, chats, site_state, turns
+from store.broker import queue, registry
+from store.broker.registry import EngineView, WorkerView
 from store.bundled import character_id
 from store.lore import books as lorebooks
-from store.registry import EngineView, WorkerView
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -220,7 +221,7 @@ def quiet(house, books):
         queue.pause(books, redis)
         yield redis
         registry.retire(redis, NAME)
-        house_facts.announce(books, "")
+        site_state.announce(books, "")
         queue.resume(books, redis)
 
 
@@ -245,8 +246,8 @@ def test_the_admins_page(house, books, crowd, victim, quiet):
 def test_the_line_for_everybody(house, books, crowd, victim, quiet):
     chat = chats.create_chat(books, crowd[0].id, character_id("mara"), NAME)
     page = ChatPage(victim.page, victim.address).open(chat.id)
-    for line in packs(house_facts.MAX_ANNOUNCEMENT, [" ".join(text.split()) for text in CLEAN if len(text) < 280]):
-        told = house_facts.announce(books, line)
+    for line in packs(site_state.MAX_ANNOUNCEMENT, [" ".join(text.split()) for text in CLEAN if len(text) < 280]):
+        told = site_state.announce(books, line)
         if told:
             expect(page.announcement.locator("p")).to_have_text(told.text)  # by the web socket
         victim.unharmed()

@@ -14,7 +14,7 @@ from chat_page import ChatPage
 from hostile_house import CLEAN, NAME, STRANGE, Victim, packs
 from hostile_texts import TEXTS, short
 
-from store import accounts, characters, chats, entries, personas, texts, turns
+from store import accounts, characters, chats, messages, personas, texts, turns
 from store.bundled import character_id
 from store.models import Chat
 
@@ -81,10 +81,10 @@ def told(books, mallory, cast):
         row = session.get_one(Chat, chat.id)
         for number, text in enumerate(CLEAN):
             role = ("user", "character", "narrator")[number % 3]
-            message = entries.add_message(session, row, role, next(names), None, 1.0)
+            message = messages.add_message(session, row, role, next(names), None, 1.0)
             for wording in (text, f"{text}\n\n{text}"):
-                entries.add_alternative(session, message, entries.Reply(wording), None, 1.0)
-        last = entries.active_alternative(session, message)
+                messages.add_alternative(session, message, messages.Reply(wording), None, 1.0)
+        last = messages.active_alternative(session, message)
         last.stats = {"words": words, "lore": told_lore(CLEAN)}
         last.status = {"fields": fields, "turn": "0" * 32, "tokens": [], "model_key": ""}
     return chat
@@ -123,7 +123,9 @@ def test_a_story(told, victim):
 def test_words_that_stream(victim, told):
     """The scripts draw what is not finished yet, letter by letter, and the failures and suggestions of turns."""
     page = ChatPage(victim.page, victim.address).open(told.id).page
-    script = page.evaluate("new URL('prose.js', document.querySelector('script[src*=chat]').src).href")
+    script = page.evaluate(
+        "new URL('../lib/prose.js', document.querySelector('script[src*=\"chat/controller\"]').src).href"
+    )
     page.evaluate(
         """async ([script, texts]) => { const { draw } = await import(script);
           const box = document.createElement('div'); box.className = 'prose'; document.body.append(box);

@@ -11,7 +11,7 @@ from two_browsers import PASSWORD
 
 from store import accounts, characters, chats, personas
 from store.bundled import character_id
-from web import passwords
+from web.auth import passwords
 
 pytestmark = pytest.mark.browser
 SIZES = {**VIEWS, "360": {**VIEWS["390"], "viewport": {"width": 360, "height": 740}}}

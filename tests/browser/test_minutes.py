@@ -6,7 +6,7 @@ import pytest
 from chat_page import VIEWS
 from playwright.sync_api import expect
 
-from store import accounts, house_rules
+from store import accounts, usage_limits
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +18,7 @@ def allow(books, people):
 
     def set_minutes(more):
         accounts.set_limits(books, owner, 24 * 60, None, None)
-        used = house_rules.today(books, accounts.get_user(books, owner)).used
+        used = usage_limits.today(books, accounts.get_user(books, owner)).used
         accounts.set_limits(books, owner, None if more is None else int(used) + more, None, None)
 
     yield set_minutes

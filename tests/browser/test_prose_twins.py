@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from prose_cases import STORIES
 
-from web.prose import render
+from web.rendering.prose import render
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ class Runs(HTMLParser):
 
 def test_both_renderers_agree_on_every_story_and_on_every_beginning_of_it(sit):
     chat = sit("1280")
-    script = re.search(r'src="([^"]*)js/chat\.js"', chat.page.content())[1] + "js/prose.js"
+    script = re.search(r'src="([^"]*)js/chat/controller\.js"', chat.page.content())[1] + "js/lib/prose.js"
     texts = sorted({story[:end] for story in STORIES for end in range(1, len(story) + 1)})
     texts = [
         text for text in texts if not re.search(r"(?:^|\n)[*>\s#-]+\s*$|^\* |\\$", text)

@@ -74,7 +74,7 @@ class Stack:
     def invite(self, role="adult"):
         """A new invitation link."""
         done = subprocess.run(
-            [sys.executable, "-m", "web.invite", "--role", role],
+            [sys.executable, "-m", "web.auth.invite", "--role", role],
             cwd=ROOT,
             env={**self.environ, "INGLENOOK_DATA_DIR": str(self.data)},
             capture_output=True,

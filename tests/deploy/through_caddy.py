@@ -13,7 +13,7 @@ import ssl
 import sys
 import urllib.parse
 
-from store import wire
+from store.broker import client
 from store.settings import load_settings
 
 FORGED = "203.0.113.7"
@@ -82,7 +82,7 @@ def check_address(visitor, cookie, token):
     page = f"https://{visitor.domain}/login"
     status, _, said = visitor.ask("POST", "/login", form, **more, Referer=page)
     assert status == 422, (status, said)
-    with wire.connect(load_settings().redis_url) as redis:
+    with client.connect(load_settings().redis_url) as redis:
         counted = [key.decode() for key in redis.scan_iter("*LIMITER*")]
     assert any(visitor.address in key for key in counted), (visitor.address, counted)
     caddy = {found[4][0] for found in socket.getaddrinfo("caddy", 443)}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, EngineOptions
-from engine.echo import EchoBackend
-from engine.llama import LlamaBackend, LlamaOptions
+from engine.backends.echo import EchoBackend
+from engine.backends.llama import LlamaBackend, LlamaOptions
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from engine import RequestError
 from engine.backend import DecodeResult, Run
-from engine.echo import EchoBackend, KVRuleBroken
+from engine.backends.echo import EchoBackend, KVRuleBroken
 from engine.sampling import SamplerSettings
 
 GREEDY = SamplerSettings(temperature=0, repeat_penalty=1.0)

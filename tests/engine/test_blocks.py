@@ -3,9 +3,9 @@ import random
 
 import pytest
 
-from engine import envelope
-from engine.blocks import Block, BlockStore, segment_key
-from engine.disk import DiskTier
+from engine.blocks import sealed
+from engine.blocks.disk_tier import DiskTier
+from engine.blocks.store import Block, BlockStore, segment_key
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
 @pytest.fixture
 def crowded(tmp_path):
     """Room for four blocks in RAM and for four on disk; ten have come."""
-    tier = DiskTier(tmp_path, 4 * len(envelope.seal(BlockStore("m" * 64, 0)._header(block(0)), block(0).payload)) + 50)
+    tier = DiskTier(tmp_path, 4 * len(sealed.seal(BlockStore("m" * 64, 0)._header(block(0)), block(0).payload)) + 50)
     store = BlockStore("m" * 64, 4000, tier)
     for number in range(10):
         store.put(block(number))
@@ -203,7 +203,7 @@ def test_budgets_hold_and_what_is_there_is_right_whatever_is_done(tmp_path, seed
 
 def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
     rng = random.Random(1)
-    good = envelope.seal(
+    good = sealed.seal(
         {"kind": "block", "model": "m" * 64, "key": block(1).key.hex(), "position": 1, "n_tokens": 10}, b"k" * 500
     )
     store = BlockStore("m" * 64, 1 << 20, disk)
@@ -255,7 +255,7 @@ def test_a_forgotten_file_is_gone_even_while_it_waits(disk, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"INGLEKV1", b"x" * 100, envelope.seal({"kind": "other"}, b"")])
+@pytest.mark.parametrize("data", [b"", b"INGLEKV1", b"x" * 100, sealed.seal({"kind": "other"}, b"")])
 def test_what_is_no_envelope_of_ours_is_refused(data):
-    with pytest.raises(envelope.BadEnvelope):
-        envelope.unseal(data, {"kind": "block"})
+    with pytest.raises(sealed.BadEnvelope):
+        sealed.unseal(data, {"kind": "block"})

@@ -9,7 +9,7 @@ import pytest
 from engine_stories import Story, finish, settled
 
 from engine import Engine, EngineOptions, SamplerSettings, TurnRequest
-from engine.echo import EchoBackend
+from engine.backends.echo import EchoBackend
 
 CHATS = 5
 

@@ -6,8 +6,8 @@ import pytest
 
 from engine import Cancelled, Done, Failed, RequestError, SamplerSettings, Text
 from engine.backend import DecodeResult
+from engine.backends.echo import EchoBackend
 from engine.chat import Chat, Script
-from engine.echo import EchoBackend
 
 GREEDY = SamplerSettings(temperature=0, repeat_penalty=1.0)
 PERSONA = "You are Mira."

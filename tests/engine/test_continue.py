@@ -6,7 +6,7 @@ import pytest
 from engine_stories import GREEDY, Story, finish, settled
 
 from engine import Engine, EngineOptions, ReplySpec, Segment, TurnRequest
-from engine.echo import EchoBackend
+from engine.backends.echo import EchoBackend
 
 ON = replace(GREEDY, ban_end=True)
 GREETING = "Welcome to the lighthouse, Ann."

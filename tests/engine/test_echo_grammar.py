@@ -3,7 +3,7 @@
 import pytest
 
 from engine import RequestError
-from engine.echo_grammar import sentence
+from engine.backends.echo_grammar import sentence
 
 STATUS = (
     'root ::= "Mood: " text "\\n" "Health: " health " %\\n"\n'

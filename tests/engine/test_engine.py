@@ -21,7 +21,7 @@ from engine import (
     Waking,
 )
 from engine.backend import DecodeResult
-from engine.echo import EchoBackend
+from engine.backends.echo import EchoBackend
 
 
 @pytest.fixture

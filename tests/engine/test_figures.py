@@ -3,8 +3,8 @@
 from engine_stories import Story, settled
 
 from engine import TurnStats
-from engine.echo import EchoBackend
-from engine.figures import Tally
+from engine.backends.echo import EchoBackend
+from engine.stats import Tally
 
 
 def play(make_engine, folder, rounds=2, **options):

@@ -1,7 +1,7 @@
 import pytest
 
-from engine.echo import EchoBackend
-from engine.framing import CHATML, Framing
+from engine.backends.echo import EchoBackend
+from engine.text.framing import CHATML, Framing
 
 LLAMA3 = (
     "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|end|>\n\n' "

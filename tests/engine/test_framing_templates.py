@@ -5,8 +5,8 @@ from chat_templates import SHAPES, ByteTokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.framing import Framing
-from engine.template import _Template, cut
+from engine.text.chat_template import _Template, cut
+from engine.text.framing import Framing
 
 EMPTY_THINK = "<think>\n\n</think>\n\n"
 NAMED = {"chatml", "smollm2", "llama3", "llama3.1", "typed"}

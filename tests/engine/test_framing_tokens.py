@@ -4,9 +4,9 @@ import pytest
 import tiny_models
 from chat_templates import SHAPES
 
-from engine.framing import Framing
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.template import _Template
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.text.chat_template import _Template
+from engine.text.framing import Framing
 
 SAID = [("user", "How are you?"), ("assistant", "Well, and you?"), ("user", "Fine."), ("assistant", "Good!")]
 

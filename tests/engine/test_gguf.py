@@ -9,8 +9,8 @@ import pytest
 import tiny_models
 
 from engine.errors import ModelError
-from engine.gguf import TENSOR_TYPES, read_header
-from engine.model_info import read_model_info
+from engine.model.gguf import TENSOR_TYPES, read_header
+from engine.model.info import read_model_info
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.backend import DecodeResult, Run
-from engine.llama_threads import OwnCpus, deal
+from engine.backends.llama_affinity import OwnCpus, deal
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.plan import Decode, Drop, Keep, common_prefix, plan
+from engine.kv.planner import Decode, Drop, Keep, common_prefix, plan
 from engine.segments import Segment
 
 NAMES = ["a", "b", "c", "d", "e", "f"]

@@ -7,8 +7,8 @@ import sys
 import pytest
 import tiny_models
 
-from engine.model_info import read_model_info
-from engine.probe import KNOWN_CRASHES, ShiftProbe, Verdict
+from engine.model.info import read_model_info
+from engine.model.shift_probe import KNOWN_CRASHES, ShiftProbe, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def test_quantized_cells_that_can_be_moved_are_used(models, size, tmp_path):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "engine.probe", *map(str, arguments)], capture_output=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-m", "engine.model.shift_probe", *map(str, arguments)], capture_output=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("size", sorted(KNOWN_CRASHES))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from engine import Engine, EngineOptions
 from engine.backend import Run
-from engine.blocks import Block, BlockStore
-from engine.disk import DiskTier
-from engine.recycled import LARGE_BYTES, Recycled
+from engine.blocks.buffers import LARGE_BYTES, Recycled
+from engine.blocks.disk_tier import DiskTier
+from engine.blocks.store import Block, BlockStore
 
 PAGE = 4096
 LARGE = PAGE // 2

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from engine_stories import Story, finish, settled
 
-from engine import Done, Waking, envelope
-from engine.echo import EchoBackend
+from engine import Done, Waking
+from engine.backends.echo import EchoBackend
+from engine.blocks import sealed
 
 
 def crowd(make_engine, tmp_path, n=4, whole_only=False, **options):
@@ -165,11 +166,11 @@ def poison(folder):
     """Every block on disk is replaced by one that unseals, but whose cells are not what was read."""
     poisoned = {}
     for path in folder.rglob("*.kv"):
-        header, payload = envelope.unseal(path.read_bytes(), {})
+        header, payload = sealed.unseal(path.read_bytes(), {})
         cells = bytearray(payload)
         for at in range(16, len(cells), 24):
             cells[at] ^= 0xFF
-        path.write_bytes(envelope.seal(header, cells))
+        path.write_bytes(sealed.seal(header, cells))
         poisoned[path.name] = path.read_bytes()
     return poisoned
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.backends.llama_top_k import Shortlist
 from engine.sampling import SamplerSettings
-from engine.shortlist import Shortlist
 
 N_VOCAB = 9_001
 

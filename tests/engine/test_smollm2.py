@@ -4,7 +4,7 @@ import pytest
 from engine_stories import Story, finish
 
 from engine import Engine, EngineClosed, EngineOptions, Framing, ModelError, TurnRequest
-from engine.llama import LlamaBackend, LlamaOptions, check_model_file
+from engine.backends.llama import LlamaBackend, LlamaOptions, check_model_file
 
 pytestmark = pytest.mark.model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.speeds import Offered, Speeds
+from engine.kv.cost_model import Offered, Speeds
 
 BLOCK_S, TOKEN_S = 0.010, 0.0005
 

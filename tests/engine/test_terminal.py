@@ -13,7 +13,7 @@ import tiny_models
 
 from engine.__main__ import main
 from engine.errors import ModelError
-from engine.machine import demo_model, ram_bytes
+from engine.model.hardware import demo_model, ram_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,8 +126,9 @@ def test_the_example_of_the_documentation_runs_as_it_is_printed():
 def test_the_documentation_names_every_file_and_no_other():
     page = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
     table = page.split("## The files")[1]
-    named = set(re.findall(r"`(\w+\.py)`", table))
-    assert named == {path.name for path in (ROOT / "engine").glob("*.py")} - {"__init__.py"}
+    named = set(re.findall(r"`([\w/]+\.py)`", table))
+    engine = ROOT / "engine"
+    assert named == {str(path.relative_to(engine)) for path in engine.rglob("*.py") if path.name != "__init__.py"}
 
 
 def test_without_the_demo_model_it_says_what_to_do():

@@ -1,8 +1,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.text import ReplyText
-from engine.thinking import THINK_MARKS
+from engine.text.detokenizer import ReplyText
+from engine.text.reasoning import THINK_MARKS
 
 
 def test_an_emoji_split_over_tokens_arrives_whole():

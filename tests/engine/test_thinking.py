@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from engine import Segment, Text
 from engine.backend import Choice
-from engine.echo import EchoBackend
-from engine.echo_script import END
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.text import ReplyText
-from engine.thinking import PAIRS, Thinking
+from engine.backends.echo import EchoBackend
+from engine.backends.echo_script import END
+from engine.backends.llama import LlamaBackend, LlamaOptions
+from engine.text.detokenizer import ReplyText
+from engine.text.reasoning import PAIRS, Thinking
 
 WITHOUT = [
     "Hello",

@@ -9,7 +9,7 @@ from engine_stories import Story
 from bench.chains import Chain, Reference
 from bench.soak_engine import switching
 from engine import Engine, EngineOptions, SamplerSettings
-from engine.llama import LlamaBackend, LlamaOptions
+from engine.backends.llama import LlamaBackend, LlamaOptions
 
 pytestmark = pytest.mark.model
 

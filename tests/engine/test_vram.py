@@ -8,10 +8,10 @@ import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.errors import ModelError
-from engine.llama import LlamaBackend, LlamaOptions
-from engine.model_info import ModelInfo, read_model_info
-from engine.vram import COMFORTABLE, GIB, HEADROOM, LEAST, MIB, MemoryPlan, Wishes, plan_memory
+from engine.model.info import ModelInfo, read_model_info
+from engine.model.memory_plan import COMFORTABLE, GIB, HEADROOM, LEAST, MIB, MemoryPlan, Wishes, plan_memory
 
 
 def model(name, quantization, n_layers, width, ff, heads, kv_heads, vocab, layer_mib, ends_mib, **changes):
@@ -164,7 +164,7 @@ def test_llama_cpp_allocates_what_was_planned(kind, n_cells, demo_model, tmp_pat
     makers = tiny_models.CANNOT_SHIFT | {"wide": lambda path: tiny_models.llama(path, head_size=128, n_heads=8)}
     path = demo_model if kind == "demo" else makers[kind](tmp_path / "m.gguf")
     plan = MemoryPlan(read_model_info(path), CARD, 0, "f16", n_cells, 1, n_cells, 512)
-    with caplog.at_level(logging.DEBUG, logger="engine.llama"):
+    with caplog.at_level(logging.DEBUG, logger="engine.backends.llama"):
         options = LlamaOptions(n_cells=n_cells, n_sequences=plan.n_sequences, n_batch=512, n_threads=1)
         LlamaBackend(path, options).close()
     real = {name: sum(float(size) for size in re.findall(pattern, caplog.text)) for name, pattern in SIZES.items()}

@@ -85,5 +85,5 @@ def test_importing_web_does_not_load_the_engine():
 def test_the_walk_sees_a_wrong_arrow(tmp_path):
     """The test of the test: imports inside functions and dotted ones count."""
     file = tmp_path / "wrong.py"
-    file.write_text("def f():\n    import engine.plan\n    from llama_cpp import x\n", encoding="utf-8")
+    file.write_text("def f():\n    import engine.kv.planner\n    from llama_cpp import x\n", encoding="utf-8")
     assert [name for name, _ in imported(file)] == ["engine", "llama_cpp"]

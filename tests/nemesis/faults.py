@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from store import jobs, keys, queue
+from store.broker import jobs, keys, queue
 from store.db import DatabaseTrouble
 from tests.nemesis import audit
 

@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 from deploy import rooms
 from deploy.own_redis import OwnRedis
 from deploy.run import prepare
-from store import registry
+from store.broker import registry
+from store.broker.client import connect
 from store.db import Database
-from store.wire import connect
 from tests.nemesis import audit
 from tests.nemesis.programs import Keeper, Program
 

@@ -4,7 +4,7 @@ import json
 
 from hypothesis import strategies as st
 
-from store.chat_files.tale import Spoken, Tale, Wording
+from store.chat_files.document import Spoken, Tale, Wording
 
 HEADER = {
     "user_name": "Ada",

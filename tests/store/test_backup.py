@@ -12,11 +12,11 @@ from alembic import command
 from sqlalchemy import create_engine, inspect
 
 from store import accounts, chats, turns
-from store.archive import Archive, ArchiveWriter, BackupError
-from store.backup import write_backup
+from store.backup.archive import Archive, ArchiveWriter, BackupError
+from store.backup.dump import write_backup
+from store.backup.restore import restore_backup
 from store.db import Database, known_versions, migration_config
 from store.models import Picture
-from store.restore import restore_backup
 from store.settings import Settings
 from store.turns import Reply, TurnCommand
 
@@ -281,8 +281,8 @@ def test_a_backup_that_points_to_nothing_is_refused(database, user, chat, tmp_pa
 FULL = """
 import resource, sys
 from pathlib import Path
-from store.archive import BackupError
-from store.backup import write_backup
+from store.backup.archive import BackupError
+from store.backup.dump import write_backup
 from store.db import Database
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 db = Database(sys.argv[1])

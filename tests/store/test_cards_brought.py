@@ -3,7 +3,7 @@
 import pytest
 from card_files import DATA, as_json, v3
 
-from store import bringing, characters, export
+from store import card_import, characters, export
 from store.cards.files import read_card, write_json
 from store.cards.keeping import is_same, notes_of, with_tagline
 from store.errors import NotFound, Refused
@@ -18,7 +18,7 @@ def names(database, user):
 
 
 def test_a_card_becomes_a_character_that_only_adults_see(database, user):
-    brought = bringing.bring(database, user, card())
+    brought = card_import.bring(database, user, card())
     assert (brought.character.name, brought.character.rating, brought.already) == ("Mo", "adult", None)
     assert characters.get_character(database, user, brought.character.id).card == card()
 
@@ -27,72 +27,72 @@ def test_a_card_becomes_a_character_that_only_adults_see(database, user):
 def test_only_adults_bring_cards(database, make_user, role):
     kim = make_user("Kim", role)
     with pytest.raises(Refused) as refused:
-        bringing.bring(database, kim, card())
+        card_import.bring(database, kim, card())
     assert refused.value.code == "adults_bring"
     assert names(database, kim) == []
 
 
 def test_a_card_of_before_is_held_back_until_a_second_copy_is_wanted(database, user):
-    first = bringing.bring(database, user, card()).character
-    second = bringing.bring(database, user, card())
+    first = card_import.bring(database, user, card()).character
+    second = card_import.bring(database, user, card())
     assert second.already.id == first.id
     assert names(database, user) == ["Mo"]
-    assert bringing.bring(database, user, card()).character.id == second.character.id, "one held back is enough"
-    kept = bringing.keep_copy(database, user, second.character.id, now=5.0)
+    assert card_import.bring(database, user, card()).character.id == second.character.id, "one held back is enough"
+    kept = card_import.keep_copy(database, user, second.character.id, now=5.0)
     assert names(database, user) == ["Mo", "Mo"]
-    assert bringing.keep_copy(database, user, kept.id, now=9.0).created_at == 5.0, "twice is once"
+    assert card_import.keep_copy(database, user, kept.id, now=9.0).created_at == 5.0, "twice is once"
 
 
 def test_a_card_is_known_as_it_came_and_as_it_is_now(database, user):
-    first = bringing.bring(database, user, card()).character
-    changed = bringing.settle(database, user, first, "Moritz", "teen")
+    first = card_import.bring(database, user, card()).character
+    changed = card_import.settle(database, user, first, "Moritz", "teen")
     assert (changed.name, changed.rating, changed.card["name"]) == ("Moritz", "teen", "Moritz")
     out = read_card(write_json(with_tagline(changed.card, changed.tagline)), "x").card
     for again in (card(), out):
-        assert bringing.bring(database, user, again).already.id == first.id
-    assert bringing.bring(database, user, card(creator="Bo")).already is None
+        assert card_import.bring(database, user, again).already.id == first.id
+    assert card_import.bring(database, user, card(creator="Bo")).already is None
 
 
 def test_one_person_does_not_meet_the_cards_of_another(database, user, make_user):
-    theirs = bringing.bring(database, user, card()).character
+    theirs = card_import.bring(database, user, card()).character
     bo = make_user("Bo")
-    assert bringing.bring(database, bo, card()).already is None
+    assert card_import.bring(database, bo, card()).already is None
     with pytest.raises(NotFound):
-        bringing.keep_copy(database, bo, theirs.id)
+        card_import.keep_copy(database, bo, theirs.id)
     with pytest.raises(NotFound):
-        bringing.settle(database, bo, theirs, "Mine", "adult")
+        card_import.settle(database, bo, theirs, "Mine", "adult")
 
 
 def test_a_name_that_was_missing_is_given(database, user):
-    made = bringing.bring(database, user, card(name="")).character
+    made = card_import.bring(database, user, card(name="")).character
     assert made.name == "Mo file"
     assert [note.reason for note in notes_of(made.card)] == ["no_name"]
-    named = bringing.settle(database, user, made, "Momo", "everyone")
+    named = card_import.settle(database, user, made, "Momo", "everyone")
     assert (named.name, notes_of(named.card)) == ("Momo", ())
     assert is_same(named.card, card(name="")), "the same file is still known"
 
 
 def test_the_name_of_the_file_may_stay(database, user):
-    made = bringing.bring(database, user, card(name="")).character
-    kept = bringing.settle(database, user, made, made.name, "adult")
+    made = card_import.bring(database, user, card(name="")).character
+    kept = card_import.settle(database, user, made, made.name, "adult")
     assert (kept.name, notes_of(kept.card)) == ("Mo file", ())
     with pytest.raises(Refused) as refused:
-        bringing.settle(database, user, kept, " ", "adult")
+        card_import.settle(database, user, kept, " ", "adult")
     assert refused.value.code == "bad_card"
 
 
 def test_ones_own_data_has_whole_cards(database, user):
-    bringing.bring(database, user, read_card(as_json(v3(DATA, own=1)), "x").card)
+    card_import.bring(database, user, read_card(as_json(v3(DATA, own=1)), "x").card)
     assert export.everything(database, user.id)["characters"] == [v3(DATA, own=1)]
 
 
 def test_the_house_is_full_at_some_time(database, user, monkeypatch):
-    bringing.bring(database, user, card())
-    second = bringing.bring(database, user, card()).character
-    monkeypatch.setattr(bringing, "MAX_CHARACTERS", 1)
+    card_import.bring(database, user, card())
+    second = card_import.bring(database, user, card()).character
+    monkeypatch.setattr(card_import, "MAX_CHARACTERS", 1)
     for one_more in (
-        lambda: bringing.bring(database, user, card(creator="Bo")),
-        lambda: bringing.keep_copy(database, user, second.id),
+        lambda: card_import.bring(database, user, card(creator="Bo")),
+        lambda: card_import.keep_copy(database, user, second.id),
     ):
         with pytest.raises(Refused) as refused:
             one_more()
@@ -101,11 +101,11 @@ def test_the_house_is_full_at_some_time(database, user, monkeypatch):
 
 def test_a_long_chinese_card_has_room(database, user):
     long = card(description="猫" * 340_000)
-    made = bringing.bring(database, user, long).character
+    made = card_import.bring(database, user, long).character
     assert (made.locale, len(made.card["description"])) == ("zh", 340_000)
-    assert bringing.bring(database, user, card(first_mes="喵", description="Cat " * 9)).character.locale == "en"
+    assert card_import.bring(database, user, card(first_mes="喵", description="Cat " * 9)).character.locale == "en"
 
 
 def test_the_tagline_of_an_export_comes_back(database, user):
-    made = bringing.bring(database, user, read_card(write_json(with_tagline(DATA, "Purrs.")), "x").card).character
+    made = card_import.bring(database, user, read_card(write_json(with_tagline(DATA, "Purrs.")), "x").card).character
     assert made.tagline == "Purrs."

@@ -8,7 +8,7 @@ from card_files import as_charx, as_json, as_webp, packed, picture, text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import bringing, characters
+from store import card_import, characters
 from store.cards.files import read_card, write_json, write_png
 from store.cards.keeping import data_of, envelope, record_of
 from store.cards.report import findings
@@ -156,11 +156,11 @@ def test_a_card_goes_through_the_database_and_back(database, user):
     @given(cards())
     def each(card):
         file = read_card(as_json(card), "file.json")
-        brought = bringing.bring(database, user, file.card)
+        brought = card_import.bring(database, user, file.card)
         found = brought.character
         assert same(found.card, file.card)
         out = write_json(found.card)
-        assert bringing.bring(database, user, read_card(out, "x").card).already.id == (brought.already or found).id
+        assert card_import.bring(database, user, read_card(out, "x").card).already.id == (brought.already or found).id
         if not brought.already:
             characters.delete_character(database, user, found.id)
 

@@ -5,12 +5,13 @@ import uuid
 import pytest
 from test_store_jobs import pop_and_die, queued
 
-from store import chats, events, house_facts, queue, registry, repair, turns
+from store import chats, site_state, turns
+from store.broker import events, queue, recovery, registry
+from store.broker.client import connect
+from store.broker.registry import WorkerView
 from store.errors import Refused
-from store.house_facts import MAX_ANNOUNCEMENT
-from store.registry import WorkerView
+from store.site_state import MAX_ANNOUNCEMENT
 from store.turns import Reply, TurnCommand
-from store.wire import connect
 
 
 @pytest.fixture
@@ -39,22 +40,22 @@ def states(database, *some):
 
 class TestAnnouncement:
     def test_a_new_wording_takes_the_place_of_the_old_one(self, database):
-        assert house_facts.read(database) == house_facts.HouseFacts()
-        first = house_facts.announce(database, "Tonight at eight\nwe read aloud.", 1.0)
-        second = house_facts.announce(database, "At nine!", 2.0)
+        assert site_state.read(database) == site_state.HouseFacts()
+        first = site_state.announce(database, "Tonight at eight\nwe read aloud.", 1.0)
+        second = site_state.announce(database, "At nine!", 2.0)
         assert (first.text, first.id == second.id) == ("Tonight at eight we read aloud.", False)
-        assert house_facts.read(database).announcement == second
+        assert site_state.read(database).announcement == second
 
     def test_an_empty_one_takes_it_down(self, database):
-        house_facts.announce(database, "Soup is ready.")
-        assert house_facts.announce(database, "  \n ") is None
-        assert house_facts.read(database).announcement is None
+        site_state.announce(database, "Soup is ready.")
+        assert site_state.announce(database, "  \n ") is None
+        assert site_state.read(database).announcement is None
 
     def test_one_that_is_too_long_changes_nothing(self, database):
-        told = house_facts.announce(database, "x" * MAX_ANNOUNCEMENT)
+        told = site_state.announce(database, "x" * MAX_ANNOUNCEMENT)
         with pytest.raises(Refused, match="280"):
-            house_facts.announce(database, "x" * (MAX_ANNOUNCEMENT + 1))
-        assert house_facts.read(database).announcement == told
+            site_state.announce(database, "x" * (MAX_ANNOUNCEMENT + 1))
+        assert site_state.read(database).announcement == told
 
 
 class TestPause:
@@ -65,9 +66,9 @@ class TestPause:
         assert [turn.id for turn in queue.pause(database, redis, 5.0)] == [first.id, second.id]
         assert (queued(redis), states(database, first, second)) == ([], ["waiting", "waiting"])
         assert events.read(redis, first.id)[-1]["state"] == "waiting"
-        assert house_facts.read(database).paused_since == 5.0
+        assert site_state.read(database).paused_since == 5.0
         assert queue.pause(database, redis, 9.0) == ()
-        assert house_facts.read(database).paused_since == 5.0
+        assert site_state.read(database).paused_since == 5.0
 
     def test_nothing_gets_into_a_queue_by_any_way_until_it_goes_on(self, database, redis, gpu0, people, say):
         waiting = [say(chat, float(-n)) for n, chat in enumerate(people(3))]
@@ -75,8 +76,8 @@ class TestPause:
         for turn in waiting:
             assert queue.dispatch(database, redis, turn.owner_id) is None
             assert turns.enqueue_next(database, turn.owner_id, "gpu0") is None
-        assert repair.reconcile(database, redis) == repair.recover(database, redis, "gpu0") == ()
-        assert repair.take_over(database, redis, "gpu0") == ()
+        assert recovery.reconcile(database, redis) == recovery.recover(database, redis, "gpu0") == ()
+        assert recovery.take_over(database, redis, "gpu0") == ()
         assert (queued(redis), set(states(database, *waiting))) == ([], {"waiting"})
         registry.announce(redis, WorkerView("gpu0", "smol", 2, 0, (), 0.0))
         by_age = [turn.id for turn in reversed(waiting)]
@@ -87,15 +88,15 @@ class TestPause:
         queue.pause(database, redis)
         redis.flushall()
         registry.announce(redis, WorkerView("gpu0", "smol", 2, 0, (), 0.0))
-        assert repair.reconcile(database, redis) == ()
+        assert recovery.reconcile(database, redis) == ()
         assert states(database, turn) == ["waiting"]
-        house_facts.set_pause(database, False)
-        assert repair.reconcile(database, redis) == (turn.id,)  # whoever comes by first
+        site_state.set_pause(database, False)
+        assert recovery.reconcile(database, redis) == (turn.id,)  # whoever comes by first
 
     def test_a_job_that_was_on_its_way_is_not_begun_and_its_turn_waits(self, database, redis, gpu0, chat, say):
         turn = say(chat)
         queue.dispatch(database, redis, chat.owner_id)
-        house_facts.set_pause(database, True)  # and the process that pauses dies right here
+        site_state.set_pause(database, True)  # and the process that pauses dies right here
         with pytest.raises(Refused, match="paused"):
             turns.claim(database, turn.id, "gpu0", 5)
         after = turns.get_turn(database, turn.id)
@@ -121,7 +122,7 @@ class TestPause:
         claim = turns.claim(database, turn.id, "gpu0", lease_s=5, now=2.0)
         turns.save_partial(database, turn.id, claim.attempt, "Hel", 3.0)
         queue.pause(database, redis, 4.0)
-        assert repair.reconcile(database, redis, 8.0) == (turn.id,)
+        assert recovery.reconcile(database, redis, 8.0) == (turn.id,)
         with pytest.raises(Refused, match="paused"):
             turns.claim(database, turn.id, "gpu0", 5, 9.0)
         after = turns.get_turn(database, turn.id)

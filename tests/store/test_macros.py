@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from store import macros, moving
-from store.macros import MAX_INSERTED, Scene, resolve
+from store.macros import clock_and_dice, resolver
+from store.macros.resolver import MAX_INSERTED, Scene, resolve
 
 NOON = 1_800_000_000.0  # whatever hour that is on this machine: the clock of a scene is its local time
 
@@ -76,7 +76,7 @@ def test_the_clock_tells_the_time_of_the_scene():
      (8000, "2 hours"), (86_400, "a day"), (864_000, "10 days"), (-5, "a few seconds")],
 )  # fmt: skip
 def test_lengths_of_time(seconds, words):
-    assert moving.lasting(seconds) == words
+    assert clock_and_dice.lasting(seconds) == words
 
 
 @given(st.integers(1, 20), st.integers(1, 100), st.integers(0, 50))
@@ -161,4 +161,4 @@ def test_what_is_inserted_is_bounded():
     scene = Scene({"description": lambda: "x" * 20_000})
     assert len(said("{{description}}" * 5_000, scene=scene)) <= MAX_INSERTED
     assert len(said("{{reverse:{{description}}}}" * 5_000, scene=scene)) <= MAX_INSERTED
-    assert macros.MAX_DEPTH < 20
+    assert resolver.MAX_DEPTH < 20

@@ -2,20 +2,21 @@
 
 import pytest
 
-from store import chats, edits, entries, price, registry
+from store import chats, edits, messages, reread_cost
+from store.broker import registry
+from store.broker.registry import EngineView, WorkerView
 from store.errors import NotFound
 from store.models import Chat
-from store.price import Price
-from store.registry import EngineView, WorkerView
+from store.reread_cost import Price
 
 
 def tell(database, chat_id, text, n_tokens=None):
     """One more message; who writes tokens is a model."""
     with database.session() as session:
         role = "character" if n_tokens else "user"
-        message = entries.add_message(session, session.get(Chat, chat_id), role, role, None, 1.0)
+        message = messages.add_message(session, session.get(Chat, chat_id), role, role, None, 1.0)
         tokens = tuple(range(n_tokens)) if n_tokens else None
-        entries.add_alternative(session, message, entries.Reply(text, tokens, "smol"), None, 1.0)
+        messages.add_alternative(session, message, messages.Reply(text, tokens, "smol"), None, 1.0)
         return message.id
 
 
@@ -27,7 +28,7 @@ def told(database, chat):
 
 
 def prices(database, chat, message_id):
-    return price.of_message(database, chat.owner_id, chat.id, message_id)
+    return reread_cost.of_message(database, chat.owner_id, chat.id, message_id)
 
 
 def test_what_comes_after_is_counted_and_a_persons_words_are_estimated(database, chat, told):
@@ -52,8 +53,8 @@ def test_only_what_the_model_remembers_is_read_again(database, chat, told):
 
 def test_the_wording_that_counts_is_priced_and_what_is_deleted_is_not(database, chat, told):
     with database.session() as session:
-        message = session.get(entries.Message, told[3])
-        entries.add_alternative(session, message, entries.Reply("e" * 50, tuple(range(10)), "smol"), None, 2.0)
+        message = session.get(messages.Message, told[3])
+        messages.add_alternative(session, message, messages.Reply("e" * 50, tuple(range(10)), "smol"), None, 2.0)
         message.active = 1
     edits.delete_message(database, chat.owner_id, told[2], chats.get_revision(database, chat.id))
     assert prices(database, chat, told[1]) == (Price(2, 30), Price(1, 10))
@@ -65,13 +66,13 @@ def test_a_message_of_somebody_else_or_of_another_chat_has_no_price(database, ch
     other = make_chat(make_user("Bo"))
     for owner_id, chat_id in ((other.owner_id, chat.id), (other.owner_id, other.id)):
         with pytest.raises(NotFound):
-            price.of_message(database, owner_id, chat_id, told[0])
+            reread_cost.of_message(database, owner_id, chat_id, told[0])
 
 
 def test_the_speed_is_that_of_the_worker_which_has_the_chat(redis):
-    assert price.tokens_per_second(redis, "chat") is None
+    assert reread_cost.tokens_per_second(redis, "chat") is None
     slow = EngineView(n_tokens_read=1000, read_s=20.0)
     registry.announce(redis, WorkerView("slow", "smol", 1, 0, ("chat",), 1.0, engine=slow))
     registry.announce(redis, WorkerView("new", "smol", 1, 0, ("other",), 1.0, engine=EngineView(n_tokens_read=9)))
-    assert price.tokens_per_second(redis, "chat") == 50
-    assert price.tokens_per_second(redis, "other") is None
+    assert reread_cost.tokens_per_second(redis, "chat") == 50
+    assert reread_cost.tokens_per_second(redis, "other") is None

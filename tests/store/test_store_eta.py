@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.eta import seconds_until_start
+from store.broker.eta import seconds_until_start
 
 SECONDS = st.lists(st.floats(0.1, 100), min_size=1, max_size=40)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import cancel, events, keys
+from store.broker import cancel, events, keys
+from store.broker.events import Batch
 from store.errors import Stale
-from store.events import Batch
 
 CHAT, TURN = "c" * 32, "d" * 32
 

@@ -13,8 +13,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from store import jobs
-from store.jobs import ForbiddenJob, TurnJob
+from store.broker import jobs
+from store.broker.jobs import ForbiddenJob, TurnJob
 
 
 class Lane(SimpleWorker):
@@ -156,7 +156,7 @@ def forge(redis, data, **fields):
         lambda turn: b'["worker.jobs.run_turn", null, ["PROOF"], {}]',
         lambda turn: f'["worker.jobs.run_turn", null, ["{turn}"], {{"x": 1}}]'.encode(),
         lambda turn: f'["worker.jobs.run_turn", "text", ["{turn}"], {{}}]'.encode(),
-        lambda turn: f'["store.jobs.log.info", null, ["{turn}"], {{}}]'.encode(),
+        lambda turn: f'["store.broker.jobs.log.info", null, ["{turn}"], {{}}]'.encode(),
         lambda turn: b"\x80\x04cos\nmkdir\n.",
         lambda turn: b"[]",
     ],

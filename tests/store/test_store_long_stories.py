@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, event, select, update
 
-from store import accounts, characters, chats, house_rules, pages, price, tales, turns, waking
-from store.chat_files.tale import Spoken, Tale, Wording
+from store import accounts, characters, chat_transfer, chats, message_pages, reread_cost, turns, usage_limits
+from store.broker import warmup
+from store.chat_files.document import Spoken, Tale, Wording
 from store.db import Database
 from store.models import Message, Turn
 
@@ -70,7 +71,7 @@ def story_of(house, ann, n_messages, window):
         for n in range(n_messages)
     )
     character = characters.list_characters(house, ann)[0]
-    chat = tales.import_chat(house, ann.id, character.id, Tale("", "Ann", said, 1.0))
+    chat = chat_transfer.import_chat(house, ann.id, character.id, Tale("", "Ann", said, 1.0))
     chats.set_window(house, chat.id, {"messages": n_messages - window})
     with house.session() as session:
         ids = list(session.scalars(select(Message.id).where(Message.chat_id == chat.id).order_by(Message.ordinal)))
@@ -95,15 +96,15 @@ def one_turn(house, ann, chat, steps):
     revision = did("see the chat", lambda: chats.get_chat(house, ann.id, chat.id)).revision
     did("its turn", lambda: turns.unfinished(house, chat_id=chat.id))
     did("its last turn", lambda: turns.newest_ended(house, chat.id))
-    did("its newest messages", lambda: pages.newest(house, chat.id, 60))
+    did("its newest messages", lambda: message_pages.newest(house, chat.id, 60))
     command = turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, "{{lastMessage}} Go on.")
     turn = did("submit", lambda: turns.submit(house, ann.id, command, time.time()))
     claim = did("claim", lambda: turns.claim(house, turn.id, "gpu0", 60.0))
     story = did("story", lambda: chats.load_story(house, chat.id))
-    did("price", lambda: price.of_message(house, ann.id, chat.id, story.messages[-1].id))
+    did("price", lambda: reread_cost.of_message(house, ann.id, chat.id, story.messages[-1].id))
     did("of whom", lambda: turns.unfinished(house, owner_id=ann.id))
-    did("today", lambda: house_rules.today(house, ann))
-    did("window", lambda: waking.keep_window(house, chat.id, revision + 1, {"messages": 1}))
+    did("today", lambda: usage_limits.today(house, ann))
+    did("window", lambda: warmup.keep_window(house, chat.id, revision + 1, {"messages": 1}))
     did("commit", lambda: turns.commit(house, turn.id, claim.attempt, turns.Reply("Well.")))
     did("what it wrote", lambda: turns.reply_to(house, turn.id))
     did("next", lambda: turns.next_waiting(house, ann.id))

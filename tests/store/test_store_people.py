@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from store import accounts, characters, chats, export, house_rules, personas, pictures, turns
+from store import accounts, characters, chats, export, personas, pictures, turns, usage_limits
 from store.errors import NotFound, Refused
 from store.models import Turn
 from store.turns import Reply, TurnCommand
@@ -73,7 +73,7 @@ def test_daily_minutes_count_play_and_not_pauses(database, user, chat):
         claim = turns.claim(database, turn.id, "gpu0", 5, at(clock))
         turns.commit(database, turn.id, claim.attempt, Reply("Hello"), now=at(clock) + 30)
     with database.reading() as session:
-        assert house_rules.minutes_used(session, user.id, at("13:00")) == pytest.approx(2 + 0.5 + 2.5 + 0.5)
+        assert usage_limits.minutes_used(session, user.id, at("13:00")) == pytest.approx(2 + 0.5 + 2.5 + 0.5)
     turn = say(database, chat, at("12:04"))
     turns.request_cancel(database, user.id, turn.id, at("12:04"))
     assert refusal(say, database, chat, at("12:05")) == "daily_limit"

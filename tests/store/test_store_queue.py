@@ -5,11 +5,12 @@ import uuid
 import pytest
 from test_store_jobs import lane, pop_and_die, queued, standing_in
 
-from store import cancel, chats, events, jobs, keys, queue, registry, repair, turns
+from store import chats, turns
+from store.broker import cancel, events, jobs, keys, queue, recovery, registry
+from store.broker.client import connect
+from store.broker.registry import WorkerView
 from store.errors import NotFound
-from store.registry import WorkerView
 from store.turns import Reply, TurnCommand
-from store.wire import connect
 
 
 def announce(redis, name, chats=()):
@@ -70,19 +71,19 @@ def test_a_greedy_person_gets_no_second_place_in_the_queue(database, redis, gpu0
 def test_without_a_worker_turns_wait_and_reconcile_brings_them_in_by_age(database, redis, people, say):
     waiting = [say(chat, now=float(-n)) for n, chat in enumerate(people(3))]
     assert queue.dispatch(database, redis, waiting[0].owner_id) is None
-    assert repair.reconcile(database, redis) == ()
+    assert recovery.reconcile(database, redis) == ()
     assert {turn.state for turn in turns.unfinished(database)} == {"waiting"}
     announce(redis, "gpu0")
     by_age = [turn.id for turn in reversed(waiting)]
-    assert list(repair.reconcile(database, redis)) == by_age == queued(redis)
-    assert repair.reconcile(database, redis) == ()
+    assert list(recovery.reconcile(database, redis)) == by_age == queued(redis)
+    assert recovery.reconcile(database, redis) == ()
 
 
 def test_without_redis_turns_are_accepted_and_come_in_later(database, redis, gpu0, user, chat, say):
     nowhere = connect("redis://127.0.0.1:1/0")
     turn = say(chat)
     assert queue.dispatch(database, nowhere, user.id) is None
-    assert repair.reconcile(database, redis) == (turn.id,)
+    assert recovery.reconcile(database, redis) == (turn.id,)
     assert queue.stop(database, nowhere, user.id, turn.id).state == "cancelled"
     nowhere.close()
 
@@ -91,8 +92,8 @@ def test_redis_lost_between_marking_and_enqueueing(database, redis, gpu0, user, 
     turn = say(chat)
     turns.enqueue_next(database, user.id, "gpu0", 10.0)
     assert queued(redis) == []
-    assert repair.reconcile(database, redis, 11.0) == ()  # its job may just be on its way
-    assert repair.reconcile(database, redis, 12.0) == (turn.id,)
+    assert recovery.reconcile(database, redis, 11.0) == ()  # its job may just be on its way
+    assert recovery.reconcile(database, redis, 12.0) == (turn.id,)
     assert queued(redis) == [turn.id]
 
 
@@ -103,8 +104,8 @@ def test_an_emptied_redis_is_filled_again_in_the_old_order(database, redis, gpu0
     redis.flushall()
     announce(redis, "gpu0")
     expected = [turn.id for turn in waiting]
-    assert list(repair.reconcile(database, redis, 20.0)) == expected == queued(redis)
-    assert repair.reconcile(database, redis, 21.0) == ()
+    assert list(recovery.reconcile(database, redis, 20.0)) == expected == queued(redis)
+    assert recovery.reconcile(database, redis, 21.0) == ()
 
 
 def test_a_turn_whose_lease_is_over_goes_to_the_front(database, redis, gpu0, people, say):
@@ -113,8 +114,8 @@ def test_a_turn_whose_lease_is_over_goes_to_the_front(database, redis, gpu0, peo
     pop_and_die(redis, "started")
     turns.claim(database, first.id, "gpu0", lease_s=5, now=2.0)
     queue.dispatch(database, redis, second.owner_id, 3.0)
-    assert repair.reconcile(database, redis, 6.9) == ()
-    assert repair.reconcile(database, redis, 7.0) == (first.id,)
+    assert recovery.reconcile(database, redis, 6.9) == ()
+    assert recovery.reconcile(database, redis, 7.0) == (first.id,)
     assert queued(redis) == [first.id, second.id]
     assert turns.claim(database, first.id, "gpu0", 5).attempt == 2
 
@@ -126,7 +127,7 @@ def test_who_had_started_goes_before_who_had_not(database, redis, gpu0, people, 
     turns.claim(database, started.id, "gpu0", lease_s=5, now=3.0)
     redis.flushall()
     announce(redis, "gpu0")
-    assert repair.reconcile(database, redis, 9.0) == (started.id, waited.id)
+    assert recovery.reconcile(database, redis, 9.0) == (started.id, waited.id)
     assert queued(redis) == [started.id, waited.id]
 
 
@@ -135,9 +136,9 @@ def test_a_job_that_died_before_its_claim_is_given_some_seconds(database, redis,
     turn = say(chat)
     queue.dispatch(database, redis, chat.owner_id, 0.0)
     pop_and_die(redis, step)
-    assert repair.reconcile(database, redis, 1.0) == ()
-    assert repair.reconcile(database, redis, 6.0) == ()
-    assert repair.reconcile(database, redis, 6.1) == (turn.id,)
+    assert recovery.reconcile(database, redis, 1.0) == ()
+    assert recovery.reconcile(database, redis, 6.0) == ()
+    assert recovery.reconcile(database, redis, 6.1) == (turn.id,)
     assert queued(redis) == [turn.id]
 
 
@@ -145,10 +146,10 @@ def test_the_queue_of_a_dead_worker_moves_to_a_living_one(database, redis, gpu0,
     turn = say(chat)
     queue.dispatch(database, redis, chat.owner_id)
     registry.retire(redis, "gpu0")
-    assert repair.reconcile(database, redis) == ()  # nobody is better: it may come back
+    assert recovery.reconcile(database, redis) == ()  # nobody is better: it may come back
     assert queued(redis) == [turn.id]
     announce(redis, "gpu1")
-    assert repair.reconcile(database, redis) == (turn.id,)
+    assert recovery.reconcile(database, redis) == (turn.id,)
     assert (queued(redis), queued(redis, "gpu1")) == ([], [turn.id])
     assert turns.get_turn(database, turn.id).worker == "gpu1"
 
@@ -162,13 +163,13 @@ def test_a_worker_that_starts_puts_what_its_predecessor_had_at_the_front(databas
     turns.claim(database, first.id, "gpu0", lease_s=1e9)
     turns.save_partial(database, first.id, 1, "Hel")
     pop_and_die(redis, step)
-    assert repair.recover(database, redis, "gpu1") == ()
-    assert repair.recover(database, redis, "gpu0") == (first.id, second.id)
+    assert recovery.recover(database, redis, "gpu1") == ()
+    assert recovery.recover(database, redis, "gpu0") == (first.id, second.id)
     assert queued(redis) == [first.id, second.id, third.id]
     back = turns.get_turn(database, first.id)
     assert (back.state, back.attempt, back.partial) == ("queued", 1, "Hel")
     assert redis.llen("rq:queue:inglenook-gpu0:intermediate") == redis.zcard("rq:wip:inglenook-gpu0") == 0
-    assert repair.recover(database, redis, "gpu0") == ()
+    assert recovery.recover(database, redis, "gpu0") == ()
 
 
 def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user, chat, say):
@@ -179,7 +180,7 @@ def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user,
     turns.save_partial(database, turn.id, 1, "Hel")
     queue.stop(database, redis, user.id, turn.id)
     assert cancel.requested(redis, [turn.id]) == {turn.id}
-    assert repair.recover(database, redis, "gpu0") == ()
+    assert recovery.recover(database, redis, "gpu0") == ()
     assert turns.get_turn(database, turn.id).state == "cancelled"
     assert events.read(redis, turn.id)[-1]["message"]["alternatives"][0]["text"] == "Hel"
 
@@ -201,12 +202,12 @@ def test_a_worker_tells_an_end_that_redis_did_not_take_for_long(database, redis,
     turn = say(people(1)[0])
     turns.claim(database, turn.id, "gpu0", 5, now=1.0)
     end = turns.commit(database, turn.id, 1, Reply("Hello"), now=10.0)
-    repair.reconcile(database, redis, 60.0)
+    recovery.reconcile(database, redis, 60.0)
     assert events.read(redis, turn.id) == []
     said = [{"type": "text", "part": 0, "offset": 0, "text": "Hello"}, {"type": "done", **end.as_dict()}]
     events.append(redis, turn.chat_id, turn.id, 1, said)
-    repair.reconcile(database, redis, 62.0)
-    repair.reconcile(database, redis, 64.0)
+    recovery.reconcile(database, redis, 62.0)
+    recovery.reconcile(database, redis, 64.0)
     assert [event["type"] for event in events.read(redis, turn.id)] == ["text", "done"]
 
 
@@ -218,12 +219,12 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
     turns.fail(database, failed.id, 1, "gave_up", "Try again.", now=10.0)
     turns.commit(database, told.id, 1, Reply("Hello"), now=10.0)
     events.append(redis, told.chat_id, told.id, 1, [{"type": "done", "revision": 3, "message": None}])
-    repair.reconcile(database, redis, 11.0)
+    recovery.reconcile(database, redis, 11.0)
     assert events.read(redis, done.id) == []  # its worker may be about to say so
-    repair.reconcile(database, redis, 12.0)
+    recovery.reconcile(database, redis, 12.0)
     assert events.read(redis, done.id) == []
-    repair.reconcile(database, redis, 13.0)
-    repair.reconcile(database, redis, 14.0)
+    recovery.reconcile(database, redis, 13.0)
+    recovery.reconcile(database, redis, 14.0)
     (event,) = events.read(redis, done.id)
     assert event["type"] == "done"
     assert {name: event[name] for name in end.as_dict()} == end.as_dict()
@@ -236,16 +237,16 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
 def test_only_one_reconciles_at_a_time(database, redis, gpu0, chat, say):
     turn = say(chat)
     redis.set(keys.reconcile_lock(), "somebody")
-    assert repair.reconcile(database, redis) == ()
+    assert recovery.reconcile(database, redis) == ()
     redis.delete(keys.reconcile_lock())
-    assert repair.reconcile(database, redis) == (turn.id,)
+    assert recovery.reconcile(database, redis) == (turn.id,)
     assert redis.get(keys.reconcile_lock()) is None
 
 
 def test_a_reconcile_that_fails_lets_go_of_the_lock(database, redis, gpu0):
     redis.set(keys.workers(), "not a set")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        repair.reconcile(database, redis)
+        recovery.reconcile(database, redis)
     redis.delete(keys.workers())
     assert redis.get(keys.reconcile_lock()) is None
 
@@ -262,7 +263,7 @@ def test_a_job_of_an_ended_turn_does_no_harm(database, redis, gpu0, user, chat, 
     turn = say(chat)
     queue.dispatch(database, redis, user.id)
     turns.request_cancel(database, user.id, turn.id)
-    assert repair.reconcile(database, redis) == ()
+    assert recovery.reconcile(database, redis) == ()
     assert jobs.position(redis, turn.id, "gpu0") == 0
     assert queue.place(redis, turns.get_turn(database, turn.id)).ahead is None
 
@@ -279,14 +280,14 @@ def test_a_frozen_lane_that_wakes_up_late_delays_a_turn_and_loses_nothing(
         attempt = turns.claim(database, turn_id, "gpu0", lease_s=5, now=len(tried)).attempt
         tried.append(attempt)
         if attempt == 1:
-            assert repair.reconcile(database, redis, 10.0) == (turn_id,)
+            assert recovery.reconcile(database, redis, 10.0) == (turn_id,)
         else:
             turns.commit(database, turn_id, attempt, Reply("Hello"), now=13.0)
 
     standing_in(monkeypatch, run_turn)
     lane(redis).work(burst=True)  # RQ cleans up after the late lane and takes the new job's hash with it
     if turns.get_turn(database, turn.id).unfinished:
-        assert repair.reconcile(database, redis, 12.0) == (turn.id,)
+        assert recovery.reconcile(database, redis, 12.0) == (turn.id,)
         lane(redis).work(burst=True)
     assert tried == [1, 2]
     assert [message.text for message in chats.transcript(database, chat.id)[1:]] == ["hi", "Hello"]
@@ -331,12 +332,12 @@ def test_a_turn_that_is_submitted_without_redis_comes_in_later(database, redis, 
     nowhere = connect("redis://127.0.0.1:1/0")
     turn = queue.submit(database, nowhere, user.id, command(database, chat))
     assert turn.state == "waiting"
-    assert repair.reconcile(database, redis) == (turn.id,)
+    assert recovery.reconcile(database, redis) == (turn.id,)
     nowhere.close()
 
 
 def test_a_round_of_repairs_is_due_once_for_all_who_ask(redis):
-    assert repair.is_due(redis, 60.0)
-    assert not repair.is_due(redis, 60.0)
+    assert recovery.is_due(redis, 60.0)
+    assert not recovery.is_due(redis, 60.0)
     redis.flushall()
-    assert repair.is_due(redis, 60.0)
+    assert recovery.is_due(redis, 60.0)

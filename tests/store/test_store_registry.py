@@ -1,7 +1,8 @@
-from store import events, health, keys, registry
+from store import health
+from store.broker import events, keys, registry
+from store.broker.client import connect
+from store.broker.registry import WorkerView
 from store.db import Database
-from store.registry import WorkerView
-from store.wire import connect
 
 
 def worker(name, lanes=2, running=0, chats=(), model="smol"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from store import chats, edits, entries, remembered
+from store import chats, context_messages, edits, messages
 from store.models import Chat
 
 
@@ -13,9 +13,9 @@ def long_chat(database, chat):
         row = session.get(Chat, chat.id)
         for number in range(1, 41):
             role = ("character", "user")[number % 2]
-            message = entries.add_message(session, row, role, role, None, 100.0 + number)
+            message = messages.add_message(session, row, role, role, None, 100.0 + number)
             session.flush()
-            entries.add_alternative(session, message, entries.Reply(f"Line {number}."), None, 100.0 + number)
+            messages.add_alternative(session, message, messages.Reply(f"Line {number}."), None, 100.0 + number)
     chats.set_window(database, chat.id, {"examples": 0, "messages": 30})
     return chat
 
@@ -37,13 +37,13 @@ def test_the_messages_inside_the_window_and_the_pinned_ones_are_read(database, u
 
 
 def test_of_what_lies_before_the_window_only_the_newest_have_names(database, long_chat, monkeypatch):
-    monkeypatch.setattr(remembered, "NAMES", 5)
+    monkeypatch.setattr(context_messages, "NAMES", 5)
     told = {message.id: message.ordinal for message in chats.transcript(database, long_chat.id)}
     assert [told[one.id] for one in chats.load_story(database, long_chat.id).older] == [29, 28, 27, 26, 25]
 
 
 def test_a_worker_learns_twice_as_many_names_as_there_are_messages_inside(database, long_chat, monkeypatch):
-    monkeypatch.setattr(remembered, "LEAST_NAMES", 0)
+    monkeypatch.setattr(context_messages, "LEAST_NAMES", 0)
     story = chats.load_story(database, long_chat.id)
     assert (len(story.messages), len(story.older)) == (11, 22)
 

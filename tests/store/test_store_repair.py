@@ -6,9 +6,10 @@ import pytest
 from test_store_jobs import lane, pop_and_die, queued
 from test_store_queue import announce, people, say  # noqa: F401 (fixtures)
 
-from store import chats, jobs, keys, queue, registry, repair, turns
+from store import chats, turns
+from store.broker import jobs, keys, queue, recovery, registry
+from store.broker.registry import WorkerView
 from store.errors import Stale
-from store.registry import WorkerView
 
 
 @pytest.fixture
@@ -28,14 +29,14 @@ def test_what_a_dead_worker_had_goes_to_a_living_one_at_once(database, redis, tw
         queue.dispatch(database, redis, turn.owner_id)
     pop_and_die(redis, "started")
     claim = turns.claim(database, running.id, "gpu0", 60)
-    assert repair.take_over(database, redis, "gpu0") == (running.id, waiting.id)
+    assert recovery.take_over(database, redis, "gpu0") == (running.id, waiting.id)
     assert (queued(redis, "gpu0"), queued(redis, "gpu1")) == ([], [running.id, waiting.id])
     assert turns.get_turn(database, running.id).crashes == 1
     assert turns.get_turn(database, waiting.id).crashes == 0
     assert "gpu0" not in registry.alive(redis)
     with pytest.raises(Stale):
         turns.set_state(database, running.id, claim.attempt, "writing")
-    assert repair.take_over(database, redis, "gpu0") == ()
+    assert recovery.take_over(database, redis, "gpu0") == ()
 
 
 def test_who_waits_long_behind_a_busy_worker_goes_to_an_idle_one(database, redis, two_workers, people, say):  # noqa: F811
@@ -44,8 +45,8 @@ def test_who_waits_long_behind_a_busy_worker_goes_to_an_idle_one(database, redis
         registry.pin(redis, [turn.chat_id], "gpu0")
         queue.dispatch(database, redis, turn.owner_id, 100.0 + n / 10)
     busy(redis, "gpu0", running=2)
-    assert repair.reconcile(database, redis, 103.0) == ()
-    assert set(repair.reconcile(database, redis, 106.0)) == {first.id, second.id}  # as many as have a lane there
+    assert recovery.reconcile(database, redis, 103.0) == ()
+    assert set(recovery.reconcile(database, redis, 106.0)) == {first.id, second.id}  # as many as have a lane there
     assert queued(redis, "gpu0") == [third.id]
     assert set(queued(redis, "gpu1")) == {first.id, second.id}
 
@@ -56,9 +57,9 @@ def test_nobody_is_moved_to_another_model_or_away_from_an_idle_worker(database, 
     turn = say(people(1)[0])
     registry.pin(redis, [turn.chat_id], "gpu0")
     queue.dispatch(database, redis, turn.owner_id, 100.0)
-    assert repair.reconcile(database, redis, 110.0) == ()
+    assert recovery.reconcile(database, redis, 110.0) == ()
     busy(redis, "gpu0", running=2)
-    assert repair.reconcile(database, redis, 110.0) == ()
+    assert recovery.reconcile(database, redis, 110.0) == ()
     assert queued(redis, "gpu0") == [turn.id]
 
 
@@ -91,11 +92,11 @@ def test_rq_forgets_the_queues_of_workers_that_are_gone(database, redis, two_wor
     pop_and_die(redis, "started")
     assert jobs.known_workers(redis) == ("gpu0",)
     registry.retire(redis, "gpu0")
-    repair.sweep(database, redis)
+    recovery.sweep(database, redis)
     assert jobs.known_workers(redis) == ("gpu0",)  # the turn may still run
     claim = turns.claim(database, turn.id, "gpu0", 5)
     turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
-    repair.sweep(database, redis)
+    recovery.sweep(database, redis)
     assert jobs.known_workers(redis) == ()
     left = {key.split(b":")[1] for key in redis.keys("rq:*")}
     assert left <= {b"worker", b"workers"}  # of the lane that died: they go by themselves
@@ -111,8 +112,8 @@ def test_a_turn_is_not_lost_when_the_clock_is_set_back(database, redis, two_work
         redis.delete(f"rq:job:{turn.id}", "rq:queue:inglenook-gpu0")
     else:
         pop_and_die(redis, "popped")
-        assert repair.reconcile(database, redis, 1001.0) == ()
-    assert repair.reconcile(database, redis, 900.0) == (turn.id,)
+        assert recovery.reconcile(database, redis, 1001.0) == ()
+    assert recovery.reconcile(database, redis, 900.0) == (turn.id,)
     assert len(queued(redis, "gpu0")) + len(queued(redis, "gpu1")) == 1
 
 
@@ -124,7 +125,7 @@ def test_the_names_of_dead_lanes_do_not_gather(database, redis, two_workers, cha
         dead.register_birth()
         if number < 2:
             redis.delete(dead.key)  # as RQ's time limit does to one that is killed
-    repair.sweep(database, redis)
+    recovery.sweep(database, redis)
     assert redis.smembers("rq:workers") == {dead.key.encode()}
     assert redis.smembers("rq:workers:inglenook-gpu0") == {dead.key.encode()}
 
@@ -136,8 +137,8 @@ def test_what_was_popped_for_nothing_is_taken_out(database, redis, two_workers, 
     queue.dispatch(database, redis, chat.owner_id)
     pop_and_die(redis, "popped")
     claim = turns.claim(database, turn.id, "gpu1", 5)
-    repair.sweep(database, redis)
+    recovery.sweep(database, redis)
     assert jobs.popped(redis, "gpu0") == {turn.id}
     turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
-    repair.sweep(database, redis)
+    recovery.sweep(database, redis)
     assert jobs.popped(redis, "gpu0") == set()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from store import accounts, bundled, chats, house_facts, turns
+from store import accounts, bundled, chats, site_state, turns
 from store.db import Database
 from store.errors import Refused, Stale
 from store.models import ENDED, RUNNING, UNFINISHED
@@ -80,7 +80,7 @@ class Turns(RuleBasedStateMachine):
     def dispatch(self):
         queued = [t for t in turns.unfinished(self.db) if t.state != "waiting"]
         turn = turns.enqueue_next(self.db, self.owner, "gpu0", self.tick())
-        assert turn is None or not (queued or house_facts.read(self.db).paused_since is not None)
+        assert turn is None or not (queued or site_state.read(self.db).paused_since is not None)
 
     @precondition(lambda self: self.commands)
     @rule(data=st.data())
@@ -90,14 +90,14 @@ class Turns(RuleBasedStateMachine):
         try:
             claim = turns.claim(self.db, turn_id, "gpu0", LEASE_S, self.tick())
         except Refused as refused:
-            paused = house_facts.read(self.db).paused_since is not None
+            paused = site_state.read(self.db).paused_since is not None
             assert paused or before.ended or before.cancel_requested or before.lease_until > self.now
             codes = {refused.code}
             after = turns.get_turn(self.db, turn_id)
             assert after.state == ("waiting" if paused and before.state == "queued" else before.state)
             assert codes == {"paused" if paused else "not_claimable"}
             return
-        assert house_facts.read(self.db).paused_since is None
+        assert site_state.read(self.db).paused_since is None
         assert claim.attempt == before.attempt + 1
         self.attempts.append((turn_id, claim.attempt))
 
@@ -138,7 +138,7 @@ class Turns(RuleBasedStateMachine):
 
     @rule(paused=st.booleans())
     def pause(self, paused):
-        house_facts.set_pause(self.db, paused, self.tick())
+        site_state.set_pause(self.db, paused, self.tick())
         if paused:
             turns.call_back(self.db, self.tick())
             assert {turn.state for turn in turns.unfinished(self.db)} <= {"waiting", *RUNNING}

@@ -4,12 +4,12 @@ import pytest
 from chat_file_cases import HEADER, LINES, jsonl_of, tales
 from hypothesis import HealthCheck, given, settings
 
-from store import accounts, chat_files, chats, edits, pages
-from store import tales as whole_chats
+from store import accounts, chat_files, chats, edits, message_pages
+from store import chat_transfer as whole_chats
 from store.bundled import character_id
 from store.chat_files import jsonl, whole
 from store.errors import NotFound
-from store.findings import Finding
+from store.import_findings import Finding
 from store.turns import TurnCommand, submit
 
 STORY = jsonl_of(HEADER, *LINES)
@@ -86,17 +86,20 @@ def test_a_brought_chat_is_a_chat_like_others(database, user):
 def test_pages_of_a_long_chat(database, user):
     lines = [{"mes": str(n), "is_user": n % 2 == 0} for n in range(300)]
     chat = bring(database, user, jsonl_of(HEADER, *lines))
-    page = pages.newest(database, chat.id, 60)
+    page = message_pages.newest(database, chat.id, 60)
     assert ([one.text for one in page.messages], page.more) == ([str(n) for n in range(240, 300)], True)
     edits.delete_message(database, user.id, chats.transcript(database, chat.id)[100].id, 1)
-    page = pages.before(database, chat.id, 102, 3)
+    page = message_pages.before(database, chat.id, 102, 3)
     assert ([one.text for one in page.messages], page.more) == (["98", "99", "101"], True)
-    assert not pages.newest(database, chat.id, 1_000).more
-    assert not pages.newest(database, chat.id, 299).more, "one of 300 is deleted"
-    assert pages.newest(database, chat.id, 298).more
-    assert (pages.n_forgotten(database, chat.id, 0), pages.n_forgotten(database, chat.id, 150)) == (0, 149)
+    assert not message_pages.newest(database, chat.id, 1_000).more
+    assert not message_pages.newest(database, chat.id, 299).more, "one of 300 is deleted"
+    assert message_pages.newest(database, chat.id, 298).more
+    assert (message_pages.n_forgotten(database, chat.id, 0), message_pages.n_forgotten(database, chat.id, 150)) == (
+        0,
+        149,
+    )
     edits.pin_message(database, user.id, chats.transcript(database, chat.id)[3].id, True, 2)
-    assert pages.n_forgotten(database, chat.id, 150) == 148
+    assert message_pages.n_forgotten(database, chat.id, 150) == 148
 
 
 def test_an_account_that_goes_takes_its_stories_along(database, user):

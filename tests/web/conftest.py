@@ -10,7 +10,8 @@ from redis import Redis
 from web_house import Browser, Storyteller, free_port
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from store import accounts, wire
+from store import accounts
+from store.broker import client
 from store.bundled import character_id
 from store.db import Database
 from store.settings import Settings
@@ -63,7 +64,7 @@ def make_site(tmp_path: Path, database: Database, redis_server) -> Iterator[Call
         port = free_port()
         values = {"data_dir": tmp_path, "redis_url": redis_server.url, "port": port, **changes}
         settings = Settings(**values)
-        site = Site(create_app(settings, database, wire.connect(settings.redis_url)), port, database)
+        site = Site(create_app(settings, database, client.connect(settings.redis_url)), port, database)
         site.start()
         sites.append(site)
         return site

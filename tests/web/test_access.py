@@ -13,7 +13,7 @@ from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, export, personas
 from store.lore import books
-from web import passwords
+from web.auth import passwords
 
 ANYBODY, MEMBER, ADMIN = "anybody", "member", "admin"
 OWN = CHAT, PERSONA, CHARACTER, SEEN, PICTURE, BOOK = (
@@ -148,8 +148,8 @@ def adas(site, enter):
         "token": "0" * 43,
         "tag": "x",
         "ending": "json",
-        "path": "js/home.js",
-        "filename": "js/home.js",
+        "path": "js/pages/home.js",
+        "filename": "js/pages/home.js",
     }
 
 

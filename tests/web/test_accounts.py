@@ -107,7 +107,7 @@ def test_pages_carry_no_inline_code_and_no_foreign_address(site, ada):
 def test_the_invitation_of_the_first_admin(tmp_path, database_url, database):
     def invite(*arguments: str) -> str:
         environment = {"INGLENOOK_DATA_DIR": str(tmp_path), "INGLENOOK_DATABASE_URL": database_url}
-        command = [sys.executable, "-m", "web.invite", *arguments]
+        command = [sys.executable, "-m", "web.auth.invite", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
         ).stdout.strip()

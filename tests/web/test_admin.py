@@ -5,11 +5,12 @@ import re
 import pytest
 from web_house import new_turn
 
-from store import accounts, chats, house_facts, registry, turns
-from store.registry import EngineView, WorkerView
+from store import accounts, chats, site_state, turns
+from store.broker import registry
+from store.broker.registry import EngineView, WorkerView
 from store.turns import Outcome, Reply
-from web import charts
-from web.trend import Trend
+from web.admin import charts
+from web.admin.trend import Trend
 
 SECRET = "the treasure lies under the third stone"
 TITLE = "My most private title"
@@ -141,7 +142,7 @@ def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, a
 def test_a_line_that_is_too_long_is_refused_with_a_sentence(site, kim):
     answer = kim.submit("/admin", {"text": "x" * 281}, "/admin/announcement")
     assert "An announcement has 280 characters at most." in answer.text
-    assert house_facts.read(site.database).announcement is None
+    assert site_state.read(site.database).announcement is None
 
 
 def test_another_process_hears_of_a_pause_within_a_round(make_site, redis, tale):

@@ -7,8 +7,8 @@ import pytest
 from test_pages import Member, code_of
 
 from store import accounts, characters, chats
-from store.entries import Reply
 from store.lore import books
+from store.messages import Reply
 from store.turns import Outcome
 
 WORLD = {

@@ -11,21 +11,22 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-CHATS = [*(ROOT / "store" / "chat_files").glob("*.py"), ROOT / "store" / "tales.py"]
+CHATS = [*(ROOT / "store" / "chat_files").glob("*.py"), ROOT / "store" / "chat_transfer.py"]
 sys.path.insert(0, str(ROOT / "tests" / "store"))
 
 from card_files import DATA, as_charx, as_json, as_png, packed, picture, text, v2, v3  # noqa: E402
 
-from store import accounts, bringing, characters  # noqa: E402
+from store import accounts, card_import, characters  # noqa: E402
 from store.bundled import character_id  # noqa: E402
 from store.cards import png  # noqa: E402
 from store.cards.errors import PROBLEMS  # noqa: E402
 from store.cards.files import read_card  # noqa: E402
 from store.cards.keeping import data_of, envelope  # noqa: E402
-from store.findings import Finding  # noqa: E402
-from web import card_files, findings  # noqa: E402
-from web.catalogue import words_of  # noqa: E402
-from web.sentences import SENTENCES  # noqa: E402
+from store.import_findings import Finding  # noqa: E402
+from web.characters import card_files  # noqa: E402
+from web.i18n.catalogue import words_of  # noqa: E402
+from web.i18n.sentences import SENTENCES  # noqa: E402
+from web.rendering import import_report  # noqa: E402
 
 
 def send(browser, *files, page="/characters/bring"):
@@ -54,7 +55,7 @@ def test_a_card_comes_in_is_reported_named_and_rated(site, ada):
     (mo,) = mine(site)
     assert answer.url.endswith(f"/characters/{mo.id}/report")
     assert (mo.name, mo.rating, mo.card["tags"]) == ("Mo", "adult", ["cats", "cosy"])
-    for verdict in findings.VERDICTS:
+    for verdict in import_report.VERDICTS:
         assert f'data-verdict="{verdict}"' in answer.text
     assert "extensions.their/own" in answer.text
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', answer.text)[1]
@@ -78,7 +79,7 @@ def test_a_card_with_a_picture_that_cannot_be_read_comes_without(site, ada):
     answer = send(ada, ("Mo.charx", as_charx(v3(), {"assets/main.png": b"no picture at all"})))
     (mo,) = mine(site)
     assert mo.avatar == ""
-    assert findings.REASONS["no_picture"] in answer.text
+    assert import_report.REASONS["no_picture"] in answer.text
 
 
 def test_several_files_at_once_each_by_itself(site, ada):
@@ -209,14 +210,14 @@ class TestWords:
                     used |= {one.value for one in ast.walk(node.args[2]) if isinstance(one, ast.Constant)}
                 if isinstance(node, ast.Tuple | ast.List):
                     words = [one.value for one in node.elts if isinstance(one, ast.Constant)]
-                    if words and words[0] in findings.VERDICTS:
-                        used |= {word for word in words[-1:] if isinstance(word, str)} - set(findings.VERDICTS)
+                    if words and words[0] in import_report.VERDICTS:
+                        used |= {word for word in words[-1:] if isinstance(word, str)} - set(import_report.VERDICTS)
         assert len(used) > 20
-        assert used - set(findings.REASONS) - {"", *map(str, range(9))} == set()
+        assert used - set(import_report.REASONS) - {"", *map(str, range(9))} == set()
 
     def test_findings_that_say_the_same_share_a_line(self):
-        told = findings.told([Finding("kept", f"data.{name}", "unused") for name in ("a", "b")])
+        told = import_report.told([Finding("kept", f"data.{name}", "unused") for name in ("a", "b")])
         (line,) = told["kept"]
         assert [label for label, _ in line.fields] == ["a", "b"]
-        assert findings.sentence(Finding("kept", "x", "nobody_wrote_this")) == "nobody_wrote_this"
-        assert bringing.BRINGERS
+        assert import_report.sentence(Finding("kept", "x", "nobody_wrote_this")) == "nobody_wrote_this"
+        assert card_import.BRINGERS

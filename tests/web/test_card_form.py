@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from store.bundled import read as bundled
 from store.views import CharacterView
-from web import card_form, tags
+from web.characters import card_form, tags
 
 ODD = {
     "name": "Mo",

@@ -16,8 +16,9 @@ from chat_file_cases import LINES, jsonl_of
 from store import accounts, characters, chats, turns
 from store.models import Turn
 from store.turns import TurnCommand
-from web import chat_files, findings
-from web.catalogue import words_of
+from web.i18n.catalogue import words_of
+from web.rendering import import_report
+from web.stories import chat_files
 
 HEADER = BARE | {"character_name": "Mara Quill"}
 STORY = jsonl_of(HEADER, *LINES)
@@ -47,7 +48,7 @@ def test_a_story_comes_in_is_reported_and_goes_out_as_it_came(site, ada):
     (chat,) = mine(site)
     assert answer.url.endswith(f"/chat/{chat.id}/report")
     assert (chat.character_name, chat.user_name, chat.author_note) == ("Mara Quill", "Ada", "Be brief.")
-    for verdict in findings.VERDICTS:
+    for verdict in import_report.VERDICTS:
         assert f'data-verdict="{verdict}"' in answer.text
     assert "stay where they are in the file: 1 (number 8)" in answer.text
     assert "Mara, Bo" in answer.text
@@ -153,7 +154,7 @@ def test_the_report_in_chinese(site, ada):
     ada.submit("/settings", {"locale": "zh", "theme": "auto"}, "/settings/look")
     send(ada, ("a.jsonl", STORY))
     report = ada.get(f"/chat/{mine(site)[0].id}/report").text
-    assert words_of("zh").gettext(findings.REASONS["chat_group"]) % {"names": "Mara, Bo"} in report
+    assert words_of("zh").gettext(import_report.REASONS["chat_group"]) % {"names": "Mara, Bo"} in report
     refused = send(ada, ("a.jsonl", b"x")).text
     assert "这不是聊天文件" in refused
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine.sampling import SamplerSettings
 from store import sampling
-from web.dials import DIALS, PRESETS
+from web.stories.sampler_dials import DIALS, PRESETS
 
 
 @pytest.mark.parametrize("dial", DIALS, ids=lambda dial: dial.name)

@@ -4,7 +4,7 @@ import pytest
 from web_house import new_turn
 
 from store import chats
-from store.entries import Reply
+from store.messages import Reply
 from store.turns import Outcome, commit
 
 WORDS = [{"text": "Once", "p": 0.5, "top": [["Once", 0.5], ["Twice", 0.25]]}]

@@ -9,7 +9,7 @@ import pytest
 from simple_websocket import ConnectionClosed
 from web_house import new_turn
 
-from web.live.guard import USER_TIMEOUT_MS, set_user_timeout
+from web.live.socket_guard import USER_TIMEOUT_MS, set_user_timeout
 
 JUNK = [
     b"\xff\xff\xff\xff\xff",

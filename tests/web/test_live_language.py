@@ -8,14 +8,14 @@ from test_live_gate import HANDSHAKE
 from web_house import new_turn
 
 from store import accounts
-from store.entries import Reply
+from store.messages import Reply
 from store.turns import NARRATOR, Outcome
-from web.catalogue import LANGUAGES
-from web.language import say
+from web.i18n.catalogue import LANGUAGES
+from web.i18n.language import say
 from web.live.connection import TOO_FAST
 from web.live.hub import RESTARTS
-from web.live.session import SIGNED_OUT
-from worker.turn import EMPTY
+from web.live.tab_session import SIGNED_OUT
+from worker.attempt import EMPTY
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from web_house import Browser, free_port
 
 from store import accounts
 from store.bundled import character_id
-from web import gunicorn_conf
-from web.live.attention import ASK_EVERY_S, LOST_S, Attention
+from web.live.liveness import ASK_EVERY_S, LOST_S, Attention
+from web.server import gunicorn_conf
 
 __all__ = ["own_redis"]
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ import threading
 import pytest
 from web_house import new_turn
 
-from store import queue, registry
-from store.entries import Reply
+from store.broker import queue, registry
+from store.messages import Reply
 from store.turns import NARRATOR, Outcome
 from web.live.hub import Hub
 

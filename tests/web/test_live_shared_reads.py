@@ -9,9 +9,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from web_house import new_turn
 
-from store import events, keys
-from web.live.pulse import Pulse
-from web.live.said import Live
+from store.broker import events, keys
+from web.live.beat_reads import Pulse
+from web.live.outgoing import Live
 
 N_TABS = 4
 

@@ -3,10 +3,11 @@
 import pytest
 from web_house import new_turn
 
-from store import accounts, events, turns
-from store.entries import Reply
+from store import accounts, turns
+from store.broker import events
+from store.messages import Reply
 from web.live import snapshot
-from web.live.pulse import Pulse
+from web.live.beat_reads import Pulse
 from web.live.viewer import GRACE_S, Viewer
 
 

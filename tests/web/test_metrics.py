@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from store import house_facts, registry
-from store.registry import EngineView, WorkerView
+from store import site_state
+from store.broker import registry
+from store.broker.registry import EngineView, WorkerView
 from store.settings import Settings, SettingsError, load_settings
-from web.metrics import HOUSE, WORKERS
+from web.admin.metrics import HOUSE, WORKERS
 
 TOKEN = "a-token-for-tests-0123"
 BOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "inglenook.json"
@@ -100,7 +101,7 @@ def test_nothing_of_single_people_is_in_it(site, ada, tale):
 
 
 def test_a_pause_and_a_house_without_workers(site, scrape, database):
-    house_facts.set_pause(database, True)
+    site_state.set_pause(database, True)
     found = scrape()
     assert (found["inglenook_paused",], found["inglenook_workers",]) == (1, 0)
 

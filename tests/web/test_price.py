@@ -1,8 +1,9 @@
 """What the page is told about the price of a change."""
 
-from store import accounts, chats, registry
-from store.entries import Reply
-from store.registry import EngineView, WorkerView
+from store import accounts, chats
+from store.broker import registry
+from store.broker.registry import EngineView, WorkerView
+from store.messages import Reply
 from store.turns import TurnCommand, claim, commit, submit
 
 

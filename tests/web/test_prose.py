@@ -7,7 +7,7 @@ import pytest
 from prose_cases import STORIES
 from web_house import new_turn
 
-from web.prose import render
+from web.rendering.prose import render
 
 TAGS = re.compile(r"<(?!/?(p|em|strong|s|span|blockquote|ul|ol|li|hr|code|pre|h[1-6]|table|thead|tbody|tr|th|td|br)\b)")
 SAID = '<span class="speech">"Come in!"</span>'

@@ -7,7 +7,7 @@ import pytest
 from web_house import PASSWORD, Browser, new_turn
 
 from store import accounts, turns
-from store.entries import Reply
+from store.messages import Reply
 
 NEW = "an entirely new sentence"
 
@@ -67,7 +67,7 @@ def test_a_link_is_worth_nothing_after_a_change_or_with_another_word_in_it(site,
 
 def test_a_link_is_good_for_a_day(site, keeper, ada, database, monkeypatch):
     path = link_for(keeper, database, "Ada")
-    monkeypatch.setattr("web.resets.DAY_S", -1)  # as if a day had passed
+    monkeypatch.setattr("web.auth.password_resets.DAY_S", -1)  # as if a day had passed
     assert site.browser().get(path).status_code == 410
 
 

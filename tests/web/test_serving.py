@@ -11,7 +11,8 @@ import pytest
 import requests
 from web_house import Browser, Storyteller, free_port, new_turn
 
-from store import accounts, chats, turns, wire
+from store import accounts, chats, turns
+from store.broker import client
 from store.bundled import character_id
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +103,7 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     greeting = chats.transcript(database, chat)[0].id
     assert ada.get(f"/chat/{chat}/price?message={greeting}").json()["edit"]["messages"] == 2
     own_redis.start()
-    with wire.connect(own_redis.url) as redis:
+    with client.connect(own_redis.url) as redis:
         tale = Storyteller(database, redis)
         tale.present()
         assert tab.until("backstage", where=lambda m: not m["trouble"])

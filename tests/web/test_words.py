@@ -8,18 +8,18 @@ import pytest
 from store import chats, turns
 from store.errors import REFUSALS, NotFound
 from store.status import fields_of
-from web import extract_words, sentences
-from web.catalogue import LANGUAGES, SCRIPTS, catalogue, po_file, script_words
-from web.language import say, say_all
-from worker import turn as worker_turn
-from worker.prompt import PromptError, plan_part
-from worker.segments import Limits
-from worker.status import StatusError, parse
+from web.i18n import extract, sentences
+from web.i18n.catalogue import LANGUAGES, SCRIPTS, catalogue, po_file, script_words
+from web.i18n.language import say, say_all
+from worker import attempt as worker_turn
+from worker.prompt.build import PromptError, plan_part
+from worker.prompt.segments import Limits
+from worker.prompt.status import StatusError, parse
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 PLACES = re.compile(r"%\(\w+\)[sd]|\{+\w+\}+|<[^>]+>|&\w+;")
 OTHERS = [code for code in LANGUAGES if code != "en"]
-NEVER_SHOWN = {"too large"}  # of an error that card.js catches itself
+NEVER_SHOWN = {"too large"}  # of an error that character_form.js catches itself
 
 
 class TestCatalogue:
@@ -28,7 +28,7 @@ class TestCatalogue:
         return request.param
 
     def test_the_files_hold_exactly_the_words_of_the_code(self, code):
-        assert extract_words.updated(code) == po_file(code).read_bytes(), "run `make words`, then translate"
+        assert extract.updated(code) == po_file(code).read_bytes(), "run `make words`, then translate"
 
     def test_every_text_has_a_translation_with_the_same_places(self, code):
         for message in catalogue(code):
@@ -67,7 +67,7 @@ def own_sentences(script):
     return [text for text in shown if text not in KEYS and not re.search(r"[\[\]#<>=]|^[(.]", text)]
 
 
-@pytest.mark.parametrize("path", sorted((extract_words.WEB / "static/js").glob("*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((extract.WEB / "static/js").rglob("*.js")), ids=lambda path: path.name)
 def test_no_script_says_anything_that_is_not_translated(path):
     assert [text for text in own_sentences(path.read_text(encoding="utf-8")) if text not in NEVER_SHOWN] == []
 
@@ -116,7 +116,7 @@ class TestSentencesOfOtherRooms:
         assert re.search("[a-z]", say("not_found", NotFound(what).message, "zh")) is None
 
     def test_every_noun_of_the_store_is_known(self):
-        store = extract_words.WEB.parent / "store"
+        store = extract.WEB.parent / "store"
         used = {noun for path in store.glob("*.py") for noun in re.findall(r'NotFound\("(\w+)"\)', path.read_text())}
         assert used <= set(sentences.NOUNS)
 

@@ -12,9 +12,10 @@ import requests
 from redis import Redis
 from simple_websocket import Client, ConnectionClosed
 
-from store import chats, events, registry, turns
+from store import chats, turns
+from store.broker import events, registry
 from store.db import Database
-from store.entries import Reply
+from store.messages import Reply
 from store.views import EndView
 
 PASSWORD = "a warm seat by the fire"

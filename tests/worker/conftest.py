@@ -15,14 +15,15 @@ from redis import Redis
 from worker_lane_jobs import wait_until
 
 from engine import Engine
-from store import chats, queue, registry, turns
+from store import chats, turns
+from store.broker import queue, registry
+from store.broker.client import connect
 from store.db import Database
 from store.models import Character
 from store.settings import Settings
 from store.views import ChatView, TurnView, UserView
-from store.wire import connect
-from worker.desk import Desk, open_desk
-from worker.model import framing_of, open_engine
+from worker.context import Desk, open_desk
+from worker.engine_setup import framing_of, open_engine
 from worker.publisher import Publisher
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import threading
 
 from worker_lane_jobs import wait_until
 
-from worker.locks import WorkerLock, first_free
-from worker.running import RunningTurn, RunningTurns, StopReason
+from worker.gpu_lock import WorkerLock, first_free
+from worker.running_turns import RunningTurn, RunningTurns, StopReason
 from worker.ticker import Ticker
 
 

@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import text
 from worker_lane_jobs import wait_until
 
-from store import chats, events, jobs, queue, registry, turns
+from store import chats, turns
+from store.broker import events, jobs, queue, registry
 from store.errors import Refused
 from store.models import Turn
+from worker import attempt as turn_module
 from worker import heartbeat
-from worker import turn as turn_module
 from worker.jobs import run_turn
-from worker.lanes import Lane
-from worker.running import StopReason
+from worker.rq_lanes import Lane
+from worker.running_turns import StopReason
 
 
 def said(redis, turn, *types) -> list[dict]:

@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from store import chats, events, turns
+from store import chats, turns
+from store.broker import events
 from store.errors import Refused
 from worker.jobs import run_turn
 

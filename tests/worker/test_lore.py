@@ -8,14 +8,14 @@ from worker_stories import ByteFraming, message, story, text_of, turn
 
 from bench.lore import tell
 from engine import Engine, EngineOptions
-from engine.echo import EchoBackend
-from engine.plan import plan as plan_moves
+from engine.backends.echo import EchoBackend
+from engine.kv.planner import plan as plan_moves
 from store import chats
 from store.lore import books
 from store.models import Character
 from store.people import BookView
-from worker.prompt import plan_part
-from worker.segments import Limits
+from worker.prompt.build import plan_part
+from worker.prompt.segments import Limits
 
 FRAMING = ByteFraming()
 

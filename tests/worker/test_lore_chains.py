@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worker_stories import ByteFraming, message, story, turn
 
-from engine.plan import plan as plan_moves
+from engine.kv.planner import plan as plan_moves
 from engine.segments import Segment
-from worker.prompt import plan_part
-from worker.segments import Limits
+from worker.prompt.build import plan_part
+from worker.prompt.segments import Limits
 
 FRAMING = ByteFraming()
 WORDS = ("dragon", "kraken", "bell", "mill", "nothing")

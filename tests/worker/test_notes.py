@@ -75,8 +75,8 @@ def test_a_pinned_message_never_leaves_the_memory(make_desk, database, redis, ch
     window = chats.load_story(database, chat.id).chat.window
     assert window["messages"] > secret.ordinal
     from engine import Framing
-    from worker.prompt import plan_part
-    from worker.segments import Limits
+    from worker.prompt.build import plan_part
+    from worker.prompt.segments import Limits
 
     framing = Framing(play_backend(play), play_backend(play).chat_template)
     turn = play.submit("retry")
@@ -86,6 +86,6 @@ def test_a_pinned_message_never_leaves_the_memory(make_desk, database, redis, ch
 
 
 def play_backend(_play):
-    from worker.desk import desk
+    from worker.context import desk
 
     return desk().engine.backend

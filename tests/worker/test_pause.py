@@ -5,7 +5,8 @@ import signal
 import pytest
 from worker_lane_jobs import wait_until
 
-from store import chats, events, house_facts, jobs, queue, turns
+from store import chats, site_state, turns
+from store.broker import events, jobs, queue
 from worker.jobs import run_turn
 
 pytestmark = pytest.mark.timeout(60)
@@ -23,11 +24,11 @@ def test_a_job_that_comes_in_the_pause_is_put_aside_and_its_owner_hears_it(make_
     make_desk()
     turn = say(chat)
     turns.enqueue_next(database, chat.owner_id, "gpu0")
-    house_facts.set_pause(database, True)
+    site_state.set_pause(database, True)
     run_turn(turn.id)
     assert state(database, turn) == "waiting"
     assert [event.get("state") for event in events.read(redis, turn.id)] == ["waiting"]
-    house_facts.set_pause(database, False)
+    site_state.set_pause(database, False)
     run_turn(turn.id)
     assert state(database, turn) == "done"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 from worker_lane_jobs import wait_until
 
-from store import chats, events, queue, registry, turns
-from store.wire import connect
+from store import chats, turns
+from store.broker import events, queue, registry
+from store.broker.client import connect
 
 pytestmark = pytest.mark.timeout(60)
 

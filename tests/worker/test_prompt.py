@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_stories import ByteFraming, message, story, talk, text_of, turn
 
-from worker.prompt import PromptError, TurnPlan, plan_part
-from worker.segments import Limits
+from worker.prompt.build import PromptError, TurnPlan, plan_part
+from worker.prompt.segments import Limits
 
 FRAMING = ByteFraming()
 TURN = turn()

@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from worker_lane_jobs import wait_until
 
-from store import events, keys
-from store.wire import connect
+from store.broker import events, keys
+from store.broker.client import connect
 from worker.publisher import Feed, Publisher
 
 CHAT, TURN = "c" * 32, "a" * 32

@@ -13,8 +13,8 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 from worker_lane_jobs import wait_until
 
-from store.wire import connect
-from worker.lanes import Lane, LaneThread, start_lanes
+from store.broker.client import connect
+from worker.rq_lanes import Lane, LaneThread, start_lanes
 
 NAME = "inglenook-test"
 OURS = {"__module__", "__doc__", "__init__", "__firstlineno__", "__static_attributes__"}

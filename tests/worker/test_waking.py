@@ -4,16 +4,17 @@ import threading
 
 from worker_lane_jobs import wait_until
 
-from store import chats, entries, events, turns, waking
+from store import chats, messages, turns
+from store.broker import events, warmup
 from store.models import Chat
 from worker import heartbeat
 from worker.jobs import run_turn
-from worker.waking import Waker
+from worker.warmup import Waker
 
 
 def opened(desk, chat) -> None:
     heartbeat.announce(desk, 1, desk.engine.resident())
-    assert waking.ask(desk.redis, chat.id) == desk.worker_name
+    assert warmup.ask(desk.redis, chat.id) == desk.worker_name
 
 
 def grow(database, chat, n_messages) -> None:
@@ -22,10 +23,10 @@ def grow(database, chat, n_messages) -> None:
         row = session.get(Chat, chat.id)
         for number in range(n_messages):
             role, name = (("user", "Ada"), ("character", "Mo"))[number % 2]
-            message = entries.add_message(session, row, role, name, None, 100.0 + number)
+            message = messages.add_message(session, row, role, name, None, 100.0 + number)
             session.flush()
-            reply = entries.Reply(f"Line {number} of tale {chat.id[:6]}.")
-            entries.add_alternative(session, message, reply, None, 100.0 + number)
+            reply = messages.Reply(f"Line {number} of tale {chat.id[:6]}.")
+            messages.add_alternative(session, message, reply, None, 100.0 + number)
 
 
 def n_read(database, chat) -> int:
@@ -88,24 +89,24 @@ def test_nothing_is_woken_twice_or_while_a_turn_is_under_way(make_desk, database
     run_turn(turn.id)
     opened(desk, chat)
     assert waker.tick() is None, "it is in the cells already"
-    assert waking.take(redis, desk.worker_name) is None
+    assert warmup.take(redis, desk.worker_name) is None
 
 
 def test_wishes_grow_old_and_the_newest_comes_first(redis, make_desk):
     desk = make_desk()
     heartbeat.announce(desk, 1, ())
-    for number in range(waking.MOST + 5):
-        waking.ask(redis, f"{number:032x}", now=1000.0 + number)
-    assert waking.take(redis, desk.worker_name, now=1040.0) == f"{waking.MOST + 4:032x}"
-    assert waking.take(redis, desk.worker_name, now=5000.0) is None
-    assert redis.zcard(f"inglenook:worker:{desk.worker_name}:wakes") == waking.MOST - 2
+    for number in range(warmup.MOST + 5):
+        warmup.ask(redis, f"{number:032x}", now=1000.0 + number)
+    assert warmup.take(redis, desk.worker_name, now=1040.0) == f"{warmup.MOST + 4:032x}"
+    assert warmup.take(redis, desk.worker_name, now=5000.0) is None
+    assert redis.zcard(f"inglenook:worker:{desk.worker_name}:wakes") == warmup.MOST - 2
 
 
 def test_a_window_is_kept_only_if_nothing_has_happened(database, chat, say):
-    assert waking.keep_window(database, chat.id, 1, {"examples": 0, "messages": 1})
-    assert not waking.keep_window(database, chat.id, 1, {"examples": 0, "messages": 1}), "it is that already"
-    assert not waking.keep_window(database, chat.id, 7, {"examples": 0, "messages": 2}), "the chat has moved on"
+    assert warmup.keep_window(database, chat.id, 1, {"examples": 0, "messages": 1})
+    assert not warmup.keep_window(database, chat.id, 1, {"examples": 0, "messages": 1}), "it is that already"
+    assert not warmup.keep_window(database, chat.id, 7, {"examples": 0, "messages": 2}), "the chat has moved on"
     say(chat, "Hello")
     revision = chats.get_revision(database, chat.id)
-    assert not waking.keep_window(database, chat.id, revision, {"examples": 0, "messages": 2}), "a turn is under way"
-    assert not waking.keep_window(database, "0" * 32, 1, {})
+    assert not warmup.keep_window(database, chat.id, revision, {"examples": 0, "messages": 2}), "a turn is under way"
+    assert not warmup.keep_window(database, "0" * 32, 1, {})

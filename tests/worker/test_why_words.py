@@ -3,7 +3,7 @@
 from test_kinds import Play
 
 from store import chats
-from worker.words import words
+from worker.token_probabilities import words
 
 PIECES = {1: b"Hel", 2: b"lo", 3: "中".encode()[:2], 4: "中".encode()[2:], 5: b"\xff"}
 

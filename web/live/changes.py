@@ -12,7 +12,7 @@ from pydantic import Field
 from store import chats, edits
 from store.lore import books
 from store.views import MessageView
-from web import wire
+from web import serializers
 from web.live.frames import Caller, Frame, Handler, Id, Reply
 
 Number = Annotated[int | float, Field(allow_inf_nan=False)]
@@ -140,7 +140,7 @@ def _setup(caller: Caller, frame: Setup) -> Reply:
         books.attach(caller.house.database, caller.user_id, frame.chat, frame.books)
     chat = chats.change_chat(caller.house.database, caller.user_id, frame.chat, **changes)
     caller.house.hub.publish(chat.id, {"type": "setup", "chat": chat.id})
-    return {"type": "setup", "chat": chat.id, **wire.setup_json(chat)}
+    return {"type": "setup", "chat": chat.id, **serializers.setup_json(chat)}
 
 
 def _why(caller: Caller, frame: Why) -> Reply:
@@ -159,7 +159,7 @@ def _changed(
     """Tell every tab on the chat, and who asked that it is done (`now`: the message as it is now)."""
     change = {"type": "changed", "chat": chat_id, "revision": revision, "turn": None}
     caller.house.hub.publish(chat_id, change)
-    now = wire.message_json(message) if message else None
+    now = serializers.message_json(message) if message else None
     return {**change, "by": getattr(frame, "type", ""), "message": frame.message, "now": now}
 
 

@@ -3,7 +3,7 @@
 What it does: parses a frame strictly, obeys, answers. COMMANDS is the table of all commands. Ownership: every handler
 gets the person's id, and every store function that it calls with an id from outside takes the person's id too; what is
 somebody else's is `not_found`, as if it did not exist. tests/web/test_live_foreign.py tries every command of the table.
-What it refuses to know: sockets, threads (session.py has them), how a reply comes about.
+What it refuses to know: sockets, threads (tab_session.py has them), how a reply comes about.
 Here are the commands of reading and writing along; changes.py has those of changing things by hand.
 To add a command: a frame class, a handler, a line in COMMANDS (or CHANGES), a row in that test.
 """
@@ -14,13 +14,14 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from redis.exceptions import RedisError
 
-from store import accounts, chats, house_rules, queue, turns, waking
+from store import accounts, chats, turns, usage_limits
+from store.broker import queue, warmup
 from store.errors import StoreError
-from web import errors, wire
-from web.house import House
+from web import errors, serializers
 from web.live.changes import CHANGES, Change
 from web.live.frames import Caller, Frame, Handler, Id, Reply
 from web.live.viewer import announce_change
+from web.services import House
 
 log = logging.getLogger(__name__)
 Kind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
@@ -107,7 +108,7 @@ def _open(caller: Caller, frame: Open) -> None:
 def _wish_it_awake(house: House, chat_id: str) -> None:
     """Whoever opens a chat will soon say something: a worker without work may read it ahead."""
     try:
-        waking.ask(house.redis, chat_id)
+        warmup.ask(house.redis, chat_id)
     except RedisError as error:
         log.info("chat %s is not woken ahead: %s", chat_id, error)
 
@@ -124,7 +125,7 @@ def _submit(caller: Caller, frame: Submit) -> Reply:
         "id": turn.id,
         "state": turn.state,
         "revision": revision,
-        "message": wire.message_json(message) if message else None,
+        "message": serializers.message_json(message) if message else None,
         "minutes_left": _minutes_left(house, caller.user_id),
     }
 
@@ -132,7 +133,7 @@ def _submit(caller: Caller, frame: Submit) -> Reply:
 def _minutes_left(house: House, user_id: str) -> int | None:
     """Of the daily limit; None for whoever has none."""
     user = accounts.get_user(house.database, user_id)
-    today = house_rules.today(house.database, user) if user else None
+    today = usage_limits.today(house.database, user) if user else None
     return today.left if today else None
 
 

@@ -24,11 +24,11 @@ from wsproto.utilities import LocalProtocolError
 
 from store.errors import StoreError
 from web import errors
-from web.language import marked, say
-from web.live.attention import Attention
-from web.live.bucket import Bucket
-from web.live.guard import Guard
-from web.live.said import Payload, frame_of
+from web.i18n.language import marked, say
+from web.live.liveness import Attention
+from web.live.outgoing import Payload, frame_of
+from web.live.socket_guard import Guard
+from web.live.token_bucket import Bucket
 
 MAILBOX = 2000
 MESSAGES_PER_S, BURST = 20, 40

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web.house import House
 from web.live.viewer import Viewer
+from web.services import House
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Reply = Mapping[str, Any]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from werkzeug.datastructures import Headers
 
 from web.errors import Problem
-from web.language import gettext
+from web.i18n.language import gettext
 
 PER_PERSON = 16
 

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 from redis import Redis
 from redis.exceptions import RedisError
 
-from store import events, keys
-from web.language import marked
-from web.live.pulse import Pulse
-from web.live.said import Live
+from store.broker import events, keys
+from web.i18n.language import marked
+from web.live.beat_reads import Pulse
+from web.live.outgoing import Live
 
 BEAT_S = 2.0
 MOVED_S = 0.2

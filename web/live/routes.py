@@ -5,14 +5,14 @@ from flask_login import current_user
 from flask_sock import Sock
 from simple_websocket import Server
 
-from web.accounts import me
+from web.auth.accounts import me
 from web.errors import Problem
-from web.house import house
-from web.language import gettext, language
+from web.i18n.language import gettext, language
 from web.live import gate
 from web.live.connection import ReaderThread
-from web.live.guard import Guarded
-from web.live.session import Session
+from web.live.socket_guard import Guarded
+from web.live.tab_session import Session
+from web.services import house
 
 PATH = "/ws"
 MAX_FRAME_BYTES = 64 * 1024

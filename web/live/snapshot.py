@@ -5,11 +5,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from store import chats, pages, turns
+from store import chats, message_pages, turns
 from store.db import Database
-from store.pages import Page
+from store.message_pages import Page
 from store.views import ChatView, MessageView, TurnView
-from web import wire
+from web import serializers
 
 NEWEST = 60
 TURNSTILE = threading.BoundedSemaphore(2)
@@ -52,12 +52,12 @@ class Snapshot:
             "chat": self.chat.id,
             "revision": self.revision,
             "earlier": self.page.more,
-            "messages": [wire.message_json(message) for message in self.messages],
-            "turn": self.turn and wire.turn_json(self.turn),
-            "unanswered": wire.unanswered_json(self.newest) if self.newest and self._unanswered else None,
-            "suggestion": wire.suggestion_json(self.newest),
-            "memory": wire.memory_json(self.chat, self.n_forgotten),
-            **wire.setup_json(self.chat),
+            "messages": [serializers.message_json(message) for message in self.messages],
+            "turn": self.turn and serializers.turn_json(self.turn),
+            "unanswered": serializers.unanswered_json(self.newest) if self.newest and self._unanswered else None,
+            "suggestion": serializers.suggestion_json(self.newest),
+            "memory": serializers.memory_json(self.chat, self.n_forgotten),
+            **serializers.setup_json(self.chat),
             "after": after_seq,
         }
 
@@ -70,7 +70,7 @@ def take(db: Database, user_id: str, chat_id: str) -> Snapshot:
     chats.get_chat(db, user_id, chat_id)
     unfinished = turns.unfinished(db, chat_id=chat_id)
     chat = chats.get_chat(db, user_id, chat_id)
-    page = pages.newest(db, chat_id, NEWEST)
-    n_forgotten = pages.n_forgotten(db, chat_id, wire.memory_begins(chat))
+    page = message_pages.newest(db, chat_id, NEWEST)
+    n_forgotten = message_pages.n_forgotten(db, chat_id, serializers.memory_begins(chat))
     newest = None if unfinished else turns.newest_ended(db, chat_id)
     return Snapshot(chat, page, n_forgotten, unfinished[0] if unfinished else None, newest)

@@ -12,15 +12,16 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from store import chats, pages, queue, turns
+from store import chats, message_pages, turns
+from store.broker import queue
 from store.errors import NotFound
 from store.views import ChatView, TurnView
-from web import wire
-from web.house import House
+from web import serializers
 from web.live import snapshot
-from web.live.pulse import Pulse, read_stream
-from web.live.relay import ENDS, Relay, Verdict
-from web.live.said import Live
+from web.live.beat_reads import Pulse, read_stream
+from web.live.event_cursor import ENDS, Relay, Verdict
+from web.live.outgoing import Live
+from web.services import House
 
 Event = Mapping[str, Any]
 WAITING = ("waiting", "queued")
@@ -75,7 +76,7 @@ class Viewer:
             waited = turns.get_turn(self._house.database, turn_id)
         except NotFound:  # it has never come here: the tab sends it again
             return None
-        return wire.ended_json(waited) if waited.chat_id == chat_id and waited.ended else None
+        return serializers.ended_json(waited) if waited.chat_id == chat_id and waited.ended else None
 
     def event(self, event: Event) -> None:
         """A live message of the chat."""
@@ -163,16 +164,18 @@ class Viewer:
     def _say_setup(self, event: Live) -> None:
         """How the chat is set up now, whatever was said when."""
         chat = self._chat_now(event)
-        self._send({"type": "setup", "chat": chat.id, **wire.setup_json(chat)})
+        self._send({"type": "setup", "chat": chat.id, **serializers.setup_json(chat)})
 
     def _say_memory(self, event: Live) -> None:
         """Say where the model's memory begins, if the turn that has ended has moved it."""
         chat = self._chat_now(event)
-        begins = wire.memory_begins(chat)
+        begins = serializers.memory_begins(chat)
         if begins != self._memory_from:
             self._memory_from = begins
-            forgotten = event.once("forgotten", lambda: pages.n_forgotten(self._house.database, chat.id, begins))
-            self._send({"type": "memory", "chat": chat.id, **wire.memory_json(chat, forgotten)})
+            forgotten = event.once(
+                "forgotten", lambda: message_pages.n_forgotten(self._house.database, chat.id, begins)
+            )
+            self._send({"type": "memory", "chat": chat.id, **serializers.memory_json(chat, forgotten)})
 
     def _chat_now(self, event: Live) -> ChatView:
         """The chat as it is after this event: one of its tabs reads it for all of them."""

@@ -1,0 +1,278 @@
+"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36. Besides its batch
+and its sampler the only place that imports llama_cpp.
+
+What it refuses to know: sessions, segments, lanes. It turns runs into batches and passes cells on. Facts behind the
+choices (measured, see docs/decisions.md): one unified KV cache (range copies between streams abort the process), flash
+attention always on (else V is stored transposed and saving is a hundred times slower), state only through
+get_data/set_data in memory (the file calls abort on a truncated file), batches never above n_batch (abort).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly every
+# barrier, short enough to make room when a thread has to wait for its CPU (see docs/decisions.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+import llama_cpp as llama
+
+from engine.backend import DecodeResult, Logits, Memory, Run, StateBytes, new_memory
+from engine.backends.llama_affinity import OwnCpus
+from engine.backends.llama_batch import BatchArrays
+from engine.backends.llama_sampler import LlamaSampler
+from engine.errors import EngineClosed, ModelError
+from engine.sampling import SamplerSettings
+from engine.text.reasoning import THINK_MARKS
+
+log = logging.getLogger(__name__)
+KV_TYPES = {"f16": 1, "q8_0": 8}
+_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaOptions:
+    """How to load a model. `n_cells` tokens are shared by `n_sequences` sequences (the last one is the scratch)."""
+
+    n_cells: int = 4096
+    n_sequences: int = 16
+    n_batch: int = 512
+    n_threads: int = 0
+    n_gpu_layers: int = -1
+    kv_type: str = "f16"
+    main_gpu: int = 0
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _forward_log(level: int, text: bytes, _user_data: object) -> None:
+    log.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
+
+
+def check_model_file(path: Path) -> None:
+    """Raise ModelError with one clear sentence when `path` cannot be a GGUF model."""
+    if not path.is_file():
+        raise ModelError(f"there is no model file at {path}: give the path of a GGUF file")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelError(f"{path} is not a GGUF model (it starts with {magic!r}): download it again or choose another")
+
+
+def has_gpu() -> bool:
+    """Whether this build of llama.cpp can use a card, and there is one."""
+    return bool(llama.llama_supports_gpu_offload())
+
+
+class LlamaBackend:
+    """One GGUF model with one llama context. See engine.backend.Backend for the verbs."""
+
+    def __init__(self, path: Path, options: LlamaOptions | None = None) -> None:
+        options = options or LlamaOptions()
+        check_model_file(path)
+        os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+        llama.llama_log_set(_forward_log, ctypes.c_void_p(0))
+        llama.llama_backend_init()
+        self._model = self._load_model(path, options)
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._context = self._make_context(options)
+        self._memory = llama.llama_get_memory(self._context)
+        self._read_facts(path, options)
+        self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
+        self.own_cpus = OwnCpus(_n_threads(options))
+        self._pieces: dict[int, bytes] = {}
+        self._state_sizes: dict[int, int] = {}
+        self._abort_callback: object = None
+        self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
+
+    @staticmethod
+    def _load_model(path: Path, options: LlamaOptions) -> llama.llama_model_p:
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = options.n_gpu_layers if options.n_gpu_layers >= 0 else 999
+        params.main_gpu = options.main_gpu
+        model = llama.llama_model_load_from_file(str(path).encode(), params)
+        if not model:
+            raise ModelError(f"llama.cpp cannot load {path}: the file is damaged or of an unknown architecture")
+        return model
+
+    def _make_context(self, options: LlamaOptions) -> llama.llama_context_p:
+        if options.kv_type not in KV_TYPES:
+            raise ModelError(f"KV type {options.kv_type!r} is not supported: choose one of {', '.join(KV_TYPES)}")
+        params = llama.llama_context_default_params()
+        params.n_ctx, params.n_seq_max, params.kv_unified = options.n_cells, options.n_sequences, True
+        params.n_batch = params.n_ubatch = min(options.n_batch, options.n_cells)
+        params.n_threads = params.n_threads_batch = _n_threads(options)
+        params.type_k = params.type_v = KV_TYPES[options.kv_type]
+        params.flash_attn_type = 1
+        params.no_perf = True
+        context = llama.llama_init_from_model(self._model, params)
+        if not context:
+            raise ModelError(
+                f"llama.cpp refuses a context of {options.n_cells} tokens with {options.kv_type} KV cells for this "
+                "model: choose the KV type f16, or a smaller context"
+            )
+        return context
+
+    def _read_facts(self, path: Path, options: LlamaOptions) -> None:
+        self.n_cells = llama.llama_n_ctx(self._context)
+        self.n_sequences = options.n_sequences
+        self.n_batch = min(options.n_batch, options.n_cells)
+        self.n_vocab = llama.llama_vocab_n_tokens(self._vocab)
+        self.n_context_train = llama.llama_model_n_ctx_train(self._model)
+        self.can_shift = bool(
+            llama.llama_memory_can_shift(self._memory)
+            and llama.llama_model_n_swa(self._model) == 0
+            and not llama.llama_model_is_recurrent(self._model)
+            and not llama.llama_model_is_hybrid(self._model)
+        )
+        template = llama.llama_model_chat_template(self._model, None)
+        self.chat_template = template.decode() if template else ""
+        wants_bos = llama.llama_vocab_get_add_bos(self._vocab)
+        self.bos = llama.llama_vocab_bos(self._vocab) if wants_bos else None
+        self.bos_text = self._text_of(llama.llama_vocab_bos(self._vocab))
+        self.eos_text = self._text_of(llama.llama_vocab_eos(self._vocab))
+        self.model_key = self._fingerprint(path, options)
+
+    def _text_of(self, token: int) -> str:
+        return bytes(llama.llama_vocab_get_text(self._vocab, token)).decode(errors="replace") if token >= 0 else ""
+
+    def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
+        """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention."""
+        digest = hashlib.sha256()
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            for offset in (0, size // 3, 2 * size // 3, max(0, size - (1 << 20))):
+                file.seek(offset)
+                digest.update(file.read(1 << 20))
+        build = llama.llama_print_system_info().decode()
+        facts = (size, llama.__version__, build, options.kv_type, "flash", "unified", 1)
+        digest.update(repr(facts).encode())
+        return digest.hexdigest()
+
+    # -- words ------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Token ids of `text`, without BOS."""
+        if self._context is None:  # a freed vocabulary would end the process
+            raise EngineClosed("the model has been closed")
+        data = text.encode()
+        size = len(data) + 16
+        buffer = (llama.llama_token * size)()
+        n_tokens = llama.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        if n_tokens < 0:
+            size = -n_tokens
+            buffer = (llama.llama_token * size)()
+            n_tokens = llama.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+        return list(buffer[:n_tokens])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token (cached); nothing for control tokens, but for those around a thought."""
+        known = self._pieces.get(token)
+        if known is None:
+            buffer = ctypes.create_string_buffer(256)
+            length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
+            known = buffer.raw[: max(length, 0)]
+            if not known and (text := self._text_of(token)) in THINK_MARKS:
+                known = text.encode()
+            self._pieces[token] = known
+        return known
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its reply with this token."""
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    # -- decode -----------------------------------------------------------------------------------------------------
+
+    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+        """One llama_decode. ABORTED may have processed a part: ask seq_end."""
+        n_tokens = self._batch.fill(runs)
+        with self.own_cpus:
+            code = llama.llama_decode(self._context, self._batch.struct)
+        if code == 0:
+            self.n_evaluated += n_tokens
+            return DecodeResult.DONE
+        return DecodeResult(code) if code in (1, 2) else DecodeResult.REFUSED
+
+    def logits(self, row: int) -> Logits:
+        """A copy of one row of the last decode, float32 (n_vocab,)."""
+        pointer = llama.llama_get_logits_ith(self._context, self._batch.rows[row])
+        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,)).copy()
+
+    def sampler(self, settings: SamplerSettings, history: Sequence[int]) -> LlamaSampler:
+        """A fresh chain that has seen `history`."""
+        row_index = self._batch.row_index
+        return LlamaSampler(self._model, self._context, settings, history, row_index, self._ends)
+
+    def set_abort(self, wanted: Callable[[], bool] | None) -> None:
+        """Install llama.cpp's abort callback (CPU backends ask it between graph nodes)."""
+        callback = llama.ggml_abort_callback((lambda _data: bool(wanted())) if wanted else 0)
+        llama.llama_set_abort_callback(self._context, callback, ctypes.c_void_p(0))
+        self._abort_callback = callback  # ctypes does not keep it alive
+
+    # -- cells ------------------------------------------------------------------------------------------------------
+
+    def seq_remove(self, sequence: int, start: int, end: int) -> bool:
+        """llama_memory_seq_rm; false on models that cannot remove a part."""
+        return bool(llama.llama_memory_seq_rm(self._memory, sequence, start, end))
+
+    def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
+        """llama_memory_seq_add: marks the cells, K is rotated at the next decode."""
+        llama.llama_memory_seq_add(self._memory, sequence, start, end, delta)
+
+    def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
+        """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
+        llama.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> StateBytes:
+        """llama_state_seq_get_data into memory of ours, which is handed on as it is."""
+        size = self._state_sizes.get(n_cells) or llama.llama_state_seq_get_size(self._context, sequence)
+        data = memory(size)
+        written = llama.llama_state_seq_get_data(self._context, _address(data), size, sequence)
+        if written != size:
+            raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
+        if n_cells and self.can_shift:  # as many cells take as many bytes; to ask walks through all of them
+            self._state_sizes[n_cells] = size
+        return data
+
+    def seq_load(self, sequence: int, data: StateBytes) -> bool:
+        """llama_state_seq_set_data; on a refusal what was half read is removed."""
+        if llama.llama_state_seq_set_data(self._context, _address(data), len(data), sequence) == len(data):
+            return True
+        self.seq_remove(sequence, -1, -1)
+        return False
+
+    def seq_end(self, sequence: int) -> int:
+        """One behind llama_memory_seq_pos_max."""
+        return int(llama.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def clear(self) -> None:
+        """llama_memory_clear with data."""
+        llama.llama_memory_clear(self._memory, True)
+
+    def close(self) -> None:
+        """Free context and model; safe to call twice."""
+        if self._context:
+            llama.llama_free(self._context)
+            llama.llama_model_free(self._model)
+            self._context = self._model = None
+
+
+def _n_threads(options: LlamaOptions) -> int:
+    """As many as asked for, else one for each CPU that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return options.n_threads or usable or 1
+
+
+def _address(data: StateBytes) -> Any:
+    """Where bytes lie, as an argument for llama.cpp; holds on to them."""
+    if isinstance(data, memoryview) and not data.readonly:
+        return ctypes.byref(ctypes.c_uint8.from_buffer(data))  # a tenth of numpy's way where caches are cold
+    return np.frombuffer(data, np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -1,0 +1,290 @@
+"""Who owns which cells: sequences, sharing, parking and waking on top of a backend's verbs.
+
+The last sequence id is the scratch: a block is saved by tagging its cells to it, and restored by loading it there and
+tagging it to the session. Between uses it is empty. Counting is exact: a run of cells that several sequences share
+counts once. What to touch when extending: everything that adds or frees cells must go through `_own` and `_disown`.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+
+from engine.backend import Backend
+from engine.blocks.store import Block, BlockStore
+from engine.kv.candidates import Offer
+from engine.kv.cost_model import Speeds
+from engine.kv.session import CellRun, Held, Session
+from engine.kv.snapshots import Snapshots
+
+log = logging.getLogger(__name__)
+
+
+class Cells:
+    """The KV cells of one backend, and which session sits where."""
+
+    def __init__(self, backend: Backend, blocks: BlockStore, speeds: Speeds) -> None:
+        self._backend, self._blocks, self._speeds = backend, blocks, speeds
+        self.whole = not backend.can_shift
+        self._snapshots = Snapshots(backend, blocks)
+        self._scratch = backend.n_sequences - 1
+        self._free_sequences = list(range(backend.n_sequences - 1))
+        self._resident: dict[bytes, dict[int, Held]] = {}
+        self.used = 0
+        self._shift_pending = False
+
+    # -- sequences --------------------------------------------------------------------------------------------------
+
+    def take_sequence(self, session: Session) -> bool:
+        """Give a parked session an empty sequence; false when all are taken."""
+        if session.sequence is None and self._free_sequences:
+            session.sequence = self._free_sequences.pop()
+        return session.sequence is not None
+
+    def release(self, session: Session) -> None:
+        """Park: free the cells of a session. What it holds stays known, to be woken from blocks."""
+        if session.sequence is None:
+            return
+        sequence = session.sequence
+        self._disown_all(session)
+        self._remove(sequence, 0, -1)
+        self._free_sequences.append(sequence)
+        session.sequence = None
+        if self.whole:
+            session.held = []  # its snapshots are found by what is wanted, not by what was held
+
+    def empty(self, session: Session) -> None:
+        """Hold nothing any more; the sequence stays with the session."""
+        self._disown_all(session)
+        session.held, session.open = [], None
+        if session.sequence is not None:
+            self._remove(session.sequence, 0, -1)
+
+    def forget(self, session: Session) -> None:
+        """Hold nothing, and give the sequence back."""
+        self.empty(session)
+        self.release(session)
+
+    def decoded(self) -> None:
+        """A decode went through: marked shifts have been carried out."""
+        self._shift_pending = False
+
+    def resync(self, session: Session) -> None:
+        """A decode was cut short: remove the cells that it left behind the session's end."""
+        if session.sequence is not None:
+            self._remove(session.sequence, session.end, -1)
+
+    # -- growing and shrinking --------------------------------------------------------------------------------------
+
+    def grow(self, session: Session, tokens: Iterable[int]) -> None:
+        """Tokens were decoded at the end of the open segment."""
+        opened = session.open
+        assert opened is not None
+        tokens = list(tokens)
+        if not opened.runs or opened.runs[-1].n_owners > 1:
+            opened.runs.append(CellRun(0))
+        opened.runs[-1].n_tokens += len(tokens)
+        opened.tokens += tokens
+        self.used += len(tokens)
+
+    def complete(self, session: Session, save: bool = True) -> None:
+        """Close the open segment; its cells are saved as a block right away, before anything can move them."""
+        held = session.complete()
+        if held is None:
+            return
+        if session.sequence is not None and not self.whole:
+            self._resident.setdefault(held.key, {})[session.sequence] = held
+        if save and self.whole:
+            self._snapshots.save(session, held)
+        elif save and self._blocks.tier(held.key) is None:
+            self._blocks.put(self._save(session, held))
+
+    def cut(self, session: Session, n_held: int, n_tokens: int | None = None) -> bool:
+        """Take back everything behind the first `n_held` segments, and keep only `n_tokens` of the last of those.
+
+        False when the model cannot take back a part: the session then holds nothing.
+        """
+        session.complete()
+        shorter = n_tokens is not None and session.held and n_tokens < len(session.held[-1].segment.tokens)
+        if self.whole and (len(session.held) > n_held or shorter):
+            self.empty(session)
+            return False
+        for held in session.held[n_held:]:
+            self._disown(session, held)
+        del session.held[n_held:]
+        if n_tokens is not None and session.held and n_tokens < len(session.held[-1].segment.tokens):
+            self._shorten(session, n_tokens)
+        return session.sequence is None or self._remove(session.sequence, session.end, -1)
+
+    def drop(self, session: Session, index: int) -> bool:
+        """Remove held segment `index` from the middle; positions behind it stay, a hole remains."""
+        held = session.held[index]
+        if session.sequence is not None and not self._remove(session.sequence, held.position, held.end):
+            return False
+        self._disown(session, held)
+        del session.held[index]
+        return True
+
+    def _shorten(self, session: Session, n_tokens: int) -> None:
+        last = session.held.pop()
+        self._forget_resident(last)
+        surplus = len(last.segment.tokens) - n_tokens
+        opened = session.begin(last.segment.name, last.segment.ephemeral)
+        opened.position, opened.tokens, opened.runs = last.position, list(last.segment.tokens[:n_tokens]), last.runs
+        while surplus and opened.runs and opened.runs[-1].n_owners == 1:
+            run = opened.runs[-1]
+            taken = min(surplus, run.n_tokens)
+            run.n_tokens, surplus, self.used = run.n_tokens - taken, surplus - taken, self.used - taken
+            if not run.n_tokens:
+                opened.runs.pop()
+        session.complete()
+
+    # -- sharing, waking, moving ------------------------------------------------------------------------------------
+
+    def tier(self, session: Session, offer: Offer) -> str | None:
+        """Where an offered block is: another session's "cells", "ram", "disk", or None."""
+        owner = self._owner(offer.key, offer.position, session.sequence)
+        return "cells" if owner is not None else self._blocks.tier(offer.key)
+
+    def adopt(self, session: Session, name: str, tokens: tuple[int, ...], ephemeral: bool) -> str | None:
+        """Come by a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
+        opened = session.begin(name, ephemeral)
+        opened.tokens = list(tokens)
+        held = session.complete()
+        assert held is not None
+        source = self.bring_back(session, held)
+        if source is None:
+            session.held.pop()
+        return source
+
+    def bring_back(self, session: Session, held: Held) -> str | None:
+        """Fill the cells of a held segment: from another session's "cells", from a block in "ram", or None."""
+        owner = self._owner(held.key, held.position, session.sequence)
+        if owner is not None:
+            self._share(session, held, owner)
+            return "cells"
+        return "ram" if self.restore(session, held) else None
+
+    def _owner(self, key: bytes, position: int, but: int | None) -> tuple[int, Held] | None:
+        for sequence, held in self._resident.get(key, {}).items():
+            if sequence != but and held.position == position:
+                return sequence, held
+        return None
+
+    def restore(self, session: Session, held: Held) -> bool:
+        """Bring the cells of a held segment back from its block in RAM, to where the session has it now."""
+        started = time.monotonic()
+        block = self._blocks.get(held.key)
+        if block is None or session.sequence is None or self.used + block.n_tokens > self._backend.n_cells:
+            return False
+        if block.n_tokens != len(held.segment.tokens) or not self._load(block):
+            self._blocks.discard(held.key)
+            return False
+        self._place(session.sequence, block, held)
+        held.runs = [CellRun(block.n_tokens)]
+        self.used += block.n_tokens
+        self._blocks.n_restored += 1
+        self._resident.setdefault(held.key, {})[session.sequence] = held
+        self._speeds.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
+        return True
+
+    def rebase(self, session: Session, pinned: int) -> bool:
+        """Close all holes behind the pinned segments, so that positions start low again.
+
+        Cells that another session shares must not move; then the session is woken anew at its new positions. False
+        when a block for that was missing: the session then holds less than before.
+        """
+        shared = any(run.n_owners > 1 for held in session.held[pinned:] for run in held.runs)
+        target = session.held[pinned - 1].end if pinned else 0
+        moves = []
+        for held in session.held[pinned:]:
+            moves.append((held, target))
+            target += len(held.segment.tokens)
+        if shared:
+            return self._rebase_by_blocks(session, pinned, moves)
+        for held, position in moves:
+            if position != held.position and session.sequence is not None:
+                self._backend.seq_shift(session.sequence, held.position, held.end, position - held.position)
+                self._shift_pending = True
+            held.position = position
+        return True
+
+    def _rebase_by_blocks(self, session: Session, pinned: int, moves: list[tuple[Held, int]]) -> bool:
+        self.cut(session, pinned)
+        for held, position in moves:
+            held.position, held.runs = position, []
+            session.held.append(held)
+            if not self.restore(session, held):
+                session.held.pop()
+                return False
+        return True
+
+    def load_snapshot(self, session: Session, held: list[Held]) -> bool:
+        """Models that cannot shift: fill an empty session with what it held when a snapshot was made."""
+        started = time.monotonic()
+        loaded = self._snapshots.load(session, held)
+        if loaded:
+            self.used += held[-1].end
+            self._blocks.n_restored += 1
+            self._speeds.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
+        return loaded
+
+    # -- the scratch sequence ---------------------------------------------------------------------------------------
+
+    def _save(self, session: Session, held: Held) -> Block:
+        assert not self._shift_pending, "a block must be saved before its cells are marked for a shift"
+        assert session.sequence is not None
+        self._backend.seq_copy(session.sequence, self._scratch, held.position, held.end)
+        n_tokens = len(held.segment.tokens)
+        payload = self._backend.seq_save(self._scratch, n_tokens, self._blocks.memory)
+        self._remove(self._scratch, 0, -1)
+        return Block(held.key, held.position, n_tokens, payload)
+
+    def _load(self, block: Block) -> bool:
+        if not self._backend.seq_load(self._scratch, block.payload):
+            return False
+        if self._backend.seq_end(self._scratch) == block.position + block.n_tokens:
+            return True
+        self._remove(self._scratch, 0, -1)
+        return False
+
+    def _place(self, sequence: int, block: Block, held: Held) -> None:
+        """From the scratch to the session, moved to where the session has the segment now."""
+        if held.position != block.position:
+            self._backend.seq_shift(self._scratch, 0, -1, held.position - block.position)
+            self._shift_pending = True
+        self._backend.seq_copy(self._scratch, sequence, 0, -1)
+        self._remove(self._scratch, 0, -1)
+
+    def _share(self, session: Session, held: Held, owner: tuple[int, Held]) -> None:
+        sequence, theirs = owner
+        assert session.sequence is not None
+        self._backend.seq_copy(sequence, session.sequence, theirs.position, theirs.end)
+        held.runs = list(theirs.runs)
+        for run in held.runs:
+            run.n_owners += 1
+        self._resident.setdefault(held.key, {})[session.sequence] = held
+
+    # -- counting ---------------------------------------------------------------------------------------------------
+
+    def _disown(self, session: Session, held: Held) -> None:
+        self._forget_resident(held)
+        for run in held.runs:
+            run.n_owners -= 1
+            if not run.n_owners:
+                self.used -= run.n_tokens
+        held.runs = []
+
+    def _disown_all(self, session: Session) -> None:
+        session.complete()
+        for held in session.held:
+            self._disown(session, held)
+
+    def _forget_resident(self, held: Held) -> None:
+        owners = self._resident.get(held.key, {})
+        for sequence in [sequence for sequence, theirs in owners.items() if theirs is held]:
+            del owners[sequence]
+        if not owners:
+            self._resident.pop(held.key, None)
+
+    def _remove(self, sequence: int, start: int, end: int) -> bool:
+        return self._backend.seq_remove(sequence, start, end)

@@ -1,0 +1,65 @@
+"""Manifests: which segments a session held, kept on disk so that a restart finds the blocks again.
+
+A manifest is sealed like a block. It is only ever a hint: a segment is kept when the transcript still wants the very
+same tokens, and its block is loaded only under the key that covers everything it depends on.
+"""
+
+import hashlib
+import json
+import logging
+
+from engine.blocks import sealed
+from engine.blocks.disk_tier import DiskTier
+from engine.kv.session import Held, Session
+from engine.segments import Segment
+
+log = logging.getLogger(__name__)
+
+
+class Manifests:
+    """Writes and reads the manifests of one model."""
+
+    def __init__(self, model_key: str, disk: DiskTier | None) -> None:
+        self._model_key, self._disk = model_key, disk
+
+    def write(self, session: Session) -> None:
+        """Remember what the session holds (in the background)."""
+        if self._disk is None:
+            return
+        held = [
+            [h.segment.name, h.segment.ephemeral, h.position, h.key.hex(), list(h.segment.tokens)] for h in session.held
+        ]
+        payload = json.dumps(held, separators=(",", ":")).encode()
+        header = self._header(session.name)
+        self._disk.write(self._name(session.name), lambda: sealed.seal(header, payload), len(payload))
+
+    def known(self, name: str) -> bool:
+        """Whether there is a manifest of that session."""
+        return self._disk is not None and self._disk.has(self._name(name))
+
+    def read(self, name: str) -> list[Held]:
+        """What the manifest says that a session holds, on any thread; nothing when there is none to be trusted."""
+        data = self._disk.read(self._name(name)) if self._disk else None
+        if data is None or self._disk is None:
+            return []
+        try:
+            _, payload = sealed.unseal(data, self._header(name))
+            return [
+                Held(Segment(segment, tuple(tokens), ephemeral), position, bytes.fromhex(key))
+                for segment, ephemeral, position, key, tokens in json.loads(payload)
+            ]
+        except (sealed.BadEnvelope, ValueError) as error:
+            log.warning("a session's manifest was not usable (%s): it is read again", error)
+            self._disk.quarantine(self._name(name))
+            return []
+
+    def forget(self, name: str) -> None:
+        """The session is gone for good."""
+        if self._disk is not None:
+            self._disk.forget(self._name(name))
+
+    def _header(self, name: str) -> dict[str, object]:
+        return {"kind": "manifest", "model": self._model_key, "session": name}
+
+    def _name(self, name: str) -> str:
+        return f"{self._model_key[:16]}/sessions/{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"

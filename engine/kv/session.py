@@ -1,0 +1,120 @@
+"""A session: the segments that the KV state of one chat is made of. Values and bookkeeping; touches no cell.
+
+`held` are complete segments (oldest first), `open` is the one being read or written. Positions grow without gaps except
+where an eviction left a hole. Each held segment knows the runs of cells it lives in while the session is resident.
+"""
+
+from dataclasses import dataclass, field
+
+from engine.blocks.store import segment_key
+from engine.segments import Segment
+
+
+@dataclass(slots=True)
+class CellRun:
+    """Cells that came into being together; shared by `n_owners` sequences, freed by the last."""
+
+    n_tokens: int
+    n_owners: int = 1
+
+
+@dataclass(slots=True)
+class Held:
+    """A complete segment at `position`, with the key of its block; `runs` is empty while the session is parked."""
+
+    segment: Segment
+    position: int
+    key: bytes
+    runs: list[CellRun] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        """The position behind its last token."""
+        return self.position + len(self.segment.tokens)
+
+
+@dataclass(slots=True)
+class Open:
+    """The segment that is growing at the end of a session."""
+
+    name: str
+    position: int
+    tokens: list[int] = field(default_factory=list)
+    runs: list[CellRun] = field(default_factory=list)
+    ephemeral: bool = False
+
+    @property
+    def end(self) -> int:
+        """The position behind its last token."""
+        return self.position + len(self.tokens)
+
+
+@dataclass(slots=True)
+class Session:
+    """The KV state of one chat. `sequence` is None while it is parked. `busy` while a lane works on it.
+
+    `unread` while its manifest, which says what it holds, has not been read.
+    """
+
+    name: str
+    model_key: str
+    held: list[Held] = field(default_factory=list)
+    open: Open | None = None
+    sequence: int | None = None
+    busy: bool = False
+    unread: bool = False
+    last_used: float = 0.0
+
+    @property
+    def end(self) -> int:
+        """The next position."""
+        if self.open is not None:
+            return self.open.end
+        return self.held[-1].end if self.held else 0
+
+    @property
+    def parked(self) -> bool:
+        """Whether what it holds is not in cells."""
+        return bool(self.held) and not self.held[0].runs
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens held, the open segment included."""
+        return sum(len(held.segment.tokens) for held in self.held) + (len(self.open.tokens) if self.open else 0)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The complete segments."""
+        return tuple(held.segment for held in self.held)
+
+    def key_of(self, position: int, tokens: list[int] | tuple[int, ...]) -> bytes:
+        """Key of `tokens` at `position`, read behind everything held now."""
+        return segment_key(self.model_key, ((held.key, held.position) for held in self.held), position, tokens)
+
+    def prefix_key(self) -> bytes:
+        """Key of this very point of the session, the open segment included: where a kept row of logits belongs."""
+        if self.open is None:
+            return self.key_of(self.end, ())
+        return self.key_of(self.open.position, self.open.tokens)
+
+    def begin(self, name: str, ephemeral: bool = False) -> Open:
+        """Open an empty segment at the end."""
+        assert self.open is None
+        self.open = Open(name, self.end, ephemeral=ephemeral)
+        return self.open
+
+    def reopen(self, name: str, ephemeral: bool = False) -> Open:
+        """Open the last held segment again, under another name, to let it grow."""
+        assert self.open is None
+        last = self.held.pop()
+        self.open = Open(name, last.position, list(last.segment.tokens), last.runs, ephemeral)
+        return self.open
+
+    def complete(self) -> Held | None:
+        """The open segment is whole: hold it. An empty one vanishes."""
+        opened, self.open = self.open, None
+        if opened is None or not opened.tokens:
+            return None
+        key = self.key_of(opened.position, opened.tokens)
+        held = Held(Segment(opened.name, tuple(opened.tokens), opened.ephemeral), opened.position, key, opened.runs)
+        self.held.append(held)
+        return held

@@ -1,0 +1,218 @@
+"""What fits: from a model's facts and a budget of bytes to layers, KV type, context, lanes and cells. Pure.
+
+What it refuses to know: files, devices, llama.cpp, settings. A budget is the memory of the card, or of the machine when
+there is no card.
+How: all layers on the card if possible; then as many lanes as wanted; then the first allowed KV type that gives a
+comfortable context, else the first that gives at least a usable one; then the longest context that fits. Some layers
+may stay on the CPU, but not more than a quarter unless somebody asks for it: it would be slow, and nobody would know
+why. Where the formulas come from is said at each of them; tests compare them with what llama.cpp allocates.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+
+from engine.errors import ModelError
+from engine.model.info import ModelInfo
+
+MIB, GIB = 1 << 20, 1 << 30
+HEADROOM = 300 * MIB
+"""Left free: an allocation that fails on a card kills the process (measured, see docs/decisions.md)."""
+DRIVER = 200 * MIB
+"""What CUDA's context and kernels take on a small card before anything is allocated."""
+KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
+"""Bytes of one value in a KV cell; q8_0 keeps 32 values in 34 bytes (ggml block_q8_0)."""
+STEP = 256
+COMFORTABLE, LEAST, MOST = 4096, 2048, 8192
+"""Tokens per session: good to have; refused below; more than this only slows attention down."""
+LEAST_GPU_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the plan should reach. `context` 0: what fits. `gpu_layers` -1: all that fit, 0: no card, n: exactly n.
+
+    `kv_types` are tried in this order.
+    """
+
+    context: int = 0
+    lanes: int = 2
+    gpu_layers: int = -1
+    kv_types: Sequence[str] = ("f16", "q8_0")
+    n_batch: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What to load, and what it will take. `n_gpu_layers` counts the output as one more layer, as llama.cpp does."""
+
+    model: ModelInfo
+    budget_bytes: int
+    n_gpu_layers: int
+    kv_type: str
+    context: int
+    lanes: int
+    n_cells: int
+    n_batch: int
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the budget is that of a card."""
+        return self.n_gpu_layers > 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Weights on the device. Token embeddings stay in RAM beside a card, and layers go there from the last one on
+        (llama.cpp, llama_model::load_tensors); the output, tied or not, is the first to go.
+        """
+        model = self.model
+        if not self.on_gpu:
+            return model.weight_bytes
+        n_layers = min(self.n_gpu_layers - 1, model.n_layers)
+        output = model.output_bytes + (model.input_bytes if model.tied else 0)
+        return sum(model.layer_bytes[model.n_layers - n_layers :]) + output
+
+    @property
+    def kv_bytes(self) -> int:
+        """Cells x layers x heads x (key + value) (llama.cpp, llama_kv_cache: n_embd_k_gqa, n_embd_v_gqa), and the
+        recurrent states, one for each sequence. A sliding window saves nothing: its layers keep every cell, too.
+        """
+        model = self.model
+        first = max(0, model.n_layers - self.n_gpu_layers + 1) if self.on_gpu else 0
+        values = sum(model.kv_heads[first:]) * (model.key_length + model.value_length)
+        return ceil(self.n_cells * values * KV_BYTES[self.kv_type]) + self.n_sequences * model.state_bytes
+
+    @property
+    def n_sequences(self) -> int:
+        """Sequence ids: lanes, idle residents, and the engine's scratch."""
+        return max(16, 2 * self.lanes + 1)
+
+    @property
+    def compute_bytes(self) -> int:
+        """Working memory of one batch of n tokens: the larger of logits (n x vocabulary floats, reserved for the worst
+        case: llama.cpp, llama_context::sched_reserve) and a layer's rows (n x (4 x width + 2 x inner) floats), and the
+        attention mask (n x cells, f16; twice with a sliding window). 5 % more than measured; with layers on the CPU a
+        whole one may be copied over for a large batch.
+        """
+        model, n = self.model, self.n_batch
+        logits = 4 * n * (model.n_vocab + 2 * model.n_embedding)
+        rows = 4 * n * (4 * model.n_embedding + 2 * model.n_feed_forward)
+        masks = 2 * n * self.n_cells * (2 if model.sliding_window else 1)
+        partial = self.on_gpu and self.n_gpu_layers <= model.n_layers
+        return int(1.05 * (max(logits, rows) + masks)) + MIB + (max(model.layer_bytes) if partial else 0)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """What stays free or is taken by others."""
+        return HEADROOM + (DRIVER if self.on_gpu else 0)
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything, the headroom included; at most the budget."""
+        return self.weight_bytes + self.kv_bytes + self.compute_bytes + self.reserve_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether the total is within the budget."""
+        return self.total_bytes <= self.budget_bytes
+
+    def describe(self) -> str:
+        """The plan as a table for the log."""
+        model, where = self.model, "card" if self.on_gpu else "RAM"
+        layers = (
+            f"{min(self.n_gpu_layers, model.n_layers + 1)} of {model.n_layers + 1} layers" if self.on_gpu else "all"
+        )
+        rows = [
+            ("model", f"{model.name or model.architecture}, {model.quantization}, {model.architecture}"),
+            ("weights", f"{_mib(self.weight_bytes)}  {layers} in the {where}"),
+            ("KV cells", f"{_mib(self.kv_bytes)}  {self.n_cells} tokens, {self.kv_type}"),
+            ("computing", f"{_mib(self.compute_bytes)}  batches of {self.n_batch} tokens"),
+            ("kept free", f"{_mib(self.reserve_bytes)}"),
+            ("together", f"{_mib(self.total_bytes)}  of {_mib(self.budget_bytes).strip()}"),
+            ("chats", f"{self.lanes} at once, {self.context} tokens each"),
+        ]
+        return "\n".join(f"{name:<10} {text}" for name, text in rows)
+
+
+def plan_memory(model: ModelInfo, budget_bytes: int, wishes: Wishes | None = None) -> MemoryPlan:
+    """The best plan within the budget. Raises ModelError: what does not fit, by how much, and what to change."""
+    wishes = wishes or Wishes()
+    unknown = [kind for kind in wishes.kv_types if kind not in KV_BYTES]
+    if unknown or not wishes.kv_types:
+        raise ModelError(f"KV type {unknown[0] if unknown else ''!r} is not supported: choose {' or '.join(KV_BYTES)}")
+    for n_gpu_layers in _layer_counts(model, wishes):
+        for lanes in range(max(1, wishes.lanes), 0, -1):
+            found = _longest(model, budget_bytes, wishes, n_gpu_layers, lanes)
+            if found is not None:
+                return found
+    raise _refusal(model, budget_bytes, wishes)
+
+
+def _layer_counts(model: ModelInfo, wishes: Wishes) -> Iterator[int]:
+    everything = model.n_layers + 1
+    if wishes.gpu_layers >= 0:
+        yield min(wishes.gpu_layers, everything)
+        return
+    yield from range(everything, ceil(everything * LEAST_GPU_SHARE) - 1, -1)
+
+
+def _longest(model: ModelInfo, budget_bytes: int, wishes: Wishes, n_gpu_layers: int, lanes: int) -> MemoryPlan | None:
+    """The longest context for these layers and lanes, with the first KV type that makes it comfortable, or possible.
+
+    Beside the lanes there is room for one idle session more, if that costs no context.
+    """
+    most = min(MOST if n_gpu_layers else LEAST, model.n_context_train)
+    goals = [wishes.context] if wishes.context else [min(COMFORTABLE, most), min(LEAST, most)]
+    for goal, kv_type in product(goals, wishes.kv_types):
+        contexts = dict.fromkeys([*range(wishes.context or most, goal, -STEP), goal])
+        for context, n_sessions in product(contexts, (lanes + 1, lanes)):
+            n_cells = -(-n_sessions * context // STEP) * STEP
+            found = MemoryPlan(
+                model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=wishes.n_batch
+            )
+            if found.fits:
+                return found
+    return None
+
+
+def _smallest(model: ModelInfo, budget_bytes: int, wishes: Wishes, n_gpu_layers: int) -> MemoryPlan:
+    context = wishes.context or min(LEAST, model.n_context_train)
+    kv_type = min(wishes.kv_types, key=KV_BYTES.__getitem__)
+    n_cells = -(-context // STEP) * STEP
+    return MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, n_cells, wishes.n_batch)
+
+
+def _refusal(model: ModelInfo, budget_bytes: int, wishes: Wishes) -> ModelError:
+    everything = model.n_layers + 1
+    n_gpu_layers = min(wishes.gpu_layers, everything) if wishes.gpu_layers >= 0 else everything
+    least = _smallest(model, budget_bytes, wishes, n_gpu_layers)
+    return ModelError(
+        f"{model.name or model.architecture} ({model.quantization}) does not fit into {_gib(budget_bytes)} of "
+        f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, KV cells for one chat of "
+        f"{least.context} tokens {_gib(least.kv_bytes)}, computing {_gib(least.compute_bytes)} and "
+        f"{_gib(least.reserve_bytes)} kept free are {_gib(least.total_bytes)}, "
+        f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, wishes, least)}"
+    )
+
+
+def _advice(model: ModelInfo, budget_bytes: int, wishes: Wishes, least: MemoryPlan) -> str:
+    change = "Choose a smaller model or quantization"
+    if wishes.context > LEAST:
+        change += f", a context of less than {wishes.context} tokens"
+    if least.on_gpu:
+        fitting = (n for n in range(least.n_gpu_layers - 1, 0, -1) if _smallest(model, budget_bytes, wishes, n).fits)
+        n_layers = next(fitting, 0)
+        if n_layers:
+            change += f", or ask for {n_layers} of its {model.n_layers + 1} layers on the card (the CPU is slow)"
+        else:
+            change += ", or run it without the card"
+    return f"{change}."
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / MIB:>8,.0f} MiB"
+
+
+def _gib(n_bytes: int) -> str:
+    return f"{n_bytes / GIB:.2f} GiB"

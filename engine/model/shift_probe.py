@@ -1,0 +1,159 @@
+"""Does this model survive a shift with these KV cells? Found out in a child process, once, and remembered.
+
+llama.cpp dies on some combinations instead of refusing them (quantized K at head sizes 32 and 96), and a dead process
+cannot fall back to anything. So before a worker uses quantized cells, a child loads the model, decodes, shifts, decodes
+again, and either says that all is well or dies in the worker's place. What is known to crash is not tried at all, and
+f16 cells, which always work, are not probed.
+
+    python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]      exit status 0: works
+
+Verdicts are kept in a small JSON file, by the model's fingerprint, the KV type, the device and the build of llama.cpp.
+A file that cannot be read counts as empty.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from engine.model.info import ModelInfo
+
+log = logging.getLogger(__name__)
+KNOWN_CRASHES = frozenset({32, 96})
+"""Head sizes at which a shift of quantized K kills llama-cpp-python 0.3.36 (measured, see docs/decisions.md)."""
+_N_CELLS, _SHIFT = 256, 64
+_SAMPLE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a combination works; `reason` says why not."""
+
+    works: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftProbe:
+    """Asks for verdicts, and remembers them in `cache`. Heads of the sizes `never_try` are known to crash."""
+
+    cache: Path | None = None
+    timeout_s: float = 600.0
+    never_try: frozenset[int] = KNOWN_CRASHES
+
+    def safe_kv_type(self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0) -> str:
+        """`wanted`, or f16 with a warning when the model would not survive it."""
+        verdict = self.verdict(path, model, wanted, n_gpu_layers)
+        if verdict.works:
+            return wanted
+        log.warning("KV cells of type %s do not work with this model (%s): f16 is used instead", wanted, verdict.reason)
+        return "f16"
+
+    def verdict(self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> Verdict:
+        """Known, remembered, or tried now."""
+        if kv_type == "f16" or not any(model.kv_heads):
+            return Verdict(True)
+        if model.key_length in self.never_try:
+            return Verdict(False, f"heads of {model.key_length} values crash llama.cpp when quantized cells are moved")
+        key = _key(path, kv_type, n_gpu_layers)
+        known = self._remembered().get(key)
+        if known is None:
+            known = self.trial(path, kv_type, n_gpu_layers)
+            self._remember(key, known)
+        return known
+
+    def trial(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> Verdict:
+        """Tried now, whatever is known: this module runs as a program."""
+        command = [sys.executable, "-m", "engine.model.shift_probe", str(path.resolve()), kv_type, str(n_gpu_layers)]
+        folder = Path(__file__).parents[2]
+        try:
+            child = subprocess.run(command, cwd=folder, capture_output=True, timeout=self.timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            return Verdict(False, f"the trial did not end within {self.timeout_s:.0f} seconds")
+        if child.returncode == 0:
+            return Verdict(True)
+        if child.returncode < 0:
+            return Verdict(False, f"the trial was killed by signal {-child.returncode}")
+        said = child.stderr.decode(errors="replace").strip().splitlines()
+        return Verdict(False, said[-1][:300] if said else f"the trial ended with status {child.returncode}")
+
+    def _remembered(self) -> dict[str, Verdict]:
+        try:
+            entries = json.loads(self.cache.read_text()) if self.cache else {}
+            return {key: Verdict(bool(entry["works"]), str(entry["reason"])) for key, entry in entries.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning("the remembered probes in %s are not usable (%s): they are made again", self.cache, error)
+            return {}
+
+    def _remember(self, key: str, verdict: Verdict) -> None:
+        if self.cache is None:
+            return
+        entries = {**self._remembered(), key: verdict}
+        text = json.dumps({name: asdict(entry) for name, entry in entries.items()}, indent=1)
+        try:
+            self.cache.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self.cache.with_name(f"{self.cache.name}.{os.getpid()}")
+            fresh.write_text(text)
+            fresh.replace(self.cache)
+        except OSError as error:
+            log.warning("a probe cannot be remembered in %s (%s): it will be made again", self.cache, error)
+
+
+def _key(path: Path, kv_type: str, n_gpu_layers: int) -> str:
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for offset in (0, size // 2, max(0, size - _SAMPLE_BYTES)):
+            file.seek(offset)
+            digest.update(file.read(_SAMPLE_BYTES))
+    device = "gpu" if n_gpu_layers else "cpu"
+    return f"{digest.hexdigest()[:32]} {kv_type} {device} {metadata.version('llama-cpp-python')}"
+
+
+def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
+    """Decode, shift, decode; returns what is wrong, or nothing. May kill the process: that is what it is for."""
+    import numpy as np
+
+    from engine.backend import DecodeResult, Run
+    from engine.backends.llama import LlamaBackend, LlamaOptions
+
+    options = LlamaOptions(
+        n_cells=_N_CELLS, n_sequences=2, n_batch=_N_CELLS, n_gpu_layers=n_gpu_layers, kv_type=kv_type
+    )
+    backend = LlamaBackend(path, options)
+    if not backend.can_shift:
+        return ""
+    tokens = [token % backend.n_vocab for token in range(10, 10 + _SHIFT)]
+    first = backend.decode([Run(0, 0, tokens), Run(0, _SHIFT, tokens, True)])
+    backend.seq_remove(0, 0, _SHIFT)
+    backend.seq_shift(0, _SHIFT, -1, -_SHIFT)
+    second = backend.decode([Run(0, _SHIFT, tokens[:1], True)])
+    if (first, second) != (DecodeResult.DONE, DecodeResult.DONE):
+        return f"a decode was refused ({first.name}, {second.name})"
+    return "" if bool(np.isfinite(backend.logits(0)).all()) else "the logits after a shift are no numbers"
+
+
+def main(arguments: list[str]) -> int:
+    """The program: 0 when the combination works."""
+    from engine.errors import EngineError
+
+    if len(arguments) not in (2, 3):
+        sys.stderr.write("usage: python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]\n")
+        return 2
+    try:
+        wrong = shift_once(Path(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) == 3 else 0)
+    except (EngineError, ValueError) as error:
+        wrong = str(error)
+    sys.stderr.write(wrong and f"{wrong}\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

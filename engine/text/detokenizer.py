@@ -1,0 +1,107 @@
+"""From tokens to text: whole characters only, never a half-shown stop string, and no thoughts.
+
+A token may end in the middle of a UTF-8 character, a stop string may be spread over tokens, and a reply may begin with
+a think block: what is not clear yet is held back. The blanks that a reply begins with belong to its tokens, but are not
+shown (`trim`).
+"""
+
+import codecs
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from engine.text.reasoning import Thinking
+
+
+@dataclass(slots=True)
+class ReplyText:
+    """The text of one reply as its tokens arrive.
+
+    `push` returns the text that is safe to show, `text` is all that was shown. When a stop string appears, `stopped` is
+    set, and the text ends before it. At the end, `kept` says which tokens the session should hold: `n_tokens_hidden` at
+    the start were thoughts, `n_tokens_kept` is the end of the whole tokens before the stop, and `remainder` is the text
+    of the cut token that still belongs to the reply.
+    """
+
+    stop: tuple[str, ...] = ()
+    trim: bool = False
+    text: str = ""
+    stopped: bool = False
+    n_tokens_kept: int = 0
+    n_tokens_hidden: int = 0
+    remainder: str = ""
+    _visible: str = ""  # all of `text`, the blanks it begins with included
+    _n_raw: int = 0
+    _tokens: list[tuple[int, bool]] = field(
+        default_factory=list
+    )  # text length and "no half character" after each token
+    _held_back: str = ""
+    _thinking: Thinking = field(default_factory=Thinking)
+    _decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
+
+    def push(self, piece: bytes) -> str:
+        """Add the bytes of one token; the text that can be shown now."""
+        text = self._decoder.decode(piece)
+        self._n_raw += len(text)
+        self._tokens.append((self._n_raw, not self._decoder.getstate()[0]))
+        return self._show(self._thinking.push(text))
+
+    def finish(self) -> str:
+        """The reply is over without a stop string: what was held back belongs to it; half a character does not."""
+        if self.stopped:
+            return ""
+        shown = self._show(self._thinking.finish())
+        if not self.stopped:
+            shown += self._release(len(self._held_back))
+            self._keep_tokens()
+        return shown
+
+    def kept(self, written: Sequence[int], tokenize: Callable[[str], list[int]]) -> list[int]:
+        """Those of the reply's tokens that are the visible text; what was cut out of a token is tokenized anew."""
+        hidden = self._thinking.n_hidden
+        if hidden != (self._tokens[self.n_tokens_hidden - 1][0] if self.n_tokens_hidden else 0):
+            return tokenize(self._visible) if self._visible else []
+        tail = tokenize(self.remainder) if self.remainder else []
+        return [*written[self.n_tokens_hidden : self.n_tokens_kept], *tail]
+
+    def _show(self, text: str) -> str:
+        self._held_back += text
+        found = [at for at in (self._held_back.find(stop) for stop in self.stop if stop) if at >= 0]
+        if found:
+            return self._stop_at(min(found))
+        return self._release(len(self._held_back) - self._possible_stop())
+
+    def _stop_at(self, at: int) -> str:
+        self.stopped = True
+        shown = self._release(at)
+        self._held_back = ""
+        self._keep_tokens()
+        return shown
+
+    def _release(self, n_characters: int) -> str:
+        shown, self._held_back = self._held_back[:n_characters], self._held_back[n_characters:]
+        self._visible += shown
+        if self.trim and not self.text:
+            shown = shown.lstrip()
+        self.text += shown
+        return shown
+
+    def _possible_stop(self) -> int:
+        """Length of the longest tail that could be the beginning of a stop string."""
+        longest = 0
+        for stop in self.stop:
+            for size in range(min(len(stop) - 1, len(self._held_back)), longest, -1):
+                if self._held_back.endswith(stop[:size]):
+                    longest = size
+                    break
+        return longest
+
+    def _keep_tokens(self) -> None:
+        hidden = self._thinking.n_hidden
+        whole_text, end = hidden + len(self._visible), hidden
+        self.n_tokens_hidden = sum(length <= hidden for length, _ in self._tokens) if hidden else 0
+        for index, (length, whole) in enumerate(self._tokens):
+            if length <= whole_text and whole:
+                self.n_tokens_kept, end = index + 1, max(hidden, length)
+        self.remainder = self._visible[end - hidden :]

@@ -1,0 +1,233 @@
+"""Turn framing: the tokens before and after a message, from the frames that engine/text/chat_template.py cuts out.
+
+Only the framing is tokenized with control tokens; whatever a person, a card or the model wrote - names included - is
+tokenized without, so a message that says ``<|im_start|>system`` is just text.
+
+Templates that accept any role name (ChatML and its kin) carry the speaker's name as the role. Others use their own
+roles, with ``Name: `` in front of the text. A template that cannot be cut up is replaced by ChatML, with a warning.
+
+Blanks at the end of a header belong to the text behind it: models write `` Hello`` as one token, and after a header
+that ends in a lone blank they write worse. So a reply's own tokens begin with that blank; engine/text/detokenizer.py
+does not show it. Tokenizers that put a blank in front of every text are asked with a line break before it, which is
+taken off again.
+
+A story is framed anew for every turn, so the texts that were asked for lately are remembered (a window of 2,800 tokens
+costs 14 ms to tokenize).
+"""
+
+import logging
+import re
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import Protocol
+
+from engine.text.chat_template import CHATML, CannotSplit, Cut, Frame, cut
+
+log = logging.getLogger(__name__)
+_MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
+_ASSISTANTS = ("character", "narrator")
+N_KNOWN, LONGEST_KNOWN = 8192, 4000  # texts that are remembered, and the characters of one
+_NAMELESS = {"user": "user", "character": "assistant", "narrator": "Narrator"}
+Part = tuple[str, bool]
+"""A piece of text, and whether control tokens may come out of it."""
+
+
+class Tokenizer(Protocol):
+    """The part of a backend that framing needs."""
+
+    bos: int | None
+    bos_text: str
+    eos_text: str
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Token ids of `text`; control tokens only with `special`."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token; control tokens give none."""
+
+
+@dataclass(slots=True)
+class Framing:
+    """Frames messages as token ids. Roles: system (the first message), note (a system text further on), user,
+    character and narrator (both the model's).
+    """
+
+    tokenizer: Tokenizer
+    template: str
+    frames: dict[str, Frame] = field(default_factory=dict)
+    named_roles: bool = False
+    _markers: frozenset[int] = frozenset()
+    _glued: dict[str, bool] = field(default_factory=dict)
+    _blank_first: bool = False
+    _known: Callable[[str, bool], Sequence[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._known = lru_cache(N_KNOWN)(lambda text, special: array("i", self.tokenizer.tokenize(text, special)))
+        first = self.tokenizer.tokenize("x", special=False)
+        self._blank_first = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
+        try:
+            parts = self._cut(self.template or CHATML)
+        except CannotSplit as error:
+            log.warning("the model's chat template cannot be used message by message (%s): ChatML is used", error)
+            parts = self._cut(CHATML)
+        self._use(parts)
+
+    def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
+        """One whole message: header, text, footer."""
+        return self.segment_from_tokens(role, name, self.body(role, name, text))
+
+    def body(self, role: str, name: str, text: str) -> tuple[int, ...]:
+        """The tokens of a text in such a message, as `segment` has them: what a reply that continues it begins with."""
+        parts, blanks = self._opening(role, name)
+        text = text.strip() if self.frames[role].trims else text
+        return tuple(self._plain(blanks + text, glued=self._ends_in_text(role, parts))) if text else ()
+
+    def segment_from_tokens(self, role: str, name: str, tokens: Sequence[int]) -> tuple[int, ...]:
+        """The same around tokens that the model itself wrote, so that they stay exactly as they were."""
+        return (*self.reply_header(role, name), *tokens, *self.footer(role))
+
+    def reply_header(self, role: str, name: str) -> tuple[int, ...]:
+        """What stands before a message, never empty; a system message begins with BOS when the model wants one."""
+        parts, _ = self._opening(role, name)
+        tokens = self._write(parts, self._glued[role])
+        bos = self.tokenizer.bos
+        if role == "system" and bos is not None and tokens[:1] != [bos]:
+            tokens = [bos, *tokens]
+        return tuple(tokens or self.tokenizer.tokenize("\n", special=False))
+
+    def words(self, text: str) -> tuple[int, ...]:
+        """Text that goes on inside a message: no header, no footer, no control tokens."""
+        return tuple(self._plain(text, glued=True)) if text else ()
+
+    def footer(self, role: str) -> tuple[int, ...]:
+        """What closes a message."""
+        return tuple(self._write([(self.frames[role].after, True)], glued=True))
+
+    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Texts at which a reply must end: with ``Name: `` prefixes, the model may go on to speak for others; and
+        where the framing is plain text, nothing else ends a reply that writes the next header itself.
+        """
+        if self.named_roles:
+            return ()
+        headers = [self._bare(self.frames[role].before) for role in ("user", "character")]
+        plain = [text for text in headers if len(text) > 2 and not self._control(text)]
+        return (*(f"\n{_one_line(name)}:" for name in names if name.strip()), *dict.fromkeys(plain))
+
+    # -- from text to tokens ----------------------------------------------------------------------------------------
+
+    def _opening(self, role: str, name: str) -> tuple[list[Part], str]:
+        """The parts of a header, and the blanks at its end, which belong to the text."""
+        frame, name = self.frames[role], _one_line(name)
+        if frame.named:
+            middle = frame.middle.rstrip(" ")
+            parts = [(frame.before, True), (name or _NAMELESS[role], False), (middle, True)]
+            return parts, frame.middle[len(middle) :]
+        before = frame.before.rstrip(" ")
+        blanks = frame.before[len(before) :]
+        if not name or role not in _NAMELESS:
+            return [(frame.before, True)], ""
+        return [(before, True), (f"{blanks}{name}:", False)], " "
+
+    def _write(self, parts: Iterable[Part], glued: bool) -> list[int]:
+        tokens: list[int] = []
+        for text, special in parts:
+            if text:
+                tokens += self._tokenize(text, True, glued) if special else self._plain(text, glued)
+                glued = tokens[-1] not in self._markers
+        return tokens
+
+    def _plain(self, text: str, glued: bool) -> list[int]:
+        """Tokens of what somebody wrote. Where ``<think>`` becomes one token even so, it is taken apart."""
+        tokens = self._tokenize(text, False, glued)
+        if ">" not in text and "]" not in text:
+            return tokens
+        found = {piece for piece in map(self.tokenizer.piece, set(tokens)) if _is_marker(piece)}
+        if not found:
+            return tokens
+        markers = re.compile("|".join(re.escape(piece.decode(errors="replace").strip()) for piece in sorted(found)))
+        cuts = [0, *(match.start() + 1 for match in markers.finditer(text)), len(text)]
+        pieces = [text[start:end] for start, end in pairwise(cuts)]
+        return [token for i, piece in enumerate(pieces) for token in self._tokenize(piece, False, glued or i > 0)]
+
+    def _tokenize(self, text: str, special: bool, glued: bool) -> list[int]:
+        """`glued`: the text goes on where other text ended, so no blank may be put in front of it."""
+        if glued and self._blank_first:
+            lead = self._tokens_of("\n", special)
+            tokens = self._tokens_of("\n" + text, special)
+            if tokens[: len(lead)] == lead:
+                return tokens[len(lead) :]
+        return self._tokens_of(text, special)
+
+    def _tokens_of(self, text: str, special: bool) -> list[int]:
+        if len(text) > LONGEST_KNOWN:
+            return self.tokenizer.tokenize(text, special)
+        return list(self._known(text, special))
+
+    def _ends_in_text(self, role: str, parts: Sequence[Part]) -> bool:
+        tokens = self._write(parts, self._glued[role])
+        return tokens[-1] not in self._markers if tokens else self._glued[role]
+
+    # -- what the template says -------------------------------------------------------------------------------------
+
+    def _cut(self, template: str) -> Cut:
+        return cut(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
+
+    def _use(self, parts: Cut) -> None:
+        self._learn_markers(parts)
+        self.named_roles = parts.named is not None and self._keeps_markers(parts.named)
+        user = parts.named if self.named_roles and parts.named else parts.user
+        reply = parts.named if self.named_roles and parts.named else parts.assistant
+        if reply.named:
+            reply = replace(reply, middle=reply.middle + parts.think)
+        else:
+            reply = replace(reply, before=reply.before + parts.think)
+        self.frames = {"system": parts.system, "note": parts.note, "user": user}
+        self.frames |= dict.fromkeys(_ASSISTANTS, reply)
+        closes = {
+            "system": "",
+            **dict.fromkeys(("user", "note"), reply.after),
+            **dict.fromkeys(_ASSISTANTS, user.after),
+        }
+        self._glued = {role: role != "system" and not self._closed_by_marker(text) for role, text in closes.items()}
+
+    def _learn_markers(self, parts: Cut) -> None:
+        """The tokens that only the framing may use."""
+        frames = [parts.system, parts.note, parts.user, parts.assistant, *([parts.named] if parts.named else [])]
+        texts = [text for frame in frames for text in (frame.before, frame.middle, frame.after)]
+        found = {token for text in (*texts, parts.think) for token in self._control(text)}
+        for text in (self.tokenizer.bos_text, self.tokenizer.eos_text):
+            tokens = self.tokenizer.tokenize(text, special=True) if text else []
+            found.update(tokens if len(tokens) == 1 else ())
+        self._markers = frozenset(found)
+
+    def _control(self, text: str) -> list[int]:
+        """The control tokens in a piece of framing."""
+        tokens = self.tokenizer.tokenize(text, special=True) if text else []
+        return [token for token in tokens if _is_marker(self.tokenizer.piece(token))]
+
+    def _keeps_markers(self, named: Frame) -> bool:
+        """Whether the role stands beside the control tokens and not inside one (Phi's ``<|user|>``)."""
+        whole = self._control(f"{named.before}assistant{named.middle}")
+        return whole == self._control(named.before) + self._control(named.middle)
+
+    def _closed_by_marker(self, text: str) -> bool:
+        tokens = self.tokenizer.tokenize(text, special=True)
+        return bool(tokens) and tokens[-1] in self._markers
+
+    def _bare(self, text: str) -> str:
+        for token in (self.tokenizer.bos_text, self.tokenizer.eos_text):
+            text = text.replace(token, "") if token else text
+        return text.strip()
+
+
+def _is_marker(piece: bytes) -> bool:
+    text = piece.decode(errors="replace").strip()
+    return not piece or (len(text) > 2 and _MARKER.fullmatch(text) is not None)
+
+
+def _one_line(name: str) -> str:
+    """A name cannot break out of its line."""
+    return " ".join(name.split())

@@ -1,0 +1,107 @@
+"""Backup: everything that SQL has, as it is at one moment, in one file; people go on writing meanwhile.
+
+What it does: reads table after table in one transaction that sees a single moment (SQLite and PostgreSQL alike), writes
+them beside the place where the file will be, reads that back, and only then gives it its name. Pictures are in SQL, so
+they are in it; the secret key is, too. KV blocks are not: they are a cache, and chats are read again.
+What it refuses to know: the meaning of the rows (columns are taken as they are found), and how they come back
+(restore.py). A backup can be made of tables of any version: before an update as well as after it.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import JSON, Connection, LargeBinary, MetaData, Table, select
+
+from store.backup.archive import Archive, ArchiveWriter, BackupError
+from store.db import Database, tables_version
+
+VERSIONS = "alembic_version"
+_ROWS_AT_ONCE = 16  # a picture may have 4 MB
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a finished backup holds."""
+
+    path: Path
+    version: str
+    rows: dict[str, int]
+    n_bytes: int
+    made_at: float
+
+
+def write_backup(db: Database, path: Path, secret_key: str | None = None, now: float | None = None) -> Written:
+    """Write a backup to `path`, readable for this user only; what is there already is replaced at the very end.
+
+    Raises BackupError where there is nothing to save or the file cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    made_at = time.time() if now is None else now
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        _write(db, draft, secret_key, made_at)
+        with Archive(draft) as archive:
+            archive.verify()
+            rows = {name: facts.rows for name, facts in archive.tables.items()}
+            version = archive.version
+        make_durable(draft)
+        draft.replace(path)
+        make_durable(path.parent)
+    except OSError as error:
+        raise BackupError(
+            f"{path} cannot be written ({error.strerror}): name a folder with room enough where this user may write."
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return Written(path, version, rows, path.stat().st_size, made_at)
+
+
+def reflected(connection: Connection) -> MetaData:
+    """The tables as they are. What is NULL stays NULL: in a column for JSON, Python's None would become JSON's null."""
+    tables = MetaData()
+    tables.reflect(connection)
+    for table in tables.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, JSON):
+                column.type.none_as_null = bool(column.nullable)
+    return tables
+
+
+def binary_columns(table: Table) -> set[str]:
+    """The names of the columns that hold bytes."""
+    return {column.name for column in table.columns if isinstance(column.type, LargeBinary)}
+
+
+def _write(db: Database, draft: Path, secret_key: str | None, made_at: float) -> None:
+    writer = ArchiveWriter(draft)
+    try:
+        with db.snapshot() as connection:
+            version = tables_version(connection)
+            if version is None:
+                raise BackupError("There is nothing to save: this house has never been started.")
+            for table in reflected(connection).sorted_tables:
+                if table.name != VERSIONS:
+                    writer.table(table.name, [column.name for column in table.columns], _rows(connection, table))
+        writer.finish(version, made_at, secret_key)
+    finally:
+        writer.abandon()
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[tuple[object, ...]]:
+    """The rows of a table, a few at a time."""
+    found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))
+    with found:
+        yield from map(tuple, found)
+
+
+def make_durable(path: Path) -> None:
+    """Have a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,249 @@
+"""Restore: a house out of a backup, complete or not at all; what was there before is put aside, never overwritten.
+
+What it does: reads the whole backup once for damage, makes tables of the version that it was written in, fills them,
+lets the migrations bring them up to date, checks every reference between rows, and only then puts them in place.
+SQLite: a new file, exchanged for the old one, which goes to a folder beside it. PostgreSQL: one transaction, after a
+backup of what was there.
+What it refuses to know: whether a program is running other than by the database (it asks that nobody else is in it),
+and Redis: what is there finds its way by SQL, or is made again.
+"""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, make_url, text
+
+from store.backup.archive import Archive, BackupError, to_bytes
+from store.backup.dump import VERSIONS, binary_columns, make_durable, reflected, write_backup
+from store.db import Database, DatabaseTrouble, known_versions, tables_version, upgrade_tables
+from store.settings import Settings
+
+_BATCH_BYTES = 4 << 20
+_LEAVING_S = 2.0
+_IN_USE = "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker`)."
+_NOT_EMPTY = (
+    "People live in this house already: `--replace` puts what is there aside and restores the backup in its place."
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came back, and where the former house lies (None: there was none)."""
+
+    rows: dict[str, int]
+    made_at: float
+    from_version: str
+    aside: Path | None
+
+
+def restore_backup(settings: Settings, source: Path, replace: bool = False, now: float | None = None) -> Restored:
+    """Make the house of these settings the one in `source`. Raises BackupError, and then nothing has changed."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    with Archive(source) as archive:
+        _refuse_newer(archive)
+        archive.verify()
+        if make_url(settings.database_url).get_backend_name() == "sqlite":
+            aside = _into_file(settings, archive, replace, stamp)
+        else:
+            aside = _into_server(settings, archive, replace, stamp)
+        _write_secret(settings, archive.secret_key, aside)
+        rows = {name: facts.rows for name, facts in archive.tables.items()}
+        return Restored(rows, archive.made_at, archive.version, aside)
+
+
+def _refuse_newer(archive: Archive) -> None:
+    known = known_versions()
+    if archive.version not in known:
+        raise BackupError(
+            f"This backup has tables of version {archive.version}, this inglenook knows them up to {known[-1]}: "
+            "update inglenook first."
+        )
+
+
+# -- SQLite ------------------------------------------------------------------------------------------------------------
+
+
+def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) -> Path | None:
+    db = Database(settings.database_url)
+    target = db.file
+    assert target is not None
+    if target.exists():
+        try:
+            _refuse_people(db, replace)
+        finally:
+            db.close()
+        _close_file(target, replace)
+    fresh = target.with_name(f".{target.name}.restoring")
+    try:
+        _remove_file(fresh)
+        _build(Database(f"sqlite:///{fresh}"), archive)
+        _close_file(fresh, replace=False)
+        aside = _put_aside(target, stamp) if target.exists() else None
+        fresh.replace(target)
+        make_durable(target.parent)
+    except OSError as error:
+        raise BackupError(
+            f"{error.filename} cannot be written ({error.strerror}): make room or name another."
+        ) from None
+    finally:
+        _remove_file(fresh)
+    return aside
+
+
+def _close_file(target: Path, replace: bool) -> None:
+    """Make it one file: SQLite takes its log into it when nobody else has it open. `replace` lets damaged ones be."""
+    connection = sqlite3.connect(target, timeout=1)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise BackupError(_IN_USE) from None
+        if not replace:
+            raise
+    except sqlite3.DatabaseError:
+        if not replace:
+            raise
+    finally:
+        connection.close()
+
+
+def _put_aside(target: Path, stamp: str) -> Path:
+    folder = _new_folder(target.parent, stamp)
+    for path in _files(target):
+        if path.exists():
+            path.replace(folder / path.name)
+    return folder
+
+
+def _remove_file(target: Path) -> None:
+    for path in (*_files(target), target.with_name(f"{target.name}.migrate.lock")):
+        path.unlink(missing_ok=True)
+
+
+def _files(target: Path) -> Iterator[Path]:
+    return (target.with_name(target.name + end) for end in ("", "-wal", "-shm"))
+
+
+# -- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+
+def _into_server(settings: Settings, archive: Archive, replace: bool, stamp: str) -> Path | None:
+    db = Database(settings.database_url)
+    try:
+        aside = None
+        if db.version() is not None:
+            _refuse_people(db, replace)
+            with db.snapshot() as connection:
+                _refuse_company(connection)
+            aside = _new_folder(settings.data_dir, stamp)
+            write_backup(db, aside / "database.zip")
+        _build(db, archive)
+    finally:
+        db.close()
+    return aside
+
+
+def _refuse_company(connection: Connection) -> None:
+    """Nobody else may be in the database; who has just left may take a moment to be gone."""
+    if connection.dialect.name != "postgresql":
+        return
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + _LEAVING_S
+    while connection.scalar(text(others)):
+        if time.monotonic() > deadline:
+            raise BackupError(_IN_USE)
+        time.sleep(0.1)
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+
+
+# -- both --------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_people(db: Database, replace: bool) -> None:
+    """A house in which nobody has an account may go; so may one that cannot be read, if it is to be replaced."""
+    people: Any
+    try:
+        with db.snapshot() as connection:
+            people = tables_version(connection) and connection.scalar(text("SELECT count(*) FROM users"))
+    except DatabaseTrouble as error:
+        people = str(error)
+    if people and not replace:
+        raise BackupError(_NOT_EMPTY)
+
+
+def _new_folder(parent: Path, stamp: str) -> Path:
+    """A folder of this name that was not there before."""
+    names = (f"before-restore-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
+    folder = next(parent / name for name in names if not (parent / name).exists())
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+def _build(db: Database, archive: Archive) -> None:
+    """Tables and rows in one transaction, then the bundled characters of today."""
+    try:
+        with db.rebuilding() as connection:
+            _refuse_company(connection)
+            reflected(connection).drop_all(connection)
+            upgrade_tables(connection, archive.version)
+            _fill(connection, archive)
+            upgrade_tables(connection)
+            _check_references(connection)
+        db.migrate()
+    except DatabaseTrouble as error:
+        raise BackupError(f"The backup does not fit into this database: {error}") from None
+    finally:
+        db.close()
+
+
+def _fill(connection: Connection, archive: Archive) -> None:
+    tables = [table for table in reflected(connection).sorted_tables if table.name != VERSIONS]
+    if {table.name for table in tables} != set(archive.tables):
+        raise BackupError("The tables in this backup are not those of its version: use another copy of it.")
+    for table in tables:
+        for rows in _batches(archive, table):
+            connection.execute(table.insert(), rows)
+
+
+def _batches(archive: Archive, table: Table) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a table, a few megabytes at a time."""
+    binary, rows, n_bytes = binary_columns(table), list[dict[str, Any]](), 0
+    for line in archive.lines(table.name):
+        row = archive.row(table.name, line)
+        rows.append(row | {name: to_bytes(row[name]) for name in binary})
+        n_bytes += len(line)
+        if n_bytes >= _BATCH_BYTES:
+            yield rows
+            rows, n_bytes = [], 0
+    if rows:
+        yield rows
+
+
+def _check_references(connection: Connection) -> None:
+    """PostgreSQL has looked at each row; SQLite is asked once more."""
+    if connection.dialect.name == "sqlite" and (wrong := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+        raise BackupError(f"{len(wrong)} rows of this backup point to nothing: use another copy of it.")
+
+
+def _write_secret(settings: Settings, secret_key: str | None, aside: Path | None) -> None:
+    """Put the key of the backup in its place, for this user only; people stay signed in."""
+    if secret_key is None or settings.secret_key:
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    place = settings.data_dir / "secret_key"
+    if place.exists() and aside is not None:
+        shutil.copy2(place, aside / place.name)
+    draft = place.with_name(".secret_key.restoring")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secret_key)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(place)

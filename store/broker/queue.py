@@ -1,0 +1,206 @@
+"""How turns reach a worker.
+
+What it does: a person has at most one turn queued or running; their others wait in the database. So a worker's queue,
+first in first out, goes round over people. `submit` accepts a turn and queues it at once where it may be; `dispatch`
+moves a person's next turn into a queue: call it after the end of a turn. `place` says how long a queued turn has
+still to wait.
+The database is right, Redis is a copy: when Redis fails, everything here logs, leaves the turn, and recovery.py comes
+back to it. `pause` lets nothing new begin, in any process, until `resume`: turns wait in the database, and what runs
+goes on to its end. What it refuses to know: what a job does. Fencing (turns/lifecycle.py) makes a job that runs twice
+harmless.
+"""
+
+import json
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from store import site_state, turns
+from store.broker import cancel, eta, events, jobs, keys, registry
+from store.broker.jobs import ALLOWED, RUN_TURN, ForbiddenJob, TurnJob, enqueue, open_queue
+from store.db import Database
+from store.errors import Stale, StoreError
+from store.turns import TurnCommand
+from store.views import TurnView
+
+__all__ = [
+    "ALLOWED",
+    "RUN_TURN",
+    "ForbiddenJob",
+    "Place",
+    "TurnJob",
+    "announce_end",
+    "announce_moved",
+    "dispatch",
+    "enqueue",
+    "open_queue",
+    "pause",
+    "place",
+    "remove_job",
+    "resume",
+    "say_queued",
+    "say_waiting",
+    "stop",
+    "submit",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a queued turn stands: turns before it, and the seconds until it starts. None: not known."""
+
+    ahead: int | None = None
+    eta_s: float | None = None
+
+
+def submit(
+    db: Database, redis: Redis, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
+) -> TurnView:
+    """Accept a turn, and bring the person's next one into a worker's queue; raises what turns.submit raises.
+
+    One transaction where it is their only turn; who has others waits behind them. Without a worker or Redis the turn
+    waits: `reconcile` comes back to it.
+    """
+    worker = _route(redis, command.chat_id)
+    turn = turns.submit(db, owner_id, command, now, max_waiting, worker)
+    if turn.state == "queued":
+        _bring(redis, turn)
+    elif turn.state == "waiting" and worker is not None:
+        dispatch(db, redis, owner_id, now)
+    return turn
+
+
+def _route(redis: Redis, chat_id: str) -> str | None:
+    try:
+        return registry.route(redis, chat_id)
+    except RedisError as error:
+        log.warning("A turn of chat %s waits for Redis: %s", chat_id, error)
+        return None
+
+
+def _bring(redis: Redis, turn: TurnView) -> None:
+    """Make the job of a queued turn."""
+    try:
+        if turn.worker is not None and enqueue(redis, turn.id, turn.worker):
+            say_queued(redis, turn)
+    except RedisError as error:
+        log.warning("Turn %s waits for Redis: %s", turn.id, error)
+
+
+def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None) -> TurnView | None:
+    """Move a person's oldest waiting turn into a worker's queue, unless one of theirs is queued or running.
+
+    Returns the turn that was moved. None also while the queue is paused, and when no worker is there or Redis does not
+    answer: `reconcile` comes back to it.
+    """
+    try:
+        waiting = turns.next_waiting(db, owner_id)
+        worker = registry.route(redis, waiting.chat_id) if waiting else None
+        turn = turns.enqueue_next(db, owner_id, worker, now) if worker else None
+        if turn is not None:
+            _bring(redis, turn)
+        return turn
+    except RedisError as error:
+        log.warning("A turn of %s waits for Redis: %s", owner_id, error)
+        return None
+
+
+def pause(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
+    """Nothing new begins from now on; what stands in a queue waits again. Returns those turns, as they were.
+
+    Redis may be away: a job that stays there is refused when a worker wants to claim its turn.
+    """
+    site_state.set_pause(db, True, now)
+    back = turns.call_back(db, now)
+    try:
+        for turn in back:
+            remove_job(redis, turn)
+            say_waiting(redis, turn)
+        for worker in sorted({turn.worker for turn in back if turn.worker}):
+            announce_moved(redis, worker)
+    except RedisError as error:
+        log.warning("%d turns wait again, and Redis does not know it: %s", len(back), error)
+    return back
+
+
+def resume(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
+    """The queue moves again: everybody's next turn goes in, who has waited longest first. Returns those turns."""
+    site_state.set_pause(db, False, now)
+    placed = (dispatch(db, redis, owner_id, now) for owner_id in turns.owners_waiting(db))
+    return tuple(turn for turn in placed if turn is not None)
+
+
+def stop(db: Database, redis: Redis, owner_id: str, turn_id: str, now: float | None = None) -> TurnView:
+    """The owner pressed stop: ends a turn that no worker has, raises the flag of a running one.
+
+    Raises NotFound. Redis may be away: the database keeps the wish.
+    """
+    turn = turns.request_cancel(db, owner_id, turn_id, now)
+    try:
+        if turn.running:
+            cancel.request(redis, turn_id)
+        elif turn.state == "cancelled":
+            remove_job(redis, turn)
+            announce_end(db, redis, turn)
+            announce_moved(redis, turn.worker or "")
+            dispatch(db, redis, owner_id, now)
+    except RedisError as error:
+        log.warning("The stop of turn %s waits for Redis: %s", turn_id, error)
+    return turn
+
+
+def place(redis: Redis, turn: TurnView, now: float | None = None) -> Place:
+    """How many turns stand before this one in its queue, and when it is likely to start. Raises RedisError."""
+    if turn.state != "queued" or turn.worker is None:
+        return Place()
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.lpos(jobs.queue_key(turn.worker), turn.id)
+        pipe.get(keys.worker(turn.worker))
+        ahead, entry = pipe.execute()
+    worker = registry.read(entry)
+    if ahead is None or worker is None:
+        return Place(ahead)
+    since = max(0.0, (time.time() if now is None else now) - worker.at)
+    busy_s = [seconds + since for seconds in worker.busy_s]
+    return Place(ahead, eta.seconds_until_start(ahead, worker.lanes, busy_s, worker.turn_s))
+
+
+def remove_job(redis: Redis, turn: TurnView) -> None:
+    """Remove all that RQ knows about a turn. Never from inside its own job: RQ still writes about it at its end."""
+    jobs.remove_job(redis, turn.id, turn.worker)
+
+
+def announce_end(db: Database, redis: Redis, turn: TurnView) -> None:
+    """Tell the browsers that a turn has ended, from what the database says; does nothing when they know."""
+    try:
+        ending = events.ending(turn, turns.reply_to(db, turn.id))
+        events.append(redis, turn.chat_id, turn.id, turn.attempt, [ending])
+    except StoreError as error:
+        log.warning("The end of turn %s is not announced: %s", turn.id, error.message)
+
+
+def announce_moved(redis: Redis, worker: str) -> None:
+    """Tell everybody who waits that the queue of a worker moved: their places are others now."""
+    redis.publish(keys.queues_channel(), json.dumps({"worker": worker}))
+
+
+def say_queued(redis: Redis, turn: TurnView) -> None:
+    """Tell the browsers that a turn is in a queue, and the others in it that it moved."""
+    where = place(redis, turn)
+    event = {"type": "state", "state": "queued", "ahead": where.ahead, "eta_s": where.eta_s}
+    with suppress(Stale):  # somebody works on it already
+        events.append(redis, turn.chat_id, turn.id, turn.attempt, [event])
+    if turn.worker is not None:
+        announce_moved(redis, turn.worker)
+
+
+def say_waiting(redis: Redis, turn: TurnView) -> None:
+    """Tell the browsers that a turn that was in a queue waits again."""
+    with suppress(Stale):
+        events.append(redis, turn.chat_id, turn.id, turn.attempt, [{"type": "state", "state": "waiting"}])

@@ -1,0 +1,196 @@
+"""The registry of workers: who is there, what they hold, and who should get a chat.
+
+What it does: a worker says `announce` every second or so; when it stops, its entry goes by itself after a few seconds.
+`route` sends a chat to the worker that has its session, else to the one that had it last, else to the least loaded.
+What it refuses to know: turns, RQ's jobs (only the length of a queue), what a dead worker leaves behind (recovery.py).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from redis import Redis
+from rq import Queue
+
+from store.broker import keys
+
+HEARTBEAT_TTL_S = 6.0
+PIN_TTL_S = 30 * 86_400
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """What a worker says about its engine: the model, what is planned for it, cells and blocks, what its turns took.
+
+    Counters (`n_...`, `..._s`) begin with the process, at `since`. `gpu_layers` 0: no card; a plan of 0 bytes: none
+    was made (the echo backend).
+    """
+
+    since: float = 0.0
+    model_name: str = ""
+    kind: str = ""
+    kv_type: str = ""
+    context: int = 0
+    max_reply: int = 0
+    layers: int = 0
+    gpu_layers: int = 0
+    weight_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    reserve_bytes: int = 0
+    budget_bytes: int = 0
+    cells: int = 0
+    cells_used: int = 0
+    ram_budget: int = 0
+    ram_used: int = 0
+    disk_budget: int = 0
+    disk_used: int = 0
+    n_restored: int = 0
+    n_fetched: int = 0
+    n_evicted_ram: int = 0
+    n_evicted_disk: int = 0
+    n_refused: int = 0
+    n_unwritten: int = 0
+    n_turns: int = 0
+    n_tokens_read: int = 0
+    n_tokens_written: int = 0
+    n_tokens_kept: int = 0
+    n_tokens_shared: int = 0
+    n_tokens_restored: int = 0
+    wake_s: float = 0.0
+    read_s: float = 0.0
+    write_s: float = 0.0
+
+
+NOTHING_KNOWN = EngineView()
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """What a worker says about itself. `chats` are those whose sessions are in its cells; `at` is its clock.
+
+    `busy_s`: how long each running turn has taken so far; `turn_s`: how long the last turns took.
+    """
+
+    name: str
+    model: str
+    lanes: int
+    running: int
+    chats: tuple[str, ...]
+    at: float
+    busy_s: tuple[float, ...] = ()
+    turn_s: tuple[float, ...] = ()
+    host: str = ""
+    engine: EngineView = NOTHING_KNOWN
+
+    @property
+    def queue(self) -> str:
+        """Name of its RQ queue."""
+        return keys.queue(self.name)
+
+
+def announce(redis: Redis, worker: WorkerView, ttl_s: float = HEARTBEAT_TTL_S) -> None:
+    """A heartbeat: the worker is there for the next `ttl_s`, unless it says so again."""
+    with redis.pipeline() as pipe:
+        pipe.set(keys.worker(worker.name), json.dumps(asdict(worker)), px=round(ttl_s * 1000))
+        pipe.sadd(keys.workers(), worker.name)
+        pipe.execute()
+
+
+def retire(redis: Redis, name: str) -> None:
+    """The worker goes, and says so."""
+    with redis.pipeline() as pipe:
+        pipe.delete(keys.worker(name))
+        pipe.srem(keys.workers(), name)
+        pipe.execute()
+
+
+def alive(redis: Redis) -> dict[str, WorkerView]:
+    """Every worker that is there, by name. Names of the dead are dropped on the way."""
+    return _entries(redis, _members(redis))
+
+
+def names(redis: Redis) -> tuple[str, ...]:
+    """The names alone, in order: those who are there, and perhaps some who died since somebody looked."""
+    return tuple(sorted(name.decode() for name in _members(redis)))
+
+
+def _entries(redis: Redis, members: Iterable[bytes]) -> dict[str, WorkerView]:
+    names = sorted(name.decode() for name in members)
+    if not names:
+        return {}
+    entries = redis.mget([keys.worker(name) for name in names])
+    found = {name: _view(entry) for name, entry in zip(names, entries, strict=True) if entry is not None}
+    dead = [name for name in names if name not in found]
+    if dead:
+        redis.srem(keys.workers(), *dead)
+    return found
+
+
+def get(redis: Redis, name: str) -> WorkerView | None:
+    """What one worker said last; None when it is not there."""
+    return read(redis.get(keys.worker(name)))
+
+
+def read(entry: Any) -> WorkerView | None:
+    """What the entry of a worker says; None when there is none."""
+    return None if entry is None else _view(entry)
+
+
+def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
+    """Note that the blocks of these chats are with this worker."""
+    with redis.pipeline(transaction=False) as pipe:
+        for chat_id in chat_ids:
+            pipe.set(keys.pin(chat_id), name, ex=PIN_TTL_S)
+        pipe.execute()
+
+
+def route(redis: Redis, chat_id: str) -> str | None:
+    """The name of the worker that should get a turn of this chat; None when no worker is there."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.smembers(keys.workers())
+        pipe.get(keys.pin(chat_id))
+        members, pinned = pipe.execute()
+    workers = _entries(redis, members)
+    for worker in workers.values():
+        if chat_id in worker.chats:
+            return worker.name
+    if isinstance(pinned, bytes) and pinned.decode() in workers:
+        return pinned.decode()
+    return _least_loaded(redis, workers)
+
+
+def loads(redis: Redis, workers: Mapping[str, WorkerView]) -> dict[str, tuple[WorkerView, int]]:
+    """For each worker the turns that it runs and those in its queue, together."""
+    with redis.pipeline(transaction=False) as pipe:
+        for worker in workers.values():
+            pipe.llen(Queue.redis_queue_namespace_prefix + worker.queue)
+        waiting = pipe.execute()
+    counted = zip(waiting, workers.values(), strict=True)
+    return {worker.name: (worker, n_waiting + worker.running) for n_waiting, worker in counted}
+
+
+def _least_loaded(redis: Redis, workers: Mapping[str, WorkerView]) -> str | None:
+    loaded = ((load / worker.lanes, name) for name, (worker, load) in loads(redis, workers).items())
+    return min(loaded, default=(0.0, None))[1]
+
+
+def _members(redis: Redis) -> set[bytes]:
+    members: Any = redis.smembers(keys.workers())
+    return set(members)
+
+
+@lru_cache(maxsize=256)
+def _view(entry: bytes) -> WorkerView:
+    """What an entry says. It is read far more often than written: with each turn, by everybody."""
+    said = json.loads(entry)
+    known = _known(WorkerView, said)
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    return WorkerView(**known | lists | {"engine": EngineView(**_known(EngineView, said.get("engine", {})))})
+
+
+def _known(kind: type, said: dict[str, Any]) -> dict[str, Any]:
+    """What this version knows of it: workers of another one may be there during an update."""
+    return {field.name: said[field.name] for field in fields(kind) if field.name in said}

@@ -1,0 +1,23 @@
+"""What an import tells: which part of a file is applied, approximated, or kept but unused. Values only.
+
+What it refuses to know: files, and languages. `field` is a path in the file (`data.system_prompt`,
+`character_book.entries[3].sticky`), `reason` a code whose sentence web writes (web/rendering/import_report.py),
+`values` what stands in that sentence. To add a reason: use it here and write its sentence there; a test compares the
+two.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+Verdict = Literal["applied", "approximated", "kept"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of an import report."""
+
+    verdict: Verdict
+    field: str
+    reason: str
+    values: Mapping[str, str | int] = dataclasses.field(default_factory=dict)

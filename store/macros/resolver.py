@@ -1,0 +1,168 @@
+"""Macros in the texts of cards and people, such as {{char}} and {{random::tea::coffee}}.
+
+What it does: `resolve` replaces the macros of this list, case-insensitively, in one pass from left to right:
+{{char}} <CHAR> <BOT>, {{user}} <USER>, {{original}}, {{newline}}, {{noop}}, {{trim}} (eats the line ends around it),
+{{//a comment}}, {{comment: text}} and {{hidden_key: text}} (nothing), {{reverse:text}}, what the scene has ready
+({{description}}, {{lastMessage}} ...), and what moves by itself (clock_and_dice.py): {{time}}, {{random::a::b}},
+{{roll:2d6}}. A macro may stand inside another one ({{random::{{user}}::nobody}}); the inner one is replaced first. What
+a macro inserts is never searched for macros again, nor cut at its commas and colons. What it refuses to know: chats.
+Resolve once, when a text becomes part of a chat: replay must give the same tokens. To add a macro: add it to `_value`,
+or to the scene's texts. The time stays linear in the text: nesting is bounded, and so is all that is inserted.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from store.macros import clock_and_dice
+
+MAX_DEPTH, MAX_INSERTED = 16, 200_000
+_TOKEN = re.compile(
+    r"(?P<trim>(?<!\n)\n+\{\{\s*trim\s*\}\}\n*|\{\{\s*trim\s*\}\}\n*)"
+    r"|(?P<open>\{\{(?!\{))|(?P<close>\}\})|<(?P<tag>user|char|bot)>",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"\s*(//|[a-z_]+)\s*", re.IGNORECASE)
+_NOTHING = frozenset({"//", "comment", "hidden_key"})
+_ALIASES = {"bot": "char", "idle_duration": "idleduration", "mesexample": "mesexamples"}
+Piece = tuple[str, bool]
+"""A part of a macro's inside: the text, and whether it was written there (or else inserted by another macro)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What macros stand for beside the names. `texts` by their names in small letters; they are asked for when needed.
+
+    `now` is a time in seconds (None: that of the machine). `seed` is what {{pick}} goes by, with `replay` all dice do:
+    for texts that are resolved again and again. `still` is for callers who only look for what moves by itself: all of
+    that becomes this text.
+    """
+
+    texts: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    now: float | None = None
+    seed: str = ""
+    replay: bool = False
+    still: str | None = None
+
+
+def resolve(
+    text: str, *, char: str, user: str, original: str = "", scene: Scene | None = None, keep_unknown: bool = True
+) -> str:
+    """`text` with its macros replaced. `char` and `user` are names, `original` is the text that this one replaces.
+
+    Unknown macros stay as they are, or go with `keep_unknown=False`. Never raises.
+    """
+    if not may_be_in(text):
+        return text
+    names = {"char": char, "user": user, "original": original}
+    return _Resolving(text, names, scene or Scene(), keep_unknown).run()
+
+
+def may_be_in(text: str) -> bool:
+    """False when there is surely no macro in a text: `resolve` leaves it as it is."""
+    return "{{" in text or "<" in text
+
+
+class _Resolving:
+    """One text on its way. `_open` holds the macros that are open, the innermost last."""
+
+    def __init__(self, text: str, names: Mapping[str, str], scene: Scene, keep_unknown: bool) -> None:
+        self._text, self._names, self._scene, self._keep = text, names, scene, keep_unknown
+        self._dice = clock_and_dice.Dice(self._scene.seed, text if self._scene.replay else None)
+        self._done: list[str] = []
+        self._open: deque[list[Piece]] = deque()
+        self._inserted = 0
+
+    def run(self) -> str:
+        """The text with everything replaced."""
+        at = 0
+        for match in _TOKEN.finditer(self._text):
+            self._put(self._text[at : match.start()], written=True)
+            at = match.end()
+            if match["open"]:
+                self._begin()
+            elif match["close"]:
+                self._end()
+            elif match["tag"]:
+                self._insert(self._names[_ALIASES.get(match["tag"].lower(), match["tag"].lower())])
+        self._put(self._text[at:], written=True)
+        return "".join([*self._done, *(f"{{{{{_joined(pieces)}" for pieces in self._open)])
+
+    def _put(self, text: str, written: bool) -> None:
+        if text and self._open:
+            self._open[-1].append((text, written))
+        elif text:
+            self._done.append(text)
+
+    def _insert(self, text: str) -> None:
+        self._inserted += len(text)
+        if self._inserted <= MAX_INSERTED:
+            self._put(text, written=False)
+
+    def _begin(self) -> None:
+        if len(self._open) == MAX_DEPTH:  # nobody nests so deep: the outermost one was never meant to be closed
+            self._done.append("{{" + _joined(self._open.popleft()))
+        self._open.append([])
+
+    def _end(self) -> None:
+        if not self._open:
+            self._done.append("}}")
+            return
+        pieces = self._open.pop()
+        value = self._value(pieces)
+        if value is not None:
+            self._insert(value)
+        elif self._keep:
+            self._put("{{" + _joined(pieces) + "}}", written=False)
+
+    def _value(self, pieces: list[Piece]) -> str | None:
+        """What a macro stands for; None when it is none of ours."""
+        head = _NAME.match(pieces[0][0]) if pieces and pieces[0][1] else None
+        if head is None:
+            return None
+        name, rest = head[1].lower(), [(pieces[0][0][head.end() :], True), *pieces[1:]]
+        if name in _NOTHING:
+            return "" if name == "//" or rest[0][0].startswith(":") else None
+        if _joined(rest):
+            return self._with_words(name, rest)
+        return self._alone(_ALIASES.get(name, name))
+
+    def _alone(self, name: str) -> str | None:
+        if name in self._names:
+            return self._names[name]
+        if name in self._scene.texts:
+            return self._scene.texts[name]()
+        if name in clock_and_dice.CLOCK:
+            return self._scene.still or clock_and_dice.told(name, self._scene.now)
+        return {"newline": "\n", "noop": "", "trim": ""}.get(name)
+
+    def _with_words(self, name: str, pieces: list[Piece]) -> str | None:
+        words = _joined(pieces)
+        if name == "reverse" and words.startswith(":"):
+            return words.removeprefix(":").removeprefix(":")[::-1]
+        value = None
+        if name in ("random", "pick") and words.startswith(":"):
+            options = _options(pieces)
+            value = self._dice.pick(options) if name == "pick" else self._dice.choose(options)
+        elif name == "roll":
+            value = self._dice.roll(words.lstrip(": "))
+        return self._scene.still or value if value is not None else None
+
+
+def _joined(pieces: list[Piece]) -> str:
+    return "".join(text for text, _ in pieces)
+
+
+def _options(pieces: list[Piece]) -> list[str]:
+    """`a::b` or `a,b`, cut only where that was written; with commas, spaces around go and `\\,` is a comma."""
+    (first, _), *rest = pieces
+    written = [(first.removeprefix(":").removeprefix(":"), True), *rest]
+    colons = any("::" in text for text, own in written if own)
+    cut = re.compile("::" if colons else r"(?<!\\),")
+    options = [""]
+    for text, own in written:
+        first, *others = cut.split(text) if own else [text]
+        options[-1] += first
+        options += others
+    return options if colons else [option.replace("\\,", ",").strip() for option in options]

@@ -1,0 +1,191 @@
+"""How a turn ends: `commit`, `cancel` and `fail`, for callers of lifecycle.py.
+
+What it does: the end of the turn, all that its parts wrote, the engine's window and the new revision are one
+transaction, behind the fence: it happens only if the attempt is still the one that counts.
+`Turn.result` keeps what was written: `messages` (ids, in order) and `suggestion`.
+What it refuses to know: who is told (broker/events.py) and what comes next (broker/queue.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, update
+from sqlalchemy.orm import Session
+
+from store import messages
+from store.db import Database, changed_row
+from store.errors import NotFound, Stale
+from store.messages import Reply, clock
+from store.models import RUNNING, Chat, Message, Turn
+from store.views import EndView
+
+NARRATOR = "Narrator"
+
+
+def held(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
+    """The fence: the conditions under which `attempt` may still change its turn."""
+    return Turn.id == turn_id, Turn.attempt == attempt, Turn.state.in_(RUNNING)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the parts of a turn wrote: replies in order, a draft of the user's next line, the newest status.
+
+    `status` goes with the last word of the chat: {"fields": [{name, value, unit}], "turn", "tokens", "model_key"}.
+    `spent`: seconds and tokens of all parts together (the names are those of the engine's TurnStats; usage.py adds up).
+    """
+
+    replies: tuple[Reply, ...] = ()
+    suggestion: str | None = None
+    status: dict[str, Any] | None = None
+    spent: dict[str, float] = field(default_factory=dict)
+
+    def something(self) -> Outcome:
+        """The same without replies and suggestions that are only white space."""
+        replies = tuple(reply for reply in self.replies if reply.text.strip())
+        return replace(self, replies=replies, suggestion=(self.suggestion or "").strip() or None)
+
+
+def commit(
+    db: Database,
+    turn_id: str,
+    attempt: int,
+    outcome: Outcome | Reply,
+    window: dict[str, Any] | None = None,
+    now: float | None = None,
+) -> EndView:
+    """The turn is done: write what it has brought. Doing it twice with the same attempt is Stale the second time.
+
+    A retry of a message adds an alternative to it and makes that one active, a reply that grows replaces its beginning,
+    everything else adds a message. `window` is kept with the chat when given. Raises Stale.
+    """
+    now = clock(now)
+    with db.session() as session:
+        turn = _end(session, turn_id, attempt, "done", now)
+        return _write(session, turn, _outcome(outcome), window, now)
+
+
+def cancel(
+    db: Database,
+    turn_id: str,
+    attempt: int | None = None,
+    outcome: Outcome | Reply | None = None,
+    window: dict[str, Any] | None = None,
+    now: float | None = None,
+) -> EndView:
+    """The turn was stopped: what was written so far stays, if it is more than white space.
+
+    `attempt` is None for a turn that no worker has. Raises Stale.
+    """
+    now = clock(now)
+    with db.session() as session:
+        if attempt is None:
+            turn = session.get(Turn, turn_id, with_for_update=True)
+            if turn is None or turn.state not in ("waiting", "queued"):
+                raise Stale(turn_id, 0)
+            turn.state, turn.ended_at, turn.updated_at, turn.lease_until = "cancelled", now, now, None
+        else:
+            turn = _end(session, turn_id, attempt, "cancelled", now)
+        return _write(session, turn, _outcome(outcome), window, now)
+
+
+def fail(db: Database, turn_id: str, attempt: int, code: str, text: str, now: float | None = None) -> None:
+    """The turn cannot be done: `code` for programs, `text` a sentence for its owner. Raises Stale."""
+    with db.session() as session:
+        turn = _end(session, turn_id, attempt, "failed", clock(now))
+        turn.error_code, turn.error_text = code, text
+
+
+def reply_to(db: Database, turn_id: str) -> EndView:
+    """What an ended turn wrote, with its chat's revision of now. Raises NotFound (the turn)."""
+    with db.reading() as session:
+        turn = session.get(Turn, turn_id)
+        if turn is None:
+            raise NotFound("turn")
+        return _end_view(session, turn)
+
+
+def cancel_unclaimed(session: Session, turn: Turn, now: float) -> None:
+    """End a turn that no worker has, in the caller's transaction: what a dead attempt has shown stays."""
+    turn.state, turn.ended_at, turn.updated_at, turn.lease_until = "cancelled", now, now, None
+    _write(session, turn, _leftover(session, turn), None, now)
+
+
+def _leftover(session: Session, turn: Turn) -> Outcome:
+    """What the last attempt had saved of the turn's first part."""
+    if turn.kind == "suggest":
+        return Outcome(suggestion=turn.partial)
+    if turn.kind == "status" or not turn.partial.strip():
+        return Outcome()
+    reply = Reply(turn.partial, finish="cancelled")
+    message = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
+    if turn.kind == "continue" and message is not None:
+        before = messages.active_alternative(session, message).text
+        reply = replace(reply, text=before + turn.partial, grows=True)
+    if turn.kind == "narrate":
+        reply = replace(reply, role="narrator", name=NARRATOR)
+    return Outcome((reply,))
+
+
+def _outcome(given: Outcome | Reply | None) -> Outcome:
+    outcome = Outcome((given,)) if isinstance(given, Reply) else given or Outcome()
+    return outcome.something()
+
+
+def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -> Turn:
+    ending = update(Turn).where(*held(turn_id, attempt))
+    values = {"state": state, "ended_at": now, "updated_at": now, "lease_until": None}
+    turn = changed_row(session, ending.values(values).returning(Turn))
+    if turn is None:
+        raise Stale(turn_id, attempt)
+    return turn
+
+
+def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any] | None, now: float) -> EndView:
+    outcome = outcome.something()
+    chat = session.get_one(Chat, turn.chat_id, with_for_update=True)
+    first = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
+    about = [first, *(None for _ in outcome.replies[1:])]  # only a turn's first part is about an older message
+    written = [_write_reply(session, turn, chat, *pair, now) for pair in zip(outcome.replies, about, strict=False)]
+    if outcome.status:
+        described = messages.last_message(session, chat.id)
+        if described is not None:
+            messages.active_alternative(session, described).status = outcome.status
+            written += [described] if described not in written else []
+    turn.result = {"messages": [message.id for message in written], "suggestion": outcome.suggestion}
+    turn.stats = outcome.spent or turn.stats
+    if written or outcome.suggestion:
+        turn.partial = ""
+    if window is not None:
+        chat.window = window
+    if written:
+        messages.touch(chat, now)
+    session.flush()
+    return _end_view(session, turn)
+
+
+def _write_reply(
+    session: Session, turn: Turn, chat: Chat, reply: Reply, message: Message | None, now: float
+) -> Message:
+    if message is not None and reply.grows:
+        messages.grow_alternative(session, message, reply, turn.id)
+        return message
+    if message is None:
+        name = reply.name or messages.name_of_character(session, chat)
+        message = messages.add_message(session, chat, reply.role, name, turn.id, now)
+        messages.add_alternative(session, message, reply, turn.id, now, position=0)
+        turn.reply_message_id = turn.reply_message_id or message.id
+        return message
+    message.active = messages.add_alternative(session, message, reply, turn.id, now)
+    return message
+
+
+def _end_view(session: Session, turn: Turn) -> EndView:
+    ids = turn.result.get("messages", [])
+    rows = [session.get(Message, message_id) for message_id in ids]
+    there = [row.id for row in rows if row is not None and row.deleted_at is None]
+    written = tuple(messages.read_message(session, message_id) for message_id in there)
+    revision = session.get_one(Chat, turn.chat_id).revision
+    return EndView(revision, written, turn.result.get("suggestion"))

@@ -1,0 +1,71 @@
+"""House rules: quiet hours and daily minutes of those who need them. They decide whether a turn may begin.
+
+What it does: `refuse_if_over` is asked in the transaction that accepts a turn. A day and its hours are those of the
+server's clock. The minutes of a day are those between a person's turns, pauses of more than five minutes not counted.
+What it refuses to know: who sets the rules (accounts.py).
+"""
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.db import Database
+from store.errors import REFUSALS, Refused
+from store.messages import clock
+from store.models import HAS_ENDED, UNFINISHED, Turn, User
+from store.views import UserView
+
+PAUSE_S = 300.0
+
+
+def refuse_if_over(session: Session, user: User, now: float) -> None:
+    """Raises Refused "quiet_hours" or "daily_limit"."""
+    moment = dt.datetime.fromtimestamp(now)
+    if user.quiet_from and user.quiet_until and _between(f"{moment:%H:%M}", user.quiet_from, user.quiet_until):
+        raise Refused("quiet_hours", REFUSALS["quiet_hours"].format(until=user.quiet_until))
+    if user.daily_minutes is not None and minutes_used(session, user.id, now) >= user.daily_minutes:
+        raise Refused("daily_limit", REFUSALS["daily_limit"].format(minutes=user.daily_minutes))
+
+
+@dataclass(frozen=True)
+class Today:
+    """The minutes of a person who has a daily limit."""
+
+    used: float
+    allowed: int
+
+    @property
+    def left(self) -> int:
+        """Whole minutes that are left, the one that is running counted; never below 0."""
+        return max(0, math.ceil(self.allowed - self.used))
+
+
+def today(db: Database, user: UserView, now: float | None = None) -> Today | None:
+    """How much of today a person has used; None for whoever has no limit."""
+    if user.daily_minutes is None:
+        return None
+    with db.reading() as session:
+        return Today(minutes_used(session, user.id, clock(now)), user.daily_minutes)
+
+
+def minutes_used(session: Session, user_id: str, now: float) -> float:
+    """Minutes that a person has played since midnight."""
+    midnight = dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    mine = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
+    played = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(mine.where(some))]
+    used_s, until = 0.0, midnight - PAUSE_S
+    for created_at, ended_at in sorted(played, key=lambda turn: turn.created_at):
+        gap_s = created_at - until
+        used_s += gap_s if 0.0 < gap_s <= PAUSE_S and until >= midnight else 0.0
+        end = min(now, ended_at or now)
+        used_s += max(0.0, end - max(until, created_at))
+        until = max(until, end)
+    return used_s / 60
+
+
+def _between(clock: str, start: str, end: str) -> bool:
+    """Whether a time of the day lies in a span that may reach over midnight."""
+    return start <= clock < end if start <= end else clock >= start or clock < end

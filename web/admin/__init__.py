@@ -1,0 +1,1 @@
+"""Admin pages: the dashboard, the people of the installation, and metrics for Prometheus."""

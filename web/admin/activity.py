@@ -1,0 +1,169 @@
+"""What the admin's page shows of this moment: who holds the card, who waits, the workers, the last minutes, who used
+how much.
+
+What it does: joins queue, registry, usage and people into values for templates. Names yes; texts, titles and characters
+no: it never reads them. What it refuses to know: HTML and forms (dashboard.py).
+Sums over days and bytes cost the database something, so they are kept for some seconds, for all admins together.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from redis.exceptions import RedisError
+
+from store import turns, usage
+from store.broker import queue, registry
+from store.broker.queue import Place
+from store.broker.registry import WorkerView
+from store.usage import Kept, Spent
+from store.views import TurnView, UserView
+from web.admin import charts
+from web.admin.trend import Sample
+from web.services import House
+
+SPAN_S = 600.0
+MOST_IN_LINE = 50
+USAGE_S, KEEPING_S = 10.0, 60.0
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A turn of somebody: what it is doing, or where it stands."""
+
+    name: str
+    kind: str
+    state: str
+    worker: str
+    seconds: float
+    ahead: int | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Now:
+    """This moment. `workers` is None while Redis does not answer."""
+
+    running: tuple[Seat, ...]
+    waiting: tuple[Seat, ...]
+    n_waiting: int
+    workers: tuple[tuple[WorkerView, int], ...] | None
+    sockets: int
+    seats: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over the last minutes: paths, and the number at the top."""
+
+    top: float
+    paths: tuple[str, ...]
+    areas: tuple[str, ...]
+    now: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who used how much in the days that are looked at."""
+
+    id: str
+    name: str
+    spent: Spent
+    kept: Kept
+
+
+class Remembered(Generic[Value]):
+    """Values that are read again when they are older than `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._known: dict[Any, tuple[float, Value]] = {}
+
+    def get(self, key: Any, read: Callable[[], Value]) -> Value:
+        """What was read under this key, or is read now."""
+        now = time.monotonic()
+        kept = self._known.get(key)
+        if kept is None or now - kept[0] > self._seconds:
+            self._known = {name: one for name, one in self._known.items() if now - one[0] <= self._seconds}
+            kept = self._known[key] = now, read()
+        return kept[1]
+
+
+def look(house: House, people: Sequence[UserView]) -> Now:
+    """See how things are."""
+    unfinished, now = turns.unfinished(house.database), time.time()
+    names = {person.id: person.name for person in people}
+    waiting = [turn for turn in unfinished if not turn.running]
+    in_line = sorted(waiting, key=lambda turn: turn.state != "queued")[:MOST_IN_LINE]
+    places = _places(house, in_line)
+    return Now(
+        running=tuple(_seat(turn, names, now - (turn.started_at or now)) for turn in unfinished if turn.running),
+        waiting=tuple(
+            _seat(turn, names, now - turn.created_at, place) for turn, place in zip(in_line, places, strict=True)
+        ),
+        n_waiting=len(waiting),
+        workers=_workers(house),
+        sockets=house.seats.taken,
+        seats=house.settings.sockets,
+    )
+
+
+def charts_of(samples: Sequence[Sample]) -> dict[str, Chart]:
+    """Tokens written and read per second (far more are read than written at a time); turns that run and that wait."""
+    return {
+        "written": _chart(samples, charts.line, [[one.written_per_s for one in samples]]),
+        "read": _chart(samples, charts.line, [[one.read_per_s for one in samples]]),
+        "turns": _chart(samples, charts.steps, [[one.running for one in samples], [one.waiting for one in samples]]),
+    }
+
+
+class Books:
+    """Who used how much, of all people, for the days that somebody looks at. One per process."""
+
+    def __init__(self) -> None:
+        self._usage: Remembered[usage.Usage] = Remembered(USAGE_S)
+        self._kept: Remembered[dict[str, Kept]] = Remembered(KEEPING_S)
+
+    def usage(self, house: House, n_days: int) -> usage.Usage:
+        """Seconds and tokens by person and day."""
+        return self._usage.get(n_days, lambda: usage.per_day(house.database, n_days))
+
+    def people(self, house: House, everybody: Sequence[UserView], n_days: int) -> tuple[Person, ...]:
+        """Everybody, who kept the card busy the longest first."""
+        used = self.usage(house, n_days).people
+        kept = self._kept.get("", lambda: usage.keeping(house.database))
+        found = (
+            Person(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, Kept())) for one in everybody
+        )
+        return tuple(sorted(found, key=lambda person: (-person.spent.busy_s, person.name)))
+
+
+def _seat(turn: TurnView, names: dict[str, str], seconds: float, place: Place | None = None) -> Seat:
+    place = place or Place()
+    name = names.get(turn.owner_id, "")
+    return Seat(name, turn.kind, turn.state, turn.worker or "", max(0.0, seconds), place.ahead, place.eta_s)
+
+
+def _places(house: House, waiting: Sequence[TurnView]) -> list[Place]:
+    try:
+        return [queue.place(house.redis, turn) for turn in waiting]
+    except RedisError:
+        return [Place() for _ in waiting]
+
+
+def _workers(house: House) -> tuple[tuple[WorkerView, int], ...] | None:
+    """Each worker, and how many turns stand in its queue."""
+    try:
+        loads = registry.loads(house.redis, registry.alive(house.redis))
+    except RedisError:
+        return None
+    return tuple((view, max(0, load - view.running)) for _, (view, load) in sorted(loads.items()))
+
+
+def _chart(samples: Sequence[Sample], draw: Callable[..., str], lines: Sequence[Sequence[float]]) -> Chart:
+    top = charts.ceiling((value for values in lines for value in values), 4.0)
+    times = [one.at for one in samples]
+    paths = tuple(draw(times, values, SPAN_S, top) for values in lines)
+    return Chart(top, paths, tuple(map(charts.area, paths)), tuple(values[-1] if values else 0.0 for values in lines))

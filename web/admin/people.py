@@ -1,0 +1,111 @@
+"""The admin's page: who lives here, what they may, invitations for those who come, and links for those
+who have forgotten their password.
+
+What it refuses to know: chats and characters. An admin sees nobody's stories.
+"""
+
+import time
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from store import accounts
+from store.accounts import DAY_S
+from store.errors import NotFound, Refused
+from store.models import ROLES
+from store.views import InviteView
+from web import notices
+from web.auth import password_resets
+from web.auth.accounts import admin_only, me
+from web.services import house
+
+blueprint = Blueprint("people", __name__, url_prefix="/people")
+EXPIRIES = (1, 7, 30)
+NEWEST_ROLE = "adult"
+
+
+@blueprint.get("")
+@admin_only
+def show() -> str:
+    """Everybody, and the invitations."""
+    return _page()
+
+
+@blueprint.post("/invitations")
+@admin_only
+def invite() -> Response | str:
+    """A new invitation. Its link is on this page and nowhere else, ever."""
+    days = request.form.get("days", type=int)
+    try:
+        role = request.form.get("role", NEWEST_ROLE)
+        ttl_s = float((days if days in EXPIRIES else EXPIRIES[1]) * DAY_S)
+        made, token = accounts.create_invite(house().database, role, created_by=me().id, ttl_s=ttl_s)
+    except Refused as refusal:
+        notices.refused(refusal)
+        return redirect(url_for("people.show"))
+    return _page(made=made, link=_own_origin() + url_for("accounts.invite", token=token))
+
+
+@blueprint.post("/invitations/<invite_id>/revoke")
+@admin_only
+def revoke(invite_id: str) -> Response:
+    """Make an invitation worthless."""
+    accounts.revoke_invite(house().database, invite_id)
+    notices.done("revoked")
+    return redirect(url_for("people.show"))
+
+
+@blueprint.post("/<user_id>/reset")
+@admin_only
+def reset(user_id: str) -> str:
+    """A link for who has forgotten their password. It is on this page and nowhere else, ever."""
+    person = accounts.get_user(house().database, user_id)
+    if person is None:
+        raise NotFound("account")
+    link = _own_origin() + url_for("resets.show", token=password_resets.make_token(person))
+    return _page(forgetful=person, link=link)
+
+
+@blueprint.post("/<user_id>")
+@admin_only
+def change(user_id: str) -> Response:
+    """Role, daily minutes and quiet hours of a person."""
+    form = request.form
+    minutes = form.get("daily_minutes", "").strip()
+    try:
+        allowed = None if not minutes else int(minutes) if minutes.isascii() and minutes.isdigit() else 0
+        quiet = form.get("quiet_from") or None, form.get("quiet_until") or None
+        accounts.set_limits(house().database, user_id, allowed, *quiet)
+        changed = accounts.set_role(house().database, user_id, form.get("role", ""))
+        notices.done("person")
+    except Refused as refusal:
+        notices.refused(refusal)
+        return redirect(url_for("people.show"))
+    stays = changed.id != me().id or changed.role == "admin"
+    return redirect(url_for("people.show" if stays else "library.home"))
+
+
+def _page(**more: Any) -> str:
+    everybody = accounts.list_users(house().database)
+    names = {person.id: person.name for person in everybody}
+    invites = [
+        {"view": one, "state": _state(one), "used_by": names.get(one.used_by or "")}
+        for one in accounts.list_invites(house().database)
+    ]
+    options = {"roles": ROLES, "expiries": EXPIRIES, "me": me()}
+    return render_template("people.html", people=everybody, invites=invites, **options, **more)
+
+
+def _state(invite: InviteView) -> str:
+    if invite.used_at:
+        return "used"
+    if invite.revoked_at:
+        return "revoked"
+    return "open" if invite.expires_at > time.time() else "expired"
+
+
+def _own_origin() -> str:
+    """Scheme and host as people type them; a proxy in front may speak https where we hear http."""
+    ours = [origin for origin in house().settings.origins if origin.endswith(f"//{request.host}")]
+    return ours[0] if ours else request.host_url.rstrip("/")

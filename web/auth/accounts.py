@@ -1,0 +1,182 @@
+"""Signing up with an invitation, signing in, signing out; who is signed in.
+
+What it refuses to know: settings of an account (my_settings.py) and other people (admin/people.py).
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_login import UserMixin, current_user, login_required, login_user, logout_user
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from store import accounts
+from store.errors import REFUSALS, Refused
+from store.views import UserView
+from web.auth import passwords
+from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, named_key
+from web.errors import Problem
+from web.i18n import language
+from web.i18n.language import gettext, lazy, say
+from web.services import house
+
+blueprint = Blueprint("accounts", __name__)
+Page = str | Response | tuple[str, int]
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The person of a request, for flask-login. The session epoch is in the key: raising it ends every session."""
+
+    def __init__(self, view: UserView) -> None:
+        self.view = view
+
+    def get_id(self) -> str:
+        """What the cookie carries."""
+        return f"{self.view.id}:{self.view.session_epoch}"
+
+
+class NameForm(FlaskForm):  # type: ignore[misc]
+    """Name and password."""
+
+    name = StringField(
+        lazy("Name"), [InputRequired(lazy("Write your name.")), Length(max=80, message=lazy("That name is too long."))]
+    )
+    password = PasswordField(
+        lazy("Password"),
+        [
+            InputRequired(lazy("Write your password.")),
+            Length(max=passwords.MAX_LENGTH, message=lazy("That password is too long.")),
+        ],
+    )
+
+
+NEW_PASSWORD = [
+    InputRequired(lazy("Choose a password.")),
+    Length(
+        min=passwords.MIN_LENGTH,
+        max=passwords.MAX_LENGTH,
+        message=lazy("A password has %(min)d characters or more; a short sentence is fine."),
+    ),
+]
+
+
+class SignUpForm(NameForm):
+    """The same, with a password that is long enough."""
+
+    password = PasswordField(lazy("Password"), NEW_PASSWORD)
+
+
+def signed_in(view: View) -> View:
+    """Decorator of pages that need somebody to be signed in (flask-login's, with its type)."""
+    return cast(View, login_required(view))
+
+
+def admin_only(view: View) -> View:
+    """Decorator of pages that only an admin may see."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if me().role != "admin":
+            raise Problem(403, "not_allowed", gettext("Only who keeps this house may open this door."))
+        return view(*args, **kwargs)
+
+    return signed_in(cast(View, guarded))
+
+
+def me() -> UserView:
+    """Who is signed in. Only where `signed_in` has made sure that somebody is."""
+    view: UserView = current_user.view
+    return view
+
+
+@blueprint.get("/login")
+def login() -> Page:
+    """The sign-in form."""
+    if current_user.is_authenticated:
+        return redirect(url_for("library.home"))
+    return render_template("login.html", form=NameForm())
+
+
+@blueprint.post("/login")
+@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_NAME, key_func=named_key)
+def login_send() -> Page:
+    """Sign in."""
+    form = NameForm()
+    if form.validate():
+        user = accounts.find_user(house().database, form.name.data)
+        if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
+            _keep_language(user, language.chosen())
+            begin_session(user)
+            return redirect(ours(request.args.get("next", "")))
+        form.password.errors = [say("bad_password", REFUSALS["bad_password"])]
+    return render_template("login.html", form=form), 422
+
+
+@blueprint.get("/invite/<token>")
+def invite(token: str) -> Page:
+    """The sign-up form of an invitation."""
+    try:
+        accounts.find_invite(house().database, token)
+    except Refused:
+        return render_template("invite.html", form=None), 410
+    return render_template("invite.html", form=SignUpForm())
+
+
+@blueprint.post("/invite/<token>")
+@limiter.limit(PER_ADDRESS)
+def invite_send(token: str) -> Page:
+    """Sign up."""
+    form = SignUpForm()
+    if not form.validate():
+        return render_template("invite.html", form=form), 422
+    accounts.find_invite(house().database, token)  # before the costly hash
+    try:
+        user = accounts.sign_up(house().database, token, form.name.data, passwords.hash_password(form.password.data))
+    except Refused as refusal:
+        if refusal.code == "bad_invite":
+            raise
+        form.name.errors = [say(refusal.code, refusal.message)]
+        return render_template("invite.html", form=form), 422
+    _keep_language(user, language.language())
+    begin_session(user)
+    return redirect(url_for("library.home"))
+
+
+@blueprint.post("/language")
+def choose_language() -> Page:
+    """Another language for somebody who is not signed in; who is has a setting for it."""
+    language.choose(request.form.get("language", ""))
+    return redirect(ours(request.form.get("back", "")))
+
+
+@blueprint.post("/logout")
+@signed_in
+def logout() -> Page:
+    """Sign out of this browser."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("accounts.login"))
+
+
+def begin_session(user: UserView) -> None:
+    """Sign somebody in here, with the session epoch that they have now."""
+    session.clear()  # nothing of an earlier session survives a sign-in
+    login_user(SignedIn(user))
+
+
+def _keep_language(user: UserView, wanted: str | None) -> None:
+    """What was chosen at the door is from now on the language of the account."""
+    if wanted:
+        accounts.set_preferences(house().database, user.id, locale=wanted)
+
+
+def ours(wanted: str) -> str:
+    """Where the person wanted to go; only a path of ours."""
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if is_ours else url_for("library.home")

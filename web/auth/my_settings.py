@@ -1,0 +1,144 @@
+"""My account: looks and language, password, signing out everywhere, all my data, and leaving for good.
+
+What it refuses to know: other people (admin/people.py).
+"""
+
+import json
+
+from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
+from flask_login import logout_user
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+from wtforms import PasswordField
+from wtforms.validators import InputRequired, Length
+
+from store import accounts, export, usage_limits
+from store.errors import REFUSALS, Refused
+from web import notices
+from web.auth import passwords
+from web.auth.accounts import NEW_PASSWORD, Page, begin_session, me, signed_in
+from web.auth.rate_limits import PER_DOWNLOAD, limiter, own_key, password_tries
+from web.i18n.language import gettext, lazy, say
+from web.services import house
+
+blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+_WRONG = REFUSALS["bad_password"]
+_KNOWN = [
+    InputRequired(lazy("Write your password.")),
+    Length(max=passwords.MAX_LENGTH, message=lazy(_WRONG)),
+]
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """The old password and a new one."""
+
+    old_password = PasswordField(lazy("Old password"), _KNOWN)
+    new_password = PasswordField(lazy("New password"), NEW_PASSWORD)
+
+
+class FarewellForm(FlaskForm):  # type: ignore[misc]
+    """The password once more, before everything is gone."""
+
+    password = PasswordField(lazy("Your password"), _KNOWN)
+
+
+@blueprint.get("")
+@signed_in
+def show() -> Page:
+    """The page."""
+    return _page()
+
+
+@blueprint.post("/look")
+@signed_in
+def look() -> Response:
+    """Keep theme and language."""
+    form = request.form
+    try:
+        accounts.set_preferences(house().database, me().id, theme=form.get("theme"), locale=form.get("locale"))
+        notices.done("look")
+    except Refused as refusal:
+        notices.refused(refusal)
+    return redirect(url_for("settings.show"))
+
+
+@blueprint.post("/done")
+@signed_in
+def done() -> Response:
+    """Keep how a finished reply is told: a tick that is not set is not sent."""
+    form = request.form
+    accounts.set_preferences(house().database, me().id, notify="notify" in form, sound="sound" in form)
+    notices.done("done")
+    return redirect(url_for("settings.show"))
+
+
+@blueprint.post("/password")
+@signed_in
+@password_tries
+def password() -> Page:
+    """Change the password; every other browser is signed out."""
+    form = PasswordForm()
+    if not form.validate():
+        return _page(password_form=form)
+    if not passwords.is_password(me().password_hash, form.old_password.data):
+        form.old_password.errors = [gettext("This is not your password.")]
+        return _page(password_form=form)
+    hashed = passwords.hash_password(form.new_password.data)
+    begin_session(accounts.change_password(house().database, me().id, hashed))
+    notices.done("password")
+    return redirect(url_for("settings.show"))
+
+
+@blueprint.post("/sign-out-everywhere")
+@signed_in
+def sign_out_everywhere() -> Response:
+    """End every session but this one."""
+    begin_session(accounts.sign_out_everywhere(house().database, me().id))
+    notices.done("everywhere")
+    return redirect(url_for("settings.show"))
+
+
+@blueprint.get("/data")
+@signed_in
+@limiter.limit(PER_DOWNLOAD, key_func=own_key)
+def data() -> Response:
+    """Everything that is kept about me, as a JSON file."""
+    text = json.dumps(export.everything(house().database, me().id), ensure_ascii=False, indent=1)
+    response = make_response(text)
+    response.mimetype = "application/json"
+    response.headers["Content-Disposition"] = 'attachment; filename="inglenook-my-data.json"'
+    return response
+
+
+@blueprint.post("/delete")
+@signed_in
+@password_tries
+def delete() -> Page:
+    """Remove my account with everything in it, at once."""
+    form = FarewellForm()
+    if not form.validate():
+        return _page(farewell_form=form)
+    if not passwords.is_password(me().password_hash, form.password.data):
+        form.password.errors = [gettext("This is not your password.")]
+        return _page(farewell_form=form)
+    try:
+        accounts.delete_account(house().database, me().id)
+    except Refused as refusal:
+        form.password.errors = [say(refusal.code, refusal.message)]
+        return _page(farewell_form=form)
+    logout_user()
+    session.clear()
+    notices.done("account-gone")
+    return redirect(url_for("accounts.login"))
+
+
+def _page(password_form: PasswordForm | None = None, farewell_form: FarewellForm | None = None) -> Page:
+    page = render_template(
+        "settings.html",
+        me=me(),
+        today=usage_limits.today(house().database, me()),
+        password_form=password_form or PasswordForm(formdata=None),
+        farewell_form=farewell_form or FarewellForm(formdata=None),
+        leaving=farewell_form is not None,
+    )
+    return (page, 422) if password_form or farewell_form else page

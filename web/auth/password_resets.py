@@ -1,0 +1,77 @@
+"""A forgotten password: an admin makes a link for a person, and who opens it chooses a new one.
+
+What it does: the link is a word of ours (signed), good for a day and for the session epoch that the person has now. It
+is kept nowhere. Using it raises the epoch, so it works once; so do a changed password and signing out everywhere.
+What it refuses to know: the old password, and anything else of the person.
+"""
+
+from flask import Blueprint, current_app, redirect, render_template, url_for
+from flask_wtf import FlaskForm
+from itsdangerous import BadData, URLSafeTimedSerializer
+from wtforms import PasswordField
+
+from store import accounts
+from store.accounts import DAY_S
+from store.errors import Refused
+from store.views import UserView
+from web import notices
+from web.auth import passwords
+from web.auth.accounts import NEW_PASSWORD, Page, begin_session
+from web.auth.rate_limits import PER_ADDRESS, limiter
+from web.i18n.language import lazy
+from web.services import house
+
+blueprint = Blueprint("resets", __name__)
+
+
+class ResetForm(FlaskForm):  # type: ignore[misc]
+    """Only a new password."""
+
+    password = PasswordField(lazy("New password"), NEW_PASSWORD)
+
+
+def make_token(person: UserView) -> str:
+    """The last part of the address of their link."""
+    return _signer().dumps([person.id, person.session_epoch])
+
+
+@blueprint.get("/reset/<token>")
+@limiter.limit(PER_ADDRESS)
+def show(token: str) -> Page:
+    """The form, or that the link is worth nothing."""
+    person = _person_of(token)
+    page = render_template("reset.html", whose=person, form=ResetForm() if person else None)
+    return page if person else (page, 410)
+
+
+@blueprint.post("/reset/<token>")
+@limiter.limit(PER_ADDRESS)
+def send(token: str) -> Page:
+    """Keep the new password, end every session, begin one here."""
+    person, form = _person_of(token), ResetForm()
+    if person is None:
+        return render_template("reset.html", whose=None, form=None), 410
+    if not form.validate():
+        return render_template("reset.html", whose=person, form=form), 422
+    hashed = passwords.hash_password(form.password.data)
+    try:
+        changed = accounts.change_password(house().database, person.id, hashed, epoch=person.session_epoch)
+    except Refused:  # the same link was used twice at the same moment
+        return render_template("reset.html", whose=None, form=None), 410
+    begin_session(changed)
+    notices.done("password")
+    return redirect(url_for("library.home"))
+
+
+def _person_of(token: str) -> UserView | None:
+    """Whose link this is; None when it is not (any more) one of ours."""
+    try:
+        user_id, epoch = _signer().loads(token, max_age=DAY_S)
+    except (BadData, ValueError, TypeError):
+        return None
+    person = accounts.get_user(house().database, str(user_id))
+    return person if person and person.session_epoch == epoch else None
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="reset of a password")

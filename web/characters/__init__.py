@@ -1,0 +1,1 @@
+"""Character pages: the editor, card files in and out, pictures."""

@@ -1,0 +1,174 @@
+"""The form of a character: what it shows of a card, what comes back, and the card that results.
+
+What it does: `shown` and `read` give the same value when a person changed nothing, and `merged` writes only what
+differs between the two. So every field that the form does not know, and every oddly written one that nobody touched,
+stays as it is. Pure: no requests, no database.
+To add a field: a text of the card goes into TEXTS and templates/character_form.html; anything else into all three.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from store import texts
+from store.status import MAX_FIELDS, read_field
+from store.views import CharacterView
+from web.characters import tags
+
+TEXTS = (
+    *("description", "personality", "scenario", "first_mes", "mes_example"),
+    *("system_prompt", "post_history_instructions", "creator_notes"),
+)
+MAX_GREETINGS = 30
+BLANK: dict[str, Any] = {
+    **dict.fromkeys(TEXTS, ""),
+    "alternate_greetings": [],
+    "group_only_greetings": [],
+    "tags": [],
+    "creator": "",
+    "character_version": "1.0",
+    "extensions": {},
+}
+_PARTS = ("name", "type", "unit", "minimum", "maximum", "options", "max_length")
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One field of the status panel as the form has it, all text; `source` is its place on the card, if it has one."""
+
+    name: str = ""
+    type: str = "text"
+    unit: str = ""
+    minimum: str = ""
+    maximum: str = ""
+    options: str = ""
+    max_length: str = ""
+    source: str = ""
+
+    def entry(self) -> dict[str, Any]:
+        """As cards have it. Raises ValueError for a row that makes no sense."""
+        made: dict[str, Any] = {"name": " ".join(self.name.split()), "type": self.type}
+        if self.type == "integer":
+            made |= {"minimum": int(self.minimum or 0), "maximum": int(self.maximum or 100)}
+            made |= {"unit": self.unit.strip()} if self.unit.strip() else {}
+        elif self.type == "one_of":
+            made["options"] = list(tags.split(self.options))
+        elif self.max_length:
+            made["max_length"] = int(self.max_length)
+        read_field(made)
+        return made
+
+
+@dataclass(frozen=True)
+class CardForm:
+    """Everything that the form shows."""
+
+    name: str = ""
+    tagline: str = ""
+    rating: str = "everyone"
+    locale: str = "en"
+    tags: str = ""
+    texts: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
+    greetings: tuple[str, ...] = ()
+    status: tuple[StatusRow, ...] = ()
+
+    def wrong_rows(self) -> set[int]:
+        """Numbers of the status fields that make no sense."""
+        names = [" ".join(row.name.split()).casefold() for row in self.status]
+        return {n for n, row in enumerate(self.status) if not _makes_sense(row) or names.index(names[n]) != n}
+
+
+def shown(character: CharacterView) -> CardForm:
+    """What the form shows of a character."""
+    card = character.card
+    given = card.get("alternate_greetings")
+    greetings = given if isinstance(given, list) else [given]
+    return CardForm(
+        name=character.name,
+        tagline=character.tagline,
+        rating=character.rating,
+        locale=character.locale,
+        tags=", ".join(tags.tags_of(card)),
+        texts={name: _text(card.get(name)) for name in TEXTS},
+        greetings=tuple(filter(str.strip, map(_text, greetings))),
+        status=tuple(_row(number, entry) for number, entry in enumerate(_status(card)) if isinstance(entry, Mapping)),
+    )
+
+
+def read(form: "MultiDict[str, str]") -> CardForm:
+    """What came back."""
+    columns = [[_text(value) for value in form.getlist(f"status_{part}")] for part in (*_PARTS, "source")]
+    rows = [StatusRow(*cells) for cells in zip(*columns, strict=False)][:MAX_FIELDS]
+    return CardForm(
+        name=_text(form.get("name")),
+        tagline=_text(form.get("tagline")),
+        rating=form.get("rating", "everyone"),
+        locale=form.get("locale", "en"),
+        tags=_text(form.get("tags")),
+        texts={name: _text(form.get(name)) for name in TEXTS},
+        greetings=tuple(filter(str.strip, map(_text, form.getlist("greeting"))))[:MAX_GREETINGS],
+        status=tuple(row for row in rows if row.name.strip()),
+    )
+
+
+def merged(card: Mapping[str, Any], before: CardForm, after: CardForm) -> dict[str, Any]:
+    """The card with what was changed. Raises ValueError when a status field makes no sense."""
+    made = dict(card)
+    if after.name != before.name or "name" not in made:
+        made["name"] = " ".join(after.name.split())
+    for name in TEXTS:
+        if after.texts[name] != before.texts[name]:
+            made[name] = after.texts[name]
+    if after.greetings != before.greetings:
+        made["alternate_greetings"] = list(after.greetings)
+    if after.tags != before.tags:
+        made["tags"] = list(tags.split(after.tags))
+    if after.status != before.status:
+        made["extensions"] = _with_status(made, after.status)
+    return made
+
+
+def _with_status(card: Mapping[str, Any], rows: tuple[StatusRow, ...]) -> dict[str, Any]:
+    """The extensions of a card with other status fields; what its entries had beside ours stays with them."""
+    old = {str(number): entry for number, entry in enumerate(_status(card)) if isinstance(entry, Mapping)}
+    entries = []
+    for row in rows:
+        more = {key: value for key, value in old.get(row.source, {}).items() if key not in _PARTS}
+        entries.append(row.entry() | more)
+    extensions = _mapping(card.get("extensions"))
+    own = _mapping(extensions.get("inglenook")) | {"status": entries}
+    if not entries:
+        del own["status"]
+    return extensions | {"inglenook": own}
+
+
+def _status(card: Mapping[str, Any]) -> list[Any]:
+    given = _mapping(_mapping(card.get("extensions")).get("inglenook")).get("status")
+    return given[:MAX_FIELDS] if isinstance(given, list) else []
+
+
+def _row(number: int, entry: Mapping[str, Any]) -> StatusRow:
+    values = {part: entry.get(part) for part in _PARTS}
+    options = values.pop("options")
+    cells = {part: "" if value is None else _text(str(value)) for part, value in values.items()}
+    words = ", ".join(map(str, options)) if isinstance(options, list) else ""
+    return StatusRow(**{**cells, "options": _text(words), "source": str(number)})
+
+
+def _makes_sense(row: StatusRow) -> bool:
+    try:
+        row.entry()
+    except ValueError:
+        return False
+    return True
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    """Text with plain line ends, as both sides of the comparison have it."""
+    return texts.clean(value) if isinstance(value, str) else ""

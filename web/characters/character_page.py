@@ -1,0 +1,194 @@
+"""A character's page, and the form in which people write characters of their own.
+
+What it refuses to know: the card's fields (card_form.py) and pictures' bytes (pictures.py).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from store import characters, chat_macros, macros, personas
+from store.accounts import LOCALES
+from store.cards import keeping
+from store.errors import NotFound, Refused
+from store.models import RATINGS
+from store.status import MAX_FIELDS
+from store.views import CharacterView, PersonaView
+from web import notices
+from web.auth.accounts import Page, me, signed_in
+from web.characters import card_form
+from web.characters.card_form import CardForm
+from web.characters.pictures import redrawn
+from web.characters.tags import tags_of
+from web.errors import Problem
+from web.i18n.language import gettext, language
+from web.rendering.prose import render
+from web.services import house
+
+blueprint = Blueprint("characters", __name__, url_prefix="/characters")
+MAX_CHARACTERS = 400
+MAX_UPLOAD_BYTES, MAX_TEXT_BYTES = 8 << 20, 1 << 20
+
+
+def init_app(app: Flask) -> None:
+    """Let the two forms with a picture in them be larger than others."""
+
+    @app.before_request
+    def _room_for_a_picture() -> None:
+        if request.endpoint in ("characters.create", "characters.change"):
+            request.max_content_length = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
+            request.max_form_memory_size = MAX_TEXT_BYTES
+
+
+@blueprint.get("/<character_id>")
+@signed_in
+def show(character_id: str) -> str:
+    """A character, with the form to begin a story."""
+    return character_page(characters.get_character(house().database, me(), character_id))
+
+
+@blueprint.get("/new")
+@signed_in
+def new() -> str:
+    """An empty form, or one that begins as a copy of a character."""
+    source = request.args.get("from")
+    if not source:
+        return _form_page(None, CardForm(locale=me().locale))
+    copied = characters.get_character(house().database, me(), source)
+    return _form_page(None, card_form.shown(copied), source=copied.id)
+
+
+@blueprint.post("")
+@signed_in
+def create() -> Page:
+    """Keep a new character."""
+    mine = [one for one in characters.list_characters(house().database, me()) if one.owner_id]
+    if len(mine) >= MAX_CHARACTERS:
+        sentence = gettext("There is room for %(n)s characters: remove one first.", n=MAX_CHARACTERS)
+        raise Problem(409, "too_many", sentence)
+    source = request.form.get("source")
+    copied = characters.get_character(house().database, me(), source) if source else None
+    return _save(None, copied)
+
+
+@blueprint.get("/<character_id>/edit")
+@signed_in
+def edit(character_id: str) -> str:
+    """The form of a character of mine."""
+    character = _own(character_id)
+    return _form_page(character, card_form.shown(character))
+
+
+@blueprint.post("/<character_id>/edit")
+@signed_in
+def change(character_id: str) -> Page:
+    """Keep what was changed."""
+    character = _own(character_id)
+    return _save(character, character)
+
+
+@blueprint.post("/<character_id>/delete")
+@signed_in
+def delete(character_id: str) -> Response:
+    """Remove a character of mine."""
+    try:
+        characters.delete_character(house().database, me(), character_id)
+    except Refused as refusal:
+        notices.refused(refusal)
+        return redirect(url_for("characters.show", character_id=character_id))
+    notices.done("character-gone")
+    return redirect(url_for("library.home"))
+
+
+def character_page(character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = "") -> str:
+    """A character's page, perhaps with what is wrong in the form to begin a story."""
+    return render_template(
+        "character.html",
+        character=character,
+        tags=tags_of(character.card),
+        greeting=render(_greeting(character, name or me().name)),
+        notes=render(_notes(character.card)),
+        made_by=_line(character.card.get("creator")),
+        card_version=_line(character.card.get("character_version")),
+        brought=bool(keeping.record_of(character.card)),
+        personas=personas.list_personas(house().database, me().id),
+        chosen=chosen,
+        name=name or me().name,
+        wrong=wrong,
+        me=me(),
+    )
+
+
+def _greeting(character: CharacterView, user: str) -> str:
+    """How a story with this person would begin; what moves by itself (dice, the clock) may be another then."""
+    greeting, char = character.card.get("first_mes"), chat_macros.called(character.name, character.card)
+    scene = macros.Scene(chat_macros.card_texts(character.card, char, user, macros.Scene()))
+    return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, scene=scene)
+
+
+def _notes(card: dict[str, Any]) -> str:
+    """The notes for people, in the language of the page if the card has them in it."""
+    others = card.get("creator_notes_multilingual")
+    said = others.get(language()) if isinstance(others, dict) else None
+    return str(said if isinstance(said, str) and said.strip() else card.get("creator_notes") or "")
+
+
+def _line(value: Any) -> str:
+    """A text of a card that is shown on one line."""
+    return " ".join(value.split())[:80] if isinstance(value, str) else ""
+
+
+def _own(character_id: str) -> CharacterView:
+    character = characters.get_character(house().database, me(), character_id)
+    if character.owner_id != me().id:
+        raise NotFound("character")
+    return character
+
+
+def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
+    """Write what came; `base` is where its card begins."""
+    before = card_form.shown(base) if base else CardForm()
+    after, card = card_form.read(request.form), dict(base.card if base else card_form.BLANK)
+    if after.wrong_rows() and after.status != before.status:
+        return _form_page(character, after, wrong="bad_status"), 422
+    try:
+        kept = characters.save_character(
+            house().database,
+            me(),
+            card_form.merged(card, before, after),
+            tagline=after.tagline,
+            rating=after.rating,
+            locale=after.locale if after.locale in LOCALES else LOCALES[0],
+            character_id=character.id if character else None,
+            picture=_picture(),
+        )
+    except Refused as refusal:
+        return _form_page(character, after, wrong=refusal.code), 422
+    notices.done("character")
+    return redirect(url_for("characters.show", character_id=kept.id))
+
+
+def _picture() -> bytes | None:
+    upload = request.files.get("picture")
+    data = upload.read() if upload else b""
+    return redrawn(data) if data else None
+
+
+def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:
+    options: dict[str, Any] = {"ratings": characters.allowed_ratings(me().role), "locales": LOCALES}
+    if form.rating not in options["ratings"]:
+        form = replace(form, rating=RATINGS[0])
+    return render_template(
+        "character_form.html",
+        character=character,
+        form=form,
+        source=source or request.form.get("source", ""),
+        wrong=wrong,
+        wrong_rows=form.wrong_rows() if wrong == "bad_status" else (),
+        max_picture=MAX_UPLOAD_BYTES,
+        blank_row=card_form.StatusRow(),
+        max_rows=MAX_FIELDS,
+        **options,
+    )

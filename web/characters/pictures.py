@@ -1,0 +1,70 @@
+"""Pictures of characters: shown to who may see the character, and drawn anew when they arrive.
+
+What it does: `redrawn` decodes an upload and encodes it again, small and upright, so that what is kept is a picture and
+nothing else (no place where a photo was taken, no second file hidden in the first).
+What it refuses to know: cards. A picture that holds a card is read by whoever imports cards, before it comes here.
+"""
+
+import io
+import struct
+import threading
+import warnings
+import zlib
+
+from flask import Blueprint, Response, make_response, request
+from PIL import Image, ImageOps
+
+from store import gallery
+from store.errors import Refused
+from web.assets import YEAR_S
+from web.auth.accounts import me, signed_in
+from web.services import house
+
+blueprint = Blueprint("pictures", __name__)
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_SIDE, MAX_PIXELS, QUALITY = 800, 16_000_000, 84
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError),
+    *(struct.error, zlib.error, Image.DecompressionBombError, Warning),
+)
+_one_at_a_time = threading.Lock()  # decoding needs 64 MB at worst
+
+
+@blueprint.get("/pictures/<picture_id>")
+@signed_in
+def show(picture_id: str) -> Response:
+    """One picture; its id never gets other bytes, so browsers may keep it."""
+    picture = gallery.get_picture_for(house().database, me(), picture_id)
+    response = make_response(picture.data)
+    response.mimetype = picture.media_type
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.cache_control.private = True
+    response.cache_control.max_age = YEAR_S
+    response.cache_control.immutable = True
+    response.set_etag(picture.id)
+    response.make_conditional(request)
+    return response
+
+
+def redrawn(data: bytes) -> bytes:
+    """The same picture as WEBP of at most MAX_SIDE pixels a side. Raises Refused "bad_picture"."""
+    try:
+        with _one_at_a_time, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _redraw(data)
+    except BROKEN as error:
+        raise Refused("bad_picture") from error
+
+
+def _redraw(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # a big photo is decoded at a fraction of its size
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    upright.thumbnail((MAX_SIDE, MAX_SIDE))
+    clear = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    out = io.BytesIO()
+    clear.save(out, "WEBP", quality=QUALITY)
+    return out.getvalue()

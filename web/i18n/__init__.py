@@ -1,0 +1,1 @@
+"""Internationalization: the locale of a request, message catalogues, and the extraction of new messages."""

@@ -1,0 +1,1 @@
+"""Lorebook pages: import, editing of entries, trying them, export."""

@@ -1,0 +1,121 @@
+"""The form of one lorebook entry: what it shows, what came back, what is wrong in it.
+
+What it refuses to know: files and their names for things (store/lore/edit.py). To add a field: Draft there, then
+EntryForm, NUMBERS or a line in `draft` here, and templates/entry.html.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from store import texts
+from store.lore.edit import Draft
+from web.i18n.language import gettext, marked
+
+NUMBERS: Mapping[str, tuple[str, str, int, int]] = {  # label, hint, least, most
+    "order": (marked("Order"), marked("Lower comes earlier."), -1_000_000, 1_000_000),
+    "probability": (marked("Probability in %%"), marked("How often it wakes when its words come up."), 0, 100),
+    "scan_depth": (marked("Scan depth"), marked("Messages that are looked at. Empty: as the book says."), 0, 1000),
+    "sticky": (marked("Stays for"), marked("Messages for which it stays awake."), 0, 1_000_000),
+    "cooldown": (marked("Rests for"), marked("Messages for which it sleeps after that."), 0, 1_000_000),
+    "delay": (marked("Not before"), marked("Messages that the story must have."), 0, 1_000_000),
+}
+TICKS = ("enabled", "constant", "selective", "case_sensitive", "whole_words")
+LOGIC = (  # in the order of store.lore.book.LOGICS
+    marked("any of these is there, too"),
+    marked("not all of these are there"),
+    marked("none of these is there"),
+    marked("all of these are there, too"),
+)
+MAX_KEYS, MAX_KEY = 200, 500
+
+
+@dataclass(frozen=True)
+class EntryForm:
+    """Everything as it stands in the form."""
+
+    name: str = ""
+    keys: str = ""
+    secondary: str = ""
+    content: str = ""
+    logic: str = "0"
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    ticks: frozenset[str] = frozenset()
+
+    def wrong(self) -> dict[str, str]:
+        """A sentence for each field that cannot be kept."""
+        found = {}
+        for name, (_, _, least, most) in NUMBERS.items():
+            if not _is_number(self.numbers[name], least, most, optional=name == "scan_depth"):
+                found[name] = gettext("This is a whole number from %(least)s to %(most)s.", least=least, most=most)
+        if len(self.content) > texts.MAX_TEXT:
+            found["content"] = gettext("This text is too long: %(n)s characters fit.", n=texts.MAX_TEXT)
+        for name, words in (("keys", _lines(self.keys)), ("secondary", _lines(self.secondary))):
+            if len(words) > MAX_KEYS or any(len(word) > MAX_KEY for word in words):
+                found[name] = gettext("At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY)
+        return found
+
+    def draft(self, before: Draft) -> Draft:
+        """What to keep; a text that only lost its kind of line ends in the browser stays as it was."""
+        numbers: dict[str, Any] = {name: int(value) for name, value in self.numbers.items() if value}
+        content = before.content if texts.clean(before.content) == self.content else self.content
+        return replace(
+            before,
+            name=" ".join(self.name.split()),
+            keys=_lines(self.keys),
+            secondary=_lines(self.secondary),
+            content=content,
+            logic=int(self.logic),
+            scan_depth=numbers.pop("scan_depth", None),
+            **numbers,
+            **{name: name in self.ticks for name in TICKS},
+        )
+
+
+def shown(draft: Draft) -> EntryForm:
+    """What the form shows of an entry."""
+    return EntryForm(
+        name=draft.name,
+        keys="\n".join(draft.keys),
+        secondary="\n".join(draft.secondary),
+        content=draft.content,
+        logic=str(draft.logic),
+        numbers={name: _written(getattr(draft, name)) for name in NUMBERS},
+        ticks=frozenset(name for name in TICKS if getattr(draft, name)),
+    )
+
+
+def read(form: "MultiDict[str, str]") -> EntryForm:
+    """What came."""
+    logic = form.get("logic", "0")
+    return EntryForm(
+        name=texts.clean(form.get("name", ""))[:200],
+        keys=texts.clean(form.get("keys", "")),
+        secondary=texts.clean(form.get("secondary", "")),
+        content=texts.clean(form.get("content", "")),
+        logic=logic if logic in ("0", "1", "2", "3") else "0",
+        numbers={name: form.get(name, "").strip() for name in NUMBERS},
+        ticks=frozenset(name for name in TICKS if form.get(name)),
+    )
+
+
+def mark(draft: Draft) -> str:
+    """A short sign of an entry: the same only while nobody changed it."""
+    return hashlib.blake2b(repr(draft).encode(errors="backslashreplace"), digest_size=8).hexdigest()
+
+
+def _written(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _is_number(value: str, least: int, most: int, optional: bool) -> bool:
+    if not value:
+        return optional
+    return value.removeprefix("-").isdecimal() and len(value) < 12 and least <= int(value) <= most
+
+
+def _lines(value: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in value.split("\n") if line.strip())

@@ -1,0 +1,1 @@
+"""Rendering: from texts and numbers to what pages show: safe HTML, amounts, import reports."""

@@ -1,0 +1,143 @@
+"""The report of an import in words: what is applied, approximated, or kept but unused.
+
+What it does: REASONS has the sentence of every reason in a `Finding` (store/import_findings.py), LABELS the names of
+fields that people know; `told` puts findings that say the same into one line. To add a reason: use it in the store,
+write its sentence here; tests/web/test_card_files.py compares the two. What it refuses to know: files. Its page is
+templates/_findings.html.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from store.import_findings import Finding, Verdict
+from web.i18n.language import gettext, marked
+
+VERDICTS: Mapping[Verdict, str] = {
+    "applied": marked("Applied"),
+    "approximated": marked("Applied, a little differently"),
+    "kept": marked("Kept, but not used here"),
+}
+REASONS: Mapping[str, str] = {
+    # any file
+    "unused": marked("Nothing here uses this. An export gives it back as it came."),
+    "unknown": marked("This field is not known here. An export gives it back as it came."),
+    "odd_shape": marked(
+        "This has another shape than this field may have. It is set aside, and an export gives it back."
+    ),
+    "broken_characters": marked(
+        "Broken characters were replaced by a question mark in a box, in so many texts: %(n)s."
+    ),
+    # cards
+    "persona": marked("Always known to the storyteller."),
+    "system_prompt": marked("Takes the place of the house's own words to the storyteller."),
+    "after_story": marked("Told to the storyteller behind your last words, before each reply."),
+    "near_the_end": marked("Told to the storyteller near the end of the story. It keeps its place for a while there."),
+    "examples": marked("Shown to the storyteller at first; the first to go when the memory is full."),
+    "greetings": marked("How stories begin. Several greetings are one arrow away from each other."),
+    "name": marked("The character is called so."),
+    "nickname": marked("The character is called so in stories."),
+    "shown": marked("Shown on the character's page."),
+    "tags": marked("Tags to find the character by."),
+    "status": marked("What the status panel keeps track of."),
+    "no_picture": marked("The picture could not be read. The character comes without one."),
+    "assets_left_out": marked("Other files beside the card and its picture are not taken over. There are %(n)s."),
+    "assets_unused": marked("Names of other pictures and sounds: they are not shown, and never fetched from anywhere."),
+    "groups_only": marked("Only for stories with several characters."),
+    "world": marked("Names a lorebook that is not in this file: bring that one along by itself."),
+    "empty_book": marked("A lorebook without entries."),
+    "newer_version": marked(
+        "The card is of version %(version)s, newer than what is known here. It was read all the same."
+    ),
+    "outside_data": marked("Stood in another place than usual. It was found all the same."),
+    "other_copy": marked("A second wording of this field, in another place. The one in the usual place counts."),
+    "was_text": marked("Was one text and is a list now."),
+    "was_number": marked("Was a number and is a text now."),
+    "name_cut": marked("The name is very long: only its beginning is used."),
+    "no_name": marked("The card has no name. The name of the file stands in for it until you choose one."),
+    "fallback": marked("The newer of two cards in the file cannot be read; this is the older one."),
+    # chats
+    "chat_messages": marked("Messages: %(n)s."),
+    "chat_swipes": marked("Other wordings, one arrow away from those that count: %(n)s."),
+    "chat_note": marked("Is the author's note here: told to the storyteller just before your last words."),
+    "chat_group": marked("Several characters speak: %(names)s. Each keeps the name; only one of them goes on."),
+    "chat_hidden": marked(
+        "Messages that were hidden from the storyteller there and are part of the story here: %(n)s."
+    ),
+    "chat_dates": marked("Messages without a date that is known here, which have that of the one before: %(n)s."),
+    "chat_remarks": marked("Lines that are no part of the story, such as help, remarks and empty messages: %(n)s."),
+    "chat_unread": marked("Lines that cannot be read and stay where they are in the file: %(n)s (number %(lines)s)."),
+    "chat_user": marked("You are called %(name)s in this story: the name in the file cannot be used."),
+    "chat_character": marked("The file names %(name)s: your storyteller is somebody else now."),
+    "chat_settings": marked("Some settings make no sense here: the usual ones hold."),
+    "chat_lore": marked("Lorebooks of another house: bring them along by themselves."),
+    # lorebooks
+    "lore_field": marked("In the lorebook, used as in other programs."),
+    "lore_recursion": marked("Entries may wake other entries."),
+    "lore_constant": marked("Entries that always hold (%(n)s): always known to the storyteller."),
+    "lore_near": marked(
+        "Entries that wake by a word (%(n)s): told just before the reply instead of near the beginning."
+    ),
+    "lore_without_keys": marked("Entries without keys (%(n)s): nothing wakes them."),
+    "lore_without_content": marked("Entries without a text (%(n)s)."),
+    "lore_disabled": marked("Entries that are switched off (%(n)s)."),
+    "lore_bad_pattern": marked("Entries with a pattern that makes no sense (%(n)s): it never wakes them."),
+    "lore_too_many": marked("Entries that are too many (%(n)s) are not read: a book has room for %(most)s."),
+    "lore_place": marked("Asks for another place: it stands just before the reply."),
+    "lore_unknown_decorator": marked("A line with @@ that is not known here: left out of the text."),
+}
+LABELS: Mapping[str, str] = {
+    "name": marked("Name"),
+    "nickname": marked("Nickname"),
+    "description": marked("Description"),
+    "personality": marked("Personality"),
+    "scenario": marked("Scenario"),
+    "first_mes": marked("Greeting"),
+    "alternate_greetings": marked("Other greetings"),
+    "mes_example": marked("Example dialogue"),
+    "system_prompt": marked("System prompt"),
+    "post_history_instructions": marked("Instructions after the story"),
+    "creator_notes": marked("Notes for people"),
+    "creator": marked("Made by"),
+    "tags": marked("Tags"),
+    "character_version": marked("Version"),
+    "character_book": marked("Lorebook"),
+    "picture": marked("Picture"),
+    "creator_notes_multilingual": marked("Notes in other languages"),
+    "group_only_greetings": marked("Greetings for groups"),
+    "entries[]": marked("Entries"),
+}
+_IN_A_BOOK = re.compile(r"^(?:character_book|book)\.(?:entries\[\]\.)?")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of a report, and the fields that it is about: (label, path) each."""
+
+    sentence: str
+    fields: tuple[tuple[str, str], ...]
+
+
+def told(findings: Iterable[Finding]) -> dict[Verdict, tuple[Line, ...]]:
+    """The lines of each verdict, those of one sentence together, in the order of the findings."""
+    found: dict[Verdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
+    for one in findings:
+        fields = found[one.verdict].setdefault(sentence(one), [])
+        if one.field:
+            fields.append((label(one), one.field))
+    return {
+        verdict: tuple(Line(said, tuple(fields)) for said, fields in lines.items()) for verdict, lines in found.items()
+    }
+
+
+def sentence(finding: Finding) -> str:
+    """A finding as a sentence; a reason that nobody has written down is shown as it is."""
+    return gettext(REASONS.get(finding.reason, finding.reason), **finding.values)
+
+
+def label(finding: Finding) -> str:
+    """What people call the field: the name in the form, or else its own; and how many entries have it."""
+    name = _IN_A_BOOK.sub("", finding.field.removeprefix("data."))
+    said = gettext(LABELS[name]) if name in LABELS else name
+    n = finding.values.get("n")
+    return f"{said} × {n}" if n not in (None, 1) and "%(n)s" not in REASONS.get(finding.reason, "") else said

@@ -1,0 +1,66 @@
+/* One message on the page: fills an element made of templates/_message.html with what the server says about it. */
+
+import { fieldList } from "../lib/fact_list.js";
+import { tellTimes } from "../lib/times.js";
+import { t } from "../lib/i18n.js";
+
+export const chosenOf = (message) => message.alternatives[message.active];
+
+/** Whether `message` can be written again or go on: a reply, not a greeting, not the person's own. */
+export const isReply = (message) => Boolean(message?.turn_id) && isTold(message);
+
+/** Whether somebody of the story says it: the character or the narrator. */
+export const isTold = (message) => message?.role === "character" || message?.role === "narrator";
+
+export function fill(element, message) {
+  const chosen = chosenOf(message);
+  element.dataset.id = message.id;
+  element.dataset.role = message.role;
+  delete element.dataset.pending;
+  element.querySelector(".name").textContent = message.name;
+  const prose = element.querySelector(".prose");
+  if (element.shown !== chosen.html) prose.innerHTML = chosen.html; // rendered and sanitized by the server
+  element.shown = chosen.html;
+  element.querySelector(".pinned").hidden = !message.pinned;
+  element.querySelector(".swipes").hidden = message.alternatives.length < 2;
+  element.querySelector(".count").textContent = `${message.active + 1}/${message.alternatives.length}`;
+  element.querySelector("time").dataset.epoch = message.created_at;
+  fillStatus(element, chosen.status);
+  tellTimes(element);
+}
+
+function fillStatus(element, status) {
+  const button = element.querySelector('[data-act="status"]');
+  const panel = element.querySelector(".facts");
+  button.hidden = !status?.length;
+  if (!status?.length) panel.hidden = true;
+  panel.replaceChildren(...(status?.length ? [fieldList(status)] : []));
+  button.setAttribute("aria-expanded", String(!panel.hidden));
+}
+
+/** Open or close the facts below a message. */
+export function toggleStatus(element) {
+  const panel = element.querySelector(".facts");
+  panel.hidden = !panel.hidden;
+  element.querySelector('[data-act="status"]').setAttribute("aria-expanded", String(!panel.hidden));
+  if (!panel.hidden) panel.scrollIntoView({ block: "nearest" });
+}
+
+/** What a finished message sounds like. */
+export function spoken(message) {
+  return `${message.name}: ${chosenOf(message).text.replaceAll("*", "")}`;
+}
+
+/** Which buttons make sense. `last`: it is the newest message. */
+export function mark(element, message, { busy, last }) {
+  const again = last && isReply(message);
+  element.querySelector('[data-act="menu"]').hidden = !message;
+  const newest = message && message.active + 1 >= message.alternatives.length;
+  const retry = element.querySelector('[data-act="retry"]');
+  retry.hidden = !again;
+  retry.disabled = busy;
+  element.querySelector('[data-act="previous"]').disabled = busy || !message || message.active === 0;
+  const next = element.querySelector('[data-act="next"]');
+  next.disabled = busy || !message || (newest && !again);
+  next.setAttribute("aria-label", newest && again ? t("New wording") : t("Next wording"));
+}

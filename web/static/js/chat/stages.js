@@ -1,0 +1,40 @@
+/* What a turn is doing, in words for people; and what turns are made of. Pure. */
+
+import { t, tn } from "../lib/i18n.js";
+
+/** Kinds whose result is a message of the story. The others: "suggest" (goes into the box) and "status" (into the panel). */
+const TELLING = new Set(["chat", "retry", "continue", "narrate"]);
+
+export const tells = (kind) => TELLING.has(kind);
+
+/** stage: { state, ahead?, eta_s?, done?, total? } -> a few words. */
+export function stageWords(stage) {
+  switch (stage.state) {
+    case "sending": return t("sending");
+    case "waiting": return t("waiting for a free place");
+    case "queued": return queueWords(stage);
+    case "waking": return t("waking up");
+    case "reading": return stage.total ? t("reading, {percent} %", { percent: percentOf(stage) }) : t("reading");
+    case "writing": return t("writing");
+    case "stopping": return t("stopping");
+    default: return t("getting ready");
+  }
+}
+
+function queueWords({ ahead, eta_s: eta }) {
+  const place = placeWords(ahead ?? null);
+  return eta ? t("{place}, about {seconds} s", { place, seconds: Math.max(1, Math.round(eta)) }) : place;
+}
+
+function placeWords(ahead) {
+  if (ahead === null) return t("in line");
+  return ahead === 0 ? t("next in line") : tn("{n} person ahead", "{n} people ahead", ahead);
+}
+
+const percentOf = ({ done = 0, total }) => Math.round((100 * done) / total);
+
+/** A new id for a turn: 32 hex characters. */
+export function newTurnId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

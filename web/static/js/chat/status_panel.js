@@ -1,0 +1,46 @@
+/* The newest status of the chat, in the page's head: a button with its first words, and a card with all of it. */
+
+import { brief, fieldList } from "../lib/fact_list.js";
+import { keep, recall } from "../lib/storage.js";
+import { t } from "../lib/i18n.js";
+
+const WIDE = matchMedia("(min-width: 76rem)"); // beside the story there is room for the card
+
+export class StatusPanel {
+  constructor(chat) {
+    this.chat = chat;
+    this.button = document.getElementById("status-button");
+    this.brief = this.button.querySelector(".first");
+    this.rest = this.button.querySelector(".others");
+    this.card = document.getElementById("status-card");
+    this.fields = document.getElementById("status-fields");
+    this.button.addEventListener("click", () => this.open(this.card.hidden, true));
+    document.getElementById("status-close").addEventListener("click", () => {
+      this.open(false, true);
+      this.button.focus();
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (!WIDE.matches && !this.card.contains(target) && !this.button.contains(target)) this.open(false);
+    });
+  }
+
+  /** Show this status, or that there is none. */
+  show(status) {
+    const fresh = this.button.hidden;
+    this.button.hidden = !status;
+    if (!status) return this.open(false);
+    const [first = t("Status"), ...others] = brief(status);
+    this.brief.textContent = first;
+    this.rest.textContent = others.map((words) => ` · ${words}`).join("");
+    this.fields.replaceChildren(fieldList(status));
+    if (fresh) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
+    return undefined;
+  }
+
+  /** `remember`: the person did it, so it is so next time too. */
+  open(open, remember = false) {
+    this.card.hidden = !open;
+    this.button.setAttribute("aria-expanded", String(open));
+    if (remember) keep("status", this.chat, open ? null : "closed");
+  }
+}

@@ -1,0 +1,232 @@
+/* The messages on the page: keeps the elements equal to what the server says. What is being written is in streaming.js.
+   Knows nothing of the wire. Markup: templates/_message.html, cloned from <template id="blank">.
+   Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }). */
+
+import { Live } from "./streaming.js";
+import { chosenOf, fill, isReply, mark, toggleStatus } from "./message.js";
+import { draw } from "../lib/prose.js";
+import { tellTimes } from "../lib/times.js";
+import { tn } from "../lib/i18n.js";
+
+const NEAR_PX = 60;
+const memoryWords = (n) => tn("{n} earlier message is out of memory", "{n} earlier messages are out of memory", n);
+
+export class Story extends EventTarget {
+  #following = true;
+  #busy = false;
+  #memory = { from: 0, forgotten: 0 };
+
+  constructor() {
+    super();
+    this.root = document.getElementById("story");
+    this.scroller = document.getElementById("main");
+    this.list = document.getElementById("messages");
+    this.blank = document.getElementById("blank");
+    this.failure = document.getElementById("failure");
+    this.newest = document.getElementById("newest");
+    this.earlier = document.getElementById("earlier");
+    this.known = new Map(); // id -> the server's message
+    this.live = new Live(this);
+    this.scroller.addEventListener("scroll", () => this.#watch(), { passive: true });
+    this.newest.addEventListener("click", () => this.toEnd());
+    this.list.addEventListener("click", (event) => this.#press(event.target.closest("button[data-act]")));
+    new ResizeObserver(() => this.follow()).observe(this.scroller);
+    tellTimes(this.list);
+    this.toEnd();
+  }
+
+  /** Show exactly these messages (the newest ones) below whatever older ones are already on the page. */
+  sync(messages, earlier) {
+    this.live.drop();
+    const first = messages[0]?.ordinal ?? 0;
+    const ids = new Set(messages.map((message) => message.id));
+    for (const element of [...this.list.children]) {
+      const known = this.known.get(element.dataset.id);
+      if (!ids.has(element.dataset.id) && !(known && known.ordinal < first)) {
+        this.known.delete(element.dataset.id);
+        element.remove();
+      }
+    }
+    for (const message of messages) this.put(message);
+    if (this.list.firstElementChild?.dataset.id === messages[0]?.id) this.setEarlier(earlier);
+    this.follow();
+  }
+
+  /** Add or change one message. */
+  put(message) {
+    this.known.set(message.id, message);
+    fill(this.find(message.id) ?? this.#insert(message.ordinal), message);
+    this.#mark();
+    this.follow();
+  }
+
+  /** A message that is no longer there. */
+  remove(id) {
+    this.known.delete(id);
+    this.find(id)?.remove();
+    this.#mark();
+  }
+
+  /** Where the model's memory begins: { from: an ordinal, forgotten: how many messages it has lost }. */
+  setMemory(memory) {
+    this.#memory = memory;
+    this.#mark();
+  }
+
+  /** Show a message as the server last said it. */
+  refill(id) {
+    const element = this.find(id);
+    if (element) fill(element, this.known.get(id));
+  }
+
+  /** Older messages, put before all others without moving what is being read. */
+  prepend(messages) {
+    const height = this.scroller.scrollHeight;
+    const anchor = this.list.firstElementChild;
+    for (const message of messages) {
+      this.known.set(message.id, message);
+      const element = this.#clone();
+      fill(element, message);
+      this.list.insertBefore(element, anchor);
+    }
+    this.#mark();
+    this.scroller.scrollTop += this.scroller.scrollHeight - height;
+  }
+
+  setEarlier(count) {
+    this.root.dataset.earlier = count;
+    this.earlier.hidden = !count;
+  }
+
+  get firstOrdinal() {
+    return this.known.get(this.list.firstElementChild?.dataset.id)?.ordinal ?? 0;
+  }
+
+  /** The newest message that the server knows. */
+  get last() {
+    return [...this.known.values()].reduce((last, one) => (last && last.ordinal > one.ordinal ? last : one), null);
+  }
+
+  /** The newest status of the chat, or null. */
+  get status() {
+    const newestFirst = [...this.known.values()].sort((one, other) => other.ordinal - one.ordinal);
+    return newestFirst.map((message) => chosenOf(message).status).find((status) => status?.length) ?? null;
+  }
+
+  /** The person's message before the server has acknowledged it. */
+  putPending(id, text) {
+    if (this.find(id)) return;
+    const element = this.add();
+    element.dataset.id = id;
+    element.dataset.role = "user";
+    element.dataset.pending = "";
+    draw(element.querySelector(".prose"), text);
+    this.toEnd();
+  }
+
+  dropPending(id) {
+    this.find(id)?.remove();
+  }
+
+  /** Show the turn under way. */
+  showTurn(turn) {
+    this.hideFailure();
+    this.live.show(turn);
+    this.#mark();
+    this.follow();
+  }
+
+  /** The turn has ended, with these messages. */
+  finish(messages) {
+    this.live.finish(messages);
+    for (const message of messages) this.put(message);
+    this.#mark();
+  }
+
+  /** `kind`: what to ask for when the person wants it tried again. */
+  showFailure(sentence, kind) {
+    this.failure.hidden = false;
+    this.failure.dataset.kind = kind;
+    this.failure.querySelector("p").textContent = sentence;
+    this.follow();
+  }
+
+  hideFailure() {
+    this.failure.hidden = true;
+  }
+
+  /** Whether retrying makes sense now. */
+  get canRetry() {
+    return isReply(this.last) || this.last?.role === "user";
+  }
+
+  /** No swiping and no retrying while a reply is under way. */
+  setBusy(busy) {
+    this.#busy = busy;
+    this.#mark();
+  }
+
+  toEnd() {
+    this.#following = true;
+    this.newest.hidden = true;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  /** Follow the words only if the reader was at the end; otherwise say that there are new ones. */
+  follow() {
+    if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
+    else if (this.live.hasWords) this.newest.hidden = false;
+  }
+
+  find(id) {
+    return id ? this.list.querySelector(`[data-id="${CSS.escape(id)}"]`) : null;
+  }
+
+  /** A new element at the end. */
+  add() {
+    return this.list.appendChild(this.#clone());
+  }
+
+  #press(button) {
+    if (!button) return;
+    const element = button.closest(".message");
+    const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id), button };
+    if (detail.act === "status") toggleStatus(element);
+    else if (detail.message) this.dispatchEvent(new CustomEvent("act", { detail }));
+  }
+
+  #mark() {
+    const last = this.list.lastElementChild;
+    this.#markMemory();
+    for (const element of this.list.children) {
+      mark(element, this.known.get(element.dataset.id), { busy: this.#busy, last: element === last });
+    }
+  }
+
+  /** A dotted line above the first message that the model remembers, if that one is on the page. */
+  #markMemory() {
+    const { from, forgotten } = this.#memory;
+    const first = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal >= from);
+    const isFirst = first === this.list.firstElementChild && this.known.get(first?.dataset.id)?.ordinal !== from;
+    for (const line of this.list.querySelectorAll(".memory")) {
+      line.hidden = !forgotten || isFirst || line.parentElement !== first;
+      line.textContent = line.hidden ? "" : memoryWords(forgotten);
+    }
+  }
+
+  /** A new element in its place among those that the server knows. */
+  #insert(ordinal) {
+    const next = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal > ordinal);
+    return this.list.insertBefore(this.#clone(), next ?? null);
+  }
+
+  #clone() {
+    return this.blank.content.firstElementChild.cloneNode(true);
+  }
+
+  #watch() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    this.#following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (this.#following) this.newest.hidden = true;
+  }
+}

@@ -1,0 +1,130 @@
+/* The messages that are being written: shows every part of a turn that tells something, in a message of its own, or, for
+   a retry or a continue, in the message that changes. `story` (story.js) has the list; `turn` (turn.js) has the texts. */
+
+import { chosenOf, isReply, isTold } from "./message.js";
+import { draw } from "../lib/prose.js";
+import { stageWords, tells } from "./stages.js";
+import { t } from "../lib/i18n.js";
+
+export class Live {
+  #story;
+  #shown = []; // { part, element, borrowed: id or null, base, drawn }
+  #frame = 0;
+  #turn = null;
+
+  constructor(story) {
+    this.#story = story;
+  }
+
+  /** Whether there are words that were not there before. */
+  get hasWords() {
+    return this.#shown.some((one) => one.part.text);
+  }
+
+  /** Show the turn as it is now; drawn once per frame however fast its text comes. */
+  show(turn) {
+    if (this.#turn !== turn) this.drop();
+    this.#turn = turn;
+    this.#arrange();
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      for (const one of this.#shown) this.#draw(one);
+      this.#story.follow();
+    });
+  }
+
+  /** The turn has ended: the server's messages take the places of what was shown; the rest goes away. */
+  finish(messages) {
+    const free = this.#shown.filter((one) => !one.borrowed);
+    for (const message of messages) {
+      if (this.#story.find(message.id)) continue;
+      const place = free.findIndex((one) => one.part.role === message.role);
+      if (place >= 0) free.splice(place, 1)[0].element.dataset.id = message.id;
+    }
+    const kept = new Set(messages.map((message) => message.id));
+    this.#end((one) => kept.has(one.element.dataset.id));
+  }
+
+  /** Nothing came of it. */
+  drop() {
+    this.#end(() => false);
+  }
+
+  #end(isKept) {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const shown = this.#shown;
+    this.#shown = [];
+    this.#turn = null;
+    for (const one of shown) {
+      this.#rest(one);
+      delete one.element.dataset.stale;
+      if (isKept(one)) continue;
+      if (one.borrowed) this.#story.refill(one.borrowed);
+      else one.element.remove();
+    }
+  }
+
+  /** One element per part that tells; the last one shows the stage. */
+  #arrange() {
+    const telling = this.#turn.parts.filter((part) => tells(part.kind));
+    for (const extra of this.#shown.splice(telling.length)) {
+      if (extra.borrowed) this.#story.refill(extra.borrowed);
+      else extra.element.remove();
+    }
+    telling.forEach((part, index) => {
+      this.#shown[index] ??= this.#place(part);
+      this.#name(this.#shown[index]);
+      if (part === this.#turn.part) this.#stage(this.#shown[index]);
+      else this.#rest(this.#shown[index]);
+    });
+  }
+
+  #place(part) {
+    const borrowed = this.#borrowed(part);
+    if (!borrowed) return { part, element: this.#story.add(), borrowed: null, base: "", drawn: null };
+    const base = part.kind === "continue" ? chosenOf(borrowed).text : "";
+    const element = this.#story.find(borrowed.id);
+    if (part.kind === "retry") element.dataset.stale = "";
+    return { part, element, borrowed: borrowed.id, base, drawn: null };
+  }
+
+  /** The message that a part changes: as the server says, or, before it has, as it will. */
+  #borrowed(part) {
+    const named = this.#story.known.get(part.message);
+    const last = this.#story.last;
+    if (named) return named;
+    if (part.kind === "retry" && isReply(last)) return last;
+    return part.kind === "continue" && isTold(last) ? last : null;
+  }
+
+  #name({ element, part, borrowed }) {
+    if (borrowed) return;
+    element.dataset.role = part.role;
+    const usual = part.role === "narrator" ? t("Narrator") : this.#story.root.dataset.character;
+    element.querySelector(".name").textContent = part.name || usual;
+  }
+
+  #stage({ element }) {
+    const label = element.querySelector(".stage");
+    element.dataset.live = "";
+    label.hidden = false;
+    label.dataset.state = this.#turn.stage.state;
+    label.textContent = stageWords(this.#turn.stage);
+  }
+
+  #rest({ element }) {
+    delete element.dataset.live;
+    element.querySelector(".stage").hidden = true;
+  }
+
+  #draw(one) {
+    if (!one.part.text || one.drawn === one.part.text) return;
+    one.drawn = one.part.text;
+    const prose = one.element.querySelector(".prose");
+    if (one.element.shown !== null) prose.replaceChildren(); // what the server rendered is not ours to patch
+    one.element.shown = null;
+    delete one.element.dataset.stale;
+    draw(prose, one.base + one.part.text);
+  }
+}

@@ -1,0 +1,97 @@
+/* Why these words: a reply's words in the colours of how likely they were, in the place of the reply. A click, or the
+   arrow keys, show what else could have stood there. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py. */
+
+import { t } from "../lib/i18n.js";
+
+const LEVELS = 10;
+const percent = (p) => (p >= 0.1 || p === 0 ? `${Math.round(p * 100)} %` : `${(p * 100).toFixed(1)} %`);
+
+/** A word as people can see it. Most begin with a blank: that is not worth a sign. */
+const visible = (text) => text.replaceAll("\n", "⏎").replace(/^ (?=\S)/, "").replace(/^ +$/, "·") || "·";
+
+export class Why {
+  #element = null;
+
+  constructor() {
+    this.blank = document.getElementById("why-blank");
+  }
+
+  show(element, words) {
+    this.close();
+    this.#element = element;
+    this.root = this.blank.content.firstElementChild.cloneNode(true);
+    this.words = words;
+    const list = this.root.querySelector(".words");
+    list.append(...words.map(drawWord));
+    list.firstElementChild.tabIndex = 0;
+    list.addEventListener("click", ({ target }) => this.#choose(target.closest(".word")));
+    list.addEventListener("focusin", ({ target }) => this.#choose(target.closest(".word")));
+    this.root.addEventListener("keydown", (event) => this.#key(event));
+    this.root.querySelector("[data-close]").addEventListener("click", () => this.close());
+    element.dataset.mode = "why";
+    element.querySelector(".prose").after(this.root);
+    list.firstElementChild.focus({ preventScroll: true });
+    this.root.scrollIntoView({ block: "nearest" });
+  }
+
+  close() {
+    if (!this.#element) return;
+    const inside = this.root.contains(document.activeElement);
+    if (this.#element.dataset.mode === "why") delete this.#element.dataset.mode;
+    this.root.remove();
+    if (inside) this.#element.querySelector('[data-act="menu"]').focus({ preventScroll: true });
+    this.#element = null;
+  }
+
+  #choose(word) {
+    if (!word || word.ariaPressed === "true") return;
+    for (const one of word.parentElement.querySelectorAll('[aria-pressed="true"]')) one.ariaPressed = "false";
+    for (const one of word.parentElement.querySelectorAll('[tabindex="0"]')) one.tabIndex = -1;
+    word.ariaPressed = "true";
+    word.tabIndex = 0;
+    word.focus({ preventScroll: true });
+    this.root.querySelector(".likely").replaceChildren(likely(this.words[[...word.parentElement.children].indexOf(word)]));
+  }
+
+  #key(event) {
+    event.stopPropagation();
+    const word = event.target.closest(".word");
+    const next = { ArrowRight: word?.nextElementSibling, ArrowLeft: word?.previousElementSibling }[event.key];
+    if (event.key === "Escape") this.close();
+    else if (next) next.focus();
+    else if (!word || !event.key.startsWith("Arrow")) return;
+    event.preventDefault();
+  }
+}
+
+function drawWord({ text, p }) {
+  const word = document.createElement("span");
+  word.className = "word";
+  word.role = "button";
+  word.tabIndex = -1;
+  word.ariaPressed = "false";
+  word.textContent = text;
+  if (!text.trim()) word.ariaLabel = text.includes("\n") ? t("a new line") : t("a blank");
+  word.dataset.level = p === null ? "none" : Math.min(LEVELS - 1, Math.floor(p * LEVELS));
+  return word;
+}
+
+/** What could have stood in the place of a word, the likeliest first. */
+function likely({ text, p, top }) {
+  const list = document.createElement("ol");
+  for (const [other, chance] of top) if (chance > 0) list.append(row(other, chance, other === text));
+  if (!top.some(([other]) => other === text)) list.append(row(text, p, true));
+  return list;
+}
+
+function row(text, p, chosen) {
+  const item = document.createElement("li");
+  item.toggleAttribute("data-chosen", chosen);
+  const [word, chance, bar] = ["q", "b", "span"].map((name) => document.createElement(name));
+  word.textContent = visible(text);
+  chance.textContent = p === null ? t("less than these") : percent(p);
+  bar.className = "bar";
+  bar.style.setProperty("--full", `${Math.round((p ?? 0) * 100)}%`);
+  item.append(word, chance, bar);
+  return item;
+}

@@ -1,0 +1,95 @@
+/* Draws story text while it streams: *actions* in italics (also while still unclosed), "speech" in its own colour.
+   Only textContent and element building, never innerHTML: what a model wrote stays text. web/rendering/prose.py does the same for
+   finished messages; change both together. `spans` is pure. */
+
+import { CLOSE, OPEN, mend } from "./emphasis_repair.js";
+
+const QUOTES = { '"': '"', "“": "”", "「": "」", "『": "』", "«": "»" };
+const OPENS = new Map(Object.entries(OPEN).map(([kind, mark]) => [mark, kind]));
+const CLOSES = new Map(Object.entries(CLOSE).map(([kind, mark]) => [mark, kind]));
+const ESCAPED = /^\\[!-/:-@[-`{-~]/;
+const RULE = /^ {0,3}([*_-])( *\1){2,} *$/;
+
+/** Split one paragraph into runs: [{ text, marks: ["em", "speech", ...] }], outermost mark first. */
+export function spans(paragraph) {
+  const mended = mend(paragraph);
+  const runs = [];
+  let marks = [];
+  let closer = "";
+  let text = "";
+  const flush = () => {
+    if (text) runs.push({ text, marks });
+    text = "";
+  };
+  const push = (mark) => {
+    flush();
+    marks = [...marks, mark];
+  };
+  const popTo = (mark) => {
+    flush();
+    marks = marks.slice(0, marks.lastIndexOf(mark));
+    if (!marks.includes("speech")) closer = "";
+  };
+  for (let i = 0; i < mended.length; i += 1) {
+    const letter = mended[i];
+    const speaking = closer && marks.at(-1) === "speech";
+    if (OPENS.has(letter)) {
+      push(OPENS.get(letter));
+    } else if (CLOSES.has(letter)) {
+      popTo(CLOSES.get(letter));
+    } else if (ESCAPED.test(mended.slice(i, i + 2))) {
+      i += 1;
+      text += mended[i];
+    } else if (speaking && letter === closer) {
+      text += letter;
+      popTo("speech");
+    } else if (speaking && letter === "\n" && mended.lastIndexOf(closer) < i) {
+      popTo("speech");
+      text += letter;
+    } else if (!closer && QUOTES[letter] && !(letter === '"' && /\p{Nd}$/u.test(mended.slice(0, i)))) {
+      push("speech");
+      closer = QUOTES[letter];
+      text += letter;
+    } else {
+      text += letter;
+    }
+  }
+  flush();
+  return runs;
+}
+
+/** Make `element` show `text`; paragraphs that did not change are left alone. */
+export function draw(element, text) {
+  const blocks = text.split(/\n{2,}/).filter((block) => block.trim());
+  while (element.childNodes.length > blocks.length) element.lastChild.remove();
+  blocks.forEach((block, index) => {
+    const old = element.childNodes[index];
+    if (old && old.drawnFrom === block) return;
+    const fresh = RULE.test(block) ? document.createElement("hr") : paragraph(block.trim());
+    fresh.drawnFrom = block;
+    if (old) old.replaceWith(fresh);
+    else element.append(fresh);
+  });
+}
+
+function paragraph(block) {
+  const element = document.createElement("p");
+  for (const run of spans(block)) element.append(build(run));
+  return element;
+}
+
+function build({ text, marks }) {
+  const lines = text.split("\n");
+  let node = document.createDocumentFragment();
+  lines.forEach((line, index) => {
+    if (index) node.append(document.createElement("br"));
+    node.append(line);
+  });
+  for (const mark of [...marks].reverse()) {
+    const wrap = document.createElement(mark === "speech" ? "span" : mark);
+    if (mark === "speech") wrap.className = "speech";
+    wrap.append(node);
+    node = wrap;
+  }
+  return node;
+}

@@ -1,5 +1,0 @@
-/* On the plain pages: the line for everybody can be put away without loading the page again. */
-import { Announcement } from "./announcement.js";
-
-const form = document.getElementById("announcement");
-if (form) new Announcement(form);

@@ -1,0 +1,78 @@
+"""The chat page. It arrives with the story in it; from then on the web socket (live/) keeps it up to date."""
+
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from redis.exceptions import RedisError
+from werkzeug.wrappers import Response
+
+from store import characters, chats, message_pages, reread_cost, sampling, usage_limits
+from store.lore import books
+from web import serializers
+from web.auth.accounts import me, signed_in
+from web.i18n.language import language, say_all
+from web.live import snapshot
+from web.services import house
+from web.stories import sampler_dials
+
+blueprint = Blueprint("chats", __name__)
+PAGE = 60
+
+
+@blueprint.get("/chat/<chat_id>")
+@signed_in
+def show(chat_id: str) -> str:
+    """A chat with its newest messages."""
+    shot = snapshot.take(house().database, me().id, chat_id)
+    character = characters.get_character(house().database, me(), shot.chat.character_id)
+    return render_template(
+        "chat.html",
+        chat=shot.chat,
+        character=character,
+        shown=say_all(shot.payload(0), language()),
+        books=books.list_names(house().database, me().id),
+        dials=sampler_dials.DIALS,
+        presets=sampler_dials.PRESETS,
+        preset_values=sampling.PRESETS,
+        me=me(),
+        today=usage_limits.today(house().database, me()),
+    )
+
+
+@blueprint.get("/chat/<chat_id>/messages")
+@signed_in
+def earlier(chat_id: str) -> Response:
+    """JSON: the messages just before the ordinal `before`, and whether any come before those."""
+    chats.get_chat(house().database, me().id, chat_id)
+    before = request.args.get("before", type=int, default=0)
+    page = message_pages.before(house().database, chat_id, before, PAGE)
+    found = {"messages": [serializers.message_json(one) for one in page.messages], "earlier": page.more}
+    return jsonify(say_all(found, language()))
+
+
+@blueprint.get("/chat/<chat_id>/price")
+@signed_in
+def price_of(chat_id: str) -> Response:
+    """JSON: what it costs to edit the message `message`, and to delete it; null where nobody knows."""
+    edit, delete = reread_cost.of_message(house().database, me().id, chat_id, request.args.get("message", ""))
+    speed = _reading_speed(chat_id)
+    return jsonify(edit=_price_json(edit, speed), delete=_price_json(delete, speed))
+
+
+@blueprint.post("/chat/<chat_id>/delete")
+@signed_in
+def delete(chat_id: str) -> Response:
+    """Take a chat from the list."""
+    chats.delete_chat(house().database, me().id, chat_id)
+    return redirect(url_for("library.home"))
+
+
+def _reading_speed(chat_id: str) -> float | None:
+    """Tokens per second; None when nobody can tell now."""
+    try:
+        return reread_cost.tokens_per_second(house().redis, chat_id)
+    except RedisError:
+        return None
+
+
+def _price_json(one: reread_cost.Price, speed: float | None) -> dict[str, float | None]:
+    seconds = one.n_tokens / speed if speed and one.n_tokens is not None else None
+    return {"messages": one.n_messages, "tokens": one.n_tokens, "seconds": seconds}

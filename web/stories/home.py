@@ -1,0 +1,70 @@
+"""The first page and the shelf of my stories: finding, beginning, naming them."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from store import characters, chats, personas
+from store.errors import Refused
+from web import notices
+from web.auth.accounts import Page, me, signed_in
+from web.characters import tags
+from web.characters.character_page import character_page
+from web.i18n.language import language
+from web.services import house
+
+blueprint = Blueprint("library", __name__)
+RECENT = 6
+
+
+@blueprint.get("/")
+@signed_in
+def home() -> str:
+    """My newest chats and the characters."""
+    database = house().database
+    mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
+    everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
+    return render_template(
+        "home.html",
+        chats=mine[:RECENT],
+        n_chats=len(mine),
+        characters=everybody,
+        tags_of=tags.tags_of,
+        tags=tags.common(everybody),
+        choose=bool(personas.list_personas(database, me().id)),
+        me=me(),
+    )
+
+
+@blueprint.get("/chats")
+@signed_in
+def shelf() -> str:
+    """All my chats."""
+    return render_template("chats.html", chats=chats.list_chats(house().database, me().id))
+
+
+@blueprint.post("/chats")
+@signed_in
+def begin() -> Page:
+    """Begin a chat with a character, as oneself or as one of one's personas."""
+    form, database = request.form, house().database
+    character = characters.get_character(database, me(), form.get("character", ""))
+    persona = personas.get_persona(database, me().id, form["persona"]) if form.get("persona") else None
+    name = form.get("name", "").strip() or (persona.name if persona else me().name)
+    about = persona.description if persona else ""
+    try:
+        chat = chats.create_chat(database, me().id, character.id, name, user_persona=about)
+    except Refused as refusal:
+        return character_page(character, chosen=persona, name=name, wrong=refusal.code), 422
+    return redirect(url_for("chats.show", chat_id=chat.id))
+
+
+@blueprint.post("/chats/<chat_id>/rename")
+@signed_in
+def rename(chat_id: str) -> Response:
+    """Give a chat another title."""
+    try:
+        chats.change_chat(house().database, me().id, chat_id, title=request.form.get("title", ""))
+        notices.done("renamed")
+    except Refused as refusal:
+        notices.refused(refusal)
+    return redirect(url_for("library.shelf"))

@@ -1,0 +1,76 @@
+"""Personas: who I am in my stories. Make, change and remove them."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from store import personas
+from store.errors import Refused
+from web import notices
+from web.auth.accounts import Page, me, signed_in
+from web.errors import Problem
+from web.i18n.language import gettext
+from web.services import house
+
+blueprint = Blueprint("personas", __name__, url_prefix="/personas")
+MAX_PERSONAS = 60
+
+
+@blueprint.get("")
+@signed_in
+def show() -> str:
+    """All of mine."""
+    return render_template("personas.html", personas=personas.list_personas(house().database, me().id), me=me())
+
+
+@blueprint.get("/new")
+@signed_in
+def new() -> str:
+    """An empty form."""
+    return render_template("persona.html", persona=None, name="", description="", wrong="")
+
+
+@blueprint.post("")
+@signed_in
+def create() -> Page:
+    """Keep a new one."""
+    if len(personas.list_personas(house().database, me().id)) >= MAX_PERSONAS:
+        sentence = gettext("There is room for %(n)s personas: remove one first.", n=MAX_PERSONAS)
+        raise Problem(409, "too_many", sentence)
+    return _save(None)
+
+
+@blueprint.get("/<persona_id>")
+@signed_in
+def edit(persona_id: str) -> str:
+    """The form of one of mine."""
+    one = personas.get_persona(house().database, me().id, persona_id)
+    return render_template("persona.html", persona=one, name=one.name, description=one.description, wrong="")
+
+
+@blueprint.post("/<persona_id>")
+@signed_in
+def change(persona_id: str) -> Page:
+    """Keep what was changed."""
+    return _save(persona_id)
+
+
+@blueprint.post("/<persona_id>/delete")
+@signed_in
+def delete(persona_id: str) -> Response:
+    """Forget one of mine."""
+    personas.delete_persona(house().database, me().id, persona_id)
+    notices.done("persona-gone")
+    return redirect(url_for("personas.show"))
+
+
+def _save(persona_id: str | None) -> Page:
+    name, description = request.form.get("name", ""), request.form.get("description", "")
+    database = house().database
+    try:
+        personas.save_persona(database, me().id, name, description, persona_id)
+    except Refused as refusal:
+        one = personas.get_persona(database, me().id, persona_id) if persona_id else None
+        values = {"persona": one, "name": name, "description": description, "wrong": refusal.code}
+        return render_template("persona.html", **values), 422
+    notices.done("persona")
+    return redirect(url_for("personas.show"))

@@ -1,0 +1,55 @@
+"""The dials of a chat's setup panel: which settings of the sampler people can turn, in words for people.
+
+What it refuses to know: what is allowed (store/sampling.py) and how a token is drawn (engine). A dial shows the useful
+part of the allowed range; a test compares `usual` with the engine's own values.
+"""
+
+from dataclasses import dataclass
+
+from web.i18n.language import marked
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One setting: its name in the store, the words beside it, where it goes from and to, and where it stands unset."""
+
+    name: str
+    label: str
+    hint: str
+    low: float
+    high: float
+    step: float
+    usual: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One of the store's presets, in words."""
+
+    name: str
+    label: str
+    hint: str
+
+
+PRESETS = (
+    Preset("balanced", marked("Balanced"), marked("A good start for any story.")),
+    Preset("careful", marked("Careful"), marked("Stays with what is likely: calm, consistent, sometimes plain.")),
+    Preset("lively", marked("Lively"), marked("Freer words, and fewer that come back again and again.")),
+    Preset("surprising", marked("Surprising"), marked("Leaves the beaten path. May lose the thread.")),
+)
+DIALS = (
+    Dial("temperature", marked("Temperature"), marked("Higher is bolder, lower is more predictable."), 0, 2, 0.05, 0.8),
+    Dial("min_p", "Min P", marked("Leaves out words that are much less likely than the best one."), 0, 0.5, 0.01, 0.05),
+    Dial("top_p", "Top P", marked("Keeps only the likeliest words, up to this share of all."), 0.1, 1, 0.01, 0.95),
+    Dial(
+        "repeat_penalty",
+        marked("Repeat penalty"),
+        marked("Above 1, words used lately come back less often."),
+        0.8,
+        1.5,
+        0.01,
+        1.1,
+    ),
+    Dial("dry_multiplier", "DRY", marked("Breaks up whole phrases that repeat. 0 is off."), 0, 2, 0.05, 0),
+    Dial("xtc_probability", "XTC", marked("How often the most obvious words are left out. 0 is off."), 0, 1, 0.05, 0),
+)

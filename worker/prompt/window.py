@@ -1,0 +1,100 @@
+"""The window: which examples and messages of a story the session holds, and which are forgotten when it is full. Pure.
+
+How: whole oldest entries go until 3/4 of the context are left (few big evictions, not many small ones): examples
+first, then messages, never what belongs to the last message, never a pinned one. Where the window starts is kept with
+the chat.
+What it refuses to know: what the entries say, and what stands before and behind them (build.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.segments import Segment
+from store.views import MessageView
+from worker.prompt.segments import Framing, Limits, message_segment
+
+PINNED_SHARE = 4  # pinned messages may take one part of so many of the context
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A segment that can be forgotten, and the message that it comes with (None: an example)."""
+
+    segment: Segment
+    message: MessageView | None = None
+    pinned: bool = False
+
+    @property
+    def n_tokens(self) -> int:
+        """Its length."""
+        return len(self.segment.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where the prompt starts: examples already forgotten, and the ordinal of the first message that is read."""
+
+    examples: int = 0
+    messages: int = 0
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Window:
+        """As the chat keeps it."""
+        return cls(int(stored.get("examples", 0)), int(stored.get("messages", 0)))
+
+    def stored(self) -> dict[str, int]:
+        """The same for the chat."""
+        return {"examples": self.examples, "messages": self.messages}
+
+
+def visible(messages: Sequence[MessageView], window: Window, framing: Framing, limits: Limits) -> list[Entry]:
+    """The messages of the window and the pinned ones before it, oldest first.
+
+    Tokenizes from the newest backwards and stops one message after the context is full: what is older cannot stay.
+    """
+    found: list[Entry] = []
+    n_tokens, n_pinned, inside = 0, 0, True
+    for message in reversed(messages):
+        if found and (message.ordinal < window.messages or n_tokens > limits.context):
+            inside = False
+        if not inside and not message.pinned:
+            continue
+        segment = message_segment(message, framing, limits)
+        pinned = message.pinned and n_pinned + len(segment.tokens) <= limits.context // PINNED_SHARE
+        if inside or pinned:
+            found.append(Entry(segment, message, pinned))
+            n_tokens += len(segment.tokens)
+            n_pinned += len(segment.tokens) if pinned else 0
+    return found[::-1]
+
+
+def fit(entries: Sequence[Entry], n_fixed: int, limits: Limits) -> list[Entry] | None:
+    """The entries that stay beside `n_fixed` tokens; None when even the last message alone does not fit."""
+    last = entries[-1].message if entries else None
+    total = n_fixed + sum(entry.n_tokens for entry in entries)
+    if total <= limits.context and not limits.minimal:
+        return list(entries)
+    goal = limits.context // 2 if limits.minimal else limits.context * 3 // 4
+    kept = []
+    for entry in entries:
+        must_stay = entry.pinned or (last is not None and entry.message is last)
+        if total > goal and not must_stay:
+            total -= entry.n_tokens
+        else:
+            kept.append(entry)
+    return kept if total <= limits.context else None
+
+
+def moved(
+    before: Window, entries: Sequence[Entry], kept: Sequence[Entry], messages: Sequence[MessageView], n_examples: int
+) -> Window:
+    """The window after `entries` have become `kept`."""
+    examples = n_examples - sum(entry.message is None for entry in kept)
+    inside = [entry.message for entry in kept if entry.message is not None and not entry.pinned]
+    seen, left = ({entry.message.id for entry in some if entry.message} for some in (entries, kept))
+    if not inside or (seen == left and len(seen) == len(messages)):
+        return Window(max(before.examples, examples), before.messages)
+    return Window(max(before.examples, examples), max(before.messages, inside[0].ordinal))

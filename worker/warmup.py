@@ -1,0 +1,108 @@
+"""Waking chats ahead: what somebody has just opened is in the cells before they have typed a word.
+
+What it does: while no turn runs here and the queue is not paused, takes the chat that was opened last and lets the
+engine read what its next turn would read, without a reply. From blocks that is a moment; a chat that was imported or
+whose persona is new is read as text, the newest part that fits. The first turn makes it stand aside at once; what was
+read stays.
+What it refuses to know: who opened the chat (store/broker/warmup.py), and turns in SQL: it changes nothing but the
+window.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.errors import EngineClosed, RequestError
+from engine.events import Done
+from engine.segments import TurnRequest
+from store import chats, site_state, turns
+from store.broker import events, warmup
+from store.errors import StoreError
+from store.views import Story
+from worker.context import Desk, Ticket
+from worker.prompt.build import PromptError, TurnPlan, plan_part
+from worker.prompt.segments import Limits
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class _NextTurn:
+    """Stands for the turn that will come, of which nothing is known."""
+
+    id: str = "next"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    reply_message_id: str | None = None
+
+
+class Waker:
+    """Called by a ticker; `stand_aside` may be called from any thread."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._ticket: Ticket | None = None
+        desk.running.when_one_begins(self.stand_aside)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the engine is reading for it now."""
+        return self._ticket is not None
+
+    def tick(self) -> str | None:
+        """Wake the chat that was opened last, if nothing else is to be done; its id when it was woken to the end."""
+        if self._busy():
+            return None
+        chat_id = warmup.take(self._desk.redis, self._desk.worker_name)
+        if chat_id is None or chat_id in self._desk.engine.resident():
+            return None
+        try:
+            return chat_id if self._wake(chat_id) else None
+        except (StoreError, PromptError, RequestError, EngineClosed) as error:
+            log.info("chat %s is not woken ahead: %s", chat_id, error)  # its next turn will say what is wrong
+            return None
+
+    def stand_aside(self) -> None:
+        """A turn begins: the cells and the time are its own."""
+        with self._lock:
+            ticket = self._ticket
+        if ticket is not None:
+            ticket.cancel()
+
+    def _busy(self) -> bool:
+        return self._desk.draining.is_set() or bool(self._desk.running.all())
+
+    def _wake(self, chat_id: str) -> bool:
+        desk = self._desk
+        story = chats.load_story(desk.db, chat_id)
+        if turns.unfinished(desk.db, chat_id=chat_id) or site_state.read(desk.db).paused_since is not None:
+            return False
+        plan = self._plan(story)
+        ticket = desk.engine.submit(
+            TurnRequest(session=chat_id, wanted=plan.wanted, forgotten=plan.forgotten, pinned=plan.pinned)
+        )
+        with self._lock:
+            self._ticket = ticket
+        if self._busy():  # a turn has begun before anybody could have told this ticket
+            ticket.cancel()
+        told = list(ticket.events(timeout_s=1.0))
+        with self._lock:
+            self._ticket = None
+        if not told or not isinstance(told[-1], Done):
+            return False
+        if warmup.keep_window(desk.db, chat_id, story.chat.revision, plan.window):
+            events.publish(desk.redis, chat_id, {"type": "memory", "chat": chat_id})
+        return True
+
+    def _plan(self, story: Story) -> TurnPlan:
+        """What the next turn will read, as if the character went on now."""
+        desk = self._desk
+        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, narrations=desk.narrations)
+        plain = replace(story, chat=replace(story.chat, author_note="", reference=""))  # they move with the next word
+        return plan_part(plain, _NextTurn(), "chat", desk.framing, limits, ahead=True)
