@@ -1,6 +1,6 @@
 """`make docs`: writes what follows from the code: the map of files, docs/map.md, and the settings table of README.md.
 
-The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in tests/house
+The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in tests/repo_rules
 compares both with what is there. What is not Python is described in PLAIN.
 """
 
@@ -29,7 +29,7 @@ PLAIN = {
     "docs/decisions.md": "what was decided, and why; a page for each part in docs/decisions/",
     "docs/glossary.md": "the words, one meaning each",
     "bench/": "measurements",
-    "tests/": "one folder per room; house/ holds the rules of this page, browser/ drives Chromium",
+    "tests/": "one folder per room; repo_rules/ holds the rules of the repository, browser/ drives Chromium",
     ".ci/run": "what a change has to pass",
 }
 
