@@ -1,7 +1,7 @@
 """`make docs`: writes what follows from the code: the map of files, docs/map.md, and the settings table of README.md.
 
-The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in tests/repo_rules
-compares both with what is there. What is not Python is described in PLAIN.
+The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in
+tests/repo_rules compares both with what is there. What is not Python is described in PLAIN.
 """
 
 import ast

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import uuid
 from pathlib import Path
 
 import pytest
@@ -36,14 +35,18 @@ class Turns(RuleBasedStateMachine):
         self.owner = accounts.sign_up(self.db, token, "Ada", "h", now=0.0).id
         mara = bundled.character_id("mara")
         self.chats = [chats.create_chat(self.db, self.owner, mara, "Ada", now=0.0).id for _ in range(N_CHATS)]
-        self.commands = {}
+        self.commands = {}  # in the order of submission: neither clock nor chance decides what is drawn
         self.attempts = []
+        self.n_submitted = 0
         self.committed = {}
         self.said = {chat_id: [] for chat_id in self.chats}
 
     def teardown(self):
         self.db.close()
         self.folder.cleanup()
+
+    def drawn_turn(self, data):
+        return list(self.commands)[data.draw(st.integers(0, len(self.commands) - 1))]
 
     def tick(self):
         self.now += 1.0
@@ -52,8 +55,9 @@ class Turns(RuleBasedStateMachine):
     @rule(chat=st.integers(0, N_CHATS - 1), kind=st.sampled_from(["chat", "chat", "retry"]), stale=st.booleans())
     def submit(self, chat, kind, stale):
         chat_id = self.chats[chat]
+        self.n_submitted += 1
         revision = chats.get_revision(self.db, chat_id) - int(stale)
-        command = TurnCommand(uuid.uuid4().hex, chat_id, kind, revision, "hi" if kind == "chat" else "")
+        command = TurnCommand(f"{self.n_submitted:032x}", chat_id, kind, revision, "hi" if kind == "chat" else "")
         busy = bool(turns.unfinished(self.db, chat_id=chat_id))
         try:
             turn = turns.submit(self.db, self.owner, command, self.tick())
@@ -72,7 +76,7 @@ class Turns(RuleBasedStateMachine):
     @precondition(lambda self: self.commands)
     @rule(data=st.data())
     def submit_again(self, data):
-        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        turn_id = self.drawn_turn(data)
         before = turns.get_turn(self.db, turn_id)
         assert turns.submit(self.db, self.owner, self.commands[turn_id], self.tick()) == before
 
@@ -85,7 +89,7 @@ class Turns(RuleBasedStateMachine):
     @precondition(lambda self: self.commands)
     @rule(data=st.data())
     def claim(self, data):
-        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        turn_id = self.drawn_turn(data)
         before = turns.get_turn(self.db, turn_id)
         try:
             claim = turns.claim(self.db, turn_id, "gpu0", LEASE_S, self.tick())
@@ -104,7 +108,7 @@ class Turns(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), action=st.sampled_from(["commit", "cancel", "fail", "give_back", "state", "partial"]))
     def act(self, data, action):
-        turn_id, attempt = data.draw(st.sampled_from(self.attempts))
+        turn_id, attempt = self.attempts[data.draw(st.integers(0, len(self.attempts) - 1))]
         before = turns.get_turn(self.db, turn_id)
         current = before.running and before.attempt == attempt
         try:
@@ -133,7 +137,7 @@ class Turns(RuleBasedStateMachine):
     @precondition(lambda self: self.commands)
     @rule(data=st.data())
     def stop(self, data):
-        turn_id = data.draw(st.sampled_from(sorted(self.commands)))
+        turn_id = self.drawn_turn(data)
         turns.request_cancel(self.db, self.owner, turn_id, self.tick())
 
     @rule(paused=st.booleans())
