@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.engine_story import PROSE, BenchStory
 from engine import Engine, EngineOptions
-from engine.backend import Run
+from engine.backend import TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.model.hardware import demo_model
 
@@ -176,7 +176,7 @@ class Ratios:
         self.backend.clear()
         context, chain = self.backend._context, llama.llama_sampler_init_greedy()
         prompt = self.backend.tokenize(PROSE * 8, special=False)[:128]
-        self.backend.decode([Run(0, 0, prompt, True)])
+        self.backend.decode([TokenRun(0, 0, prompt, True)])
         token = int(self.backend.logits(0).argmax())
         buffer = (llama.llama_token * 1)()
         started = time.monotonic()
@@ -219,7 +219,7 @@ class Ratios:
         prompts = [self.backend.tokenize(f"Story {lane}. " + PROSE * 8, special=False)[:128] for lane in range(n_lanes)]
         tokens = []
         for lane, prompt in enumerate(prompts):
-            self.backend.decode([Run(lane, 0, prompt, True)])
+            self.backend.decode([TokenRun(lane, 0, prompt, True)])
             tokens.append(int(self.backend.logits(0).argmax()))
         context, chain = self.backend._context, llama.llama_sampler_init_greedy()
         batch = llama.llama_batch_init(n_lanes, 0, 1)

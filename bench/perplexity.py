@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.backend import Run
+from engine.backend import TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.model.hardware import demo_model
 
@@ -46,7 +46,7 @@ class Reader:
         if sum(len(held) for _, held in self.held) + len(tokens) > WINDOW:
             self.forget()
         start = self.end
-        self.backend.decode([Run(0, start + i, [token], True) for i, token in enumerate(tokens)])
+        self.backend.decode([TokenRun(0, start + i, [token], True) for i, token in enumerate(tokens)])
         self.n_evaluated += len(tokens)
         for index, token in enumerate(tokens):
             if note and self._row is not None:

@@ -97,7 +97,7 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     # Small caches, full after a few turns: what still grows then would grow for ever.
     engine = Engine(
         backend,
-        EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=24 << 20, row_bytes=4 << 20),
+        EngineOptions(context=context, lanes=1, folder=folder / "blocks", ram_bytes=24 << 20, logits_bytes=4 << 20),
     ).start()
     framing, player = Framing(backend, backend.chat_template), Player(db)
     limits = Limits(context, 80, engine.model_key)

@@ -12,7 +12,7 @@ from engine.events import Cancelled, Done, Event, Failed, Reading, Text, TurnSta
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings, settings_from
 from engine.segments import ReplySpec, Segment, TurnRequest
-from engine.stats import EngineFigures
+from engine.stats import EngineStats
 from engine.text.framing import Framing
 from engine.ticket import Ticket
 
@@ -23,8 +23,8 @@ __all__ = [
     "Engine",
     "EngineClosed",
     "EngineError",
-    "EngineFigures",
     "EngineOptions",
+    "EngineStats",
     "Event",
     "Failed",
     "Framing",

@@ -36,7 +36,7 @@ def new_memory(n_bytes: int) -> memoryview:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TokenRun:
     """Tokens of one sequence at consecutive positions; `wants_logits` asks for the row behind its last token."""
 
     sequence: int
@@ -105,7 +105,7 @@ class Backend(Protocol):
     def is_end(self, token: int) -> bool:
         """Whether this token ends a reply."""
 
-    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+    def decode(self, runs: Sequence[TokenRun]) -> DecodeResult:
         """Evaluate one batch; the runs that want logits get rows 0, 1, ... in their order."""
 
     def logits(self, row: int) -> Logits:

@@ -11,30 +11,30 @@ import threading
 import time
 from collections.abc import Callable
 
-from engine.backend import Backend, DecodeResult, Run
+from engine.backend import Backend, DecodeResult, TokenRun
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import BlockStore
 from engine.errors import EngineClosed, RequestError
 from engine.events import Cancelled, Event, Failed
 from engine.kv.cells import Cells
-from engine.kv.cost_model import Speeds
-from engine.kv.logits_cache import RowCache
+from engine.kv.cost_model import CostModel
+from engine.kv.logits_cache import LogitsCache
 from engine.kv.manifests import Manifests
 from engine.kv.prefetch import Prefetch
 from engine.kv.residents import Residents
-from engine.kv.restore_policy import Restoring
+from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
-from engine.kv.sync import Feed
+from engine.kv.sync import PendingTokens
 from engine.lane import Lane, Stage
 from engine.options import EngineOptions
 from engine.scheduler import schedule
 from engine.segments import TurnRequest
-from engine.stats import EngineFigures, Tally, gather
+from engine.stats import EngineStats, Tally, gather
 from engine.ticket import Outbox, Ticket
 
 log = logging.getLogger(__name__)
 _ABORTABLE_TOKENS = 64
-Batch = list[tuple[Lane, Run, Feed]]
+Batch = list[tuple[Lane, TokenRun, PendingTokens]]
 
 
 class Engine:
@@ -54,16 +54,17 @@ class Engine:
         disk = DiskTier(self.options.folder, self.options.disk_bytes) if self.options.folder else None
         self.blocks = BlockStore(backend.model_key, self.options.ram_bytes, disk)
         self._disk, self._manifests = disk, Manifests(backend.model_key, disk)
-        self.speeds = Speeds(self.options.step_s, trifle_s=self.options.trifle_s)
-        self._cells, self._rows = Cells(backend, self.blocks, self.speeds), RowCache(self.options.row_bytes)
+        self.cost_model = CostModel(self.options.step_s, tolerance_s=self.options.tolerance_s)
+        self._cells = Cells(backend, self.blocks, self.cost_model)
+        self._logits_cache = LogitsCache(self.options.logits_bytes)
         self._residents = Residents(self._cells, self._manifests, backend, self.options.max_sessions)
         self._lanes: list[Lane] = []
         self._waiting: list[Ticket] = []
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self._outbox = Outbox()
-        self._restoring = Restoring(backend, self._cells, self.blocks, self.speeds)
-        self._fetching = Prefetch(
-            self.blocks, self._manifests, self._restoring, lambda: self._inbox.put(None), self.options.lanes
+        self._policy = RestorePolicy(backend, self._cells, self.blocks, self.cost_model)
+        self._prefetch = Prefetch(
+            self.blocks, self._manifests, self._policy, lambda: self._inbox.put(None), self.options.lanes
         )
         self._tally = Tally()
         self._abort_armed = False
@@ -80,13 +81,13 @@ class Engine:
         self._thread.start()
         return self
 
-    def submit(self, request: TurnRequest, heard: Callable[[Event], None] | None = None) -> Ticket:
-        """Queue a turn (for `heard` see Ticket).
+    def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> Ticket:
+        """Queue a turn (for `on_event` see Ticket).
 
         RequestError when it could never fit, EngineClosed when nobody would answer.
         """
         request.check(self.options.context, self.backend.n_vocab)
-        ticket = Ticket(request, self.alive, self._outbox, heard)
+        ticket = Ticket(request, self.alive, self._outbox, on_event)
         with self._gate:
             if not self.alive():
                 raise EngineClosed("the engine has stopped: restart the worker")
@@ -113,7 +114,7 @@ class Engine:
         """Names of the sessions that this process remembers, parked ones included."""
         return frozenset(self._residents.sessions)
 
-    def figures(self) -> EngineFigures:
+    def stats(self) -> EngineStats:
         """Cells, blocks, evictions, and what all turns took (any thread)."""
         return gather(self.options, self.backend.n_cells, self._cells, self.blocks, self._tally)
 
@@ -124,7 +125,7 @@ class Engine:
         self._inbox.put(None)
         if self._thread.is_alive():
             self._thread.join()
-        self._fetching.close()
+        self._prefetch.close()
         if self._disk:
             self.blocks.close()
             self._disk.close()
@@ -136,19 +137,19 @@ class Engine:
         try:
             while not self._closing.is_set():
                 if self._at_work_since is None:
-                    self._got_on()
+                    self._note_progress()
                 self._step()
         except BaseException as error:
             log.exception("the engine loop died")
             self._dead = error
         finally:
             self._at_work_since = None
-            self._tell_everybody()
+            self._fail_everything()
 
-    def _tell_everybody(self) -> None:
+    def _fail_everything(self) -> None:
         with self._gate:
             self._closing.set()
-        self._take_inbox(wait=False)
+        self._read_inbox(wait=False)
         for lane in self._lanes:
             if lane.stage is not Stage.CLOSING:
                 lane.ticket.put(Failed(EngineClosed.code, "the engine has stopped"))
@@ -157,31 +158,31 @@ class Engine:
         self._outbox.deliver()
 
     def _step(self) -> None:
-        self._take_inbox(wait=False)
+        self._read_inbox(wait=False)
         if self._waiting:  # who comes in may take long
             self._outbox.deliver()
         self._admit()
-        self._see_cancels()
-        self._retire()
+        self._apply_cancels()
+        self._remove_finished()
         if not self._lanes:
-            if not self._waiting or self._fetching:
-                self._take_inbox(wait=True)
+            if not self._waiting or self._prefetch:
+                self._read_inbox(wait=True)
             return
         self._residents.park_idle(time.monotonic() - self.options.park_after_s)
         writing = any(lane.stage is Stage.WRITING for lane in self._lanes)
-        batch = schedule(self._lanes, self.backend.n_batch, self.speeds.chunk(self.backend.n_batch, writing))
+        batch = schedule(self._lanes, self.backend.n_batch, self.cost_model.chunk(self.backend.n_batch, writing))
         self._decode(batch)
-        self._retire()
+        self._remove_finished()
 
-    def _got_on(self) -> None:
+    def _note_progress(self) -> None:
         self._at_work_since = time.monotonic()
 
-    def _take_inbox(self, wait: bool) -> None:
+    def _read_inbox(self, wait: bool) -> None:
         if wait:
             self._outbox.deliver()
             self._at_work_since = None
             first = self._inbox.get()
-            self._got_on()
+            self._note_progress()
             self._waiting += [first] if first else []
         while not self._inbox.empty():
             ticket = self._inbox.get()
@@ -196,13 +197,13 @@ class Engine:
                 return
             if ticket.cancelled:
                 self._waiting.remove(ticket)
-                self._fetching.drop(ticket.request.session)
+                self._prefetch.drop(ticket.request.session)
                 ticket.put(Cancelled("", ()))
                 continue
             session = self._residents.session(ticket.request.session)
             if session.busy:
                 continue
-            if not self._fetching.complete(session, ticket):
+            if not self._prefetch.complete(session, ticket):
                 continue
             promised = sum(lane.ticket.request.n_tokens_at_most() for lane in self._lanes)
             if not self._residents.make_room(session, ticket.request, promised):
@@ -212,12 +213,12 @@ class Engine:
 
     def _start_lane(self, ticket: Ticket, session: Session) -> None:
         session.busy = True
-        lane = Lane(ticket, session, self._cells, self.backend, self._rows, self._restoring)
+        lane = Lane(ticket, session, self._cells, self.backend, self._logits_cache, self._policy)
         self._lanes.append(lane)
         self._tally.begin(lane.stats)
-        self._got_on()
+        self._note_progress()
         lane.start()
-        self._fetching.drop(session.name)
+        self._prefetch.drop(session.name)
 
     # -- decode and after -------------------------------------------------------------------------------------------
 
@@ -230,9 +231,9 @@ class Engine:
         started = time.monotonic()
         result = self.backend.decode([run for _, run, _ in batch])
         if result is DecodeResult.DONE:
-            self._got_on()
+            self._note_progress()
             self._cells.decoded()
-            self.speeds.learn_reading(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
+            self.cost_model.learn_reading(sum(len(run.tokens) for _, run, _ in batch), time.monotonic() - started)
             self._after(batch)
         elif result is DecodeResult.ABORTED:
             for lane in {id(lane): lane for lane, _, _ in batch}.values():
@@ -242,7 +243,7 @@ class Engine:
 
     def _arm_abort(self, batch: Batch) -> None:
         """Let a stop end a long read in its middle. Asking costs a little, so short steps are not asked."""
-        long = sum(len(run.tokens) for _, run, _ in batch) >= _ABORTABLE_TOKENS and not self._cells.whole
+        long = sum(len(run.tokens) for _, run, _ in batch) >= _ABORTABLE_TOKENS and not self._cells.snapshot_only
         if long:
             tickets = {lane.ticket for lane, _, _ in batch if lane.stage is not Stage.CLOSING}  # those are over already
             self.backend.set_abort(lambda: any(ticket.cancelled for ticket in tickets))
@@ -252,10 +253,10 @@ class Engine:
 
     def _after(self, batch: Batch) -> None:
         row = 0
-        for lane, run, feed in batch:
+        for lane, run, pending in batch:
             mine = row if run.wants_logits else None
             row += run.wants_logits
-            lane.decoded(run, feed, mine)
+            lane.decoded(run, pending, mine)
 
     def _decode_failed(self, batch: Batch, result: DecodeResult) -> None:
         """Make room and try again; else lane by lane, so that only the one at fault fails."""
@@ -269,15 +270,15 @@ class Engine:
             log.error("a batch of session %s was refused: %s", lanes[0].session.name, result.name)
             lanes[0].fail("decode", f"the model refused this turn ({result.name}): try again")
 
-    def _see_cancels(self) -> None:
+    def _apply_cancels(self) -> None:
         for lane in self._lanes:
             if lane.ticket.cancelled:
                 lane.cancel()
 
-    def _retire(self) -> None:
+    def _remove_finished(self) -> None:
         for lane in [lane for lane in self._lanes if lane.stage is Stage.OVER]:
             self._lanes.remove(lane)
-            self._got_on()
+            self._note_progress()
             self._tally.end(lane.stats)
             lane.session.busy = False
             lane.session.last_used = time.monotonic()

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum
 
-from engine.backend import Backend, Choice, Run, Sampler
+from engine.backend import Backend, Choice, Sampler, TokenRun
 from engine.errors import RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
 from engine.kv.cells import Cells
-from engine.kv.logits_cache import RowCache
+from engine.kv.logits_cache import LogitsCache
 from engine.kv.planner import common_prefix
-from engine.kv.restore_policy import Restoring
+from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
-from engine.kv.sync import Feed, sync
+from engine.kv.sync import PendingTokens, sync
 from engine.segments import ReplySpec
 from engine.text.detokenizer import ReplyText
 from engine.ticket import Ticket
@@ -37,13 +37,19 @@ class Lane:
     """See the module text. Life: `start`, then `runs` / `decoded` in turn until `stage` is OVER."""
 
     def __init__(
-        self, ticket: Ticket, session: Session, cells: Cells, backend: Backend, rows: RowCache, restoring: Restoring
+        self,
+        ticket: Ticket,
+        session: Session,
+        cells: Cells,
+        backend: Backend,
+        logits_cache: LogitsCache,
+        policy: RestorePolicy,
     ) -> None:
         self.ticket, self.session = ticket, session
-        self._cells, self._backend, self._rows, self._restoring = cells, backend, rows, restoring
+        self._cells, self._backend, self._logits_cache, self._policy = cells, backend, logits_cache, policy
         self.stage = Stage.READING
         self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
-        self._feeds: deque[Feed] = deque()
+        self._pending: deque[PendingTokens] = deque()
         self._total = 0
         reply = ticket.request.reply
         self._text = ReplyText(reply.stop, trim=not reply.prefix) if reply else ReplyText()
@@ -60,122 +66,122 @@ class Lane:
         try:
             self._sampler = self._make_sampler()
         except RequestError as error:
-            self._over(Failed(error.code, str(error)))
+            self._end_at_once(Failed(error.code, str(error)))
             return
         if not request.use_blocks:
-            self._restoring.quarantine(self.session, request)
-            self._rows.clear()
+            self._policy.quarantine(self.session, request)
+            self._logits_cache.clear()
         else:
-            self._restoring.note_passed_over(self.session, request)
+            self._policy.record_skip(self.session, request)
         if self.session.parked:
             self.ticket.waking()
         self._sync()
-        if request.use_blocks and not self._cells.whole:
+        if request.use_blocks and not self._cells.snapshot_only:
             self._adopt()
-        if self._feeds and not self._feeds[0].whole and self.session.open is None:
-            self.session.reopen(self._feeds[0].name, self._feeds[0].ephemeral)
-        self._clock("wake_s")
-        self._total = sum(len(feed.tokens) for feed in self._feeds)
+        if self._pending and not self._pending[0].from_start and self.session.open is None:
+            self.session.reopen(self._pending[0].name, self._pending[0].ephemeral)
+        self._add_time("wake_s")
+        self._total = sum(len(pending.tokens) for pending in self._pending)
         if self._total:
             self.ticket.put(Reading(0, self._total))
         elif request.reply is None:
-            self._over(Done("", (), "read", self.stats))
+            self._end_at_once(Done("", (), "read", self.stats))
         else:
             self._write_from_kept_row()
 
     def _sync(self) -> None:
         request, cells = self.ticket.request, self._cells
-        self._feeds = deque(sync(self.session, request, cells, self._backend, self._restoring, self.stats))
+        self._pending = deque(sync(self.session, request, cells, self._backend, self._policy, self.stats))
 
     def _adopt(self) -> None:
         """Take whole segments from other sessions' cells or from blocks, as far as they go and that is worth it."""
-        n_worth = len(self._restoring.at_hand(self.session, self.ticket.request))
-        while n_worth and self._feeds and self._feeds[0].whole and not self._feeds[0].leave_open:
-            feed, n_worth = self._feeds[0], n_worth - 1
-            source = self._cells.adopt(self.session, feed.name, feed.tokens, feed.ephemeral)
+        n_worth = len(self._policy.at_hand(self.session, self.ticket.request))
+        while n_worth and self._pending and self._pending[0].from_start and not self._pending[0].leave_open:
+            pending, n_worth = self._pending[0], n_worth - 1
+            source = self._cells.adopt(self.session, pending.name, pending.tokens, pending.ephemeral)
             if source is None:
                 return
-            self._feeds.popleft()
-            self.stats.note_source(source, len(feed.tokens))
+            self._pending.popleft()
+            self.stats.note_source(source, len(pending.tokens))
 
     def _write_from_kept_row(self) -> None:
         """Everything is in the cache: a kept row lets writing begin at once, else the last token is read again."""
-        row = self._rows.get(self.session.prefix_key())
+        row = self._logits_cache.get(self.session.prefix_key())
         if row is not None:
-            self._feeds.clear()
+            self._pending.clear()
             self.stage = Stage.WRITING
-            self._chosen(self._require_sampler().sample_from(row), None)
+            self._take_token(self._require_sampler().sample_from(row), None)
             return
         opened = self.session.open
         assert opened is not None
         last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
         if not self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1):
             self._sync()
-            self._total = sum(len(feed.tokens) for feed in self._feeds)
+            self._total = sum(len(pending.tokens) for pending in self._pending)
             return
         if n_tokens > 1:
             self.session.reopen(name)
-        self._feeds[0].tokens, self._feeds[0].done = (last,), 0
+        self._pending[0].tokens, self._pending[0].done = (last,), 0
         self._total = 1
         self.stats.note_read_again()
 
     # -- the step ---------------------------------------------------------------------------------------------------
 
-    def runs(self, budget: int) -> Iterator[tuple[Run, Feed]]:
+    def runs(self, budget: int) -> Iterator[tuple[TokenRun, PendingTokens]]:
         """What this lane wants decoded next, at most `budget` tokens."""
         position = self.session.end
         assert self.session.sequence is not None
-        for feed in self._feeds:
-            tokens = feed.tokens[feed.done : feed.done + budget]
+        for pending in self._pending:
+            tokens = pending.tokens[pending.done : pending.done + budget]
             if not tokens:
                 return
-            last = feed.done + len(tokens) == len(feed.tokens)
-            yield Run(self.session.sequence, position, tokens, feed.keep_row and last), feed
-            if last and feed.boundary and self._cells.whole:
+            last = pending.done + len(tokens) == len(pending.tokens)
+            yield TokenRun(self.session.sequence, position, tokens, pending.keep_logits and last), pending
+            if last and pending.boundary and self._cells.snapshot_only:
                 return  # the snapshot that follows must not see a token more
             position, budget = position + len(tokens), budget - len(tokens)
 
-    def decoded(self, run: Run, feed: Feed, row: int | None) -> None:
+    def decoded(self, run: TokenRun, pending: PendingTokens, row: int | None) -> None:
         """A run went through; `row` is its row of logits, if it wanted one."""
         if self.session.open is None:
-            self.session.begin(feed.name, feed.ephemeral)
+            self.session.begin(pending.name, pending.ephemeral)
         self._cells.grow(self.session, run.tokens)
-        feed.done += len(run.tokens)
+        pending.done += len(run.tokens)
         if self.stage is not Stage.WRITING:
             self.stats.n_evaluated += len(run.tokens)
-        if feed.done < len(feed.tokens):
+        if pending.done < len(pending.tokens):
             self._report_reading()
             return
-        self._feeds.popleft()
-        if feed.keep_row and row is not None and self.stage is not Stage.WRITING:
-            self._rows.put(self.session.prefix_key(), self._backend.logits(row))
-        if not feed.leave_open:
-            self._cells.complete(self.session, save=feed.boundary or not self._cells.whole)
+        self._pending.popleft()
+        if pending.keep_logits and row is not None and self.stage is not Stage.WRITING:
+            self._logits_cache.put(self.session.prefix_key(), self._backend.logits(row))
+        if not pending.leave_open:
+            self._cells.complete(self.session, save=pending.boundary or not self._cells.snapshot_only)
         self._continue_with(row)
 
     def _continue_with(self, row: int | None) -> None:
         if self.stage is Stage.READING:
             self._report_reading()
-            if not self._feeds:
+            if not self._pending:
                 self._prompt_is_read(row)
         elif self.stage is Stage.WRITING:
             assert row is not None
-            self._chosen(self._require_sampler().sample(row), row)
-        elif not self._feeds:
+            self._take_token(self._require_sampler().sample(row), row)
+        elif not self._pending:
             self.stage = Stage.OVER
 
     def _prompt_is_read(self, row: int | None) -> None:
-        self._clock("read_s")
+        self._add_time("read_s")
         if self.ticket.request.reply is None:
-            self._over(Done("", (), "read", self.stats))
+            self._end_at_once(Done("", (), "read", self.stats))
             return
         assert row is not None
         self.stage = Stage.WRITING
-        self._chosen(self._require_sampler().sample(row), row)
+        self._take_token(self._require_sampler().sample(row), row)
 
     def _report_reading(self) -> None:
         if self.stage is Stage.READING:
-            self.ticket.put(Reading(self._total - sum(len(f.tokens) - f.done for f in self._feeds), self._total))
+            self.ticket.put(Reading(self._total - sum(len(f.tokens) - f.done for f in self._pending), self._total))
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -189,25 +195,25 @@ class Lane:
             request.reply.sampling, history + list(request.reply.header + request.reply.prefix)
         )
 
-    def _chosen(self, choice: Choice, row: int | None) -> None:
+    def _take_token(self, choice: Choice, row: int | None) -> None:
         """A token was drawn from `row` (None: from a kept one)."""
         if self._backend.is_end(choice.token):
             if row is not None:
-                self._rows.put(self.session.prefix_key(), self._backend.logits(row))
-            self._finish("end")
+                self._logits_cache.put(self.session.prefix_key(), self._backend.logits(row))
+            self._finish_reply("end")
             return
         self._written.append(choice.token)
         self.stats.n_generated += 1
         self._top.append(choice.top)
-        self._say(self._text.push(self._backend.piece(choice.token)))
+        self._send_text(self._text.push(self._backend.piece(choice.token)))
         if self._text.stopped:
-            self._finish("stop")
+            self._finish_reply("stop")
         elif len(self._written) >= self._reply().max_tokens:
-            self._finish("length")
+            self._finish_reply("length")
         else:
-            self._feeds.append(Feed(self._reply().name, (choice.token,), leave_open=True, keep_row=True))
+            self._pending.append(PendingTokens(self._reply().name, (choice.token,), leave_open=True, keep_logits=True))
 
-    def _say(self, text: str, at_last: bool = False) -> None:
+    def _send_text(self, text: str, at_last: bool = False) -> None:
         """Show text; at last also the probabilities of tokens that showed none."""
         if text or (at_last and any(self._top)):
             top, self._top = tuple(self._top), []
@@ -216,33 +222,33 @@ class Lane:
     def cancel(self) -> None:
         """The owner wants no more. What was written stays in the session; what was read stays, too."""
         if self.stage is Stage.WRITING:
-            self._finish("cancelled")
+            self._finish_reply("cancelled")
         elif self.stage is Stage.READING:
             self._cells.complete(self.session, save=False)
-            self._over(Cancelled("", (), self.stats))
+            self._end_at_once(Cancelled("", (), self.stats))
 
     def fail(self, code: str, message: str) -> None:
         """End with a failure; the session forgets everything, to be read again next time."""
         self._cells.forget(self.session)
-        self._over(Failed(code, message))
+        self._end_at_once(Failed(code, message))
 
-    def _finish(self, finish: str) -> None:
+    def _finish_reply(self, finish: str) -> None:
         """The reply is written: settle its tokens, tell the owner, then close the segment."""
-        self._say(self._text.finish(), at_last=True)
-        self._clock("write_s")
+        self._send_text(self._text.finish(), at_last=True)
+        self._add_time("write_s")
         reply = self._reply()
         kept = self._text.kept(self._written, lambda text: self._backend.tokenize(text, special=False))
         tokens = reply.prefix + tuple(kept)
-        self._settle(reply, list(reply.header + tokens))
+        self._trim_to_reply(reply, list(reply.header + tokens))
         stats = replace(self.stats)  # the footer is still to come, and is not the owner's business
         if finish == "cancelled":
-            self._end(Cancelled(self._text.text, tokens, stats))
+            self._deliver_end(Cancelled(self._text.text, tokens, stats))
         else:
-            self._end(Done(self._text.text, tokens, finish, stats))
+            self._deliver_end(Done(self._text.text, tokens, finish, stats))
 
-    def _settle(self, reply: ReplySpec, final: list[int]) -> None:
+    def _trim_to_reply(self, reply: ReplySpec, final: list[int]) -> None:
         """Make the open segment hold a prefix of `final`; what is missing, and the footer, is fed next."""
-        self._feeds.clear()
+        self._pending.clear()
         if not reply.keep:
             self._cells.cut(self.session, len(self.session.held))
             return
@@ -254,23 +260,23 @@ class Lane:
                 return
             self.session.reopen(reply.name)
         if same < len(final):
-            self._feeds.append(Feed(reply.name, tuple(final[same:]), leave_open=True, keep_row=True))
+            self._pending.append(PendingTokens(reply.name, tuple(final[same:]), leave_open=True, keep_logits=True))
         if reply.footer:
-            self._feeds.append(Feed(reply.name, reply.footer, boundary=True))
+            self._pending.append(PendingTokens(reply.name, reply.footer, boundary=True))
 
-    def _end(self, event: Done | Cancelled) -> None:
+    def _deliver_end(self, event: Done | Cancelled) -> None:
         """Deliver, then close: the owner does not wait for the footer."""
         self._close_sampler()
         self.ticket.put(event)
-        if self._feeds:
+        if self._pending:
             self.stage = Stage.CLOSING
         else:
             self._cells.complete(self.session)
             self.stage = Stage.OVER
 
-    def _over(self, event: Done | Cancelled | Failed) -> None:
+    def _end_at_once(self, event: Done | Cancelled | Failed) -> None:
         self._close_sampler()
-        self._feeds.clear()
+        self._pending.clear()
         self.stage = Stage.OVER
         self.ticket.put(event)
 
@@ -288,7 +294,7 @@ class Lane:
             self._sampler.close()
             self._sampler = None
 
-    def _clock(self, field: str) -> None:
+    def _add_time(self, field: str) -> None:
         now = time.monotonic()
         setattr(self.stats, field, getattr(self.stats, field) + now - self._since)
         self._since = now

@@ -8,19 +8,19 @@ from pathlib import Path
 class EngineOptions:
     """`context` tokens per session, `lanes` turns at once. Without `folder` there is no disk tier.
 
-    `row_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
+    `logits_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
 
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
-    step should take, so that a stop is seen in time. `trifle_s`: restoring may be slower than reading by this much.
+    step should take, so that a stop is seen in time. `tolerance_s`: restoring may be slower than reading by this much.
     """
 
     context: int = 2048
     lanes: int = 2
     ram_bytes: int = 512 << 20
     disk_bytes: int = 4 << 30
-    row_bytes: int = 32 << 20
+    logits_bytes: int = 32 << 20
     folder: Path | None = None
     park_after_s: float = 1.0
     step_s: float = 0.4
-    trifle_s: float = 0.1
+    tolerance_s: float = 0.1
     max_sessions: int = 512

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineFigures:
+class EngineStats:
     """Bytes, blocks and tokens. `spent` adds up every turn since the start, those that only read ahead, too.
 
     `n_restored` blocks came into cells, `n_fetched` of them from disk; `n_refused` were bad and put aside;
@@ -71,10 +71,10 @@ class Tally:
             return total
 
 
-def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineFigures:
+def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineStats:
     """All figures, as they are now."""
     disk = blocks.disk
-    return EngineFigures(
+    return EngineStats(
         n_cells=n_cells,
         cells_used=cells.used,
         ram_budget=options.ram_bytes,

@@ -34,7 +34,7 @@ class Outbox:
 class Ticket:
     """Events of one turn. `alive` says whether the engine's loop still runs.
 
-    `heard` gets every event but the end, on the engine's thread: it must be quick and must not wait for anything.
+    `on_event` gets every event but the end, on the engine's thread: it must be quick and must not wait for anything.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Ticket:
         request: TurnRequest,
         alive: Callable[[], bool],
         outbox: Outbox,
-        heard: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.request = request
         self.submitted_at = time.monotonic()
-        self._alive, self._outbox, self._heard = alive, outbox, heard
+        self._alive, self._outbox, self._on_event = alive, outbox, on_event
         self._mailbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._woken = False
@@ -66,15 +66,15 @@ class Ticket:
 
     def take(self, event: Event) -> None:
         """Deliver an event (the engine's side)."""
-        if self._heard is not None and not isinstance(event, ENDS):
+        if self._on_event is not None and not isinstance(event, ENDS):
             try:
-                self._heard(event)
+                self._on_event(event)
                 return
             except Exception:
                 log.exception(
                     "an owner could not hear an event: it finds this one and those that follow in its mailbox"
                 )
-                self._heard = None
+                self._on_event = None
         self._mailbox.put(event)
 
     def waking(self) -> None:
@@ -84,7 +84,7 @@ class Ticket:
             self.put(Waking())
 
     def events(self, timeout_s: float = 1.0) -> Iterator[Event]:
-        """Events until the turn has ended; with `heard` only what that has not got.
+        """Events until the turn has ended; with `on_event` only what that has not got.
 
         Wakes at least every `timeout_s`, so that a caller's deadline can strike. Raises EngineClosed when the engine
         died without a word.

@@ -164,7 +164,7 @@ class Attempt:
                 pinned=plan.pinned,
                 use_blocks=self._turn.crashes == 0 or self._part > 0,
             ),
-            heard=hear,
+            on_event=hear,
         )
         self._running.on_stop(ticket.cancel)
         for event in ticket.events():

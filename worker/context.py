@@ -39,8 +39,8 @@ class TurnEngine(Protocol):
 
     model_key: str
 
-    def submit(self, request: TurnRequest, heard: Callable[[Event], None] | None = None) -> Ticket:
-        """Start a turn; `heard` gets what happens, but the end, on the engine's thread."""
+    def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> Ticket:
+        """Start a turn; `on_event` gets what happens, but the end, on the engine's thread."""
 
     def resident(self) -> frozenset[str]:
         """The sessions that are in cells now."""

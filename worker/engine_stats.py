@@ -25,7 +25,7 @@ class Figures:
 
     def now(self) -> EngineView:
         """Everything, as it is now."""
-        found = self._engine.figures()
+        found = self._engine.stats()
         spent = found.spent
         return replace(
             self._same,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import llama_cpp as llama
 
 from bench.peers.system import Setting
-from engine.backend import Run
+from engine.backend import TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
 
 
@@ -60,7 +60,7 @@ class Bare:
         step = self.backend.n_batch
         for start in range(0, len(tokens), step):
             part = tokens[start : start + step]
-            self.backend.decode([Run(0, position + start, part, start + step >= len(tokens))])
+            self.backend.decode([TokenRun(0, position + start, part, start + step >= len(tokens))])
 
     def _next(self) -> int:
         return int(llama.llama_sampler_sample(self._greedy, self.backend._context, -1))

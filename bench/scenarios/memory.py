@@ -15,7 +15,7 @@ from bench.peers.bare import Bare
 from bench.peers.system import System, Turn
 from bench.scenarios.table import OURS, Bench, Result, median
 from bench.tables import table
-from engine.backend import Run
+from engine.backend import TokenRun
 from engine.blocks.store import Block, BlockStore
 
 DELTA, CHAT = 60, 1500
@@ -61,7 +61,7 @@ def _layout(bench: Bench, bare: Bare, result: Result, what: str, per_token: int,
     step = 60 if what == "interleaved" else n_tokens // 3
     for start in range(0, n_tokens, step):
         for sequence in (0, 1):
-            backend.decode([Run(sequence, start, tokens[start : start + step], True)])
+            backend.decode([TokenRun(sequence, start, tokens[start : start + step], True)])
     one = _of_one(bare, n_tokens, 3 * rounds)
     rows = [_row(bare, result, what, n_tokens, 0, per_token, rounds, one)]
     backend.seq_copy(0, SCRATCH, n_tokens - DELTA, n_tokens)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.backend import Choice, DecodeResult, Logits, Memory, Run, StateBytes, new_memory
+from engine.backend import Choice, DecodeResult, Logits, Memory, StateBytes, TokenRun, new_memory
 from engine.backends.echo_grammar import sentence
 from engine.backends.echo_script import END, SPECIALS, next_token_scores
 from engine.sampling import SamplerSettings
@@ -101,7 +101,7 @@ class EchoBackend:
 
     # -- decode -----------------------------------------------------------------------------------------------------
 
-    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+    def decode(self, runs: Sequence[TokenRun]) -> DecodeResult:
         """Check the rules, fill the cells, compute the rows."""
         n_tokens = sum(len(run.tokens) for run in runs)
         self._require(0 < n_tokens <= self.n_batch, f"a batch of {n_tokens} tokens, allowed are 1 to {self.n_batch}")
@@ -123,7 +123,7 @@ class EchoBackend:
         self.n_evaluated += n_tokens
         return DecodeResult.DONE
 
-    def _check_run(self, run: Run, expected: int) -> None:
+    def _check_run(self, run: TokenRun, expected: int) -> None:
         self._require(bool(run.tokens), "a run without tokens")
         self._require(all(0 <= token < self.n_vocab for token in run.tokens), "a token id outside the vocabulary")
         self._require(
@@ -131,7 +131,7 @@ class EchoBackend:
             f"sequence {run.sequence} continues at position {expected}, the batch says {run.position}",
         )
 
-    def _append(self, run: Run) -> None:
+    def _append(self, run: TokenRun) -> None:
         cells = self._sequences[run.sequence]
         for offset, token in enumerate(run.tokens):
             position = run.position + offset

@@ -26,7 +26,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
 
-from engine.backend import DecodeResult, Logits, Memory, Run, StateBytes, new_memory
+from engine.backend import DecodeResult, Logits, Memory, StateBytes, TokenRun, new_memory
 from engine.backends.llama_affinity import OwnCpus
 from engine.backends.llama_batch import BatchArrays
 from engine.backends.llama_sampler import LlamaSampler
@@ -191,7 +191,7 @@ class LlamaBackend:
 
     # -- decode -----------------------------------------------------------------------------------------------------
 
-    def decode(self, runs: Sequence[Run]) -> DecodeResult:
+    def decode(self, runs: Sequence[TokenRun]) -> DecodeResult:
         """One llama_decode. ABORTED may have processed a part: ask seq_end."""
         n_tokens = self._batch.fill(runs)
         with self.own_cpus:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import llama_cpp as llama
 import numpy as np
 
-from engine.backend import Run
+from engine.backend import TokenRun
 
 
 class BatchArrays:
@@ -35,7 +35,7 @@ class BatchArrays:
         kind = dict(llama.llama_batch._fields_)[field]
         return ctypes.cast(array.ctypes.data, kind)
 
-    def fill(self, runs: Sequence[Run]) -> int:
+    def fill(self, runs: Sequence[TokenRun]) -> int:
         """Write the runs into the arrays; returns the number of tokens, `rows` holds where logits come out."""
         used = 0
         self.rows = []

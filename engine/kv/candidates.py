@@ -1,7 +1,7 @@
-"""Offers: the blocks that could spare a turn reading, in the order in which it would take them. Pure; touches no cell.
+"""Candidates: the blocks that could spare a turn reading, in the order in which it would take them. Pure.
 
 First what a parked session holds, then the segments that somebody - this session on another branch, or another one with
-the same beginning - may have read at the very same point. Whether an offer is worth taking, `Restoring` decides.
+the same beginning - may have read at the very same point. `RestorePolicy` decides which to take.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from engine.segments import TurnRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Candidate:
     """A block under `key`, of `n_tokens`, wanted at `position`. It saves reading `n_saved` of them."""
 
     key: bytes
@@ -33,14 +33,14 @@ def must_rebase(end: int, n_tokens: int, request: TurnRequest, n_context_train: 
     return end + request.n_tokens_at_most() - n_tokens > n_context_train
 
 
-def offers(session: Session, request: TurnRequest, n_context_train: int) -> Iterator[Offer]:
+def candidates(session: Session, request: TurnRequest, n_context_train: int) -> Iterator[Candidate]:
     """For models that can shift: what the turn can use, if it exists; without what is in the session's cells.
 
     A gap ends what can be used: stop asking there, each key costs a hash over everything before it.
     """
     moves = make_plan(session, request, can_drop=True)
     kept = [session.held[move.held] for move in moves.keep]
-    own = [Offer(h.key, h.position, len(h.segment.tokens), m.n_tokens) for h, m in zip(kept, moves.keep, strict=True)]
+    own = [Candidate(h.key, h.position, _length(h), m.n_tokens) for h, m in zip(kept, moves.keep, strict=True)]
     positions, moved = _positions(kept, moves, request, n_context_train)
     if not session.parked:
         shared = any(run.n_owners > 1 for held in kept[request.pinned :] for run in held.runs)
@@ -75,7 +75,7 @@ def _positions(kept: Sequence[Held], moves: Plan, request: TurnRequest, n_contex
 
 def _found_by_key(
     model_key: str, kept: Sequence[Held], positions: Sequence[int], moves: Plan, request: TurnRequest
-) -> Iterator[Offer]:
+) -> Iterator[Candidate]:
     """Whole segments behind what is kept, as far as they could be taken over; never the reply's own beginning."""
     if moves.keep and moves.keep[-1].n_tokens < _length(kept[-1]):
         return  # its remainder must be read first
@@ -86,7 +86,7 @@ def _found_by_key(
             return
         tokens = request.wanted[move.wanted].tokens
         key = segment_key(model_key, visible, position, tokens)
-        yield Offer(key, position, len(tokens), len(tokens))
+        yield Candidate(key, position, len(tokens), len(tokens))
         visible.append((key, position))
         position += len(tokens)
 
@@ -95,7 +95,7 @@ def _length(held: Held) -> int:
     return len(held.segment.tokens)
 
 
-def goes_on(session: Session, request: TurnRequest) -> bool:
+def continues_at_end(session: Session, request: TurnRequest) -> bool:
     """For models that cannot shift: whether the turn can go on right where the session ends, in cells."""
     keeps = make_plan(session, request, can_drop=False).keep
     whole = len(keeps) == len(session.held) and all(m.n_tokens == _length(session.held[m.held]) for m in keeps)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from engine.backend import Backend
 from engine.blocks.store import Block, BlockStore
-from engine.kv.candidates import Offer
-from engine.kv.cost_model import Speeds
+from engine.kv.candidates import Candidate
+from engine.kv.cost_model import CostModel
 from engine.kv.session import CellRun, Held, Session
 from engine.kv.snapshots import Snapshots
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 class Cells:
     """The KV cells of one backend, and which session sits where."""
 
-    def __init__(self, backend: Backend, blocks: BlockStore, speeds: Speeds) -> None:
-        self._backend, self._blocks, self._speeds = backend, blocks, speeds
-        self.whole = not backend.can_shift
+    def __init__(self, backend: Backend, blocks: BlockStore, cost_model: CostModel) -> None:
+        self._backend, self._blocks, self._cost_model = backend, blocks, cost_model
+        self.snapshot_only = not backend.can_shift
         self._snapshots = Snapshots(backend, blocks)
         self._scratch = backend.n_sequences - 1
         self._free_sequences = list(range(backend.n_sequences - 1))
@@ -49,7 +49,7 @@ class Cells:
         self._remove(sequence, 0, -1)
         self._free_sequences.append(sequence)
         session.sequence = None
-        if self.whole:
+        if self.snapshot_only:
             session.held = []  # its snapshots are found by what is wanted, not by what was held
 
     def empty(self, session: Session) -> None:
@@ -91,9 +91,9 @@ class Cells:
         held = session.complete()
         if held is None:
             return
-        if session.sequence is not None and not self.whole:
+        if session.sequence is not None and not self.snapshot_only:
             self._resident.setdefault(held.key, {})[session.sequence] = held
-        if save and self.whole:
+        if save and self.snapshot_only:
             self._snapshots.save(session, held)
         elif save and self._blocks.tier(held.key) is None:
             self._blocks.put(self._save(session, held))
@@ -105,7 +105,7 @@ class Cells:
         """
         session.complete()
         shorter = n_tokens is not None and session.held and n_tokens < len(session.held[-1].segment.tokens)
-        if self.whole and (len(session.held) > n_held or shorter):
+        if self.snapshot_only and (len(session.held) > n_held or shorter):
             self.empty(session)
             return False
         for held in session.held[n_held:]:
@@ -140,10 +140,10 @@ class Cells:
 
     # -- sharing, waking, moving ------------------------------------------------------------------------------------
 
-    def tier(self, session: Session, offer: Offer) -> str | None:
+    def tier(self, session: Session, candidate: Candidate) -> str | None:
         """Where an offered block is: another session's "cells", "ram", "disk", or None."""
-        owner = self._owner(offer.key, offer.position, session.sequence)
-        return "cells" if owner is not None else self._blocks.tier(offer.key)
+        owner = self._owner(candidate.key, candidate.position, session.sequence)
+        return "cells" if owner is not None else self._blocks.tier(candidate.key)
 
     def adopt(self, session: Session, name: str, tokens: tuple[int, ...], ephemeral: bool) -> str | None:
         """Come by a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
@@ -184,7 +184,7 @@ class Cells:
         self.used += block.n_tokens
         self._blocks.n_restored += 1
         self._resident.setdefault(held.key, {})[session.sequence] = held
-        self._speeds.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
+        self._cost_model.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
         return True
 
     def rebase(self, session: Session, pinned: int) -> bool:
@@ -225,7 +225,7 @@ class Cells:
         if loaded:
             self.used += held[-1].end
             self._blocks.n_restored += 1
-            self._speeds.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
+            self._cost_model.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
         return loaded
 
     # -- the scratch sequence ---------------------------------------------------------------------------------------

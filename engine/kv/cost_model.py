@@ -56,7 +56,7 @@ class _Cost:
         self.seen.append((n_tokens, seconds))
         self.n_passed, self._line = 0, None
 
-    def passed_over(self) -> None:
+    def record_skip(self) -> None:
         self.n_passed += 1
 
     def seconds(self, n_tokens: float) -> float:
@@ -85,18 +85,18 @@ def _line_through(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 
 @dataclass(slots=True)
-class Speeds:
+class CostModel:
     """Reading speed, cost of restoring per tier, and what they mean for the next step.
 
     `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step. A loss of
-    less than `trifle_s` decides nothing: reading also takes room in a batch that others could use.
+    less than `tolerance_s` decides nothing: reading also takes room in a batch that others could use.
     """
 
     step_s: float = 0.4
     smallest: int = 16
-    trifle_s: float = 0.1
+    tolerance_s: float = 0.1
     _reading: _Rate = field(default_factory=_Rate)
-    _restoring: dict[str, _Cost] = field(default_factory=lambda: {"ram": _Cost(), "disk": _Cost()})
+    _policy: dict[str, _Cost] = field(default_factory=lambda: {"ram": _Cost(), "disk": _Cost()})
 
     def learn_reading(self, n_tokens: int, seconds: float) -> None:
         """A step with `n_tokens` tokens took `seconds`; steps of a few tokens say nothing about reading."""
@@ -106,7 +106,7 @@ class Speeds:
     def learn_restoring(self, tier: str, n_blocks: int, n_tokens: int, seconds: float) -> None:
         """`n_blocks` with `n_tokens` in all came from "ram" into cells, or from "disk" into RAM, in `seconds`."""
         if n_blocks:
-            self._restoring[tier].learn(n_tokens / n_blocks, seconds / n_blocks)
+            self._policy[tier].learn(n_tokens / n_blocks, seconds / n_blocks)
 
     def chunk(self, n_batch: int, someone_writes: bool) -> int:
         """Prompt tokens for the next step: a quarter of the time when it would hold up others."""
@@ -118,9 +118,9 @@ class Speeds:
     def gain_s(self, block: Offered) -> float:
         """Seconds that restoring this block saves, as far as is known; below 0 when reading is faster."""
         reading = block.n_saved / self._reading.per_s if self._reading.per_s else float(block.n_saved)
-        return reading - sum(self._restoring[tier].seconds(block.n_tokens) for tier in _way(block.tier))
+        return reading - sum(self._policy[tier].seconds(block.n_tokens) for tier in _way(block.tier))
 
-    def n_worth(self, blocks: Sequence[Offered]) -> int:
+    def best_prefix(self, blocks: Sequence[Offered]) -> int:
         """How many of these blocks, from the front, to restore, so that restoring them and reading the rest is fastest.
 
         What is behind a block that is nowhere cannot be used.
@@ -132,27 +132,27 @@ class Speeds:
                 break
             total += self.gain_s(block)
             best = max(best, total)
-            if total >= best - self.trifle_s:
+            if total >= best - self.tolerance_s:
                 n_best = number
         return n_best
 
-    def pays(self, block: Offered) -> bool:
+    def is_worth(self, block: Offered) -> bool:
         """Whether to restore this block, if it were the only one."""
-        return self.n_worth([block]) == 1
+        return self.best_prefix([block]) == 1
 
     def best_of(self, blocks: Sequence[Offered]) -> int:
         """Which of these blocks to restore, each instead of the others: 1 for the first, 0 for none.
 
         The last of those that are as fast as the fastest, but for a trifle.
         """
-        gains = {number: self.gain_s(block) for number, block in enumerate(blocks, 1) if self.pays(block)}
-        enough = max(gains.values(), default=0.0) - self.trifle_s
+        gains = {number: self.gain_s(block) for number, block in enumerate(blocks, 1) if self.is_worth(block)}
+        enough = max(gains.values(), default=0.0) - self.tolerance_s
         return max((number for number, gain in gains.items() if gain >= enough), default=0)
 
-    def passed_over(self, blocks: Iterable[Offered]) -> None:
+    def record_skip(self, blocks: Iterable[Offered]) -> None:
         """A turn read the text of these blocks instead; after many such turns, what is known is doubted."""
         for tier in {tier for block in blocks for tier in _way(block.tier)}:
-            self._restoring[tier].passed_over()
+            self._policy[tier].record_skip()
 
 
 def _way(tier: str | None) -> tuple[str, ...]:

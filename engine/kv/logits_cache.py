@@ -5,7 +5,7 @@ from collections import OrderedDict
 from engine.backend import Logits
 
 
-class RowCache:
+class LogitsCache:
     """Rows by the prefix key of the point they belong to, least recently used first within a byte budget."""
 
     def __init__(self, budget_bytes: int) -> None:

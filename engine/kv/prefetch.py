@@ -1,6 +1,6 @@
 """Prefetch: what a turn needs from disk comes on a thread of its own, before the turn begins.
 
-First the manifest of a session that this process does not know yet, then the blocks that are worth restoring. The
+First the manifest of a session that this process does not know yet, then the blocks that are worth policy. The
 engine's thread reads neither, so a slow disk holds up nobody but the one who needs it.
 """
 
@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from engine.blocks.store import BlockStore
 from engine.kv.manifests import Manifests
-from engine.kv.restore_policy import Restoring
+from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
 from engine.ticket import Ticket
 
@@ -22,9 +22,9 @@ class Prefetch:
     """At most one fetch per session, and `at_most` in all. `ready` calls back when one has come in."""
 
     def __init__(
-        self, blocks: BlockStore, manifests: Manifests, restoring: Restoring, ready: Callable[[], None], at_most: int
+        self, blocks: BlockStore, manifests: Manifests, policy: RestorePolicy, ready: Callable[[], None], at_most: int
     ) -> None:
-        self._blocks, self._manifests, self._restoring = blocks, manifests, restoring
+        self._blocks, self._manifests, self._policy = blocks, manifests, policy
         self._ready, self._at_most = ready, at_most
         self._pool = ThreadPoolExecutor(1, "kv-prefetch")
         self._coming: dict[str, Future[Take]] = {}
@@ -53,7 +53,7 @@ class Prefetch:
     def _job(self, session: Session, ticket: Ticket) -> Callable[[], Take] | None:
         if session.unread:
             return lambda: self._read(session)
-        keys = self._restoring.worth(session, ticket.request) if ticket.request.use_blocks else []
+        keys = self._policy.worth(session, ticket.request) if ticket.request.use_blocks else []
         on_disk = [key for key in keys if self._blocks.tier(key) == "disk"]
         if not on_disk:
             return None
@@ -77,7 +77,7 @@ class Prefetch:
         def take() -> None:
             self._blocks.stage(session.name, fetched)
             n_tokens = sum(block.n_tokens for block in fetched.blocks)
-            self._restoring.speeds.learn_restoring("disk", len(fetched.blocks), n_tokens, seconds)
+            self._policy.cost_model.learn_restoring("disk", len(fetched.blocks), n_tokens, seconds)
 
         return take
 

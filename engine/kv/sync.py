@@ -9,26 +9,26 @@ from dataclasses import dataclass
 
 from engine.backend import Backend
 from engine.events import TurnStats
-from engine.kv.candidates import goes_on, make_plan, must_rebase
+from engine.kv.candidates import continues_at_end, make_plan, must_rebase
 from engine.kv.cells import Cells
 from engine.kv.planner import Plan
-from engine.kv.restore_policy import Restoring
+from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
 from engine.segments import Segment, TurnRequest
 
 
 @dataclass(slots=True)
-class Feed:
+class PendingTokens:
     """Tokens of one segment that must be read, in order; `done` of them have been."""
 
     name: str
     tokens: tuple[int, ...]
     ephemeral: bool = False
-    whole: bool = True
+    from_start: bool = True
     """False when the segment's beginning is in the cache already: then it cannot be adopted from elsewhere."""
     leave_open: bool = False
     """The segment goes on growing after these tokens."""
-    keep_row: bool = False
+    keep_logits: bool = False
     """Keep the row of logits behind the last of these tokens: a reply can branch off here."""
     boundary: bool = False
     """A turn boundary follows: where a model that cannot shift keeps a snapshot of the whole session."""
@@ -36,15 +36,15 @@ class Feed:
 
 
 def sync(
-    session: Session, request: TurnRequest, cells: Cells, backend: Backend, restoring: Restoring, stats: TurnStats
-) -> list[Feed]:
+    session: Session, request: TurnRequest, cells: Cells, backend: Backend, policy: RestorePolicy, stats: TurnStats
+) -> list[PendingTokens]:
     """Make the moves on a session that has a sequence; returns what is left to read."""
-    if cells.whole:
-        return _sync_whole(session, request, cells, restoring, stats)
+    if cells.snapshot_only:
+        return _sync_snapshots(session, request, cells, policy, stats)
     if not request.use_blocks:
         cells.cut(session, 0)
     if session.parked:
-        _wake(session, request, cells, restoring, stats)
+        _wake(session, request, cells, policy, stats)
     moves = make_plan(session, request, backend.can_shift)
     if not _apply(session, moves, cells):
         cells.cut(session, 0)
@@ -52,30 +52,30 @@ def sync(
     _rebase_if_needed(session, request, cells, backend)
     moves = make_plan(session, request, backend.can_shift)
     stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored - stats.n_shared
-    return _feeds(session, request, moves)
+    return _pending(session, request, moves)
 
 
-def _sync_whole(
-    session: Session, request: TurnRequest, cells: Cells, restoring: Restoring, stats: TurnStats
-) -> list[Feed]:
+def _sync_snapshots(
+    session: Session, request: TurnRequest, cells: Cells, policy: RestorePolicy, stats: TurnStats
+) -> list[PendingTokens]:
     """For models that cannot shift: go on where the session ends, or from the best snapshot; never a cell removed."""
-    if not request.use_blocks or not goes_on(session, request):
+    if not request.use_blocks or not continues_at_end(session, request):
         cells.empty(session)
     while request.use_blocks and not session.held:
-        held = restoring.snapshot(session, request)
+        held = policy.snapshot(session, request)
         if not held:
             break
         if cells.load_snapshot(session, held):
             stats.n_restored = session.n_tokens
     moves = make_plan(session, request, can_drop=False)
     stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
-    return _feeds(session, request, moves)
+    return _pending(session, request, moves)
 
 
-def _wake(session: Session, request: TurnRequest, cells: Cells, restoring: Restoring, stats: TurnStats) -> None:
+def _wake(session: Session, request: TurnRequest, cells: Cells, policy: RestorePolicy, stats: TurnStats) -> None:
     """Bring back what will be kept, as far as that is worth it; the rest of a parked session is not held any more."""
     keeps = make_plan(session, request, can_drop=True).keep
-    n_worth = len(restoring.at_hand(session, request))
+    n_worth = len(policy.at_hand(session, request))
     parked = session.held
     session.held = []
     for move in keeps[:n_worth]:
@@ -102,19 +102,20 @@ def _rebase_if_needed(session: Session, request: TurnRequest, cells: Cells, back
         cells.rebase(session, min(request.pinned, len(session.held)))
 
 
-def _feeds(session: Session, request: TurnRequest, moves: Plan) -> list[Feed]:
+def _pending(session: Session, request: TurnRequest, moves: Plan) -> list[PendingTokens]:
     wanted = request.everything()
     names = {move.held: wanted[move.wanted] for move in moves.keep}
     for index, held in enumerate(session.held):
         held.segment = Segment(names[index].name, held.segment.tokens, names[index].ephemeral)
     boundaries = {request.pinned - 1, len(request.wanted) - 1}
-    feeds = [_feed(wanted[move.wanted], move.start, move.wanted in boundaries) for move in moves.decode]
+    pending = [_pending_tokens(wanted[move.wanted], move.start, move.wanted in boundaries) for move in moves.decode]
     if request.reply is not None:
-        if not feeds:
-            feeds.append(Feed(request.reply.name, (), whole=False))
-        feeds[-1].leave_open = feeds[-1].keep_row = True
-    return feeds
+        if not pending:
+            pending.append(PendingTokens(request.reply.name, (), from_start=False))
+        pending[-1].leave_open = pending[-1].keep_logits = True
+    return pending
 
 
-def _feed(segment: Segment, start: int, boundary: bool) -> Feed:
-    return Feed(segment.name, segment.tokens[start:], segment.ephemeral, whole=start == 0, boundary=boundary)
+def _pending_tokens(segment: Segment, start: int, boundary: bool) -> PendingTokens:
+    tokens = segment.tokens[start:]
+    return PendingTokens(segment.name, tokens, segment.ephemeral, from_start=start == 0, boundary=boundary)

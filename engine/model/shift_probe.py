@@ -121,7 +121,7 @@ def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
     """Decode, shift, decode; returns what is wrong, or nothing. May kill the process: that is what it is for."""
     import numpy as np
 
-    from engine.backend import DecodeResult, Run
+    from engine.backend import DecodeResult, TokenRun
     from engine.backends.llama import LlamaBackend, LlamaOptions
 
     options = LlamaOptions(
@@ -131,10 +131,10 @@ def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
     if not backend.can_shift:
         return ""
     tokens = [token % backend.n_vocab for token in range(10, 10 + _SHIFT)]
-    first = backend.decode([Run(0, 0, tokens), Run(0, _SHIFT, tokens, True)])
+    first = backend.decode([TokenRun(0, 0, tokens), TokenRun(0, _SHIFT, tokens, True)])
     backend.seq_remove(0, 0, _SHIFT)
     backend.seq_shift(0, _SHIFT, -1, -_SHIFT)
-    second = backend.decode([Run(0, _SHIFT, tokens[:1], True)])
+    second = backend.decode([TokenRun(0, _SHIFT, tokens[:1], True)])
     if (first, second) != (DecodeResult.DONE, DecodeResult.DONE):
         return f"a decode was refused ({first.name}, {second.name})"
     return "" if bool(np.isfinite(backend.logits(0)).all()) else "the logits after a shift are no numbers"

@@ -41,7 +41,7 @@ def make_engine() -> Iterator[Callable[..., Engine]]:
 
     def make(backend: EchoBackend | LlamaBackend, **options: object) -> Engine:
         # Echo reads so fast that on a busy machine restoring can look slow: that must not decide a test.
-        settings = {"context": 1000, "lanes": 2, "trifle_s": 50.0, **options}
+        settings = {"context": 1000, "lanes": 2, "tolerance_s": 50.0, **options}
         engines.append(Engine(backend, EngineOptions(**settings)).start())
         return engines[-1]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine import RequestError
-from engine.backend import DecodeResult, Run
+from engine.backend import DecodeResult, TokenRun
 from engine.backends.echo import EchoBackend, KVRuleBroken
 from engine.sampling import SamplerSettings
 
@@ -18,7 +18,7 @@ def words(backend, text):
 
 
 def read(backend, sequence, position, tokens):
-    assert backend.decode([Run(sequence, position, tokens, True)]) is DecodeResult.DONE
+    assert backend.decode([TokenRun(sequence, position, tokens, True)]) is DecodeResult.DONE
     return backend.logits(0)
 
 
@@ -55,7 +55,7 @@ def test_a_batch_of_several_runs_gives_a_row_for_each_that_wants_one(backend):
     first, second = words(backend, "One fine day"), words(backend, "The sea was calm")
     alone = [read(backend, 0, 0, first), read(backend, 1, 0, second)]
     backend.clear()
-    runs = [Run(0, 0, first, True), Run(2, 0, first, False), Run(1, 0, second, True)]
+    runs = [TokenRun(0, 0, first, True), TokenRun(2, 0, first, False), TokenRun(1, 0, second, True)]
     assert backend.decode(runs) is DecodeResult.DONE
     assert same(backend.logits(0), alone[0])
     assert same(backend.logits(1), alone[1])
@@ -146,7 +146,7 @@ def test_damaged_state_bytes_are_refused_or_cut(backend):
 def test_no_room_leaves_the_memory_as_it_was(backend):
     filler = (words(backend, "word")[0],) * backend.n_batch
     position = 0
-    while (result := backend.decode([Run(0, position, filler)])) is DecodeResult.DONE:
+    while (result := backend.decode([TokenRun(0, position, filler)])) is DecodeResult.DONE:
         position += len(filler)
     assert result is DecodeResult.NO_ROOM
     assert backend.seq_end(0) == position
@@ -188,11 +188,11 @@ STATUS = (
 def written(backend, settings, prompt, at_most=80):
     """What is written behind a prompt until the end."""
     tokens = backend.tokenize(prompt, special=False)
-    assert backend.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    assert backend.decode([TokenRun(0, 0, tokens, True)]) is DecodeResult.DONE
     sampler, said, position = backend.sampler(settings, ()), b"", len(tokens)
     while not backend.is_end(token := sampler.sample(0).token):
         said += backend.piece(token)
-        assert backend.decode([Run(0, position, [token], True)]) is DecodeResult.DONE
+        assert backend.decode([TokenRun(0, position, [token], True)]) is DecodeResult.DONE
         position += 1
         assert position < len(tokens) + at_most
     sampler.close()
@@ -233,11 +233,11 @@ def test_top_probabilities_are_sorted_and_add_up(backend):
 @pytest.mark.parametrize(
     ("runs", "rule"),
     [
-        ([Run(0, 5, (1,))], "continues at position 0"),
-        ([Run(0, 0, (1, 2)), Run(0, 1, (3,))], "continues at position 2"),
-        ([Run(0, 0, ())], "a batch of 0 tokens"),
-        ([Run(0, 0, (1,) * 65)], "a batch of 65 tokens"),
-        ([Run(0, 0, (5000,))], "outside the vocabulary"),
+        ([TokenRun(0, 5, (1,))], "continues at position 0"),
+        ([TokenRun(0, 0, (1, 2)), TokenRun(0, 1, (3,))], "continues at position 2"),
+        ([TokenRun(0, 0, ())], "a batch of 0 tokens"),
+        ([TokenRun(0, 0, (1,) * 65)], "a batch of 65 tokens"),
+        ([TokenRun(0, 0, (5000,))], "outside the vocabulary"),
     ],
 )
 def test_echo_names_a_broken_rule(echo, runs, rule):
@@ -246,23 +246,23 @@ def test_echo_names_a_broken_rule(echo, runs, rule):
 
 
 def test_echo_refuses_to_save_while_a_shift_is_pending(echo):
-    echo.decode([Run(0, 0, (1, 2, 3))])
+    echo.decode([TokenRun(0, 0, (1, 2, 3))])
     echo.seq_remove(0, 0, 1)
     echo.seq_shift(0, 1, -1, -1)
     with pytest.raises(KVRuleBroken, match="a save while a shift is pending"):
         echo.seq_save(0)
-    echo.decode([Run(0, 2, (4,))])
+    echo.decode([TokenRun(0, 2, (4,))])
     assert echo.seq_save(0)
 
 
 def test_echo_refuses_to_save_other_cells_than_the_caller_thinks(echo):
-    echo.decode([Run(0, 0, (1, 2, 3))])
+    echo.decode([TokenRun(0, 0, (1, 2, 3))])
     with pytest.raises(KVRuleBroken, match="4 cells to save where there are 3"):
         echo.seq_save(0, 4)
 
 
 def test_echo_refuses_to_move_shared_cells(echo: EchoBackend):
-    echo.decode([Run(0, 0, (1, 2, 3))])
+    echo.decode([TokenRun(0, 0, (1, 2, 3))])
     echo.seq_copy(0, 1, 0, -1)
     with pytest.raises(KVRuleBroken, match="another sequence shares"):
         echo.seq_shift(0, 0, -1, 5)

@@ -31,7 +31,7 @@ class Crowd:
         backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, whole_only=self.whole_only)
         # What is read again after an eviction sees less than when it was first read: a busy machine must not decide it.
         options = EngineOptions(
-            1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0, trifle_s=float("inf")
+            1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0, tolerance_s=float("inf")
         )
         return Engine(backend, options).start()
 

@@ -428,7 +428,7 @@ def test_who_hears_gets_everything_but_the_end_on_the_engines_thread(make_engine
         threads.add(threading.current_thread().name)
 
     story.say("Hello")
-    (done,) = story.engine.submit(story.request(), heard=hear).events()
+    (done,) = story.engine.submit(story.request(), on_event=hear).events()
     assert isinstance(heard[0], Reading)
     assert "".join(event.text for event in heard if isinstance(event, Text)) == done.text
     assert threads == {"engine"}
@@ -442,6 +442,6 @@ def test_what_could_not_be_heard_is_in_the_mailbox(make_engine, echo, caplog):
             raise ValueError("no ear for this")
 
     story.say("Hello")
-    *texts, done = story.engine.submit(story.request(), heard=hear).events()
+    *texts, done = story.engine.submit(story.request(), on_event=hear).events()
     assert "".join(event.text for event in texts) == done.text
     assert [record.exc_info[0] for record in caplog.records] == [ValueError]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine import SamplerSettings
-from engine.backend import DecodeResult, Run
+from engine.backend import DecodeResult, TokenRun
 
 pytestmark = pytest.mark.model
 
@@ -76,7 +76,7 @@ def test_dry_breaks_a_loop(llama, row):
 def test_greedy_out_of_the_row_is_greedy_out_of_the_chain(llama, n_biased):
     tokens = tuple(llama.tokenize("The keeper waits for the last ferry every morning, and speaks of the storm", False))
     llama.clear()
-    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    assert llama.decode([TokenRun(0, 0, tokens, True)]) is DecodeResult.DONE
     row = llama.logits(0)
     best = np.argsort(-row)[:n_biased]
     settings = SamplerSettings(temperature=0.0, repeat_penalty=1.0, logit_bias=tuple((int(t), -50.0) for t in best))
@@ -91,7 +91,7 @@ def test_greedy_out_of_the_row_is_greedy_out_of_the_chain(llama, n_biased):
 def test_greedy_with_a_bias_on_no_token_and_on_one_token_twice(llama):
     tokens = tuple(llama.tokenize("The keeper waits", False))
     llama.clear()
-    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    assert llama.decode([TokenRun(0, 0, tokens, True)]) is DecodeResult.DONE
     best, second = (int(token) for token in np.argsort(-llama.logits(0))[:2])
     for bias in (((llama.n_vocab + 7, 50.0), (best, -50.0)), ((best, -25.0), (best, -25.0))):
         sampler = llama.sampler(SamplerSettings(temperature=0.0, repeat_penalty=1.0, logit_bias=bias), tokens)
@@ -114,7 +114,7 @@ def test_greedy_with_a_bias_on_no_token_and_on_one_token_twice(llama):
 def test_what_is_drawn_from_few_candidates_is_drawn_from_all(llama, settings):
     tokens = tuple(llama.tokenize("The keeper waits for the last ferry, and the keeper waits for the storm", False))
     llama.clear()
-    assert llama.decode([Run(0, 0, tokens, True)]) is DecodeResult.DONE
+    assert llama.decode([TokenRun(0, 0, tokens, True)]) is DecodeResult.DONE
     row, asked = llama.logits(0), SamplerSettings(**{"seed": 7, **settings})
     few, every = llama.sampler(asked, tokens), llama.sampler(asked, tokens)
     drawn = [few.sample(0).token for _ in range(150)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backend import DecodeResult, Run
+from engine.backend import DecodeResult, TokenRun
 from engine.backends.llama_affinity import OwnCpus, deal
 
 
@@ -42,7 +42,7 @@ def test_who_decodes_is_free_again_and_its_helpers_are_bound(llama):
 
     def decode() -> None:
         llama.clear()
-        assert llama.decode([Run(0, 0, tuple(range(50, 60)), True)]) is DecodeResult.DONE
+        assert llama.decode([TokenRun(0, 0, tuple(range(50, 60)), True)]) is DecodeResult.DONE
         found.append((os.sched_getaffinity(0), bound()))
 
     thread = threading.Thread(target=decode)
@@ -57,7 +57,7 @@ def test_who_decodes_is_free_again_and_its_helpers_are_bound(llama):
 @pytest.mark.model
 def test_what_a_decoding_thread_starts_is_free(llama):
     llama.clear()
-    assert llama.decode([Run(0, 0, (50, 51), True)]) is DecodeResult.DONE
+    assert llama.decode([TokenRun(0, 0, (50, 51), True)]) is DecodeResult.DONE
     script = "import os; print(sorted(os.sched_getaffinity(0)))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.strip() == str(sorted(os.sched_getaffinity(0)))

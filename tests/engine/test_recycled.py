@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, EngineOptions
-from engine.backend import Run
+from engine.backend import TokenRun
 from engine.blocks.buffers import LARGE_BYTES, Recycled
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import Block, BlockStore
@@ -251,16 +251,16 @@ def test_cells_come_back_from_memory_that_was_used_before(llama):
     store, places = fresh(200 << 10), set()
     for start in range(4):
         llama.clear()
-        llama.decode([Run(0, 0, tokens[start:], True)])
+        llama.decode([TokenRun(0, 0, tokens[start:], True)])
         payload = llama.seq_save(0, len(tokens) - start, store.memory)
-        llama.decode([Run(0, len(tokens) - start, more, True)])
+        llama.decode([TokenRun(0, len(tokens) - start, more, True)])
         expected = llama.logits(0)
         store.put(Block(bytes([start]) * 32, 0, len(tokens) - start, payload))
         places.add(payload.obj)
         del payload
         llama.clear()
         assert llama.seq_load(2, store.get(bytes([start]) * 32).payload)
-        llama.decode([Run(2, len(tokens) - start, more, True)])
+        llama.decode([TokenRun(2, len(tokens) - start, more, True)])
         assert np.array_equal(llama.logits(0), expected)
     assert len(places) == 1
 
@@ -270,7 +270,7 @@ def test_an_engine_on_a_crowded_ram_tier_has_the_blocks_that_it_saved(llama, tmp
     """Three stories in turns, of which two fit into the cells; their longer segments are blocks of 4 to 5 MB."""
     llama.clear()
     keep, llama.close = llama.close, lambda: None
-    options = {"context": 512, "lanes": 1, "park_after_s": 0.0, "trifle_s": 50.0}
+    options = {"context": 512, "lanes": 1, "park_after_s": 0.0, "tolerance_s": 50.0}
     engine = Engine(llama, EngineOptions(ram_bytes=12 << 20, folder=tmp_path, **options)).start()
     try:
         stories = [Story(engine, name, f"You are {name}. " + "The sea is grey. " * 38) for name in ("Ann", "Bo", "Cy")]

@@ -22,14 +22,14 @@ def play(make_engine, folder, rounds=2, **options):
 
 
 def test_an_engine_that_has_done_nothing_has_used_nothing(make_engine, echo):
-    found = make_engine(echo).figures()
+    found = make_engine(echo).stats()
     assert (found.n_cells, found.cells_used, found.n_turns, found.disk_budget) == (4096, 0, 0, 0)
     assert found.spent.n_evaluated == found.n_restored == found.ram_used == 0
 
 
 def test_turns_are_added_up_and_blocks_that_wake_are_counted(make_engine, tmp_path):
     engine, spent = play(make_engine, tmp_path)
-    found = engine.figures()
+    found = engine.stats()
     assert found.n_turns == len(spent) + 1
     assert found.spent.n_restored == sum(stats.n_restored for stats in spent) > 0
     assert found.spent.n_generated >= sum(stats.n_generated for stats in spent)  # and the footers
@@ -42,7 +42,7 @@ def test_turns_are_added_up_and_blocks_that_wake_are_counted(make_engine, tmp_pa
 def test_blocks_that_leave_the_ram_and_come_from_the_disk_are_counted(make_engine, tmp_path):
     engine, _ = play(make_engine, tmp_path, ram_bytes=1)
     assert engine._disk.flush()
-    found = engine.figures()
+    found = engine.stats()
     assert found.n_evicted_ram > 0 < found.n_fetched
     assert found.ram_used <= 1
     assert 0 < found.disk_used <= found.disk_budget
@@ -52,7 +52,7 @@ def test_blocks_that_leave_the_ram_and_come_from_the_disk_are_counted(make_engin
 def test_files_that_leave_a_full_disk_tier_are_counted(make_engine, tmp_path):
     engine, _ = play(make_engine, tmp_path, disk_bytes=6_000)
     assert engine._disk.flush()
-    found = engine.figures()
+    found = engine.stats()
     assert found.n_evicted_disk > 0
     assert found.disk_used <= found.disk_budget == 6_000
 

@@ -109,7 +109,7 @@ def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
     watched.gate.set()
     list(ticket.events())
     settled(engine, "y")
-    assert not engine._fetching
+    assert not engine._prefetch
     assert not engine.blocks._staged
     assert stories[0].turn().stats.n_evaluated == new_tokens_of_last(stories[0])
 
@@ -121,7 +121,7 @@ def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path,
     watched = Watched(engine)
     settled(engine, "x")
     for _ in range(20):
-        engine.speeds.learn_restoring(tier, 1, 100, 100.0)
+        engine.cost_model.learn_restoring(tier, 1, 100, 100.0)
     stories[0].say("Again")
     done = finish(engine, stories[0].request(keep=False))
     assert (done.stats.n_restored, done.stats.n_evaluated) == (0, total_tokens(stories[0]))
@@ -131,7 +131,7 @@ def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path,
 def test_a_wrong_verdict_heals_in_the_engine_too(make_engine, tmp_path):
     engine, stories = crowd(make_engine, tmp_path)
     for _ in range(4):
-        engine.speeds.learn_restoring("ram", 1, 100, 100.0)
+        engine.cost_model.learn_restoring("ram", 1, 100, 100.0)
     restored = []
     for turn in range(60):
         story = stories[turn % len(stories)]
