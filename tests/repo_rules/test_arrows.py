@@ -3,11 +3,10 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from sources import ROOT, python_files, tree_of
 
-ROOT = Path(__file__).resolve().parents[2]
 ARROWS = {
     "engine": set(),
     "store": set(),
@@ -24,13 +23,9 @@ LIBRARIES_OF_OTHERS = {
 }
 
 
-def sources(room):
-    return sorted((ROOT / room).rglob("*.py"))
-
-
 def imported(path):
     """The top names of every import of a file, wherever it stands, lazy ones too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -39,7 +34,7 @@ def imported(path):
 
 def reads_environment(path):
     """Lines that read environment variables. `os.environ.setdefault(...)`, a word to a C library, is no reading."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    nodes = list(ast.walk(tree_of(path)))
     told = {node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "setdefault"}
     for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"} and node not in told:
@@ -51,7 +46,7 @@ def test_a_room_imports_only_what_its_arrows_allow(room):
     forbidden = (set(ARROWS) - ARROWS[room] - {room}) | LIBRARIES_OF_OTHERS[room]
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in sources(room)
+        for path in python_files(room)
         for name, line in imported(path)
         if name in forbidden
     ]
@@ -63,7 +58,7 @@ def test_only_the_settings_read_the_environment(room):
     allowed = {ROOT / "store" / "settings.py"}
     wrong = [
         f"{path.relative_to(ROOT)}:{line}"
-        for path in sources(room)
+        for path in python_files(room)
         if path not in allowed
         for line in reads_environment(path)
     ]

@@ -2,35 +2,22 @@
 
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import click
 import pytest
+from sources import ROOT, repository_files
 
 from deploy.cli.main import cli
 from deploy.readme import FOLDERS, PLAIN, file_map, renewed, settings_table
 from store.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PRIVATE = {
     "a path of somebody's machine": re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+|opt/pypi)/"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "a password or token": re.compile(r"\b(?:ghp_\w{30,}|sk-\w{30,}|AKIA[0-9A-Z]{16})\b"),
 }
-
-
-def repository_files():
-    """What a clone would have: tracked files, and new ones that are not ignored."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 @pytest.mark.parametrize(
