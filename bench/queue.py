@@ -85,7 +85,7 @@ def eta() -> str:
             chat = house.chat(house.person(name))
             for n in range(n_turns):
                 turn = house.send(chat, f"{WORDS} ({n})")
-                placed, now = queue.place(house.redis, turn), time.time()
+                placed, now = queue.queue_place(house.redis, turn), time.time()
                 if placed.eta_s is not None and placed.ahead is not None:
                     with lock:
                         shown.append((turn.id, placed.ahead, placed.eta_s, now))

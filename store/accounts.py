@@ -16,7 +16,7 @@ from store import texts
 from store.db import Database, rows_changed
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
-from store.models import ROLES, Alternative, Book, Character, Chat, Invite, Message, Persona, Picture, Turn, User
+from store.models import ROLES, Alternative, Character, Chat, Invite, LorebookRow, Message, Persona, Picture, Turn, User
 from store.views import InviteView, UserView, invite_view, user_view
 
 DAY_S = 86_400
@@ -197,7 +197,7 @@ def delete_account(db: Database, user_id: str) -> None:
         session.execute(delete(Alternative).where(Alternative.message_id.in_(messages)))
         session.execute(delete(Message).where(Message.chat_id.in_(chats)))
         session.execute(delete(Chat).where(Chat.owner_id == user_id))
-        for table in (Character, Persona, Picture, Book):
+        for table in (Character, Persona, Picture, LorebookRow):
             session.execute(delete(table).where(table.owner_id == user_id))
         session.execute(update(Invite).where(Invite.created_by == user_id).values(created_by=None))
         session.execute(delete(Invite).where(Invite.used_by == user_id))

@@ -15,7 +15,7 @@ from store.characters import visible
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore import books
-from store.messages import Reply, clock, new_id, own_chat, refuse_if_changed, touch
+from store.messages import Reply, clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import (
     ChatView,
@@ -89,7 +89,7 @@ def get_message(db: Database, message_id: str) -> MessageView:
         return messages.read_message(session, message_id)
 
 
-def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
+def token_probabilities(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
     """The words of a wording with their probabilities, as worker/token_probabilities.py keeps them; none when nobody
     asked for them.
 
@@ -98,7 +98,7 @@ def why(db: Database, owner_id: str, message_id: str, position: int) -> tuple[di
     return tuple(_stats(db, owner_id, message_id, position).get("words", ()))
 
 
-def added(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
+def lore_used(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
     """What lorebooks added before a wording was written, as worker/prompt/lore.py keeps it; none when they added
     nothing.
 
@@ -206,7 +206,7 @@ def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = N
         chat = own_chat(session, owner_id, chat_id)
         refuse_if_changed(session, chat, chat.revision)
         chat.deleted_at = clock(now)
-        touch(chat, clock(now))
+        raise_revision(chat, clock(now))
 
 
 def choose_alternative(
@@ -226,7 +226,7 @@ def choose_alternative(
         if not 0 <= position < count:
             raise Refused("no_such_alternative")
         message.active = position
-        revision = touch(chat, clock(now))
+        revision = raise_revision(chat, clock(now))
         session.flush()
         return committed_view(messages.read_message(session, message_id), revision)
 

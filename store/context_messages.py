@@ -16,10 +16,10 @@ from store import messages
 from store.models import Alternative, Chat, Message
 from store.views import MessageView, OlderMessage
 
-MOST = 4_000  # more messages than any context holds
-NAMES = 500  # of those before, at most
-LEAST_NAMES = 100  # else twice as many as there are inside: who was away holds a context, and reads what it cannot name
-SHORT = 4  # with fewer of them inside its window, a branch chooses its memory anew
+MAX_MESSAGES = 4_000  # more messages than any context holds
+MAX_OLDER = 500  # of those before, at most
+MIN_OLDER = 100  # else twice as many as there are inside: who was away holds a context, and reads what it cannot name
+MIN_BRANCH_MESSAGES = 4  # with fewer of them inside its window, a branch chooses its memory anew
 
 
 def window_of(session: Session, chat: Chat) -> dict[str, Any]:
@@ -34,12 +34,12 @@ def window_of(session: Session, chat: Chat) -> dict[str, Any]:
 def in_window(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[MessageView, ...]:
     """Those inside the window, and the pinned ones, in order."""
     there = select(*messages.MESSAGE).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
-    newest_first = there.order_by(Message.ordinal.desc()).limit(MOST)
-    rows = [row for place in places(window) for row in session.execute(newest_first.where(place))][:MOST]
+    newest_first = there.order_by(Message.ordinal.desc()).limit(MAX_MESSAGES)
+    rows = [row for place in conditions(window) for row in session.execute(newest_first.where(place))][:MAX_MESSAGES]
     return messages.views_of(session, rows[::-1])
 
 
-def places(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
+def conditions(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
     """Where a worker finds what it has to see, the newest first: one condition for both would read the whole chat."""
     begins = first_ordinal(window)
     yield Message.ordinal >= begins
@@ -55,7 +55,7 @@ def older(session: Session, chat: Chat, window: dict[str, Any], n_inside: int) -
     before = (Message.chat_id == chat.id, Message.deleted_at.is_(None), Message.ordinal < first_ordinal(window))
     columns = select(Message.id, Message.role, Alternative.turn_id, Alternative.position).join(Alternative, active)
     newest_first = columns.where(*before, Message.pinned.is_(False)).order_by(Message.ordinal.desc())
-    rows = session.execute(newest_first.limit(min(NAMES, max(LEAST_NAMES, 2 * n_inside))))
+    rows = session.execute(newest_first.limit(min(MAX_OLDER, max(MIN_OLDER, 2 * n_inside))))
     return tuple(OlderMessage(*row) for row in rows)
 
 
@@ -66,4 +66,4 @@ def first_ordinal(window: dict[str, Any]) -> int:
 
 def of_a_branch(window: dict[str, Any], last_ordinal: int) -> dict[str, Any]:
     """The window of a copy that ends at this message."""
-    return dict(window) if last_ordinal - first_ordinal(window) >= SHORT else {}
+    return dict(window) if last_ordinal - first_ordinal(window) >= MIN_BRANCH_MESSAGES else {}

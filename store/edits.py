@@ -15,7 +15,7 @@ from store import chat_macros, context_messages, messages, texts
 from store.chats import greet, new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
-from store.messages import clock, new_id, own_chat, refuse_if_changed, touch
+from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import ChatView, CommittedView, chat_view, committed_view
 
@@ -45,7 +45,7 @@ def delete_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         message.deleted_at = clock(now)
-        return touch(chat, clock(now))
+        return raise_revision(chat, clock(now))
 
 
 def restore_message(
@@ -119,7 +119,7 @@ def _own_message(
 
 
 def _changed(session: Session, chat: Chat, message: Message, now: float | None) -> CommittedView:
-    revision = touch(chat, clock(now))
+    revision = raise_revision(chat, clock(now))
     session.flush()
     return committed_view(messages.read_message(session, message.id), revision)
 

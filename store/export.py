@@ -11,7 +11,7 @@ from store import messages
 from store.cards import keeping
 from store.db import Database
 from store.errors import NotFound
-from store.models import Book, Character, Chat, Persona, User
+from store.models import Character, Chat, LorebookRow, Persona, User
 from store.views import MessageView, chat_view
 
 _ACCOUNT = ("name", "role", "locale", "theme", "notify", "sound", "created_at")
@@ -25,7 +25,7 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
             raise NotFound("account")
         personas = session.scalars(select(Persona).where(Persona.owner_id == user_id).order_by(Persona.name))
         characters = session.scalars(select(Character).where(Character.owner_id == user_id).order_by(Character.name))
-        books = session.scalars(select(Book).where(Book.owner_id == user_id).order_by(Book.name))
+        books = session.scalars(select(LorebookRow).where(LorebookRow.owner_id == user_id).order_by(LorebookRow.name))
         chats = session.scalars(
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
         ).all()

@@ -17,19 +17,19 @@ from store.views import MessageView
 
 
 @dataclass(frozen=True)
-class Page:
+class MessagePage:
     """Some messages of a chat, in order, and whether any come before them."""
 
     messages: tuple[MessageView, ...]
     more: bool
 
 
-def newest(db: Database, chat_id: str, n: int) -> Page:
+def newest(db: Database, chat_id: str, n: int) -> MessagePage:
     """The last `n` messages."""
     return _page(db, n, Message.chat_id == chat_id)
 
 
-def before(db: Database, chat_id: str, ordinal: int, n: int) -> Page:
+def before(db: Database, chat_id: str, ordinal: int, n: int) -> MessagePage:
     """The last `n` of the messages before this ordinal."""
     return _page(db, n, Message.chat_id == chat_id, Message.ordinal < ordinal)
 
@@ -44,9 +44,9 @@ def n_forgotten(db: Database, chat_id: str, ordinal: int) -> int:
         return session.scalar(lost) or 0
 
 
-def _page(db: Database, n: int, *wanted: ColumnElement[bool]) -> Page:
+def _page(db: Database, n: int, *wanted: ColumnElement[bool]) -> MessagePage:
     there = (*wanted, Message.deleted_at.is_(None))
     newest_first = select(*messages.MESSAGE).where(*there).order_by(Message.ordinal.desc())
     with db.reading() as session:
         rows = session.execute(newest_first.limit(n + 1)).all()
-        return Page(messages.views_of(session, rows[:n][::-1]), len(rows) > n)
+        return MessagePage(messages.views_of(session, rows[:n][::-1]), len(rows) > n)

@@ -65,7 +65,7 @@ def refuse_if_changed(session: Session, chat: Chat, expected_revision: int) -> N
         raise Refused("busy")
 
 
-def touch(chat: Chat, now: float) -> int:
+def raise_revision(chat: Chat, now: float) -> int:
     """Note that the chat changed; returns its new revision."""
     chat.revision += 1
     chat.updated_at = now

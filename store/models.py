@@ -143,7 +143,7 @@ class Picture(Base):
     created_at: Mapped[float]
 
 
-class Book(Base):
+class LorebookRow(Base):
     """A lorebook that stands by itself, to be used in any chat. `data` is the file as it came, kept as it is."""
 
     __tablename__ = "books"
@@ -155,7 +155,7 @@ class Book(Base):
     created_at: Mapped[float]
 
 
-class HouseFact(Base):
+class SiteStateRow(Base):
     """One thing that holds for the whole house, such as an announcement or that the queue is paused."""
 
     __tablename__ = "house"

@@ -19,12 +19,12 @@ from store.errors import NotFound
 from store.messages import own_chat
 from store.models import Alternative, Chat, Message
 
-BYTES_A_TOKEN = 4  # as views.pack_tokens writes them
-TELLING = 200  # tokens that a worker must have read before its speed says anything
+BYTES_PER_TOKEN = 4  # as views.pack_tokens writes them
+MIN_TOKENS_READ = 200  # tokens that a worker must have read before its speed says anything
 
 
 @dataclass(frozen=True)
-class Price:
+class RereadCost:
     """How many messages are read again, and about how many tokens; None: nobody knows."""
 
     n_messages: int
@@ -38,7 +38,7 @@ class _Size:
     n_letters: int
 
 
-def of_message(db: Database, owner_id: str, chat_id: str, message_id: str) -> tuple[Price, Price]:
+def of_message(db: Database, owner_id: str, chat_id: str, message_id: str) -> tuple[RereadCost, RereadCost]:
     """What it costs to edit this message, and what to delete it. Raises NotFound, also when it is somebody else's."""
     with db.reading() as session:
         chat = own_chat(session, owner_id, chat_id, lock=False)
@@ -57,7 +57,7 @@ def tokens_per_second(redis: Redis, chat_id: str) -> float | None:
     """How fast the worker that has this chat reads; None when none is there, or it has read too little to tell."""
     name = registry.route(redis, chat_id)
     worker = registry.get(redis, name) if name else None
-    if worker is None or worker.engine.n_tokens_read < TELLING or worker.engine.read_s <= 0:
+    if worker is None or worker.engine.n_tokens_read < MIN_TOKENS_READ or worker.engine.read_s <= 0:
         return None
     return worker.engine.n_tokens_read / worker.engine.read_s
 
@@ -67,10 +67,10 @@ def _sizes(session: Session, chat: Chat) -> list[_Size]:
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
     columns = select(Message.ordinal, func.length(Alternative.tokens), func.length(Alternative.text))
     there = columns.join(Alternative, active).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
-    newest_first = there.order_by(Message.ordinal.desc()).limit(context_messages.MOST)
-    places = context_messages.places(context_messages.window_of(session, chat))
+    newest_first = there.order_by(Message.ordinal.desc()).limit(context_messages.MAX_MESSAGES)
+    places = context_messages.conditions(context_messages.window_of(session, chat))
     rows = [row for place in places for row in session.execute(newest_first.where(place))]
-    return [_Size(place, packed and packed // BYTES_A_TOKEN, letters) for place, packed, letters in reversed(rows)]
+    return [_Size(place, packed and packed // BYTES_PER_TOKEN, letters) for place, packed, letters in reversed(rows)]
 
 
 def _letters_a_token(sizes: list[_Size]) -> float | None:
@@ -80,8 +80,8 @@ def _letters_a_token(sizes: list[_Size]) -> float | None:
     return n_letters / sum(tokens for _, tokens in told) if n_letters else None
 
 
-def _price(sizes: list[_Size], letters_a_token: float | None) -> Price:
+def _price(sizes: list[_Size], letters_a_token: float | None) -> RereadCost:
     if not letters_a_token:
-        return Price(len(sizes), None)
+        return RereadCost(len(sizes), None)
     n_tokens = sum(size.n_tokens or size.n_letters / letters_a_token for size in sizes)
-    return Price(len(sizes), round(n_tokens))
+    return RereadCost(len(sizes), round(n_tokens))

@@ -18,7 +18,7 @@ from store import texts
 from store.db import Database
 from store.errors import Refused
 from store.messages import clock
-from store.models import HouseFact
+from store.models import SiteStateRow
 
 PAUSE, ANNOUNCEMENT = "pause", "announcement"
 MAX_ANNOUNCEMENT = 280
@@ -34,18 +34,18 @@ class Announcement:
 
 
 @dataclass(frozen=True)
-class HouseFacts:
+class SiteState:
     """All of them, of one moment. `paused_since` is None while the queue moves."""
 
     paused_since: float | None = None
     announcement: Announcement | None = None
 
 
-def read(db: Database) -> HouseFacts:
+def read(db: Database) -> SiteState:
     """What holds now."""
     with db.reading() as session:
-        paused, told = session.get(HouseFact, PAUSE), session.get(HouseFact, ANNOUNCEMENT)
-        return HouseFacts(
+        paused, told = session.get(SiteStateRow, PAUSE), session.get(SiteStateRow, ANNOUNCEMENT)
+        return SiteState(
             paused_since=paused.updated_at if paused else None,
             announcement=Announcement(told.value["id"], told.value["text"], told.updated_at) if told else None,
         )
@@ -53,12 +53,12 @@ def read(db: Database) -> HouseFacts:
 
 def is_paused(session: Session) -> bool:
     """Whether the queue is paused, in the caller's transaction."""
-    return session.get(HouseFact, PAUSE) is not None
+    return session.get(SiteStateRow, PAUSE) is not None
 
 
 def not_paused() -> ColumnElement[bool]:
     """The same as a condition, for statements that must not see another moment."""
-    return ~select(HouseFact.name).where(HouseFact.name == PAUSE).exists()
+    return ~select(SiteStateRow.name).where(SiteStateRow.name == PAUSE).exists()
 
 
 def announce(db: Database, text: str, now: float | None = None) -> Announcement | None:
@@ -71,7 +71,7 @@ def announce(db: Database, text: str, now: float | None = None) -> Announcement 
         if not text:
             return None
         told = Announcement(uuid.uuid4().hex, text, clock(now))
-        session.add(HouseFact(name=ANNOUNCEMENT, value={"id": told.id, "text": text}, updated_at=told.at))
+        session.add(SiteStateRow(name=ANNOUNCEMENT, value={"id": told.id, "text": text}, updated_at=told.at))
         return told
 
 
@@ -81,14 +81,14 @@ def set_pause(db: Database, paused: bool, now: float | None = None) -> bool:
         if is_paused(session) == paused:
             return False
         if paused:
-            session.add(HouseFact(name=PAUSE, value={}, updated_at=clock(now)))
+            session.add(SiteStateRow(name=PAUSE, value={}, updated_at=clock(now)))
         else:
             _drop(session, PAUSE)
         return True
 
 
 def _drop(session: Session, name: str) -> None:
-    row = session.get(HouseFact, name)
+    row = session.get(SiteStateRow, name)
     if row is not None:
         session.delete(row)
         session.flush()

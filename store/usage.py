@@ -72,7 +72,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredAmount:
     """What a person keeps in the database, in rows and bytes."""
 
     chats: int = 0
@@ -106,7 +106,7 @@ def per_day(db: Database, n_days: int = 7, now: float | None = None) -> Usage:
     return Usage(days, {owner: tuple(spent) for owner, spent in people.items()})
 
 
-def keeping(db: Database) -> dict[str, Kept]:
+def stored_per_person(db: Database) -> dict[str, StoredAmount]:
     """What each person keeps, by id; everybody is in it."""
     own_chats = select(Chat.owner_id, func.count()).where(Chat.deleted_at.is_(None)).group_by(Chat.owner_id)
     pictures = select(Picture.owner_id, func.sum(func.length(Picture.data))).group_by(Picture.owner_id)
@@ -115,7 +115,7 @@ def keeping(db: Database) -> dict[str, Kept]:
         n_chats: dict[str, int] = {owner: int(number) for owner, number in session.execute(own_chats)}
         drawn: dict[str, int] = {owner: int(number) for owner, number in session.execute(pictures)}
         return {
-            owner: Kept(n_chats.get(owner, 0), *written.get(owner, (0, 0, 0)), drawn.get(owner, 0))
+            owner: StoredAmount(n_chats.get(owner, 0), *written.get(owner, (0, 0, 0)), drawn.get(owner, 0))
             for owner in session.scalars(select(User.id))
         }
 

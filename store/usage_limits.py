@@ -31,7 +31,7 @@ def refuse_if_over(session: Session, user: User, now: float) -> None:
 
 
 @dataclass(frozen=True)
-class Today:
+class MinutesToday:
     """The minutes of a person who has a daily limit."""
 
     used: float
@@ -43,12 +43,12 @@ class Today:
         return max(0, math.ceil(self.allowed - self.used))
 
 
-def today(db: Database, user: UserView, now: float | None = None) -> Today | None:
+def today(db: Database, user: UserView, now: float | None = None) -> MinutesToday | None:
     """How much of today a person has used; None for whoever has no limit."""
     if user.daily_minutes is None:
         return None
     with db.reading() as session:
-        return Today(minutes_used(session, user.id, clock(now)), user.daily_minutes)
+        return MinutesToday(minutes_used(session, user.id, clock(now)), user.daily_minutes)
 
 
 def minutes_used(session: Session, user_id: str, now: float) -> float:

@@ -234,7 +234,7 @@ class Attempt:
         if turn.unfinished:
             self._feed.end({"type": "state", "state": "queued"})
         else:  # its owner had pressed stop
-            self._feed.end({"type": "cancelled", **turns.reply_to(self._desk.db, self._turn.id).as_dict()})
+            self._feed.end({"type": "cancelled", **turns.result_of(self._desk.db, self._turn.id).as_dict()})
 
     def _persist(self, change: Callable[[], Value]) -> Value:
         """A change in SQL that must happen: a database that is busy or full gets more than one chance."""

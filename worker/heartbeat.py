@@ -118,4 +118,4 @@ def reap(desk: Desk, every_s: float = REAP_EVERY_S) -> None:
     if not recovery.is_due(desk.redis, every_s):
         return
     recovery.reconcile(desk.db, desk.redis)
-    recovery.sweep(desk.db, desk.redis)
+    recovery.reconcile_rq(desk.db, desk.redis)

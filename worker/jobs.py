@@ -57,4 +57,4 @@ def _moved(here: Desk) -> None:
 def _waits_again(here: Desk, turn_id: str) -> None:
     """The queue was paused while this job was on its way; without Redis the browsers learn it from their next look."""
     with suppress(RedisError):
-        queue.say_waiting(here.redis, turns.get_turn(here.db, turn_id))
+        queue.announce_waiting(here.redis, turns.get_turn(here.db, turn_id))

@@ -131,7 +131,7 @@ def take_back(db: Database, redis: Redis, worker_name: str) -> None:
     To be called only while no lane of this name works: right after the lock was taken, and at the end of a drain.
     """
     try:
-        turns = recovery.recover(db, redis, worker_name)
+        turns = recovery.reconcile_own(db, redis, worker_name)
     except RedisError as error:
         log.warning("unfinished turns of %s wait for Redis: %s", worker_name, error)
         return

@@ -19,7 +19,7 @@ SAMPLES = 20
 YOUNG = 50  # turns of a story that counts as young
 
 SHARED = (
-    "what a turn asks of the database does not grow with its story (tests/store/test_store_long_stories.py counts it), "
+    "what a turn asks of the database does not grow with its story (tests/store/test_constant_cost.py counts it), "
     "and what it reads does not either"
 )
 GROWS = "Redis keeps the events of a turn for an hour: a story that is told faster than that grows by them"

@@ -142,7 +142,7 @@ def position(redis: Redis, turn_id: str, worker: str) -> int | None:
 
 
 def places(redis: Redis, worker: str, turn_ids: Iterable[str]) -> dict[str, str]:
-    """Where each turn's job is: "queued", "limbo" (popped: being run, or lost with its lane) or "missing"."""
+    """Where the job of each turn is: "queued", "popped_unclaimed" (being run, or lost with its lane) or "missing"."""
     queue = open_queue(redis, worker)
     queued = _texts(redis.lrange(queue.key, 0, -1))
     gone = popped(redis, worker)
@@ -187,7 +187,7 @@ def _place(turn_id: str, known: set[str], queued: set[str], popped: set[str]) ->
         return "missing"
     if turn_id in queued:
         return "queued"
-    return "limbo" if turn_id in popped else "missing"
+    return "popped_unclaimed" if turn_id in popped else "missing"
 
 
 def _executions(queue: Queue) -> list[str]:

@@ -41,12 +41,12 @@ def cancels_channel() -> str:
     return f"{PREFIX}:cancels"
 
 
-def limbo(turn_id: str) -> str:
+def popped_unclaimed(turn_id: str) -> str:
     """String: when the reaper first saw that a job was neither in its queue nor claimed. Goes after a minute."""
     return f"{PREFIX}:turn:{turn_id}:limbo"
 
 
-def untold(turn_id: str) -> str:
+def end_unannounced(turn_id: str) -> str:
     """String: when the reaper first saw that the end of a turn was not announced. Goes after a minute."""
     return f"{PREFIX}:turn:{turn_id}:untold"
 
@@ -71,7 +71,7 @@ def wakes(worker_name: str) -> str:
     return f"{PREFIX}:worker:{worker_name}:wakes"
 
 
-def reaped() -> str:
+def last_reconcile() -> str:
     """String: a worker has begun a round of repairs. Goes when the next one is due."""
     return f"{PREFIX}:reaped"
 

@@ -31,19 +31,19 @@ __all__ = [
     "ALLOWED",
     "RUN_TURN",
     "ForbiddenJob",
-    "Place",
+    "QueuePlace",
     "TurnJob",
     "announce_end",
     "announce_moved",
+    "announce_queued",
+    "announce_waiting",
     "dispatch",
     "enqueue",
     "open_queue",
     "pause",
-    "place",
+    "queue_place",
     "remove_job",
     "resume",
-    "say_queued",
-    "say_waiting",
     "stop",
     "submit",
 ]
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePlace:
     """Where a queued turn stands: turns before it, and the seconds until it starts. None: not known."""
 
     ahead: int | None = None
@@ -88,7 +88,7 @@ def _bring(redis: Redis, turn: TurnView) -> None:
     """Make the job of a queued turn."""
     try:
         if turn.worker is not None and enqueue(redis, turn.id, turn.worker):
-            say_queued(redis, turn)
+            announce_queued(redis, turn)
     except RedisError as error:
         log.warning("Turn %s waits for Redis: %s", turn.id, error)
 
@@ -117,11 +117,11 @@ def pause(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnVie
     Redis may be away: a job that stays there is refused when a worker wants to claim its turn.
     """
     site_state.set_pause(db, True, now)
-    back = turns.call_back(db, now)
+    back = turns.unqueue_all(db, now)
     try:
         for turn in back:
             remove_job(redis, turn)
-            say_waiting(redis, turn)
+            announce_waiting(redis, turn)
         for worker in sorted({turn.worker for turn in back if turn.worker}):
             announce_moved(redis, worker)
     except RedisError as error:
@@ -155,20 +155,20 @@ def stop(db: Database, redis: Redis, owner_id: str, turn_id: str, now: float | N
     return turn
 
 
-def place(redis: Redis, turn: TurnView, now: float | None = None) -> Place:
+def queue_place(redis: Redis, turn: TurnView, now: float | None = None) -> QueuePlace:
     """How many turns stand before this one in its queue, and when it is likely to start. Raises RedisError."""
     if turn.state != "queued" or turn.worker is None:
-        return Place()
+        return QueuePlace()
     with redis.pipeline(transaction=False) as pipe:
         pipe.lpos(jobs.queue_key(turn.worker), turn.id)
         pipe.get(keys.worker(turn.worker))
         ahead, entry = pipe.execute()
     worker = registry.read(entry)
     if ahead is None or worker is None:
-        return Place(ahead)
+        return QueuePlace(ahead)
     since = max(0.0, (time.time() if now is None else now) - worker.at)
     busy_s = [seconds + since for seconds in worker.busy_s]
-    return Place(ahead, eta.seconds_until_start(ahead, worker.lanes, busy_s, worker.turn_s))
+    return QueuePlace(ahead, eta.seconds_until_start(ahead, worker.lanes, busy_s, worker.turn_s))
 
 
 def remove_job(redis: Redis, turn: TurnView) -> None:
@@ -179,7 +179,7 @@ def remove_job(redis: Redis, turn: TurnView) -> None:
 def announce_end(db: Database, redis: Redis, turn: TurnView) -> None:
     """Tell the browsers that a turn has ended, from what the database says; does nothing when they know."""
     try:
-        ending = events.ending(turn, turns.reply_to(db, turn.id))
+        ending = events.ending(turn, turns.result_of(db, turn.id))
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [ending])
     except StoreError as error:
         log.warning("The end of turn %s is not announced: %s", turn.id, error.message)
@@ -190,9 +190,9 @@ def announce_moved(redis: Redis, worker: str) -> None:
     redis.publish(keys.queues_channel(), json.dumps({"worker": worker}))
 
 
-def say_queued(redis: Redis, turn: TurnView) -> None:
+def announce_queued(redis: Redis, turn: TurnView) -> None:
     """Tell the browsers that a turn is in a queue, and the others in it that it moved."""
-    where = place(redis, turn)
+    where = queue_place(redis, turn)
     event = {"type": "state", "state": "queued", "ahead": where.ahead, "eta_s": where.eta_s}
     with suppress(Stale):  # somebody works on it already
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [event])
@@ -200,7 +200,7 @@ def say_queued(redis: Redis, turn: TurnView) -> None:
         announce_moved(redis, turn.worker)
 
 
-def say_waiting(redis: Redis, turn: TurnView) -> None:
+def announce_waiting(redis: Redis, turn: TurnView) -> None:
     """Tell the browsers that a turn that was in a queue waits again."""
     with suppress(Stale):
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [{"type": "state", "state": "waiting"}])

@@ -20,7 +20,7 @@ from redis.exceptions import LockError
 from store import turns
 from store.broker import events, jobs, keys, registry
 from store.broker.jobs import enqueue, places
-from store.broker.queue import announce_end, dispatch, remove_job, say_queued
+from store.broker.queue import announce_end, announce_queued, dispatch, remove_job
 from store.db import Database
 from store.errors import NotFound, Stale
 from store.views import TurnView
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LOCK_S = 15
 ENQUEUED_WITHIN_S = 1.5  # between the database's word that a turn is queued and its job in Redis
-LIMBO_GRACE_S = 5.0
+UNCLAIMED_GRACE_S = 5.0
 PATIENCE_S = 5.0  # how long a pinned turn waits for its worker while another one has nothing to do
 ANNOUNCE_AFTER_S = 1.5  # a worker tries again twice a second
 ANNOUNCE_FOR_S = 120.0
@@ -37,7 +37,7 @@ SEEN_FOR_S = 60
 RQ_ENDS_WITHIN_S = 10.0
 
 
-def recover(db: Database, redis: Redis, worker: str, now: float | None = None) -> tuple[str, ...]:
+def reconcile_own(db: Database, redis: Redis, worker: str, now: float | None = None) -> tuple[str, ...]:
     """At the start of a worker that holds its lock, so its predecessor is dead: put what that one had at the front.
 
     Returns the ids of the turns that came back into the queue, in the order of service.
@@ -73,7 +73,7 @@ def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str
     with _lock(redis) as held:
         if not held:
             return ()
-        back = _give_back(db, redis, turns.expired(db, now), now)
+        back = _give_back(db, redis, turns.expired_leases(db, now), now)
         known = {turn.id for turn in back}
         back += [turn for turn in _misplaced(db, redis, now) if turn.id not in known]
         placed = _put_back(db, redis, back, None, now) + _relieve(db, redis, now)
@@ -84,7 +84,7 @@ def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str
 
 def is_due(redis: Redis, every_s: float) -> bool:
     """Whether nobody has begun a round within this time: who asks and hears yes has begun one."""
-    return bool(redis.set(keys.reaped(), "1", nx=True, px=max(1, round(every_s * 900))))
+    return bool(redis.set(keys.last_reconcile(), "1", nx=True, px=max(1, round(every_s * 900))))
 
 
 def _give_back(db: Database, redis: Redis, running: Iterable[TurnView], now: float | None) -> list[TurnView]:
@@ -116,10 +116,10 @@ def _misplaced(db: Database, redis: Redis, now: float) -> list[TurnView]:
 
 
 def _lost(redis: Redis, turn: TurnView, place: str, now: float) -> bool:
-    """Missing is lost, unless its job is just being made; in limbo (popped and not claimed) only after some seconds."""
-    if place != "limbo":
+    """Missing is lost, unless its job is just being made; popped and unclaimed only after some seconds."""
+    if place != "popped_unclaimed":
         return place == "missing" and _past(turn.updated_at, now, ENQUEUED_WITHIN_S)
-    return _past(_first_seen(redis, keys.limbo(turn.id), now), now, LIMBO_GRACE_S)
+    return _past(_first_seen(redis, keys.popped_unclaimed(turn.id), now), now, UNCLAIMED_GRACE_S)
 
 
 def _past(then: float, now: float, seconds: float) -> bool:
@@ -157,17 +157,17 @@ def _put_back(
         if worker is None or not turns.assign(db, turn.id, worker, now):
             continue  # it ended or was claimed meanwhile
         remove_job(redis, turn)
-        redis.delete(keys.limbo(turn.id))
+        redis.delete(keys.popped_unclaimed(turn.id))
         enqueue(redis, turn.id, worker, at_front=True)
         placed.append(turn)
     placed.reverse()
     for turn in placed:
         log.info("Turn %s is queued again after attempt %d.", turn.id, turn.attempt)
-        say_queued(redis, turn)
+        announce_queued(redis, turn)
     return tuple(turn.id for turn in placed)
 
 
-def sweep(db: Database, redis: Redis) -> None:
+def reconcile_rq(db: Database, redis: Redis) -> None:
     """Take out what RQ keeps about turns that are over, in the queues of workers of today and of yesterday."""
     for name in jobs.known_workers(redis):
         queue = jobs.open_queue(redis, name)
@@ -196,7 +196,7 @@ def _announce_ends(db: Database, redis: Redis, now: float) -> None:
     """
     ended = turns.recently_ended(db, now - ANNOUNCE_FOR_S, now)
     for turn_id, told in zip(ended, events.has_ended(redis, ended), strict=True):
-        if not told and _past(_first_seen(redis, keys.untold(turn_id), now), now, ANNOUNCE_AFTER_S):
+        if not told and _past(_first_seen(redis, keys.end_unannounced(turn_id), now), now, ANNOUNCE_AFTER_S):
             with suppress(NotFound):  # its owner has gone meanwhile, and it with them
                 announce_end(db, redis, turns.get_turn(db, turn_id))
 

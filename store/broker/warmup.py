@@ -17,7 +17,7 @@ from store.db import Database
 from store.models import UNFINISHED, Chat, Turn
 
 FRESH_S = 30.0
-MOST = 32  # wishes per worker; the oldest go
+MAX_WISHES = 32  # wishes per worker; the oldest go
 
 
 def ask(redis: Redis, chat_id: str, now: float | None = None) -> str | None:
@@ -27,7 +27,7 @@ def ask(redis: Redis, chat_id: str, now: float | None = None) -> str | None:
         key = keys.wakes(worker)
         with redis.pipeline(transaction=False) as pipe:
             pipe.zadd(key, {chat_id: time.time() if now is None else now})
-            pipe.zremrangebyrank(key, 0, -MOST - 1)
+            pipe.zremrangebyrank(key, 0, -MAX_WISHES - 1)
             pipe.expire(key, round(FRESH_S))
             pipe.execute()
     return worker

@@ -17,28 +17,34 @@ from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore.book import read_book
 from store.messages import clock, new_id, own_chat
-from store.models import Book, Character, Chat, User
-from store.people import BookView, book_view
+from store.models import Character, Chat, LorebookRow, User
+from store.views import LorebookView, book_view
 
 MAX_NAME = 80
 MAX_BOOKS_OF_A_CHAT = 8
 
 
-def list_books(db: Database, owner_id: str) -> tuple[BookView, ...]:
+def list_books(db: Database, owner_id: str) -> tuple[LorebookView, ...]:
     """A person's books, by name."""
     with db.reading() as session:
-        rows = session.scalars(select(Book).where(Book.owner_id == owner_id).order_by(Book.name, Book.id))
+        rows = session.scalars(
+            select(LorebookRow).where(LorebookRow.owner_id == owner_id).order_by(LorebookRow.name, LorebookRow.id)
+        )
         return tuple(map(book_view, rows))
 
 
 def list_names(db: Database, owner_id: str) -> tuple[tuple[str, str], ...]:
     """Id and name of a person's books, by name."""
     with db.reading() as session:
-        rows = session.execute(select(Book.id, Book.name).where(Book.owner_id == owner_id).order_by(Book.name, Book.id))
+        rows = session.execute(
+            select(LorebookRow.id, LorebookRow.name)
+            .where(LorebookRow.owner_id == owner_id)
+            .order_by(LorebookRow.name, LorebookRow.id)
+        )
         return tuple((book_id, name) for book_id, name in rows)
 
 
-def get_book(db: Database, owner_id: str, book_id: str) -> BookView:
+def get_book(db: Database, owner_id: str, book_id: str) -> LorebookView:
     """One book of this person. Raises NotFound, also when it is somebody else's."""
     with db.reading() as session:
         return book_view(_own_book(session, owner_id, book_id))
@@ -46,12 +52,12 @@ def get_book(db: Database, owner_id: str, book_id: str) -> BookView:
 
 def add_book(
     db: Database, owner_id: str, data: Mapping[str, Any], name: str = "", now: float | None = None
-) -> BookView:
+) -> LorebookView:
     """Keep a book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
     with db.session() as session:
         if session.get(User, owner_id) is None:
             raise NotFound("person")
-        row = Book(id=new_id(), owner_id=owner_id, name="", data=dict(data), created_at=clock(now))
+        row = LorebookRow(id=new_id(), owner_id=owner_id, name="", data=dict(data), created_at=clock(now))
         row.name = clean_name(name) or clean_name(read_book(data).name)
         if not row.name:
             raise Refused("bad_book_name")
@@ -62,7 +68,7 @@ def add_book(
 
 def change_book(
     db: Database, owner_id: str, book_id: str, data: Mapping[str, Any] | None = None, name: str | None = None
-) -> BookView:
+) -> LorebookView:
     """Another name, or a file with a change in it. Raises NotFound, Refused "bad_book_name"."""
     with db.session() as session:
         row = _own_book(session, owner_id, book_id)
@@ -106,11 +112,11 @@ def attach(db: Database, owner_id: str, chat_id: str, book_ids: Sequence[str]) -
         chat.lore = {**chat.lore, "books": list(wanted)}
 
 
-def books_of(session: Session, chat: Chat) -> tuple[BookView, ...]:
+def books_of(session: Session, chat: Chat) -> tuple[LorebookView, ...]:
     """The books that a chat uses, in its order, in the caller's transaction; those that are gone are left out."""
     ids = [str(book_id) for book_id in chat.lore.get("books", ())]
-    mine = Book.owner_id == chat.owner_id, Book.id.in_(ids)
-    rows = {row.id: row for row in session.scalars(select(Book).where(*mine))} if ids else {}
+    mine = LorebookRow.owner_id == chat.owner_id, LorebookRow.id.in_(ids)
+    rows = {row.id: row for row in session.scalars(select(LorebookRow).where(*mine))} if ids else {}
     return tuple(book_view(rows[book_id]) for book_id in ids if book_id in rows)
 
 
@@ -119,8 +125,8 @@ def clean_name(name: str) -> str:
     return " ".join(texts.clean(name).split())[:MAX_NAME].strip()
 
 
-def _own_book(session: Session, owner_id: str, book_id: str) -> Book:
-    row = session.get(Book, book_id)
+def _own_book(session: Session, owner_id: str, book_id: str) -> LorebookRow:
+    row = session.get(LorebookRow, book_id)
     if row is None or row.owner_id != owner_id:
         raise NotFound("lorebook")
     return row

@@ -5,15 +5,14 @@ The public door: callers write `from store import turns` and find every step her
 
 from store.messages import Reply
 from store.turns.begin import TurnCommand, submit
-from store.turns.end import NARRATOR, Outcome, cancel, commit, fail, reply_to
+from store.turns.end import NARRATOR, Outcome, cancel, commit, fail, result_of
 from store.turns.lifecycle import (
     Claim,
     Progress,
     assign,
-    call_back,
     claim,
     enqueue_next,
-    expired,
+    expired_leases,
     get_turn,
     give_back,
     newest_ended,
@@ -25,6 +24,7 @@ from store.turns.lifecycle import (
     save_partial,
     set_state,
     unfinished,
+    unqueue_all,
 )
 
 __all__ = [
@@ -35,12 +35,11 @@ __all__ = [
     "Reply",
     "TurnCommand",
     "assign",
-    "call_back",
     "cancel",
     "claim",
     "commit",
     "enqueue_next",
-    "expired",
+    "expired_leases",
     "fail",
     "get_turn",
     "give_back",
@@ -49,10 +48,11 @@ __all__ = [
     "owners_waiting",
     "recently_ended",
     "renew",
-    "reply_to",
     "request_cancel",
+    "result_of",
     "save_partial",
     "set_state",
     "submit",
     "unfinished",
+    "unqueue_all",
 ]

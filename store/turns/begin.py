@@ -167,7 +167,7 @@ def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> Open
         raise Refused("empty")
     message = messages.add_message(session, chat, "user", chat.user_name, command.id, now)
     messages.add_alternative(session, message, Reply(text), command.id, now, position=0)
-    messages.touch(chat, now)
+    messages.raise_revision(chat, now)
     return message.id, None
 
 

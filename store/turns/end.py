@@ -24,7 +24,7 @@ from store.views import EndView
 NARRATOR = "Narrator"
 
 
-def held(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
+def fenced(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
     """The fence: the conditions under which `attempt` may still change its turn."""
     return Turn.id == turn_id, Turn.attempt == attempt, Turn.state.in_(RUNNING)
 
@@ -98,7 +98,7 @@ def fail(db: Database, turn_id: str, attempt: int, code: str, text: str, now: fl
         turn.error_code, turn.error_text = code, text
 
 
-def reply_to(db: Database, turn_id: str) -> EndView:
+def result_of(db: Database, turn_id: str) -> EndView:
     """What an ended turn wrote, with its chat's revision of now. Raises NotFound (the turn)."""
     with db.reading() as session:
         turn = session.get(Turn, turn_id)
@@ -135,7 +135,7 @@ def _outcome(given: Outcome | Reply | None) -> Outcome:
 
 
 def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -> Turn:
-    ending = update(Turn).where(*held(turn_id, attempt))
+    ending = update(Turn).where(*fenced(turn_id, attempt))
     values = {"state": state, "ended_at": now, "updated_at": now, "lease_until": None}
     turn = changed_row(session, ending.values(values).returning(Turn))
     if turn is None:
@@ -161,7 +161,7 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
     if window is not None:
         chat.window = window
     if written:
-        messages.touch(chat, now)
+        messages.raise_revision(chat, now)
     session.flush()
     return _end_view(session, turn)
 

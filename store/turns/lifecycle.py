@@ -4,7 +4,7 @@
        ^  ^      |  ^       |__________|_________|
        |  |      |  |__ give_back: the worker went away, the attempt number stays
        |  |______|
-       |      call_back, claim: the queue is paused (site_state.py)
+       |      unqueue_all, claim: the queue is paused (site_state.py)
     submit
 
 What it does: every function is one transaction that either happens or does not, wherever a process is killed.
@@ -28,7 +28,7 @@ from store.db import Database, changed_row, rows_changed
 from store.errors import NotFound, Refused, Stale
 from store.messages import clock
 from store.models import HAS_ENDED, IN_QUEUE, RUNNING, UNFINISHED, Turn, User
-from store.turns.end import cancel_unclaimed, held
+from store.turns.end import cancel_unclaimed, fenced
 from store.views import TurnView, turn_view
 
 
@@ -102,14 +102,14 @@ def renew(
 ) -> Mapping[str, bool]:
     """Extend the leases of turns (by id) and keep how far they are, all in one transaction.
 
-    Returns those that are still held, and for each whether its owner asked for a stop. The others were taken over or
-    ended: stop working on them.
+    Returns those that still belong to their attempt, and for each whether its owner asked for a stop. The others were
+    taken over or ended: stop working on them.
     """
     kept: dict[str, bool] = {}
     with db.session() as session:
         for turn_id, progress in running.items():
             values = {"lease_until": lease_until, "updated_at": clock(now), **progress.values()}
-            taking = update(Turn).where(*held(turn_id, progress.attempt)).values(values)
+            taking = update(Turn).where(*fenced(turn_id, progress.attempt)).values(values)
             stop = changed_row(session, taking.returning(Turn.cancel_requested))
             if stop is not None:
                 kept[turn_id] = stop
@@ -125,7 +125,7 @@ def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None
     state = case((Turn.cancel_requested, Turn.state), else_="queued")
     values = {"state": state, "lease_until": None, "updated_at": now, "crashes": Turn.crashes + int(crashed)}
     with db.session() as session:
-        if not rows_changed(session, update(Turn).where(*held(turn_id, attempt)).values(values)):
+        if not rows_changed(session, update(Turn).where(*fenced(turn_id, attempt)).values(values)):
             raise Stale(turn_id, attempt)
         turn = _get(session, turn_id)
         if turn.cancel_requested:
@@ -168,7 +168,7 @@ def enqueue_next(db: Database, owner_id: str, worker: str, now: float | None = N
         return turn_view(turn)
 
 
-def call_back(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
+def unqueue_all(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
     """Every queued turn waits again: the queue is paused. Returns them as they were, in the order of service."""
     now = clock(now)
     with db.session() as session:
@@ -234,7 +234,7 @@ def owners_waiting(db: Database) -> tuple[str, ...]:
         return tuple(rows)
 
 
-def expired(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
+def expired_leases(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
     """The running turns whose lease is over: their worker is dead or hangs."""
     return _read(db, Turn.state.in_(RUNNING), Turn.lease_until <= clock(now), order=(Turn.queued_at, Turn.id))
 
@@ -265,7 +265,7 @@ def _get(session: Session, turn_id: str) -> Turn:
 
 def _change(db: Database, turn_id: str, attempt: int, values: dict[str, Any]) -> None:
     with db.session() as session:
-        if not rows_changed(session, update(Turn).where(*held(turn_id, attempt)).values(values)):
+        if not rows_changed(session, update(Turn).where(*fenced(turn_id, attempt)).values(values)):
             raise Stale(turn_id, attempt)
 
 

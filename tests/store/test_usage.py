@@ -7,7 +7,7 @@ import pytest
 
 from store import characters, chats, turns, usage
 from store.turns import Outcome, Reply, TurnCommand
-from store.usage import Kept, Spent
+from store.usage import Spent, StoredAmount
 
 NOON = dt.datetime(2026, 3, 29, 12).timestamp()  # in much of Europe a day of 23 hours
 DAY = 86_400.0
@@ -66,10 +66,10 @@ def test_days_begin_at_midnight_of_the_servers_clock(database, user, chat, play)
 def test_what_people_keep_is_counted_in_bytes(database, make_user, make_chat, play):
     ada, bo = make_user("Ada"), make_user("Bo")
     chat = make_chat(ada)
-    before = usage.keeping(database)[ada.id]
+    before = usage.stored_per_person(database)[ada.id]
     play(chat, NOON, text="\u706b\u706b")
-    after = usage.keeping(database)
+    after = usage.stored_per_person(database)
     assert (after[ada.id].messages, after[ada.id].text_bytes) == (before.messages + 2, before.text_bytes + 2 + 6)
-    assert after[bo.id] == Kept()
+    assert after[bo.id] == StoredAmount()
     assert after[ada.id].n_bytes == after[ada.id].text_bytes + after[ada.id].token_bytes
     assert characters.list_characters(database, bo)

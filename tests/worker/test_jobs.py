@@ -105,7 +105,7 @@ def test_after_the_end_the_persons_next_turn_enters_the_queue(make_desk, databas
     assert queue.dispatch(database, redis, user.id).id == first.id
     run_turn(first.id)
     assert turns.get_turn(database, second.id).state == "queued"
-    assert queue.place(redis, turns.get_turn(database, second.id)).ahead is not None
+    assert queue.queue_place(redis, turns.get_turn(database, second.id)).ahead is not None
     assert registry.route(redis, first.chat_id) == "gpu0"
 
 

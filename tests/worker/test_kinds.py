@@ -129,7 +129,7 @@ def test_suggest_leaves_no_trace(play):
     (done,) = play.said("done")
     assert done["suggestion"] == play.streamed()[0].strip() == play.turn.result["suggestion"]
     assert done["messages"] == []
-    assert turns.reply_to(play.database, play.turn.id).suggestion == done["suggestion"]
+    assert turns.result_of(play.database, play.turn.id).suggestion == done["suggestion"]
     play("chat", "Another one")
     assert play.n_evaluated() < 60
 

@@ -13,7 +13,7 @@ from engine.kv.planner import plan as plan_moves
 from store import chats
 from store.lore import books
 from store.models import Character
-from store.people import BookView
+from store.views import LorebookView
 from worker.prompt.build import plan_part
 from worker.prompt.segments import Limits
 
@@ -81,7 +81,7 @@ def test_constants_stand_in_the_persona_in_the_order_of_cards():
 def test_constants_of_a_book_of_the_chat_leave_the_shared_part_alone():
     plain = story(message(0, "user", "Hi"), card=card(description="A keeper."))
     raw = {"entries": {"0": {"key": [], "content": "The sea is red.", "constant": True}}}
-    own = replace(plain, books=(BookView("b1", "ann", "Seas", raw, 0.0),))
+    own = replace(plain, books=(LorebookView("b1", "ann", "Seas", raw, 0.0),))
     assert plan(own).wanted[0] == plan(plain).wanted[0]
     assert "The sea is red." in persona(plan(own))
     assert [line["why"] for line in plan(own).lore] == ["constant"]

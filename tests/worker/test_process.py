@@ -142,7 +142,7 @@ def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, red
     assert time.monotonic() - asked < 5
     assert state(database, turn) == "queued"
     assert turns.get_turn(database, turn.id).partial
-    assert queue.place(redis, turns.get_turn(database, turn.id)).ahead == 0
+    assert queue.queue_place(redis, turns.get_turn(database, turn.id)).ahead == 0
     worker.start()
     until_it_is_done(database, turn)
     assert len(replies(database, chat)) == 1

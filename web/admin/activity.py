@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 
 from store import turns, usage
 from store.broker import queue, registry
-from store.broker.queue import Place
+from store.broker.queue import QueuePlace
 from store.broker.registry import WorkerView
-from store.usage import Kept, Spent
+from store.usage import Spent, StoredAmount
 from store.views import TurnView, UserView
 from web.admin import charts
 from web.admin.trend import Sample
@@ -71,7 +71,7 @@ class Person:
     id: str
     name: str
     spent: Spent
-    kept: Kept
+    kept: StoredAmount
 
 
 class Remembered(Generic[Value]):
@@ -124,7 +124,7 @@ class Books:
 
     def __init__(self) -> None:
         self._usage: Remembered[usage.Usage] = Remembered(USAGE_S)
-        self._kept: Remembered[dict[str, Kept]] = Remembered(KEEPING_S)
+        self._kept: Remembered[dict[str, StoredAmount]] = Remembered(KEEPING_S)
 
     def usage(self, house: House, n_days: int) -> usage.Usage:
         """Seconds and tokens by person and day."""
@@ -133,24 +133,25 @@ class Books:
     def people(self, house: House, everybody: Sequence[UserView], n_days: int) -> tuple[Person, ...]:
         """Everybody, who kept the card busy the longest first."""
         used = self.usage(house, n_days).people
-        kept = self._kept.get("", lambda: usage.keeping(house.database))
+        kept = self._kept.get("", lambda: usage.stored_per_person(house.database))
         found = (
-            Person(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, Kept())) for one in everybody
+            Person(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, StoredAmount()))
+            for one in everybody
         )
         return tuple(sorted(found, key=lambda person: (-person.spent.busy_s, person.name)))
 
 
-def _seat(turn: TurnView, names: dict[str, str], seconds: float, place: Place | None = None) -> Seat:
-    place = place or Place()
+def _seat(turn: TurnView, names: dict[str, str], seconds: float, place: QueuePlace | None = None) -> Seat:
+    place = place or QueuePlace()
     name = names.get(turn.owner_id, "")
     return Seat(name, turn.kind, turn.state, turn.worker or "", max(0.0, seconds), place.ahead, place.eta_s)
 
 
-def _places(house: House, waiting: Sequence[TurnView]) -> list[Place]:
+def _places(house: House, waiting: Sequence[TurnView]) -> list[QueuePlace]:
     try:
-        return [queue.place(house.redis, turn) for turn in waiting]
+        return [queue.queue_place(house.redis, turn) for turn in waiting]
     except RedisError:
-        return [Place() for _ in waiting]
+        return [QueuePlace() for _ in waiting]
 
 
 def _workers(house: House) -> tuple[tuple[WorkerView, int], ...] | None:

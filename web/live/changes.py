@@ -144,12 +144,12 @@ def _setup(caller: Caller, frame: Setup) -> Reply:
 
 
 def _why(caller: Caller, frame: Why) -> Reply:
-    words = chats.why(caller.house.database, caller.user_id, frame.message, frame.position)
+    words = chats.token_probabilities(caller.house.database, caller.user_id, frame.message, frame.position)
     return {"type": "why", "message": frame.message, "position": frame.position, "words": words}
 
 
 def _added(caller: Caller, frame: Added) -> Reply:
-    lore = chats.added(caller.house.database, caller.user_id, frame.message, frame.position)
+    lore = chats.lore_used(caller.house.database, caller.user_id, frame.message, frame.position)
     return {"type": "added", "message": frame.message, "position": frame.position, "lore": lore}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from store import chats, message_pages, turns
 from store.db import Database
-from store.message_pages import Page
+from store.message_pages import MessagePage
 from store.views import ChatView, MessageView, TurnView
 from web import serializers
 
@@ -22,7 +22,7 @@ class Snapshot:
     """A chat as it stood when it was read."""
 
     chat: ChatView
-    page: Page
+    page: MessagePage
     n_forgotten: int
     turn: TurnView | None  # unfinished
     newest: TurnView | None  # the last one that ended, if none is under way

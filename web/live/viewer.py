@@ -209,7 +209,7 @@ class Viewer:
         if turn.state not in WAITING:
             return
         try:
-            place = queue.place(self._house.redis, turn)
+            place = queue.queue_place(self._house.redis, turn)
         except RedisError:
             return
         eta_s = None if place.eta_s is None else round(place.eta_s, 1)

@@ -21,7 +21,7 @@ from store.errors import NotFound, Refused
 from store.lore import books, edit, report
 from store.lore.book import Book, body_of, read_book
 from store.lore.match import Awake, Scene, activate
-from store.views import BookView
+from store.views import LorebookView
 from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_files
@@ -204,7 +204,7 @@ def _begin(name: str) -> Page:
     return redirect(url_for("books.open_book", book_id=kept.id))
 
 
-def _arrive(file: FileStorage) -> tuple[BookView | None, str]:
+def _arrive(file: FileStorage) -> tuple[LorebookView | None, str]:
     """The book that a file became, or the sentence that says why not."""
     filename = (file.filename or "")[:200]
     try:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from store import site_state, statistics
 from store.broker import recovery, registry
 from store.db import Database
-from store.site_state import HouseFacts
+from store.site_state import SiteState
 from web.admin.trend import Trend
 
 ROUND_S = 3.0
@@ -36,7 +36,7 @@ class Housekeeping:
         self._thread: threading.Thread | None = None
         self._looking = threading.Lock()
         self.trouble = ""
-        self.facts = HouseFacts()
+        self.facts = SiteState()
         self.trend = Trend()
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Housekeeping:
             self.round()
             self._stopping.wait(ROUND_S)
 
-    def _read_facts(self) -> HouseFacts:
+    def _read_facts(self) -> SiteState:
         try:
             return site_state.read(self._database)
         except SQLAlchemyError as error:

@@ -73,6 +73,6 @@ def _reading_speed(chat_id: str) -> float | None:
         return None
 
 
-def _price_json(one: reread_cost.Price, speed: float | None) -> dict[str, float | None]:
+def _price_json(one: reread_cost.RereadCost, speed: float | None) -> dict[str, float | None]:
     seconds = one.n_tokens / speed if speed and one.n_tokens is not None else None
     return {"messages": one.n_messages, "tokens": one.n_tokens, "seconds": seconds}

@@ -143,7 +143,7 @@ def test_the_story_has_everything_a_worker_needs(database, user, chat):
 
 def test_things_that_are_not_there(database):
     nothing = "0" * 32
-    for call in (chats.get_revision, chats.get_message, turns.get_turn, turns.reply_to):
+    for call in (chats.get_revision, chats.get_message, turns.get_turn, turns.result_of):
         with pytest.raises(NotFound):
             call(database, nothing)
     with pytest.raises(NotFound):

@@ -7,7 +7,7 @@ from store.broker import registry
 from store.broker.registry import EngineView, WorkerView
 from store.errors import NotFound
 from store.models import Chat
-from store.reread_cost import Price
+from store.reread_cost import RereadCost
 
 
 def tell(database, chat_id, text, n_tokens=None):
@@ -32,23 +32,23 @@ def prices(database, chat, message_id):
 
 
 def test_what_comes_after_is_counted_and_a_persons_words_are_estimated(database, chat, told):
-    assert prices(database, chat, told[0]) == (Price(4, 8 + 20 + 8 + 20), Price(3, 20 + 8 + 20))
-    assert prices(database, chat, told[3]) == (Price(1, 20), Price(0, 0))
+    assert prices(database, chat, told[0]) == (RereadCost(4, 8 + 20 + 8 + 20), RereadCost(3, 20 + 8 + 20))
+    assert prices(database, chat, told[3]) == (RereadCost(1, 20), RereadCost(0, 0))
 
 
 def test_without_a_reply_to_learn_from_only_messages_are_counted(database, chat):
     mine = tell(database, chat.id, "Hello")
-    assert prices(database, chat, mine) == (Price(1, None), Price(0, None))
+    assert prices(database, chat, mine) == (RereadCost(1, None), RereadCost(0, None))
 
 
 def test_only_what_the_model_remembers_is_read_again(database, chat, told):
     ordinals = [message.ordinal for message in chats.transcript(database, chat.id)]
     chats.set_window(database, chat.id, {"messages": ordinals[3]})
-    assert prices(database, chat, told[0]) == (Price(0, None), Price(0, None))
-    assert prices(database, chat, told[2]) == (Price(2, 28), Price(1, 20))
+    assert prices(database, chat, told[0]) == (RereadCost(0, None), RereadCost(0, None))
+    assert prices(database, chat, told[2]) == (RereadCost(2, 28), RereadCost(1, 20))
     revision = chats.get_revision(database, chat.id)
     edits.pin_message(database, chat.owner_id, told[0], True, revision)
-    assert prices(database, chat, told[0]) == (Price(3, 36), Price(2, 28))
+    assert prices(database, chat, told[0]) == (RereadCost(3, 36), RereadCost(2, 28))
 
 
 def test_the_wording_that_counts_is_priced_and_what_is_deleted_is_not(database, chat, told):
@@ -57,7 +57,7 @@ def test_the_wording_that_counts_is_priced_and_what_is_deleted_is_not(database, 
         messages.add_alternative(session, message, messages.Reply("e" * 50, tuple(range(10)), "smol"), None, 2.0)
         message.active = 1
     edits.delete_message(database, chat.owner_id, told[2], chats.get_revision(database, chat.id))
-    assert prices(database, chat, told[1]) == (Price(2, 30), Price(1, 10))
+    assert prices(database, chat, told[1]) == (RereadCost(2, 30), RereadCost(1, 10))
     with pytest.raises(NotFound):
         prices(database, chat, told[2])
 

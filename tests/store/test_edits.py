@@ -134,7 +134,7 @@ def test_the_samplers_settings_are_those_of_the_engine():
 
 
 def test_why_a_word_was_chosen_is_told_to_its_owner_only(database, user, make_user, chat, told):
-    assert chats.why(database, user.id, told[1].id, 0) == ()
-    assert refusal(chats.why, database, user.id, told[1].id, 1) == "no_such_alternative"
+    assert chats.token_probabilities(database, user.id, told[1].id, 0) == ()
+    assert refusal(chats.token_probabilities, database, user.id, told[1].id, 1) == "no_such_alternative"
     with pytest.raises(NotFound):
-        chats.why(database, make_user("Eve").id, told[1].id, 0)
+        chats.token_probabilities(database, make_user("Eve").id, told[1].id, 0)

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from test_store_jobs import lane, pop_and_die, queued, standing_in
+from test_broker_jobs import lane, pop_and_die, queued, standing_in
 
 from store import chats, turns
 from store.broker import cancel, events, jobs, keys, queue, recovery, registry
@@ -47,7 +47,7 @@ def test_a_submitted_turn_gets_into_the_queue_and_its_owner_hears_of_it(database
     moved = queue.dispatch(database, redis, chat.owner_id, 1.0)
     assert (moved.id, moved.state, moved.worker, moved.queued_at) == (turn.id, "queued", "gpu0", 1.0)
     assert queued(redis) == [turn.id]
-    assert queue.place(redis, moved).ahead == 0
+    assert queue.queue_place(redis, moved).ahead == 0
     assert events.read(redis, turn.id)[0]["ahead"] == 0
     assert queue.dispatch(database, redis, chat.owner_id) is None
     assert queued(redis) == [turn.id]
@@ -163,13 +163,13 @@ def test_a_worker_that_starts_puts_what_its_predecessor_had_at_the_front(databas
     turns.claim(database, first.id, "gpu0", lease_s=1e9)
     turns.save_partial(database, first.id, 1, "Hel")
     pop_and_die(redis, step)
-    assert recovery.recover(database, redis, "gpu1") == ()
-    assert recovery.recover(database, redis, "gpu0") == (first.id, second.id)
+    assert recovery.reconcile_own(database, redis, "gpu1") == ()
+    assert recovery.reconcile_own(database, redis, "gpu0") == (first.id, second.id)
     assert queued(redis) == [first.id, second.id, third.id]
     back = turns.get_turn(database, first.id)
     assert (back.state, back.attempt, back.partial) == ("queued", 1, "Hel")
     assert redis.llen("rq:queue:inglenook-gpu0:intermediate") == redis.zcard("rq:wip:inglenook-gpu0") == 0
-    assert recovery.recover(database, redis, "gpu0") == ()
+    assert recovery.reconcile_own(database, redis, "gpu0") == ()
 
 
 def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user, chat, say):
@@ -180,7 +180,7 @@ def test_a_turn_that_was_to_stop_does_not_come_back(database, redis, gpu0, user,
     turns.save_partial(database, turn.id, 1, "Hel")
     queue.stop(database, redis, user.id, turn.id)
     assert cancel.requested(redis, [turn.id]) == {turn.id}
-    assert recovery.recover(database, redis, "gpu0") == ()
+    assert recovery.reconcile_own(database, redis, "gpu0") == ()
     assert turns.get_turn(database, turn.id).state == "cancelled"
     assert events.read(redis, turn.id)[-1]["message"]["alternatives"][0]["text"] == "Hel"
 
@@ -265,7 +265,7 @@ def test_a_job_of_an_ended_turn_does_no_harm(database, redis, gpu0, user, chat, 
     turns.request_cancel(database, user.id, turn.id)
     assert recovery.reconcile(database, redis) == ()
     assert jobs.position(redis, turn.id, "gpu0") == 0
-    assert queue.place(redis, turns.get_turn(database, turn.id)).ahead is None
+    assert queue.queue_place(redis, turns.get_turn(database, turn.id)).ahead is None
 
 
 def test_a_frozen_lane_that_wakes_up_late_delays_a_turn_and_loses_nothing(

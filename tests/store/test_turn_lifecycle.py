@@ -63,7 +63,7 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
     done = turns.get_turn(database, turn.id)
     assert (done.state, done.ended_at, done.reply_message_id, done.partial) == ("done", 12.0, message.id, "")
     assert (done.lease_until, done.stats, done.ended) == (None, {"n": 2}, True)
-    assert turns.reply_to(database, turn.id) == end
+    assert turns.result_of(database, turn.id) == end
     assert turns.unfinished(database) == ()
 
 
@@ -163,10 +163,10 @@ def test_a_good_lease_keeps_others_away(database, user, chat, say):
     turn = say(chat)
     turns.claim(database, turn.id, "gpu0", lease_s=5, now=0.0)
     assert refusal(turns.claim, database, turn.id, "gpu1", 5, 4.9) == "not_claimable"
-    assert turns.expired(database, 4.9) == ()
-    assert [t.id for t in turns.expired(database, 5.0)] == [turn.id]
+    assert turns.expired_leases(database, 4.9) == ()
+    assert [t.id for t in turns.expired_leases(database, 5.0)] == [turn.id]
     turns.renew(database, {turn.id: Progress(1)}, 9.0)
-    assert turns.expired(database, 5.0) == ()
+    assert turns.expired_leases(database, 5.0) == ()
 
 
 def test_giving_back_keeps_attempt_and_partial_text(database, user, chat, say):
@@ -191,7 +191,7 @@ def test_stopping_a_waiting_turn_ends_it_at_once(database, user, chat, say, make
     assert (stopped.state, stopped.ended_at) == ("cancelled", 9.0)
     assert turns.request_cancel(database, user.id, turn.id) == stopped
     assert refusal(turns.claim, database, turn.id, "gpu0", 5) == "not_claimable"
-    assert turns.reply_to(database, turn.id).message is None
+    assert turns.result_of(database, turn.id).message is None
 
 
 def test_stopping_a_running_turn_is_noted_and_what_was_written_stays(database, user, chat, say):
@@ -202,7 +202,7 @@ def test_stopping_a_running_turn_is_noted_and_what_was_written_stays(database, u
     end = turns.cancel(database, turn.id, 1, Reply("Hel", finish="cancelled"))
     assert (end.message.text, end.message.chosen.finish, end.revision) == ("Hel", "cancelled", 3)
     assert turns.get_turn(database, turn.id).state == "cancelled"
-    assert turns.reply_to(database, turn.id) == end
+    assert turns.result_of(database, turn.id) == end
 
 
 def test_a_stopped_turn_without_words_leaves_no_message(database, user, chat, say, finish):
@@ -218,7 +218,7 @@ def test_a_stopped_retry_without_words_wrote_nothing(database, user, chat, say, 
     finish(say(chat))
     retry = say(chat, kind="retry")
     assert turns.cancel(database, retry.id).messages == ()
-    assert turns.reply_to(database, retry.id).messages == ()
+    assert turns.result_of(database, retry.id).messages == ()
 
 
 def test_a_turn_that_was_to_stop_ends_when_its_worker_goes(database, user, chat, say):

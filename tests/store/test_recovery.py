@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from test_store_jobs import lane, pop_and_die, queued
-from test_store_queue import announce, people, say  # noqa: F401 (fixtures)
+from test_broker_jobs import lane, pop_and_die, queued
+from test_queue import announce, people, say  # noqa: F401 (fixtures)
 
 from store import chats, turns
 from store.broker import jobs, keys, queue, recovery, registry
@@ -68,12 +68,12 @@ def test_a_place_has_the_people_ahead_and_the_seconds(database, redis, people, s
     busy(redis, "gpu0", running=2, turn_s=[9.0])
     for turn in (first, second):
         queue.dispatch(database, redis, turn.owner_id)
-    placed = queue.place(redis, turns.get_turn(database, second.id))
+    placed = queue.queue_place(redis, turns.get_turn(database, second.id))
     assert placed.ahead == 1
     assert placed.eta_s == pytest.approx(8.0, abs=1.0)
-    assert queue.place(redis, turns.get_turn(database, first.id)).ahead == 0
+    assert queue.queue_place(redis, turns.get_turn(database, first.id)).ahead == 0
     registry.retire(redis, "gpu0")
-    assert queue.place(redis, turns.get_turn(database, second.id)) == queue.Place(1)
+    assert queue.queue_place(redis, turns.get_turn(database, second.id)) == queue.QueuePlace(1)
 
 
 def test_a_queue_that_moves_is_announced(database, redis, two_workers, people, say):  # noqa: F811
@@ -92,11 +92,11 @@ def test_rq_forgets_the_queues_of_workers_that_are_gone(database, redis, two_wor
     pop_and_die(redis, "started")
     assert jobs.known_workers(redis) == ("gpu0",)
     registry.retire(redis, "gpu0")
-    recovery.sweep(database, redis)
+    recovery.reconcile_rq(database, redis)
     assert jobs.known_workers(redis) == ("gpu0",)  # the turn may still run
     claim = turns.claim(database, turn.id, "gpu0", 5)
     turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
-    recovery.sweep(database, redis)
+    recovery.reconcile_rq(database, redis)
     assert jobs.known_workers(redis) == ()
     left = {key.split(b":")[1] for key in redis.keys("rq:*")}
     assert left <= {b"worker", b"workers"}  # of the lane that died: they go by themselves
@@ -125,7 +125,7 @@ def test_the_names_of_dead_lanes_do_not_gather(database, redis, two_workers, cha
         dead.register_birth()
         if number < 2:
             redis.delete(dead.key)  # as RQ's time limit does to one that is killed
-    recovery.sweep(database, redis)
+    recovery.reconcile_rq(database, redis)
     assert redis.smembers("rq:workers") == {dead.key.encode()}
     assert redis.smembers("rq:workers:inglenook-gpu0") == {dead.key.encode()}
 
@@ -137,8 +137,8 @@ def test_what_was_popped_for_nothing_is_taken_out(database, redis, two_workers, 
     queue.dispatch(database, redis, chat.owner_id)
     pop_and_die(redis, "popped")
     claim = turns.claim(database, turn.id, "gpu1", 5)
-    recovery.sweep(database, redis)
+    recovery.reconcile_rq(database, redis)
     assert jobs.popped(redis, "gpu0") == {turn.id}
     turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
-    recovery.sweep(database, redis)
+    recovery.reconcile_rq(database, redis)
     assert jobs.popped(redis, "gpu0") == set()

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from test_store_jobs import pop_and_die, queued
+from test_broker_jobs import pop_and_die, queued
 
 from store import chats, site_state, turns
 from store.broker import events, queue, recovery, registry
@@ -40,7 +40,7 @@ def states(database, *some):
 
 class TestAnnouncement:
     def test_a_new_wording_takes_the_place_of_the_old_one(self, database):
-        assert site_state.read(database) == site_state.HouseFacts()
+        assert site_state.read(database) == site_state.SiteState()
         first = site_state.announce(database, "Tonight at eight\nwe read aloud.", 1.0)
         second = site_state.announce(database, "At nine!", 2.0)
         assert (first.text, first.id == second.id) == ("Tonight at eight we read aloud.", False)
@@ -76,7 +76,7 @@ class TestPause:
         for turn in waiting:
             assert queue.dispatch(database, redis, turn.owner_id) is None
             assert turns.enqueue_next(database, turn.owner_id, "gpu0") is None
-        assert recovery.reconcile(database, redis) == recovery.recover(database, redis, "gpu0") == ()
+        assert recovery.reconcile(database, redis) == recovery.reconcile_own(database, redis, "gpu0") == ()
         assert recovery.take_over(database, redis, "gpu0") == ()
         assert (queued(redis), set(states(database, *waiting))) == ([], {"waiting"})
         registry.announce(redis, WorkerView("gpu0", "smol", 2, 0, (), 0.0))

@@ -106,7 +106,7 @@ def test_whatever_a_dead_lane_left_can_be_removed_and_queued_again(redis, ran, s
     if step != "queued":
         pop_and_die(redis, step)
     jobs.enqueue(redis, other, "gpu0")
-    place = "queued" if step == "queued" else "limbo"
+    place = "queued" if step == "queued" else "popped_unclaimed"
     assert jobs.places(redis, "gpu0", [turn, other]) == {turn: place, other: "queued"}
     assert not jobs.enqueue(redis, turn, "gpu0", at_front=True)
     jobs.remove_job(redis, turn, "gpu0")
@@ -127,7 +127,7 @@ def test_removing_needs_no_hash_and_touches_no_other_job(redis):
     redis.delete(f"rq:job:{turn}")
     jobs.remove_job(redis, turn, "gpu0")
     jobs.remove_job(redis, turn_id())
-    assert jobs.places(redis, "gpu0", [turn, other]) == {turn: "missing", other: "limbo"}
+    assert jobs.places(redis, "gpu0", [turn, other]) == {turn: "missing", other: "popped_unclaimed"}
     assert [entry.split(b":")[0].decode() for entry in redis.zrange("rq:wip:inglenook-gpu0", 0, -1)] == [other]
 
 

@@ -144,7 +144,7 @@ class Turns(RuleBasedStateMachine):
     def pause(self, paused):
         site_state.set_pause(self.db, paused, self.tick())
         if paused:
-            turns.call_back(self.db, self.tick())
+            turns.unqueue_all(self.db, self.tick())
             assert {turn.state for turn in turns.unfinished(self.db)} <= {"waiting", *RUNNING}
 
     @rule(seconds=st.sampled_from([1.0, LEASE_S + 1]))
@@ -171,7 +171,7 @@ class Turns(RuleBasedStateMachine):
     @invariant()
     def replies_are_where_their_turns_say(self):
         for turn_id, (message_id, text) in self.committed.items():
-            written = turns.reply_to(self.db, turn_id)
+            written = turns.result_of(self.db, turn_id)
             assert written.message.id == message_id
             assert text in [alternative.text for alternative in written.message.alternatives]
 

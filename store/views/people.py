@@ -1,13 +1,13 @@
-"""Values about people and what is theirs: accounts, invitations, personas, pictures, characters.
+"""Values about people and what belongs to them: accounts, invitations, personas, pictures, characters, lorebooks.
 
-They are handed out as views.py says; callers import them from there.
+Callers import everything from `store.views`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.models import Book, Character, Invite, Persona, Picture, User
-from store.viewing import view_of
+from store.models import Character, Invite, LorebookRow, Persona, Picture, User
+from store.views.from_row import view_of
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class CharacterView:
 
 
 @dataclass(frozen=True)
-class BookView:
+class LorebookView:
     """A lorebook that stands by itself; `data` is its file as it came (store/lore/book.py reads it)."""
 
     id: str
@@ -117,6 +117,6 @@ def picture_view(row: Picture) -> PictureView:
     return view_of(PictureView, row)
 
 
-def book_view(row: Book) -> BookView:
+def book_view(row: LorebookRow) -> LorebookView:
     """The value of a row."""
-    return view_of(BookView, row)
+    return view_of(LorebookView, row)

@@ -106,11 +106,11 @@ def one_turn(house, ann, chat, steps):
     did("today", lambda: usage_limits.today(house, ann))
     did("window", lambda: warmup.keep_window(house, chat.id, revision + 1, {"messages": 1}))
     did("commit", lambda: turns.commit(house, turn.id, claim.attempt, turns.Reply("Well.")))
-    did("what it wrote", lambda: turns.reply_to(house, turn.id))
+    did("what it wrote", lambda: turns.result_of(house, turn.id))
     did("next", lambda: turns.next_waiting(house, ann.id))
     did("into the queue", lambda: turns.enqueue_next(house, ann.id, "gpu0"))
     did("everybody's next", lambda: turns.owners_waiting(house))
-    did("lost", lambda: turns.expired(house))
+    did("lost", lambda: turns.expired_leases(house))
     did("just ended", lambda: turns.recently_ended(house, time.time() - 120.0, time.time()))
     return taken, story
 

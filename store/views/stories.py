@@ -1,7 +1,6 @@
-"""What the store hands out: frozen values, safe to keep after the transaction has ended.
+"""Values about stories: chats, messages and their alternatives, turns, and what a worker needs to continue a chat.
 
-What it does: one dataclass per record, made from a row; `MessageView.as_dict` is THE message JSON of events and web.
-What it refuses to know: the session that a row came from. ORM objects never leave the store.
+`MessageView.as_dict` is THE message JSON of events and web. Callers import everything from `store.views`.
 """
 
 import array
@@ -13,48 +12,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
-from store.people import (
-    BookView,
-    CharacterView,
-    InviteView,
-    PersonaView,
-    PictureView,
-    UserView,
-    character_view,
-    invite_view,
-    persona_view,
-    picture_view,
-    user_view,
-)
-from store.viewing import view_of
-
-__all__ = [
-    "AlternativeView",
-    "BookView",
-    "CharacterView",
-    "ChatView",
-    "CommittedView",
-    "EndView",
-    "InviteView",
-    "MessageView",
-    "PersonaView",
-    "PictureView",
-    "Story",
-    "TurnView",
-    "UserView",
-    "alternative_view",
-    "character_view",
-    "chat_view",
-    "committed_view",
-    "invite_view",
-    "message_view",
-    "pack_tokens",
-    "persona_view",
-    "picture_view",
-    "turn_view",
-    "unpack_tokens",
-    "user_view",
-]
+from store.views.from_row import view_of
+from store.views.people import CharacterView, LorebookView
 
 
 @dataclass(frozen=True)
@@ -242,7 +201,7 @@ class Story:
     chat: ChatView
     character: CharacterView
     messages: tuple[MessageView, ...]
-    books: tuple[BookView, ...] = ()
+    books: tuple[LorebookView, ...] = ()
     older: tuple[OlderMessage, ...] = ()
 
 
