@@ -66,7 +66,7 @@ def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text:
     events = list(engine.submit(request).events())
     done = events[-1]
     assert isinstance(done, Done), done
-    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.script.name)
+    reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.spec.name)
     turns.commit(player.db, claim.turn.id, claim.attempt, reply, dict(plan.window))
     return done, sum(isinstance(event, Text) for event in events), request
 

@@ -33,13 +33,12 @@ from store.db import DatabaseTrouble
 from store.errors import Stale, StoreError
 from store.status import fields_of
 from store.views import EndView
-from worker.context import Desk
+from worker.context import WorkerContext
 from worker.prompt.build import PromptError, TurnPlan, plan_part
-from worker.prompt.draft import Draft
-from worker.prompt.segments import Limits
+from worker.prompt.draft import TurnDraft
 from worker.prompt.status import StatusError, parse
 from worker.running_turns import RunningTurn, StopReason
-from worker.token_probabilities import Top, words
+from worker.token_probabilities import TopTokens, word_probabilities
 
 log = logging.getLogger(__name__)
 
@@ -58,20 +57,20 @@ Ending = Done | Cancelled | Failed
 class Attempt:
     """The work of a lane on one claimed turn."""
 
-    def __init__(self, desk: Desk, claim: turns.Claim) -> None:
-        self._desk, self._turn, self._number = desk, claim.turn, claim.attempt
+    def __init__(self, context: WorkerContext, claim: turns.Claim) -> None:
+        self._context, self._turn, self._number = context, claim.turn, claim.attempt
         self._running = RunningTurn(claim.turn.id, claim.turn.chat_id, claim.attempt)
-        self._feed = desk.publisher.open(claim.turn.chat_id, claim.turn.id, claim.attempt)
-        self._draft: Draft | None = None
+        self._feed = context.publisher.open(claim.turn.chat_id, claim.turn.id, claim.attempt)
+        self._draft: TurnDraft | None = None
         self._plan: TurnPlan | None = None
         self._part = 0
         self._text = ""  # of the first part
-        self._tops: list[Top] = []
+        self._tops: list[TopTokens] = []
 
     def run(self) -> None:
         """Do it, however it ends. Raises nothing but what ends the process."""
-        self._desk.running.add(self._running)
-        if self._desk.draining.is_set():  # the drain began between the claim and here
+        self._context.running.add(self._running)
+        if self._context.draining.is_set():  # the drain began between the claim and here
             self._running.stop(StopReason.DRAINING)
         try:
             self._end_well()
@@ -83,7 +82,7 @@ class Attempt:
             log.exception("turn %s: its end could not be saved, attempt %d is abandoned", self._turn.id, self._number)
             self._feed.end()
         finally:
-            self._desk.running.remove(self._running)
+            self._context.running.remove(self._running)
 
     def _end_well(self) -> None:
         try:
@@ -109,8 +108,8 @@ class Attempt:
         if self._turn.crashes >= MAX_CRASHES:
             return Failed("too_many_attempts", TOO_OFTEN)
         self._feed.state("waking")
-        story = chats.load_story(self._desk.db, self._turn.chat_id)
-        self._draft = draft = Draft(self._turn, story, self._desk.engine.model_key)
+        story = chats.load_story(self._context.db, self._turn.chat_id)
+        self._draft = draft = TurnDraft(self._turn, story, self._context.engine.model_key)
         ending: Ending = Failed("internal", INTERNAL)
         for part, kind in enumerate(self._turn.parts):
             self._part = part
@@ -122,17 +121,17 @@ class Attempt:
                 return self._or_what_there_is(ending, draft)
         return ending
 
-    def _or_what_there_is(self, ending: Ending, draft: Draft) -> Ending:
+    def _or_what_there_is(self, ending: Ending, draft: TurnDraft) -> Ending:
         """A later part that fails takes nothing away from the parts before it."""
         if isinstance(ending, Failed) and ending.code != EngineClosed.code and draft.outcome.replies:
             log.warning("turn %s: part %d failed: %s: %s", self._turn.id, self._part, ending.code, ending.message)
             return Done("", (), "end")
         return ending
 
-    def _write_part(self, kind: str, draft: Draft) -> Ending:
+    def _write_part(self, kind: str, draft: TurnDraft) -> Ending:
         plan = self._plan_part(kind, draft)
-        script = plan.script
-        self._feed.part(self._part, len(self._turn.parts), kind, script.role, script.name, script.about)
+        spec = plan.spec
+        self._feed.part(self._part, len(self._turn.parts), kind, spec.role, spec.name, spec.about)
         ending = self._listen(plan)
         if isinstance(ending, Done | Cancelled):
             draft.spend(ending.stats)
@@ -140,22 +139,21 @@ class Attempt:
             if isinstance(ending, Done):
                 draft.tell(parse(fields_of(draft.story.character.card), ending.text), ending.tokens)
         elif isinstance(ending, Done | Cancelled):
-            draft.write(script, ending, words(ending.tokens, self._tops, self._desk.piece), plan.lore)
+            draft.write(spec, ending, word_probabilities(ending.tokens, self._tops, self._context.piece), plan.lore)
         if isinstance(ending, Done) and not ending.text.strip():
             return Failed("empty_reply", EMPTY)
         return ending
 
-    def _plan_part(self, kind: str, draft: Draft) -> TurnPlan:
-        desk, minimal = self._desk, self._turn.crashes >= MAX_CRASHES - 1
-        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, minimal, desk.narrations)
-        self._plan = plan_part(draft.story, self._turn, kind, desk.framing, limits)
+    def _plan_part(self, kind: str, draft: TurnDraft) -> TurnPlan:
+        limits = self._context.limits(minimal=self._turn.crashes >= MAX_CRASHES - 1)
+        self._plan = plan_part(draft.story, self._turn, kind, self._context.framing, limits)
         draft.plan(self._plan.window)
         return self._plan
 
     def _listen(self, plan: TurnPlan) -> Ending:
         self._tops.clear()
-        hear = partial(self._hear, shown=plan.script.kind != "status")
-        ticket = self._desk.engine.submit(
+        hear = partial(self._hear, shown=plan.spec.kind != "status")
+        ticket = self._context.engine.submit(
             TurnRequest(
                 session=self._turn.chat_id,
                 wanted=plan.wanted,
@@ -217,24 +215,24 @@ class Attempt:
     def _end(self, kind: str, change: Callable[..., EndView]) -> None:
         outcome = self._draft.outcome if self._draft else turns.Outcome()
         window = dict(self._plan.window) if self._plan else None
-        saved = self._persist(lambda: change(self._desk.db, self._turn.id, self._number, outcome, window))
+        saved = self._persist(lambda: change(self._context.db, self._turn.id, self._number, outcome, window))
         self._feed.end({"type": kind, **saved.as_dict()})
 
     def _fail(self, code: str, sentence: str) -> None:
-        self._persist(lambda: turns.fail(self._desk.db, self._turn.id, self._number, code, sentence))
+        self._persist(lambda: turns.fail(self._context.db, self._turn.id, self._number, code, sentence))
         log.warning("turn %s failed: %s: %s", self._turn.id, code, sentence)
         self._feed.end({"type": "failed", "error": {"code": code, "message": sentence}})
 
     def _give_back(self) -> None:
         if self._text:
-            self._note(lambda: turns.save_partial(self._desk.db, self._turn.id, self._number, self._text))
+            self._note(lambda: turns.save_partial(self._context.db, self._turn.id, self._number, self._text))
         crashed = self._running.reason is not StopReason.DRAINING
-        turn = self._persist(lambda: turns.give_back(self._desk.db, self._turn.id, self._number, crashed=crashed))
+        turn = self._persist(lambda: turns.give_back(self._context.db, self._turn.id, self._number, crashed=crashed))
         log.info("turn %s: given back, it is %s now", self._turn.id, turn.state)
         if turn.unfinished:
             self._feed.end({"type": "state", "state": "queued"})
         else:  # its owner had pressed stop
-            self._feed.end({"type": "cancelled", **turns.result_of(self._desk.db, self._turn.id).as_dict()})
+            self._feed.end({"type": "cancelled", **turns.result_of(self._context.db, self._turn.id).as_dict()})
 
     def _persist(self, change: Callable[[], Value]) -> Value:
         """A change in SQL that must happen: a database that is busy or full gets more than one chance."""

@@ -1,7 +1,7 @@
-"""The desk: what every turn of this process needs, in one place.
+"""The context: what every turn of this process needs, in one place.
 
 RQ imports the job function by its name and calls it with a turn id, so its collaborators cannot be arguments. The
-process puts them on the one desk at its start (`open_desk`), the job function finds them there (`desk`).
+process puts them on the one context at its start (`open_desk`), the job function finds them there (`context`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from redis import Redis
 from engine.events import Event
 from engine.segments import TurnRequest
 from store.db import Database
-from worker.prompt.segments import Framing
+from worker.prompt.segments import Limits, PromptFraming
 from worker.publisher import Publisher
 from worker.running_turns import RunningTurns
 
 LEASE_S = 6.0
 
 
-class Ticket(Protocol):
+class TurnTicket(Protocol):
     """A turn in the engine's hands."""
 
     def events(self, timeout_s: float = 1.0) -> Iterable[Event]:
@@ -39,7 +39,7 @@ class TurnEngine(Protocol):
 
     model_key: str
 
-    def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> Ticket:
+    def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> TurnTicket:
         """Start a turn; `on_event` gets what happens, but the end, on the engine's thread."""
 
     def resident(self) -> frozenset[str]:
@@ -47,34 +47,44 @@ class TurnEngine(Protocol):
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The collaborators of every turn. `context` and `max_reply` are in tokens."""
+class WorkerContext:
+    """The collaborators of every turn."""
 
     worker_name: str
     db: Database
     redis: Redis
     engine: TurnEngine
-    framing: Framing
+    framing: PromptFraming
     piece: Callable[[int], bytes]
     publisher: Publisher
-    context: int
-    max_reply: int
+    context_tokens: int
+    max_reply_tokens: int
     data_dir: Path
     narrations: int = 2
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
 
+    def limits(self, minimal: bool = False) -> Limits:
+        """The limits of a prompt; `minimal`: as little of the chat as possible."""
+        return Limits(
+            context=self.context_tokens,
+            max_reply=self.max_reply_tokens,
+            model_key=self.engine.model_key,
+            minimal=minimal,
+            narrations=self.narrations,
+        )
 
-_desks: list[Desk] = []
+
+_contexts: list[WorkerContext] = []
 
 
-def open_desk(desk: Desk) -> None:
-    """Make `desk` the one that jobs of this process use."""
-    _desks[:] = [desk]
+def open_context(context: WorkerContext) -> None:
+    """Make `context` the one that jobs of this process use."""
+    _contexts[:] = [context]
 
 
-def desk() -> Desk:
-    """The open desk."""
-    if not _desks:
+def current_context() -> WorkerContext:
+    """The open context."""
+    if not _contexts:
         raise RuntimeError("run_turn was called in a process that is no worker: start one with `python -m worker`")
-    return _desks[0]
+    return _contexts[0]

@@ -33,7 +33,7 @@ BUILD_FOR_CARD = (
 
 
 @dataclass(frozen=True)
-class Line:
+class Finding:
     """One finding: `advice` says what to do unless all is well."""
 
     name: str
@@ -56,18 +56,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def examine(settings: Settings, trial: bool = True) -> Iterator[Line]:
+def examine(settings: Settings, trial: bool = True) -> Iterator[Finding]:
     """Every finding; what depends on something that failed is left out."""
     if settings.backend == "echo":
-        yield Line("model", "warn", "the echo backend answers", "Unset INGLENOOK_BACKEND: it is for tests.")
+        yield Finding("model", "warn", "the echo backend answers", "Unset INGLENOOK_BACKEND: it is for tests.")
         return
     try:
         path = model_path(settings)
         model = read_model_info(path)
     except ModelError as error:
-        yield Line("model", "fail", *_sentence(error))
+        yield Finding("model", "fail", *_sentence(error))
         return
-    yield Line("model", "ok", f"{path.name}: {_describe(model)}")
+    yield Finding("model", "ok", f"{path.name}: {_describe(model)}")
     yield _template(model)
     yield from _cards(settings)
     yield from _memory(settings, path, model, trial)
@@ -78,71 +78,75 @@ def _describe(model: ModelInfo) -> str:
     return f"{name}, {model.quantization}, {model.n_layers} layers, {size:.2f} GiB, context {model.n_context_train}"
 
 
-def _template(model: ModelInfo) -> Line:
+def _template(model: ModelInfo) -> Finding:
     advice = "Replies may be odd: choose a model that was trained for chats (its name often ends in Instruct or Chat)."
     if not model.chat_template:
-        return Line("template", "warn", "the model has no chat template, ChatML is used", advice)
+        return Finding("template", "warn", "the model has no chat template, ChatML is used", advice)
     try:
         parts = cut(model.chat_template)
     except CannotSplit as error:
         words = f"the model's chat template cannot be used message by message ({error}), ChatML is used"
-        return Line("template", "warn", words, advice)
-    return Line("template", "ok", "any name as a role" if parts.named else "roles of its own, names in the text")
+        return Finding("template", "warn", words, advice)
+    return Finding("template", "ok", "any name as a role" if parts.named else "roles of its own, names in the text")
 
 
-def _cards(settings: Settings) -> Iterator[Line]:
+def _cards(settings: Settings) -> Iterator[Finding]:
     try:
         from engine.backends.llama import has_gpu
     except ImportError:
         return  # the memory plan says so
     found = cards()
     if not found:
-        yield Line("card", "ok", "no NVIDIA card, the CPU computes" if not has_gpu() else "llama.cpp has found a card")
+        yield Finding(
+            "card", "ok", "no NVIDIA card, the CPU computes" if not has_gpu() else "llama.cpp has found a card"
+        )
     elif not has_gpu():
         advice = BUILD_FOR_CARD.format(version=metadata.version("llama-cpp-python"))
-        yield Line("card", "warn", f"{found[0].name} is not used: this llama.cpp was built for the CPU", advice)
+        yield Finding("card", "warn", f"{found[0].name} is not used: this llama.cpp was built for the CPU", advice)
     elif settings.vram_gb * 1024 > found[0].total_mib:
         words = f"{found[0].name} has {found[0].total_mib} MiB, INGLENOOK_VRAM_GB={settings.vram_gb:g} is more"
-        yield Line("card", "warn", words, f"Set INGLENOOK_VRAM_GB={found[0].total_mib / 1024 - 0.3:.1f}.")
+        yield Finding("card", "warn", words, f"Set INGLENOOK_VRAM_GB={found[0].total_mib / 1024 - 0.3:.1f}.")
     else:
-        yield Line("card", "ok", f"{found[0].name}, {found[0].free_mib} of {found[0].total_mib} MiB free")
+        yield Finding("card", "ok", f"{found[0].name}, {found[0].free_mib} of {found[0].total_mib} MiB free")
 
 
-def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[Line]:
+def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[Finding]:
     try:
         plan = memory_plan(settings, path)
     except ModelError as error:
-        yield Line("memory plan", "fail", *_sentence(error))
+        yield Finding("memory plan", "fail", *_sentence(error))
         return
     yield _fits(settings, plan, trial)
     yield _moving(settings, path, model, plan)
     if trial:
         verdict = ShiftProbe().trial(path, plan.kv_type, plan.n_gpu_layers)
-        good = Line("trial run", "ok", "loaded, read and moved some tokens")
+        good = Finding("trial run", "ok", "loaded, read and moved some tokens")
         advice = "Download the model again, or choose another; if others fail too, llama.cpp needs to be built anew."
-        yield good if verdict.works else Line("trial run", "fail", verdict.reason, advice)
+        yield good if verdict.works else Finding("trial run", "fail", verdict.reason, advice)
 
 
-def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> Line:
+def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> Finding:
     """The plan; `fresh`: no worker has taken its memory yet, so it must be free now."""
     where = "card" if plan.on_gpu else "RAM"
     words = f"{plan.total_bytes / GIB:.2f} GiB of {where}: {plan.lanes} chats at once, {plan.context} tokens each"
     if plan.lanes < settings.lanes:
         advice = "Choose a smaller model or INGLENOOK_CONTEXT for more chats at once."
-        return Line("memory plan", "warn", f"{words} (wanted: {settings.lanes})", advice)
+        return Finding("memory plan", "warn", f"{words} (wanted: {settings.lanes})", advice)
     free = free_ram_bytes()
     if fresh and not plan.on_gpu and free < plan.total_bytes:
         advice = "Stop other programs, or choose a smaller model."
-        return Line("memory plan", "warn", f"{words}, but only {free / GIB:.2f} GiB are free just now", advice)
-    return Line("memory plan", "ok", words)
+        return Finding("memory plan", "warn", f"{words}, but only {free / GIB:.2f} GiB are free just now", advice)
+    return Finding("memory plan", "ok", words)
 
 
-def _moving(settings: Settings, path: Path, model: ModelInfo, plan: MemoryPlan) -> Line:
+def _moving(settings: Settings, path: Path, model: ModelInfo, plan: MemoryPlan) -> Finding:
     if plan.kv_type == settings.kv_type:
-        return Line("shift probe", "ok", f"KV cells of type {plan.kv_type} can be used with this model")
+        return Finding("shift probe", "ok", f"KV cells of type {plan.kv_type} can be used with this model")
     verdict = ShiftProbe(settings.data_dir / "probes.json").verdict(path, model, settings.kv_type, plan.n_gpu_layers)
     words = f"KV cells of type {settings.kv_type} do not work with this model ({verdict.reason}), f16 is used"
-    return Line("shift probe", "warn", words, "Set INGLENOOK_KV_TYPE=f16, or choose a model with heads of 64 or 128.")
+    return Finding(
+        "shift probe", "warn", words, "Set INGLENOOK_KV_TYPE=f16, or choose a model with heads of 64 or 128."
+    )
 
 
 def _sentence(error: ModelError) -> tuple[str, str]:

@@ -24,7 +24,7 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A backend, tokens per session, lanes, and how it was planned; the echo backend needs no plan."""
 
     backend: Backend
@@ -33,12 +33,12 @@ class Loaded:
     plan: MemoryPlan | None = None
 
 
-def load(settings: Settings) -> Loaded:
+def load(settings: Settings) -> LoadedModel:
     """The model in the memory, nothing runs yet. Raises ModelError."""
     return _echo(settings) if settings.backend == "echo" else _llama(settings)
 
 
-def open_engine(settings: Settings, loaded: Loaded | None = None) -> Engine:
+def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine:
     """An engine that is started and warm. Raises ModelError, RequestError."""
     loaded = loaded or load(settings)
     options = EngineOptions(
@@ -64,7 +64,7 @@ def framing_of(engine: Engine) -> Framing:
     return Framing(engine.backend, engine.backend.chat_template)
 
 
-def _echo(settings: Settings) -> Loaded:
+def _echo(settings: Settings) -> LoadedModel:
     from engine.backends.echo import EchoBackend
 
     context = settings.context or ECHO_CONTEXT
@@ -74,7 +74,7 @@ def _echo(settings: Settings) -> Loaded:
         n_context_train=context,
         delay_s=settings.echo_delay_ms / 1000,
     )
-    return Loaded(backend, context, settings.lanes)
+    return LoadedModel(backend, context, settings.lanes)
 
 
 def model_path(settings: Settings) -> Path:
@@ -88,10 +88,10 @@ def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
     return plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
 
 
-def _llama(settings: Settings) -> Loaded:
+def _llama(settings: Settings) -> LoadedModel:
     path = model_path(settings)
     plan = memory_plan(settings, path)
     log.info("loading %s\n%s", path, plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
-    return Loaded(load_model(path, plan, settings.threads), plan.context, plan.lanes, plan)
+    return LoadedModel(load_model(path, plan, settings.threads), plan.context, plan.lanes, plan)

@@ -1,7 +1,7 @@
 """What this worker says about its engine in its heartbeat: the model and its plan, then figures of now.
 
 What it refuses to know: Redis (store/broker/registry.py keeps it for some seconds), and who reads it.
-To add a figure: a field of the store's EngineView, and a line here.
+To add a figure: a field of the store's EngineView, and a line context.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from store.broker.registry import EngineView
 from store.settings import Settings
 
 
-class Figures:
+class EngineReporter:
     """One per worker."""
 
     def __init__(self, settings: Settings, engine: Engine, plan: MemoryPlan | None) -> None:

@@ -100,7 +100,7 @@ def first_free(data_dir: str | Path) -> WorkerLock:
 
 
 @contextmanager
-def lock_of_the_dead(data_dir: str | Path, worker_name: str) -> Iterator[bool]:
+def lock_dead_worker(data_dir: str | Path, worker_name: str) -> Iterator[bool]:
     """Hold the lock of another worker, if it has ever been on this machine and nobody holds it: then it is dead.
 
     False when it lives, is just starting, or runs on another machine.

@@ -16,106 +16,106 @@ from redis.client import PubSub
 
 from store import turns
 from store.broker import cancel, recovery, registry
-from worker.context import LEASE_S, Desk
-from worker.gpu_lock import lock_of_the_dead
+from worker.context import LEASE_S, WorkerContext
+from worker.gpu_lock import lock_dead_worker
 from worker.running_turns import RunningTurn, StopReason
 
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = 1.0
-FLAGS_EVERY_S = 0.1  # between two looks, whatever is said
-LOOK_EVERY_S = 1.0  # at least, when nothing is said
+CANCEL_EVERY_S = 0.1  # between two looks, whatever is said
+CANCEL_POLL_S = 1.0  # at least, when nothing is said
 ANNOUNCE_EVERY_S = 1.0
-REAP_EVERY_S = 2.0
+RECONCILE_EVERY_S = 2.0
 PEERS_EVERY_S = 0.3
 
 
-def renew_leases(desk: Desk) -> None:
+def renew_leases(context: WorkerContext) -> None:
     """Keep the leases of the running turns, and in the same breath how far they are: a crash loses a second of it.
 
     Stops those that others own now and those that should be cancelled.
     """
-    running = {turn.turn_id: (turn, turn.progress) for turn in desk.running.all()}
+    running = {turn.turn_id: (turn, turn.progress) for turn in context.running.all()}
     if not running:
         return
     now = time.time()
     news = {turn_id: _news(turn, progress) for turn_id, (turn, progress) in running.items()}
-    held = turns.renew(desk.db, news, now + LEASE_S, now)
+    held = turns.renew(context.db, news, now + LEASE_S, now)
     for turn_id, (turn, progress) in running.items():
         if turn_id not in held:
             turn.stop(StopReason.STALE)
             continue
-        turn.noted = progress
+        turn.saved_progress = progress
         if held[turn_id]:
             turn.stop(StopReason.CANCELLED)
 
 
 def _news(turn: RunningTurn, progress: tuple[str, str]) -> turns.Progress:
-    return turns.Progress(turn.attempt, *(progress if progress != turn.noted else ()))
+    return turns.Progress(turn.attempt, *(progress if progress != turn.saved_progress else ()))
 
 
 class CancelFlags:
     """Stops the running turns whose owner pressed stop: when Redis says that a flag was raised, and every second."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
         self._pubsub: PubSub | None = None
 
     def watch(self) -> None:
         """Wait for word of a flag, then look at those of the running turns."""
         if self._pubsub is None:
-            self._pubsub = cancel.subscribe(self._desk.redis)
-        self._pubsub.get_message(timeout=LOOK_EVERY_S)
+            self._pubsub = cancel.subscribe(self._context.redis)
+        self._pubsub.get_message(timeout=CANCEL_POLL_S)
         self.look()
 
     def look(self) -> None:
         """Look at the flags now."""
-        running = self._desk.running.all()
-        flagged = cancel.requested(self._desk.redis, [turn.turn_id for turn in running])
+        running = self._context.running.all()
+        flagged = cancel.requested(self._context.redis, [turn.turn_id for turn in running])
         for turn in running:
             if turn.turn_id in flagged:
                 turn.stop(StopReason.CANCELLED)
 
 
 def announce(
-    desk: Desk, lanes: int, resident: Iterable[str], engine: registry.EngineView = registry.NOTHING_KNOWN
+    context: WorkerContext, lanes: int, resident: Iterable[str], engine: registry.EngineView = registry.NOTHING_KNOWN
 ) -> None:
     """Say in the registry that this worker is there, what it holds and how its engine is."""
-    if desk.draining.is_set():
+    if context.draining.is_set():
         return
     view = registry.WorkerView(
-        name=desk.worker_name,
-        model=desk.engine.model_key,
+        name=context.worker_name,
+        model=context.engine.model_key,
         lanes=lanes,
-        running=len(desk.running.all()),
+        running=len(context.running.all()),
         chats=tuple(sorted(resident)),
         at=time.time(),
-        busy_s=desk.running.busy_s(),
-        turn_s=desk.running.turn_s(),
+        busy_s=context.running.ages_s(),
+        turn_s=context.running.durations_s(),
         host=socket.gethostname(),
         engine=engine,
     )
-    registry.announce(desk.redis, view)
+    registry.announce(context.redis, view)
 
 
-def take_over_from_dead_peers(desk: Desk) -> None:
+def take_over_from_dead_peers(context: WorkerContext) -> None:
     """Workers of this machine that the registry believes in and whose lock is free are dead: take what they had."""
-    if desk.draining.is_set():
+    if context.draining.is_set():
         return
-    for name in registry.names(desk.redis):
-        if name != desk.worker_name:
-            with lock_of_the_dead(desk.data_dir, name) as dead:
+    for name in registry.names(context.redis):
+        if name != context.worker_name:
+            with lock_dead_worker(context.data_dir, name) as dead:
                 if dead:
-                    moved = recovery.take_over(desk.db, desk.redis, name)
+                    moved = recovery.take_over(context.db, context.redis, name)
                     log.warning("worker %s is dead, %d turns of it go on elsewhere", name, len(moved))
 
 
-def reap(desk: Desk, every_s: float = REAP_EVERY_S) -> None:
+def reconcile_if_due(context: WorkerContext, every_s: float = RECONCILE_EVERY_S) -> None:
     """Bring Redis to what the database says, and take out what RQ keeps about turns that have ended.
 
     One worker does it for all: with each doing it for each, thirty of them had no time for anything else.
     """
-    if not recovery.is_due(desk.redis, every_s):
+    if not recovery.is_due(context.redis, every_s):
         return
-    recovery.reconcile(desk.db, desk.redis)
-    recovery.reconcile_rq(desk.db, desk.redis)
+    recovery.reconcile(context.db, context.redis)
+    recovery.reconcile_rq(context.db, context.redis)

@@ -15,46 +15,46 @@ from store import turns
 from store.broker import queue, registry
 from store.errors import StoreError
 from worker.attempt import Attempt
-from worker.context import LEASE_S, Desk, desk
+from worker.context import LEASE_S, WorkerContext, current_context
 
 log = logging.getLogger(__name__)
 
 
 def run_turn(turn_id: str) -> None:
     """Do one turn, then bring its owner's next one into a queue. Called by RQ in a lane."""
-    here = desk()
-    if here.draining.is_set():
+    context = current_context()
+    if context.draining.is_set():
         return  # still queued in SQL: the end of the drain puts it into a queue again
     try:
-        claim = turns.claim(here.db, turn_id, here.worker_name, LEASE_S)
+        claim = turns.claim(context.db, turn_id, context.worker_name, LEASE_S)
     except StoreError as error:
         log.info("turn %s: nothing to do: %s", turn_id, error.message)
         if error.code == "paused":
-            _waits_again(here, turn_id)
+            _waits_again(context, turn_id)
         return
-    _moved(here)
-    Attempt(here, claim).run()
-    _afterwards(here, claim.turn.chat_id, claim.turn.owner_id)
+    _moved(context)
+    Attempt(context, claim).run()
+    _afterwards(context, claim.turn.chat_id, claim.turn.owner_id)
 
 
-def _afterwards(here: Desk, chat_id: str, owner_id: str) -> None:
+def _afterwards(context: WorkerContext, chat_id: str, owner_id: str) -> None:
     """What would be nice to happen now, and is repaired by `reconcile` if it does not."""
     try:
-        registry.pin(here.redis, [chat_id], here.worker_name)
-        queue.dispatch(here.db, here.redis, owner_id)
+        registry.pin(context.redis, [chat_id], context.worker_name)
+        queue.dispatch(context.db, context.redis, owner_id)
     except RedisError as error:
         log.warning("the next turn of %s waits for Redis: %s", owner_id, error)
     except Exception:
         log.exception("the next turn of %s waits for the reaper", owner_id)
 
 
-def _moved(here: Desk) -> None:
+def _moved(context: WorkerContext) -> None:
     """Those behind the turn that was just claimed have moved up; without Redis they learn it later."""
     with suppress(RedisError):
-        queue.announce_moved(here.redis, here.worker_name)
+        queue.announce_moved(context.redis, context.worker_name)
 
 
-def _waits_again(here: Desk, turn_id: str) -> None:
+def _waits_again(context: WorkerContext, turn_id: str) -> None:
     """The queue was paused while this job was on its way; without Redis the browsers learn it from their next look."""
     with suppress(RedisError):
-        queue.announce_waiting(here.redis, turns.get_turn(here.db, turn_id))
+        queue.announce_waiting(context.redis, turns.get_turn(context.db, turn_id))

@@ -37,13 +37,13 @@ PROGRESS_S = 0.25  # reading progress is sent at most this often
 RETRY_S = 0.5
 KEEP_S = 60.0
 
-SAID = ("part", "text")
+SAID_TYPES = ("part", "text")
 
 Event = dict[str, Any]
 Append = Callable[[Sequence[events.Batch]], list[events.Answer]]
 
 
-class Feed:
+class TurnEventBuffer:
     """The live events of one attempt at one turn. Any thread may call any method."""
 
     def __init__(self, publisher: Publisher, chat_id: str, turn_id: str, attempt: int) -> None:
@@ -124,13 +124,13 @@ class Feed:
         elif numbers:
             self._known = numbers[-1]
 
-    def again(self, batch: list[Event]) -> list[Event]:
+    def retry_of(self, batch: list[Event]) -> list[Event]:
         """Redis has lost some of what was said: all of it, and what else is in the batch, for a new stream."""
         with self._lock:
             whole = self._whole()
-            self._pending = [event for event in self._pending if event["type"] not in SAID]
+            self._pending = [event for event in self._pending if event["type"] not in SAID_TYPES]
         self._known = events.BEGIN_ANEW
-        rest = [event for event in batch if event["type"] not in SAID]
+        rest = [event for event in batch if event["type"] not in SAID_TYPES]
         ends = [event for event in rest if event["type"] in events.LAST_TYPES]
         return [*(event for event in rest if event not in ends), *whole, *ends]
 
@@ -163,7 +163,7 @@ class Publisher:
         self.redis, self.clock = redis, clock
         self._appender = events.Appender(redis)  # the thread's
         self._interval_s = interval_s
-        self._woken: queue.SimpleQueue[tuple[Feed, bool] | None] = queue.SimpleQueue()
+        self._woken: queue.SimpleQueue[tuple[TurnEventBuffer, bool] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._down = False
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -172,15 +172,15 @@ class Publisher:
         """Start the helper thread."""
         self._thread.start()
 
-    def open(self, chat_id: str, turn_id: str, attempt: int) -> Feed:
+    def open(self, chat_id: str, turn_id: str, attempt: int) -> TurnEventBuffer:
         """A feed for one attempt at a turn."""
-        return Feed(self, chat_id, turn_id, attempt)
+        return TurnEventBuffer(self, chat_id, turn_id, attempt)
 
-    def wake(self, feed: Feed, gather: bool = False) -> None:
+    def wake(self, feed: TurnEventBuffer, gather: bool = False) -> None:
         """Have `feed` sent soon; `gather`: something is likely to follow at once."""
         self._woken.put((feed, gather))
 
-    def send(self, feeds: Sequence[Feed], append: Append | None = None) -> bool:
+    def send(self, feeds: Sequence[TurnEventBuffer], append: Append | None = None) -> bool:
         """Send what has gathered in these feeds, in one call; False when Redis did not take all of it.
 
         Raises what is wrong with an event that cannot be sent: on its own it is dropped, among others nothing is.
@@ -202,7 +202,7 @@ class Publisher:
                 return False
         return True
 
-    def _append(self, taken: dict[Feed, list[Event]], append: Append) -> None:
+    def _append(self, taken: dict[TurnEventBuffer, list[Event]], append: Append) -> None:
         """Send it, and leave in `taken` what was not sent."""
         if not taken:
             return
@@ -210,7 +210,7 @@ class Publisher:
             answers = append([feed.batch(batch) for feed, batch in taken.items()])
             for feed, numbers in zip(list(taken), answers, strict=True):
                 if numbers is events.Refusal.LOST:
-                    taken[feed] = feed.again(taken[feed])
+                    taken[feed] = feed.retry_of(taken[feed])
                 else:
                     feed.sent(numbers)
                     del taken[feed]
@@ -244,20 +244,20 @@ class Publisher:
         self._send_what_there_is(self._more_work())
         self._appender.close()
 
-    def _wait_for_work(self) -> tuple[set[Feed], bool]:
+    def _wait_for_work(self) -> tuple[set[TurnEventBuffer], bool]:
         """Those who have something to say, and whether more of it is likely to follow at once."""
         first = self._woken.get()
         gather = first is not None and first[1]
         return ({first[0]} if first else set()) | self._more_work(), gather
 
-    def _more_work(self) -> set[Feed]:
+    def _more_work(self) -> set[TurnEventBuffer]:
         more = set()
         while not self._woken.empty():
             if (woken := self._woken.get()) is not None:
                 more.add(woken[0])
         return more
 
-    def _send_what_there_is(self, feeds: set[Feed]) -> None:
+    def _send_what_there_is(self, feeds: set[TurnEventBuffer]) -> None:
         """Send, whatever happens."""
         try:
             sent = self.send(list(feeds), self._appender.append_all)
@@ -268,14 +268,14 @@ class Publisher:
             if not sent and not self._too_old(feed):
                 self.wake(feed)
 
-    def _send_alone(self, feed: Feed) -> bool:
+    def _send_alone(self, feed: TurnEventBuffer) -> bool:
         try:
             return self.send([feed])
         except Exception:
             log.exception("the publisher met an error and goes on")
             return True
 
-    def _too_old(self, feed: Feed) -> bool:
+    def _too_old(self, feed: TurnEventBuffer) -> bool:
         return feed.ended_at is not None and self.clock() - feed.ended_at > KEEP_S
 
 

@@ -6,7 +6,7 @@ What it refuses to know: turns, SQL, the engine. A job is a name and an id.
 How: RQ's `SimpleWorker` with exactly four overrides (time limit by a timer, no signal handlers, a dequeue that polls
 so that draining is seen, a heartbeat once a second in one round trip). Those four lean on RQ's inside:
 tests/worker/test_rq_seams.py holds them, and rq is pinned.
-RQ's own maintenance never runs here: its clean-up of started jobs is not atomic and may put a job into the queue
+RQ's own maintenance never runs context: its clean-up of started jobs is not atomic and may put a job into the queue
 twice. The truth about unfinished turns is in SQL, and the reaper rebuilds the queue from there.
 When extending: keep ONE queue per lane. With several, RQ pops by BLPOP and a killed worker loses the job in its hand.
 """
@@ -35,7 +35,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 LANE_TTL_S = 16  # silent for this long and a minute: RQ forgets the lane. Its socket timeout (11 s) follows from it
 
 
-class Lane(SimpleWorker):  # type: ignore[misc]
+class RqLane(SimpleWorker):  # type: ignore[misc]
     """One RQ worker that lives in a thread and stops when `draining` is set."""
 
     death_penalty_class = TimerDeathPenalty  # the default one uses SIGALRM, which only the main thread may
@@ -94,7 +94,7 @@ class Lane(SimpleWorker):  # type: ignore[misc]
         raise StopRequested
 
 
-def let_go(lane: Lane) -> None:
+def close_lane(lane: RqLane) -> None:
     """Close what a lane leaves behind when it ends badly: its connections, and its thread for RQ's commands."""
     if lane.pubsub_thread is not None:
         lane.pubsub_thread.stop()
@@ -109,7 +109,7 @@ def let_go(lane: Lane) -> None:
 class LaneThread(threading.Thread):
     """Keeps one lane alive: when Redis goes away the lane ends, and a new one is made as soon as it is back."""
 
-    def __init__(self, name: str, make_lane: Callable[[str], Lane], draining: threading.Event) -> None:
+    def __init__(self, name: str, make_lane: Callable[[str], RqLane], draining: threading.Event) -> None:
         super().__init__(name=f"lane-{name}", daemon=True)
         self._lane_name, self._make_lane, self._draining = name, make_lane, draining
 
@@ -136,14 +136,14 @@ class LaneThread(threading.Thread):
             log.exception("lane %s ended with an error, starting it again", self._lane_name)
         finally:
             if lane is not None:
-                let_go(lane)
+                close_lane(lane)
 
 
 def start_lanes(names: Sequence[str], open_queue: Callable[[], Queue], draining: threading.Event) -> list[LaneThread]:
     """Start one thread per name. `open_queue` gives each lane the queue on a Redis connection of its own."""
 
-    def make_lane(name: str) -> Lane:
-        return Lane(open_queue(), name, draining)
+    def make_lane(name: str) -> RqLane:
+        return RqLane(open_queue(), name, draining)
 
     threads = [LaneThread(name, make_lane, draining) for name in names]
     for thread in threads:

@@ -30,7 +30,7 @@ class RunningTurn:
         self.turn_id, self.chat_id, self.attempt = turn_id, chat_id, attempt
         self.since = time.monotonic()
         self.progress = ("waking", "")  # state, and what is written so far of the first part
-        self.noted = self.progress  # what of it is in SQL; whoever renews the leases keeps this
+        self.saved_progress = self.progress  # what of it is in SQL; whoever renews the leases keeps this
         self._lock = threading.Lock()
         self._reason: StopReason | None = None
         self._cancel: Callable[[], object] | None = None
@@ -68,7 +68,7 @@ class RunningTurns:
         self._durations: deque[float] = deque(maxlen=N_DURATIONS)
         self._before: list[Callable[[], object]] = []
 
-    def when_one_begins(self, callback: Callable[[], object]) -> None:
+    def on_begin(self, callback: Callable[[], object]) -> None:
         """Have `callback` called, in the lane's thread, whenever a turn begins."""
         self._before.append(callback)
 
@@ -85,12 +85,12 @@ class RunningTurns:
             if self._turns.pop((turn.turn_id, turn.attempt), None) is not None:
                 self._durations.append(time.monotonic() - turn.since)
 
-    def busy_s(self) -> tuple[float, ...]:
+    def ages_s(self) -> tuple[float, ...]:
         """For how long each one has been running."""
         now = time.monotonic()
         return tuple(round(now - turn.since, 2) for turn in self.all())
 
-    def turn_s(self) -> tuple[float, ...]:
+    def durations_s(self) -> tuple[float, ...]:
         """How long the last ones took, whatever their end."""
         with self._lock:
             return tuple(round(seconds, 2) for seconds in self._durations)

@@ -21,14 +21,14 @@ from store.broker.client import connect
 from store.db import Database
 from store.settings import Settings
 from worker import heartbeat
-from worker.context import Desk, open_desk
+from worker.context import WorkerContext, open_context
 from worker.engine_setup import framing_of
-from worker.engine_stats import Figures
+from worker.engine_stats import EngineReporter
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
 from worker.ticker import Ticker
-from worker.warmup import LOOK_EVERY_S, Waker
+from worker.warmup import WARM_EVERY_S, ChatWarmer
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class Service:
 
     def __init__(self, settings: Settings, db: Database, engine: Engine, plan: MemoryPlan | None = None) -> None:
         self._settings, self._db, self._engine = settings, db, engine
-        self._figures = Figures(settings, engine, plan)
+        self._figures = EngineReporter(settings, engine, plan)
         self._redis = connect(settings.redis_url)
-        self._desk = Desk(
+        self._context = WorkerContext(
             worker_name=settings.worker_name,
             db=db,
             redis=self._redis,
@@ -50,36 +50,36 @@ class Service:
             framing=framing_of(engine),
             piece=engine.backend.piece,
             publisher=Publisher(connect(settings.redis_url)),
-            context=engine.options.context,
-            max_reply=settings.max_reply_tokens,
+            context_tokens=engine.options.context,
+            max_reply_tokens=settings.max_reply_tokens,
             data_dir=settings.data_dir,
             narrations=settings.narrations,
         )
-        self._waker = Waker(self._desk)
+        self._waker = ChatWarmer(self._context)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
         self._tickers = [
             self._registry,
-            Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._desk)),
-            Ticker("cancel flags", heartbeat.FLAGS_EVERY_S, heartbeat.CancelFlags(self._desk).watch),
-            Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._desk)),
-            Ticker("waker", LOOK_EVERY_S, self._waker.tick),
-            Ticker("reaper", heartbeat.REAP_EVERY_S, lambda: heartbeat.reap(self._desk)),
+            Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._context)),
+            Ticker("cancel flags", heartbeat.CANCEL_EVERY_S, heartbeat.CancelFlags(self._context).watch),
+            Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
+            Ticker("waker", WARM_EVERY_S, self._waker.tick),
+            Ticker("reaper", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
 
     def start(self) -> None:
         """Take turns from now on."""
-        open_desk(self._desk)
-        self._desk.publisher.start()
+        open_context(self._context)
+        self._context.publisher.start()
         for ticker in self._tickers:
             ticker.start()
         name = self._settings.worker_name
         self._lanes = start_lanes(
             [f"{name}.{number}" for number in range(self._engine.options.lanes)],
             lambda: queue.open_queue(connect(self._settings.redis_url), name),
-            self._desk.draining,
+            self._context.draining,
         )
-        log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._desk.context)
+        log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._context.context_tokens)
 
     def alive(self) -> bool:
         """Whether the engine still answers; without it this process is of no use."""
@@ -92,13 +92,13 @@ class Service:
     def drain(self, limit_s: float = DRAIN_S) -> bool:
         """Stop taking turns and give the running ones back; True when every lane has ended within `limit_s`."""
         deadline = time.monotonic() + limit_s
-        self._desk.draining.set()
+        self._context.draining.set()
         self._retire()
-        self._desk.running.stop_all(StopReason.DRAINING)
-        self._waker.stand_aside()
+        self._context.running.stop_all(StopReason.DRAINING)
+        self._waker.make_way()
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
-        if left := [turn.turn_id for turn in self._desk.running.all()]:
+        if left := [turn.turn_id for turn in self._context.running.all()]:
             log.warning("these turns did not stop in time, they are taken from their lanes: %s", ", ".join(left))
         take_back(self._db, self._redis, self._settings.worker_name)
         return not any(lane.is_alive() for lane in self._lanes)
@@ -107,14 +107,14 @@ class Service:
         """End every helper and the engine."""
         for ticker in self._tickers:
             ticker.stop(0.2)
-        self._desk.publisher.close(0.5)
+        self._context.publisher.close(0.5)
         closing = threading.Thread(target=self._engine.close, name="engine-close", daemon=True)
         closing.start()
         closing.join(limit_s)
         self._db.close()
 
     def _announce(self) -> None:
-        heartbeat.announce(self._desk, self._engine.options.lanes, self._engine.resident(), self._figures.now())
+        heartbeat.announce(self._context, self._engine.options.lanes, self._engine.resident(), self._figures.now())
 
     def _retire(self) -> None:
         """Leave the registry first: from now on turns are routed to others."""

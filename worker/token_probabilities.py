@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-Top = tuple[tuple[int, float], ...]
+TopTokens = tuple[tuple[int, float], ...]
 
 
-def words(tokens: Sequence[int], tops: Sequence[Top], piece: Callable[[int], bytes]) -> list[dict[str, Any]]:
+def word_probabilities(
+    tokens: Sequence[int], tops: Sequence[TopTokens], piece: Callable[[int], bytes]
+) -> list[dict[str, Any]]:
     """One entry per word; empty when nothing is known about the tokens. `tops` belong to the last of the tokens."""
     written = tokens[len(tokens) - len(tops) :] if len(tops) <= len(tokens) else ()
     found: list[dict[str, Any]] = []
-    waiting, likelihood, likeliest = b"", 1.0, ()  # type: tuple[bytes, float | None, Top]
+    waiting, likelihood, likeliest = b"", 1.0, ()  # type: tuple[bytes, float | None, TopTokens]
     for token, top in zip(written, tops, strict=False):
         if not waiting:
             likelihood, likeliest = 1.0, top

@@ -23,13 +23,12 @@ from store import chats, site_state, turns
 from store.broker import events, warmup
 from store.errors import StoreError
 from store.views import Story
-from worker.context import Desk, Ticket
+from worker.context import TurnTicket, WorkerContext
 from worker.prompt.build import PromptError, TurnPlan, plan_part
-from worker.prompt.segments import Limits
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.25
+WARM_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ class _NextTurn:
     reply_message_id: str | None = None
 
 
-class Waker:
+class ChatWarmer:
     """Called by a ticker; `stand_aside` may be called from any thread."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
-        self._ticket: Ticket | None = None
-        desk.running.when_one_begins(self.stand_aside)
+        self._ticket: TurnTicket | None = None
+        context.running.on_begin(self.make_way)
 
     @property
     def at_work(self) -> bool:
@@ -59,8 +58,8 @@ class Waker:
         """Wake the chat that was opened last, if nothing else is to be done; its id when it was woken to the end."""
         if self._busy():
             return None
-        chat_id = warmup.take(self._desk.redis, self._desk.worker_name)
-        if chat_id is None or chat_id in self._desk.engine.resident():
+        chat_id = warmup.take(self._context.redis, self._context.worker_name)
+        if chat_id is None or chat_id in self._context.engine.resident():
             return None
         try:
             return chat_id if self._wake(chat_id) else None
@@ -68,7 +67,7 @@ class Waker:
             log.info("chat %s is not woken ahead: %s", chat_id, error)  # its next turn will say what is wrong
             return None
 
-    def stand_aside(self) -> None:
+    def make_way(self) -> None:
         """A turn begins: the cells and the time are its own."""
         with self._lock:
             ticket = self._ticket
@@ -76,15 +75,15 @@ class Waker:
             ticket.cancel()
 
     def _busy(self) -> bool:
-        return self._desk.draining.is_set() or bool(self._desk.running.all())
+        return self._context.draining.is_set() or bool(self._context.running.all())
 
     def _wake(self, chat_id: str) -> bool:
-        desk = self._desk
-        story = chats.load_story(desk.db, chat_id)
-        if turns.unfinished(desk.db, chat_id=chat_id) or site_state.read(desk.db).paused_since is not None:
+        context = self._context
+        story = chats.load_story(context.db, chat_id)
+        if turns.unfinished(context.db, chat_id=chat_id) or site_state.read(context.db).paused_since is not None:
             return False
         plan = self._plan(story)
-        ticket = desk.engine.submit(
+        ticket = context.engine.submit(
             TurnRequest(session=chat_id, wanted=plan.wanted, forgotten=plan.forgotten, pinned=plan.pinned)
         )
         with self._lock:
@@ -96,13 +95,11 @@ class Waker:
             self._ticket = None
         if not told or not isinstance(told[-1], Done):
             return False
-        if warmup.keep_window(desk.db, chat_id, story.chat.revision, plan.window):
-            events.publish(desk.redis, chat_id, {"type": "memory", "chat": chat_id})
+        if warmup.keep_window(context.db, chat_id, story.chat.revision, plan.window):
+            events.publish(context.redis, chat_id, {"type": "memory", "chat": chat_id})
         return True
 
     def _plan(self, story: Story) -> TurnPlan:
         """What the next turn will read, as if the character went on now."""
-        desk = self._desk
-        limits = Limits(desk.context, desk.max_reply, desk.engine.model_key, narrations=desk.narrations)
         plain = replace(story, chat=replace(story.chat, author_note="", reference=""))  # they move with the next word
-        return plan_part(plain, _NextTurn(), "chat", desk.framing, limits, ahead=True)
+        return plan_part(plain, _NextTurn(), "chat", self._context.framing, self._context.limits(), ahead=True)

@@ -15,7 +15,7 @@ import llama_cpp as llama
 from engine import Framing
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from worker.prompt.persona import Cast, persona_texts
-from worker.prompt.turn_kinds import SCRIPTS, Scene
+from worker.prompt.turn_kinds import PART_KINDS, PartInput
 
 USER, CHAR, NARRATOR = "Ann", "Mara", "Narrator"
 LORE_WORD, LORE = "zephyr", "The Zephyr is a small blue boat that belongs to nobody and always comes back by itself."
@@ -48,7 +48,7 @@ CARD = {
 def asked(kind: str) -> str:
     """What a narrator, or whoever drafts a line, is told to do: everybody is told the same."""
     story = SimpleNamespace(character=SimpleNamespace(locale="en"), messages=())
-    return SCRIPTS[kind](Scene(story, Cast(CHAR, USER), None, "")).asked
+    return PART_KINDS[kind](PartInput(story, Cast(CHAR, USER), None, "")).instruction
 
 
 @dataclass(frozen=True)

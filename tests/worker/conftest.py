@@ -1,4 +1,4 @@
-"""A worker in the test's own process (`make_desk`) and workers as real processes (`start_worker`), echoing."""
+"""A worker in the test's own process (`make_context`) and workers as real processes (`start_worker`), echoing."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from store.db import Database
 from store.models import Character
 from store.settings import Settings
 from store.views import ChatView, TurnView, UserView
-from worker.context import Desk, open_desk
+from worker.context import WorkerContext, open_context
 from worker.engine_setup import framing_of, open_engine
 from worker.publisher import Publisher
 
@@ -30,17 +30,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Iterator[Callable[..., Desk]]:
-    """`make_desk(**settings)`: a desk with an echo engine, open for `run_turn` in this process."""
-    opened: list[tuple[Engine, Desk]] = []
+def make_context(database: Database, redis: Redis, redis_server, tmp_path) -> Iterator[Callable[..., WorkerContext]]:
+    """`make_context(**settings)`: a context with an echo engine, open for `run_turn` in this process."""
+    opened: list[tuple[Engine, WorkerContext]] = []
 
-    def make(redis_url: str = redis_server.url, **values: object) -> Desk:
+    def make(redis_url: str = redis_server.url, **values: object) -> WorkerContext:
         given = {"backend": "echo", "disk_cache_mb": 0, **values}
         settings = Settings(data_dir=tmp_path, redis_url=redis_url, **given)
         engine = open_engine(settings)
         publisher = Publisher(connect(redis_url))
         publisher.start()
-        desk = Desk(
+        context = WorkerContext(
             worker_name=settings.worker_name,
             db=database,
             redis=connect(redis_url),
@@ -48,19 +48,19 @@ def make_desk(database: Database, redis: Redis, redis_server, tmp_path) -> Itera
             framing=framing_of(engine),
             piece=engine.backend.piece,
             publisher=publisher,
-            context=engine.options.context,
-            max_reply=settings.max_reply_tokens,
+            context_tokens=engine.options.context,
+            max_reply_tokens=settings.max_reply_tokens,
             data_dir=settings.data_dir,
         )
-        opened.append((engine, desk))
-        open_desk(desk)
-        return desk
+        opened.append((engine, context))
+        open_context(context)
+        return context
 
     yield make
-    for engine, desk in opened:
-        desk.publisher.close()
-        desk.publisher.redis.close()
-        desk.redis.close()
+    for engine, context in opened:
+        context.publisher.close()
+        context.publisher.redis.close()
+        context.redis.close()
         engine.close()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_kinds import Play
+from test_turn_kinds import Play
 from worker_stories import ByteFraming, message, story, text_of, turn
 
 from bench.lore import tell
@@ -226,8 +226,8 @@ def test_a_pattern_that_takes_too_long_is_told_about():
 
 
 @pytest.fixture
-def play(make_desk, database, redis, chat):
-    make_desk(max_reply_tokens=400, context=4096)
+def play(make_context, database, redis, chat):
+    make_context(max_reply_tokens=400, context=4096)
     with database.session() as session:
         character = session.get_one(Character, chat.character_id)
         character.card = {**character.card, "character_book": {"entries": [entry("dragon", "Dragons fear Ada.")]}}

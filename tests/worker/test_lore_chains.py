@@ -71,10 +71,10 @@ class Session:
         held = {(segment.name, segment.tokens) for segment in self.held}
         again_read = [made.wanted[move.wanted] for move in moves.decode if move.start == 0]
         self.held = made.wanted
-        if made.script.keep and kind != "status":
+        if made.spec.keep_in_session and kind != "status":
             self.told = replace(self.told, chat=replace(self.told.chat, window=made.window))
-            self.told = replace(self.told, messages=made.script.messages)
-            said = self.add(made.script.role, theirs, asked.id, last.ordinal if again else None)
+            self.told = replace(self.told, messages=made.spec.messages)
+            said = self.add(made.spec.role, theirs, asked.id, last.ordinal if again else None)
             tokens = FRAMING.segment(said.role, said.name, theirs)
             self.held = (*self.held, Segment(f"{said.role}:{asked.id}", tokens))
         names = [(segment.name, segment.tokens) for segment in again_read if not segment.name.startswith(MOVING)]

@@ -1,14 +1,14 @@
 """Notes and pins with the echo engine: where they stand, what they cost, and that they leave no trace."""
 
 import pytest
-from test_kinds import Play
+from test_turn_kinds import Play
 
 from store import chats, edits
 
 
 @pytest.fixture
-def play(make_desk, database, redis, chat):
-    make_desk(max_reply_tokens=400, context=4096)
+def play(make_context, database, redis, chat):
+    make_context(max_reply_tokens=400, context=4096)
     return Play(database, redis, chat)
 
 
@@ -64,8 +64,8 @@ def test_a_branch_wakes_without_reading(play):
     assert [m.text for m in other.messages()[:-2]] == [m.text for m in play.messages()[:-2]]
 
 
-def test_a_pinned_message_never_leaves_the_memory(make_desk, database, redis, chat):
-    make_desk(max_reply_tokens=100, context=700)
+def test_a_pinned_message_never_leaves_the_memory(make_context, database, redis, chat):
+    make_context(max_reply_tokens=100, context=700)
     play = Play(database, redis, chat)
     secret = play("chat", "The word is Admiral")[-2]
     revision = chats.get_revision(database, chat.id)
@@ -86,6 +86,6 @@ def test_a_pinned_message_never_leaves_the_memory(make_desk, database, redis, ch
 
 
 def play_backend(_play):
-    from worker.context import desk
+    from worker.context import current_context
 
-    return desk().engine.backend
+    return current_context().engine.backend

@@ -20,8 +20,8 @@ def replies(database, chat):
     return [m.text for m in chats.load_story(database, chat.id).messages if m.role == "character"][1:]
 
 
-def test_a_job_that_comes_in_the_pause_is_put_aside_and_its_owner_hears_it(make_desk, database, redis, chat, say):
-    make_desk()
+def test_a_job_that_comes_in_the_pause_is_put_aside_and_its_owner_hears_it(make_context, database, redis, chat, say):
+    make_context()
     turn = say(chat)
     turns.enqueue_next(database, chat.owner_id, "gpu0")
     site_state.set_pause(database, True)

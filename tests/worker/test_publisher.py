@@ -10,7 +10,7 @@ from worker_lane_jobs import wait_until
 
 from store.broker import events, keys
 from store.broker.client import connect
-from worker.publisher import Feed, Publisher
+from worker.publisher import Publisher, TurnEventBuffer
 
 CHAT, TURN = "c" * 32, "a" * 32
 
@@ -36,7 +36,7 @@ def publisher(redis, clock) -> Publisher:
 
 
 @pytest.fixture
-def feed(publisher) -> Feed:
+def feed(publisher) -> TurnEventBuffer:
     return publisher.open(CHAT, TURN, 1)
 
 
@@ -135,7 +135,7 @@ def test_many_lanes_at_once_lose_nothing(redis, redis_server):
     publisher.start()
     feeds = [publisher.open(CHAT, f"{n:032x}", 1) for n in range(8)]
 
-    def write(feed: Feed) -> None:
+    def write(feed: TurnEventBuffer) -> None:
         for n in range(200):
             feed.text(f"{n} ")
         feed.end({"type": "done", "revision": 1, "message": None})

@@ -14,7 +14,7 @@ from rq.timeouts import TimerDeathPenalty
 from worker_lane_jobs import wait_until
 
 from store.broker.client import connect
-from worker.rq_lanes import Lane, LaneThread, start_lanes
+from worker.rq_lanes import LaneThread, RqLane, start_lanes
 
 NAME = "inglenook-test"
 OURS = {"__module__", "__doc__", "__init__", "__firstlineno__", "__static_attributes__"}
@@ -54,14 +54,14 @@ def test_rq_is_the_version_that_was_read():
 
 
 def test_a_lane_overrides_four_things_and_no_more():
-    overridden = {name for name in vars(Lane) if hasattr(SimpleWorker, name)} - OURS
+    overridden = {name for name in vars(RqLane) if hasattr(SimpleWorker, name)} - OURS
     assert overridden == {
         "death_penalty_class",
         "_install_signal_handlers",
         "dequeue_job_and_maintain_ttl",
         "heartbeat",
     }
-    assert Lane.death_penalty_class is TimerDeathPenalty
+    assert RqLane.death_penalty_class is TimerDeathPenalty
 
 
 def test_a_lane_runs_jobs_in_a_thread_and_leaves_nothing_behind(redis, lanes):
@@ -109,7 +109,7 @@ def test_a_busy_lane_finishes_its_job_and_takes_no_other(redis, lanes, draining)
 
 def test_a_lane_says_that_it_is_there_once_a_second_in_one_round_trip(redis, redis_server, draining):
     with connect(redis_server.url) as client:
-        lane = Lane(open_queue(client), "test.beat", draining)
+        lane = RqLane(open_queue(client), "test.beat", draining)
         lane.register_birth()
         redis.config_resetstat()
         for _ in range(5):
@@ -127,7 +127,7 @@ def test_a_lane_says_that_it_is_there_once_a_second_in_one_round_trip(redis, red
 
 def test_rqs_maintenance_never_runs(redis, redis_server, draining):
     with connect(redis_server.url) as client:
-        lane = Lane(open_queue(client), "test.idle", draining)
+        lane = RqLane(open_queue(client), "test.idle", draining)
         assert not lane.should_run_maintenance_tasks
         assert lane.connection.connection_pool.connection_kwargs["socket_timeout"] <= 11
 

@@ -15,16 +15,16 @@ from typing import Any, Protocol
 
 from engine.segments import ReplySpec, Segment
 from store.views import Story
-from worker.prompt.lore import Lore, Teller, with_lore
-from worker.prompt.lorebooks import SHARE, always, library
-from worker.prompt.notes import in_memory, with_notes
-from worker.prompt.persona import Cast, Constants, field, persona_texts
-from worker.prompt.replies import n_tokens_at_most, reply_spec
-from worker.prompt.segments import Framing, Limits, asked_segment, example_segments, name_of, segment_name
-from worker.prompt.turn_kinds import SCRIPTS, Scene, Script
-from worker.prompt.window import Entry, Window, fit, moved, visible
+from worker.prompt.lore import LoreSelector, PartLore, with_lore
+from worker.prompt.lorebooks import LORE_SHARE, constant_lore, lorebooks_of
+from worker.prompt.notes import drop_old_narrations, with_notes
+from worker.prompt.persona import Cast, ConstantTexts, card_text, persona_texts
+from worker.prompt.replies import max_tokens_of, reply_spec
+from worker.prompt.segments import Limits, PromptFraming, example_segments, instruction_segment, name_of, segment_name
+from worker.prompt.turn_kinds import PART_KINDS, PartInput, PartSpec
+from worker.prompt.window import Window, WindowEntry, evict_to_fit, visible_entries, window_after
 
-LEAST_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
+MIN_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
 
 
 class PromptError(ValueError):
@@ -44,12 +44,12 @@ class TurnPlan:
     forgotten: frozenset[str]
     pinned: int
     reply: ReplySpec
-    script: Script
+    spec: PartSpec
     window: dict[str, Any]
     lore: tuple[dict[str, Any], ...] = ()
 
 
-class Asked(Protocol):
+class PlannedTurn(Protocol):
     """What a plan has to know of a turn (a TurnView has it)."""
 
     @property
@@ -65,52 +65,54 @@ class Asked(Protocol):
         """The message that the turn is about."""
 
 
-def plan_part(story: Story, turn: Asked, kind: str, framing: Framing, limits: Limits, ahead: bool = False) -> TurnPlan:
+def plan_part(
+    story: Story, turn: PlannedTurn, kind: str, framing: PromptFraming, limits: Limits, ahead: bool = False
+) -> TurnPlan:
     """The plan of one part of a turn; `story` has what the parts before it wrote.
 
     `ahead`: nobody has asked for a reply yet. Raises PromptError when the persona or a single message is too long for
     the context.
     """
     cast = _cast(story)
-    script = SCRIPTS[kind](Scene(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
-    reply = reply_spec(story, script, cast, turn.id, framing, limits)
-    shelf = library(story, cast)
-    constant = always(shelf, framing, limits)
+    spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
+    reply = reply_spec(story, spec, cast, turn.id, framing, limits)
+    lorebooks = lorebooks_of(story, cast)
+    constant = constant_lore(lorebooks, framing, limits)
     pinned = _pinned(story, cast, framing, constant.texts)
-    asked = (asked_segment(script.asked, framing),) if script.asked and script.keep else ()
+    asked = (instruction_segment(spec.instruction, framing),) if spec.instruction and spec.keep_in_session else ()
     n_pinned = sum(len(segment.tokens) for segment in pinned)
-    n_fixed = n_pinned + sum(len(segment.tokens) for segment in asked) + n_tokens_at_most(reply)
+    n_fixed = n_pinned + sum(len(segment.tokens) for segment in asked) + max_tokens_of(reply)
     examples = example_segments(story, cast, framing)
     before = Window.read(story.chat.window)
-    readable = in_memory(script.messages, limits.narrations)
-    shown = with_notes(visible(readable, before, framing, limits), story, script, cast, framing, limits)
-    teller = Teller(shelf, story, script, framing, limits, limits.context // SHARE - constant.n_tokens)
-    entries = [*map(Entry, examples[before.examples :]), *shown]
+    readable = drop_old_narrations(spec.messages, limits.narrations)
+    shown = with_notes(visible_entries(readable, before, framing, limits), story, spec, cast, framing, limits)
+    teller = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
+    entries = [*map(WindowEntry, examples[before.examples :]), *shown]
     kept, lore = _fitted(entries, (teller.tell(ahead), teller.silence()), n_fixed, limits)
     if kept is None:
-        raise _too_long(cast, script, limits, n_pinned, n_fixed, shown)
+        raise _too_long(cast, spec, limits, n_pinned, n_fixed, shown)
     wanted = (*pinned, *(entry.segment for entry in kept), *asked)
-    after = before if limits.minimal else moved(before, entries, kept, readable, len(examples))
+    after = before if limits.minimal else window_after(before, entries, kept, readable, len(examples))
     return TurnPlan(
         wanted=wanted,
-        forgotten=_forgotten(examples, story, script, {segment.name for segment in wanted}),
+        forgotten=_forgotten(examples, story, spec, {segment.name for segment in wanted}),
         pinned=len(pinned),
         reply=reply,
-        script=script,
+        spec=spec,
         window=after.stored() | ({"lore": lore.memory} if lore.memory else {}),
         lore=(*constant.why, *lore.why),
     )
 
 
 def _fitted(
-    entries: Sequence[Entry], lores: Sequence[Lore], n_fixed: int, limits: Limits
-) -> tuple[list[Entry] | None, Lore]:
+    entries: Sequence[WindowEntry], lores: Sequence[PartLore], n_fixed: int, limits: Limits
+) -> tuple[list[WindowEntry] | None, PartLore]:
     """What stays in the window, with the first lore that leaves room for the last message."""
-    fitted = ((fit(with_lore(entries, lore), n_fixed, limits), lore) for lore in lores)
-    return next((one for one in fitted if one[0] is not None), (None, Lore()))
+    fitted = ((evict_to_fit(with_lore(entries, lore), n_fixed, limits), lore) for lore in lores)
+    return next((one for one in fitted if one[0] is not None), (None, PartLore()))
 
 
-def _pinned(story: Story, cast: Cast, framing: Framing, lore: Constants) -> tuple[Segment, ...]:
+def _pinned(story: Story, cast: Cast, framing: PromptFraming, lore: ConstantTexts) -> tuple[Segment, ...]:
     """The persona: one system message in two segments, what all who know the character share, and what is one's own."""
     shared, own = persona_texts(story.character.card, cast, lore)
     head = Segment("persona", (*framing.reply_header("system", ""), *framing.words(shared)))
@@ -119,31 +121,31 @@ def _pinned(story: Story, cast: Cast, framing: Framing, lore: Constants) -> tupl
 
 
 def _cast(story: Story) -> Cast:
-    nickname = field(story.character.card, "nickname")
+    nickname = card_text(story.character.card, "nickname")
     chat = story.chat
     return Cast(nickname or story.character.name, chat.user_name, chat.user_persona, chat.id, chat.created_at)
 
 
-def _forgotten(examples: Sequence[Segment], story: Story, script: Script, kept: set[str]) -> frozenset[str]:
+def _forgotten(examples: Sequence[Segment], story: Story, spec: PartSpec, kept: set[str]) -> frozenset[str]:
     """Every name that the engine may still hold and that is not wanted any more because it was evicted."""
     names = {segment.name for segment in examples}
-    names |= {segment_name(message) for message in script.messages}
+    names |= {segment_name(message) for message in spec.messages}
     names |= {name_of(one.role, one.turn_id, one.id, one.position) for one in story.older}
     return frozenset(names - kept)
 
 
 def _too_long(
-    cast: Cast, script: Script, limits: Limits, n_persona: int, n_fixed: int, entries: Sequence[Entry]
+    cast: Cast, spec: PartSpec, limits: Limits, n_persona: int, n_fixed: int, entries: Sequence[WindowEntry]
 ) -> PromptError:
     room = limits.context - n_fixed
-    if room < LEAST_ROOM or not script.messages:
+    if room < MIN_ROOM or not spec.messages:
         return PromptError(
             f"The description of {cast.char} is {n_persona} tokens long, but only "
-            f"{max(0, room + n_persona - LEAST_ROOM)} fit into the context of {limits.context}: shorten the "
+            f"{max(0, room + n_persona - MIN_ROOM)} fit into the context of {limits.context}: shorten the "
             "description, or run the worker with a larger context (INGLENOOK_CONTEXT)."
         )
-    whose = "Your message" if script.messages[-1].role == "user" else "The last message"
-    name = segment_name(script.messages[-1])
+    whose = "Your message" if spec.messages[-1].role == "user" else "The last message"
+    name = segment_name(spec.messages[-1])
     n_tokens = next(entry.n_tokens for entry in reversed(entries) if entry.segment.name == name)
     return PromptError(
         f"{whose} is {n_tokens} tokens long, but only {room} fit beside the description of "

@@ -13,11 +13,11 @@ from typing import Any
 from engine.events import Cancelled, Done, TurnStats
 from store.turns import Outcome, Reply
 from store.views import AlternativeView, MessageView, Story, TurnView
-from worker.prompt.turn_kinds import Script
+from worker.prompt.turn_kinds import PartSpec
 
 
 @dataclass(slots=True)
-class Draft:
+class TurnDraft:
     """One attempt's work. `story` grows with what is written; `model_key` says whose tokens these are."""
 
     turn: TurnView
@@ -36,21 +36,21 @@ class Draft:
 
     def write(
         self,
-        script: Script,
+        spec: PartSpec,
         written: Done | Cancelled,
         words: Sequence[dict[str, Any]] = (),
         lore: Sequence[dict[str, Any]] = (),
     ) -> None:
         """A part that speaks has ended, or was stopped in its middle. `words`: see token_probabilities.py, `lore`: see
         lore.py."""
-        if script.kind == "suggest":
+        if spec.kind == "suggest":
             self.outcome = replace(self.outcome, suggestion=written.text)
             return
         if not written.text.strip():
             return
-        reply = self._reply(script, written, {"words": list(words), "lore": list(lore)})
+        reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)})
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
-        self.story = replace(self.story, messages=self._messages(script, reply))
+        self.story = replace(self.story, messages=self._messages(spec, reply))
 
     def tell(self, fields: Sequence[dict[str, Any]], tokens: tuple[int, ...]) -> None:
         """The status panel was filled."""
@@ -62,9 +62,9 @@ class Draft:
             told = replace(last, alternatives=tuple(wordings))
             self.story = replace(self.story, messages=(*earlier, told))
 
-    def _reply(self, script: Script, written: Done | Cancelled, explained: dict[str, Any]) -> Reply:
-        before = script.grows.text if script.grows else ""
-        told = {"hint": script.hint, **explained}
+    def _reply(self, spec: PartSpec, written: Done | Cancelled, explained: dict[str, Any]) -> Reply:
+        before = spec.continues.text if spec.continues else ""
+        told = {"hint": spec.hint, **explained}
         stats = asdict(written.stats) | {name: value for name, value in told.items() if value}
         return Reply(
             text=before + written.text,
@@ -72,14 +72,14 @@ class Draft:
             model_key=self.model_key,
             finish=written.finish if isinstance(written, Done) else "cancelled",
             stats=stats,
-            name=script.name,
-            role=script.role,
-            grows=script.grows is not None,
+            name=spec.name,
+            role=spec.role,
+            grows=spec.continues is not None,
         )
 
-    def _messages(self, script: Script, reply: Reply) -> tuple[MessageView, ...]:
-        """The messages that the script read, and the new one (or the new wording) behind them."""
-        older = script.again or script.grows
+    def _messages(self, spec: PartSpec, reply: Reply) -> tuple[MessageView, ...]:
+        """The messages that the spec read, and the new one (or the new wording) behind them."""
+        older = spec.retry_of or spec.continues
         ordinal = older.ordinal if older else 1 + max((m.ordinal for m in self.story.messages), default=-1)
         wording = AlternativeView(
             position=0,
@@ -104,4 +104,4 @@ class Draft:
             turn_id=self.turn.id,
             created_at=0.0,
         )
-        return (*script.messages, new)
+        return (*spec.messages, new)

@@ -22,19 +22,19 @@ from engine.segments import Segment
 from store.lore.loose import integer, mapping
 from store.lore.match import Activation, Awake, Scene, activate
 from store.views import MessageView, Story
-from worker.prompt.lorebooks import Library, explained
-from worker.prompt.persona import field as card_field
-from worker.prompt.segments import Framing, Limits
-from worker.prompt.turn_kinds import Script
-from worker.prompt.window import Entry
+from worker.prompt.lorebooks import ChatLorebooks, explanation
+from worker.prompt.persona import card_text
+from worker.prompt.segments import Limits, PromptFraming
+from worker.prompt.turn_kinds import PartSpec
+from worker.prompt.window import WindowEntry
 
 DEPTH_PROMPT, DEFAULT_DEPTH = "depth_prompt", 4
-MOST_LINES = 60  # of explanation
-_REMEMBERED = 3  # wakings of an entry: the last may be repeated
+MAX_EXPLANATIONS = 60  # of explanation
+_MAX_WAKINGS = 3  # wakings of an entry: the last may be repeated
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LorePlacement:
     """Where an entry stands: behind the message `behind`, since the reply `since`; `text` is a hash of what it says."""
 
     behind: int
@@ -43,7 +43,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Lore:
+class PartLore:
     """What a turn tells: its segments, each with the ordinal behind which it stands; what to remember; and why."""
 
     told: tuple[tuple[int, Segment], ...] = ()
@@ -51,69 +51,79 @@ class Lore:
     why: tuple[dict[str, Any], ...] = ()
 
 
-class Teller:
+class LoreSelector:
     """Makes the lore of one part of a turn; `budget` in tokens."""
 
     def __init__(
-        self, shelf: Library, story: Story, script: Script, framing: Framing, limits: Limits, budget: int
+        self,
+        lorebooks: ChatLorebooks,
+        story: Story,
+        spec: PartSpec,
+        framing: PromptFraming,
+        limits: Limits,
+        budget: int,
     ) -> None:
-        self._shelf, self._script, self._framing, self._budget = shelf, script, framing, budget
+        self._lorebooks, self._spec, self._framing, self._budget = lorebooks, spec, framing, budget
         self._chat, self._minimal = story.chat.id, limits.minimal
         kept = mapping(story.chat.window.get("lore"))
-        self._runs = {key: Run(*run) for key, run in mapping(kept.get("runs")).items()}
+        self._runs = {key: LorePlacement(*run) for key, run in mapping(kept.get("runs")).items()}
         self._woke = {key: list(ordinals) for key, ordinals in mapping(kept.get("woke")).items()}
-        self._now = _ordinal_of_reply(script)
+        self._now = _ordinal_of_reply(spec)
         self._tokens: dict[str, tuple[int, ...]] = {}
 
-    def tell(self, ahead: bool = False) -> Lore:
+    def tell(self, ahead: bool = False) -> PartLore:
         """What is told now. `ahead`: nobody has asked for a reply yet, so nothing wakes."""
         if self._minimal:
             return self.silence()
-        if ahead or not self._script.keep or self._script.kind == "status":
+        if ahead or not self._spec.keep_in_session or self._spec.kind == "status":
             return self._as_it_was()
-        found = activate(self._shelf.books, self._scene(), lambda entry: len(self._read(entry.content)), self._budget)
+        found = activate(
+            self._lorebooks.books, self._match_scene(), lambda entry: len(self._read(entry.content)), self._budget
+        )
         runs = {one.key: self._run(one.key, one.entry.content) for one in found.told if self._read(one.entry.content)}
         contents = {one.key: one.entry.content for one in found.told}
         if prompt := self._depth_prompt():
             contents[DEPTH_PROMPT] = prompt
             runs[DEPTH_PROMPT] = self._run(DEPTH_PROMPT, prompt, self._too_deep())
-        return Lore(self._segments(runs, contents), _stored(runs, self._wakings(found)), self._lines(found, runs))
+        return PartLore(self._segments(runs, contents), _stored(runs, self._wakings(found)), self._lines(found, runs))
 
-    def silence(self) -> Lore:
+    def silence(self) -> PartLore:
         """Nothing is told: there is no room for it."""
-        return Lore(memory=_stored({}, self._woke))
+        return PartLore(memory=_stored({}, self._woke))
 
-    def _as_it_was(self) -> Lore:
+    def _as_it_was(self) -> PartLore:
         """What the last turn told, where it still says the same."""
-        books = self._shelf.books
+        books = self._lorebooks.books
         contents = {f"{book}/{entry.place}": entry.content for book in books for entry in books[book].entries}
         contents[DEPTH_PROMPT] = self._depth_prompt()
         same = {key: run for key, run in self._runs.items() if self._says(contents.get(key, "")) == run.text}
-        return Lore(self._segments(same, contents), _stored(self._runs, self._woke))
+        return PartLore(self._segments(same, contents), _stored(self._runs, self._woke))
 
-    def _scene(self) -> Scene:
-        messages = self._script.messages
+    def _match_scene(self) -> Scene:
+        messages = self._spec.messages
         return Scene(
             texts=[message.text for message in reversed(messages)],
             ordinal=self._now,
             n_replies=sum(message.role == "character" for message in messages),
             woke=self._woke,
             roll=self._roll,
-            spell=self._shelf.spell,
+            spell=self._lorebooks.spell,
         )
 
     def _roll(self, key: str) -> int:
         """A die that falls the same way each time the same reply is written."""
         return _number(f"{self._chat} {key} {self._now}") % 100
 
-    def _run(self, key: str, content: str, moves: bool = False) -> Run:
+    def _run(self, key: str, content: str, moves: bool = False) -> LorePlacement:
         """Where it stood in the last turn, or the place where the new text begins."""
         before, says = self._runs.get(key), self._says(content)
         if before is not None and before.since < self._now and before.text == says and not moves:
             return before
-        return Run(_where_new_text_begins(self._script.messages), self._now, says)
+        return LorePlacement(_where_new_text_begins(self._spec.messages), self._now, says)
 
-    def _segments(self, runs: Mapping[str, Run], contents: Mapping[str, str]) -> tuple[tuple[int, Segment], ...]:
+    def _segments(
+        self, runs: Mapping[str, LorePlacement], contents: Mapping[str, str]
+    ) -> tuple[tuple[int, Segment], ...]:
         """In the order in which they stand; one behind the other in the order of the books."""
         told = [
             (run.behind, Segment(f"lore:{key}@{run.behind}", self._read(contents[key]), True))
@@ -124,21 +134,21 @@ class Teller:
     def _read(self, content: str) -> tuple[int, ...]:
         """The tokens of a content; none when nothing is left of it."""
         if content not in self._tokens:
-            text = self._shelf.text(content)
+            text = self._lorebooks.text(content)
             self._tokens[content] = self._framing.segment("note", "", text) if text else ()
         return self._tokens[content]
 
     def _says(self, content: str) -> str:
-        return f"{_number(self._shelf.text(content)):016x}" if content else ""
+        return f"{_number(self._lorebooks.text(content)):016x}" if content else ""
 
     def _depth_prompt(self) -> str:
-        return card_field(_depth_of(self._shelf.card), "prompt")
+        return card_text(_depth_of(self._lorebooks.card), "prompt")
 
     def _too_deep(self) -> bool:
         """Whether the depth prompt has come to stand twice as deep as it should."""
-        depth = max(0, integer(_depth_of(self._shelf.card).get("depth"), DEFAULT_DEPTH))
+        depth = max(0, integer(_depth_of(self._lorebooks.card).get("depth"), DEFAULT_DEPTH))
         run = self._runs.get(DEPTH_PROMPT)
-        n_behind = sum(message.ordinal > run.behind for message in self._script.messages) if run else 0
+        n_behind = sum(message.ordinal > run.behind for message in self._spec.messages) if run else 0
         return n_behind > max(1, 2 * depth)
 
     def _wakings(self, found: Activation) -> dict[str, list[int]]:
@@ -146,20 +156,20 @@ class Teller:
         woke = {key: [at for at in ordinals if at < self._now] for key, ordinals in self._woke.items()}
         for one in found.told:
             if one.fresh and (one.entry.sticky or one.entry.cooldown):
-                woke[one.key] = [*woke.get(one.key, ()), self._now][-_REMEMBERED:]
+                woke[one.key] = [*woke.get(one.key, ()), self._now][-_MAX_WAKINGS:]
         return woke
 
-    def _lines(self, found: Activation, runs: Mapping[str, Run]) -> tuple[dict[str, Any], ...]:
+    def _lines(self, found: Activation, runs: Mapping[str, LorePlacement]) -> tuple[dict[str, Any], ...]:
         lines = [self._line(one, one.why) | {"new": runs[one.key].since == self._now} for one in found.told]
         lines += [self._line(one, "no_room") for one in found.no_room]
         lines += [{"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in found.slow]
-        return tuple(lines[:MOST_LINES])
+        return tuple(lines[:MAX_EXPLANATIONS])
 
     def _line(self, one: Awake, why: str) -> dict[str, Any]:
-        return explained(one.entry, one.book, why, one.by, len(self._read(one.entry.content)))
+        return explanation(one.entry, one.book, why, one.by, len(self._read(one.entry.content)))
 
 
-def with_lore(entries: Sequence[Entry], lore: Lore) -> list[Entry]:
+def with_lore(entries: Sequence[WindowEntry], lore: PartLore) -> list[WindowEntry]:
     """The entries of a window with the lore in its places. It is never forgotten with the messages around it."""
     last = entries[-1].message if entries else None
     if last is None:
@@ -167,11 +177,11 @@ def with_lore(entries: Sequence[Entry], lore: Lore) -> list[Entry]:
     result = list(entries)
     for behind, segment in lore.told:
         at = next((n for n, entry in enumerate(result) if _is_behind(entry, behind)), len(result))
-        result.insert(at, Entry(segment, last, pinned=True))
+        result.insert(at, WindowEntry(segment, last, pinned=True))
     return result
 
 
-def _is_behind(entry: Entry, ordinal: int) -> bool:
+def _is_behind(entry: WindowEntry, ordinal: int) -> bool:
     """Whether a message, or what belongs to one, stands behind another."""
     is_lore = entry.segment.name.startswith("lore:")
     return not is_lore and entry.message is not None and entry.message.ordinal > ordinal
@@ -183,16 +193,16 @@ def _where_new_text_begins(messages: Sequence[MessageView]) -> int:
     return spoken[-1].ordinal if spoken else -1
 
 
-def _ordinal_of_reply(script: Script) -> int:
-    older = script.again or script.grows
-    return older.ordinal if older else 1 + max((message.ordinal for message in script.messages), default=-1)
+def _ordinal_of_reply(spec: PartSpec) -> int:
+    older = spec.retry_of or spec.continues
+    return older.ordinal if older else 1 + max((message.ordinal for message in spec.messages), default=-1)
 
 
 def _depth_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(mapping(card.get("extensions")).get("depth_prompt"))
 
 
-def _stored(runs: Mapping[str, Run], woke: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def _stored(runs: Mapping[str, LorePlacement], woke: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """As the window keeps it; nothing when there is nothing to remember."""
     kept = {
         "runs": {key: [run.behind, run.since, run.text] for key, run in runs.items()},

@@ -54,14 +54,14 @@ def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") 
     return macros.resolve(text, char=cast.char, user=cast.user, original=original, scene=scene, keep_unknown=False)
 
 
-def field(card: Mapping[str, Any], name: str) -> str:
+def card_text(card: Mapping[str, Any], name: str) -> str:
     """A text field of a card; anything that is not a text counts as empty."""
     value = card.get(name)
     return value.strip() if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Constants:
+class ConstantTexts:
     """Lore that is always told: the card's own before and after what it says of the character, and the chat's."""
 
     before: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Constants:
     chat: tuple[str, ...] = ()
 
 
-def persona_texts(card: Mapping[str, Any], cast: Cast, lore: Constants = Constants()) -> tuple[str, str]:
+def persona_texts(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts = ConstantTexts()) -> tuple[str, str]:
     """System prompt, description, personality, scenario and the person's own description, macros resolved.
 
     In two pieces: the first is the same for everybody who talks to this character (it names nobody), so the engine
@@ -82,14 +82,14 @@ def persona_texts(card: Mapping[str, Any], cast: Cast, lore: Constants = Constan
     return shared, f"\n\n{own}" if shared and own else own
 
 
-def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: Constants) -> list[str]:
+def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts) -> list[str]:
     ours = resolve(SYSTEM_PROMPT, cast, card)
     parts = [
-        field(card, "system_prompt") or SYSTEM_PROMPT,
+        card_text(card, "system_prompt") or SYSTEM_PROMPT,
         *lore.before,
-        field(card, "description"),
-        _labelled("{{char}}'s personality", field(card, "personality")),
-        _labelled("Scenario", field(card, "scenario")),
+        card_text(card, "description"),
+        _labelled("{{char}}'s personality", card_text(card, "personality")),
+        _labelled("Scenario", card_text(card, "scenario")),
         *lore.after,
         *lore.chat,
         _labelled("About {{user}}", cast.persona.strip()),
@@ -100,7 +100,7 @@ def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: Constants) -> list[st
 
 def example_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, ...]:
     """The blocks of example dialogue between the <START> marks, macros resolved, empty ones left out."""
-    blocks = (resolve(block, cast, card).strip() for block in _START.split(field(card, "mes_example")))
+    blocks = (resolve(block, cast, card).strip() for block in _START.split(card_text(card, "mes_example")))
     return tuple(f"An example of how {cast.char} talks:\n{block}" for block in blocks if block)
 
 

@@ -17,10 +17,10 @@ from store.views import AlternativeView, MessageView, Story
 from worker.prompt.persona import Cast, example_texts
 from worker.prompt.turn_kinds import status_opening
 
-ASKED = "asked"
+INSTRUCTION = "asked"
 
 
-class Framing(Protocol):
+class PromptFraming(Protocol):
     """What this file needs to know of a model's chat template."""
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ class Limits:
         return max(1, min(self.max_reply, self.context // 4))
 
 
-def message_segment(message: MessageView, framing: Framing, limits: Limits) -> Segment:
+def message_segment(message: MessageView, framing: PromptFraming, limits: Limits) -> Segment:
     """The segment of one message: token-exact when this very model wrote it, from its text otherwise."""
     chosen = message.chosen
     role = "note" if message.role == "system" else message.role  # the one system message is the persona
@@ -83,17 +83,17 @@ def name_of(role: str, turn_id: str | None, message_id: str, position: int) -> s
     return f"{role}:{turn_id or f'{message_id}.{position}'}"
 
 
-def asked_segment(asked: str, framing: Framing) -> Segment:
+def instruction_segment(asked: str, framing: PromptFraming) -> Segment:
     """The note before a narration; a retry of it, or a narration that goes on, finds the same one."""
-    return Segment(ASKED, framing.segment("note", "", asked), ephemeral=True)
+    return Segment(INSTRUCTION, framing.segment("note", "", asked), ephemeral=True)
 
 
-def status_header(story: Story, cast: Cast, framing: Framing) -> tuple[int, ...]:
+def status_header(story: Story, cast: Cast, framing: PromptFraming) -> tuple[int, ...]:
     """What stands before the facts."""
     return (*framing.reply_header("note", ""), *framing.words(status_opening(story, cast) + "\n"))
 
 
-def status_segment(message: MessageView, story: Story, cast: Cast, framing: Framing, limits: Limits) -> Segment:
+def status_segment(message: MessageView, story: Story, cast: Cast, framing: PromptFraming, limits: Limits) -> Segment:
     """The status that a message carries: token-exact when this very model wrote it."""
     status = message.chosen.status or {}
     tokens = tuple(status["tokens"])
@@ -104,7 +104,7 @@ def status_segment(message: MessageView, story: Story, cast: Cast, framing: Fram
     return Segment(f"status:{status['turn']}", whole, ephemeral=True)
 
 
-def example_segments(story: Story, cast: Cast, framing: Framing) -> list[Segment]:
+def example_segments(story: Story, cast: Cast, framing: PromptFraming) -> list[Segment]:
     """The example dialogue of the card."""
     framed = (framing.segment("note", "", text) for text in example_texts(story.character.card, cast))
     return [Segment(f"example:{n}", tokens) for n, tokens in enumerate(framed)]

@@ -1,4 +1,4 @@
-"""The kinds of work, as scripts: which messages a part of a turn reads, who speaks then, and what they are asked. Pure.
+"""The kinds of work, as specs: which messages a part of a turn reads, who speaks then, and what they are asked. Pure.
 
 What it refuses to know: tokens, windows (build.py), SQL, the engine.
 When extending: a new kind is one more entry in `SCRIPTS`, and an opening in store/turns/begin.py.
@@ -14,9 +14,9 @@ from store.turns import NARRATOR
 from store.views import MessageView, Story
 from worker.prompt.persona import Cast
 
-_ASKED = {
+_INSTRUCTIONS = {
     "en": {
-        "narrate": "The narrator now describes the scene in two or three sentences: place, light, sounds, what "
+        "narrate": "The narrator now describes the part_input in two or three sentences: place, light, sounds, what "
         "happens around {char} and {user}. Nobody speaks.",
         "hint": "The narrator mentions this: {hint}",
         "suggest": "Write the next message of {user}: one or two sentences, in the first person, as {user} talks.",
@@ -32,7 +32,7 @@ _ASKED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class PartSpec:
     """What one part reads, who speaks next, and what becomes of it.
 
     `again` is the message that gets another wording, `grows` the one that goes on. `asked` is a note that is read just
@@ -43,22 +43,22 @@ class Script:
     messages: tuple[MessageView, ...]
     role: str
     name: str
-    asked: str = ""
+    instruction: str = ""
     hint: str = ""
-    again: MessageView | None = None
-    grows: MessageView | None = None
-    keep: bool = True
+    retry_of: MessageView | None = None
+    continues: MessageView | None = None
+    keep_in_session: bool = True
 
     @property
     def about(self) -> str | None:
         """Id of the message that was there before."""
-        message = self.again or self.grows
+        message = self.retry_of or self.continues
         return message.id if message else None
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What a script is made from: the story, its cast, and the message that the turn is about, if any."""
+class PartInput:
+    """What a spec is made from: the story, its cast, and the message that the turn is about, if any."""
 
     story: Story
     cast: Cast
@@ -66,47 +66,49 @@ class Scene:
     hint: str
 
 
-def _chat(scene: Scene) -> Script:
-    return Script("chat", scene.story.messages, "character", scene.cast.char)
+def _chat(part_input: PartInput) -> PartSpec:
+    return PartSpec("chat", part_input.story.messages, "character", part_input.cast.char)
 
 
-def _retry(scene: Scene) -> Script:
+def _retry(part_input: PartInput) -> PartSpec:
     """Everything before the message that is written again; everything when that one never came."""
-    again = _message(scene)
-    before = scene.story.messages if again is None else _before(scene.story.messages, again)
+    again = _message(part_input)
+    before = part_input.story.messages if again is None else _before(part_input.story.messages, again)
     if again is not None and again.role == "narrator":
         hint = str(again.chosen.stats.get("hint", ""))
-        asked = narration_asked(scene.story, scene.cast, hint)
-        return Script("retry", before, "narrator", again.name, asked, hint, again=again)
-    return Script("retry", before, "character", scene.cast.char, again=again)
+        asked = narration_instruction(part_input.story, part_input.cast, hint)
+        return PartSpec("retry", before, "narrator", again.name, asked, hint, retry_of=again)
+    return PartSpec("retry", before, "character", part_input.cast.char, retry_of=again)
 
 
-def _continue(scene: Scene) -> Script:
+def _continue(part_input: PartInput) -> PartSpec:
     """Everything before the message that grows; a reply to the user's last word when that one never came."""
-    grows = _message(scene)
+    grows = _message(part_input)
     if grows is None:
-        return Script("continue", scene.story.messages, "character", scene.cast.char)
+        return PartSpec("continue", part_input.story.messages, "character", part_input.cast.char)
     hint = str(grows.chosen.stats.get("hint", ""))
-    asked = narration_asked(scene.story, scene.cast, hint) if grows.role == "narrator" else ""
-    name = grows.name if grows.role == "narrator" else scene.cast.char
-    return Script("continue", _before(scene.story.messages, grows), grows.role, name, asked, hint, grows=grows)
+    asked = narration_instruction(part_input.story, part_input.cast, hint) if grows.role == "narrator" else ""
+    name = grows.name if grows.role == "narrator" else part_input.cast.char
+    return PartSpec(
+        "continue", _before(part_input.story.messages, grows), grows.role, name, asked, hint, continues=grows
+    )
 
 
-def _narrate(scene: Scene) -> Script:
-    asked = narration_asked(scene.story, scene.cast, scene.hint)
-    return Script("narrate", scene.story.messages, "narrator", NARRATOR, asked, scene.hint)
+def _narrate(part_input: PartInput) -> PartSpec:
+    asked = narration_instruction(part_input.story, part_input.cast, part_input.hint)
+    return PartSpec("narrate", part_input.story.messages, "narrator", NARRATOR, asked, part_input.hint)
 
 
-def _suggest(scene: Scene) -> Script:
-    asked = _words(scene.story, "suggest", scene.cast)
-    return Script("suggest", scene.story.messages, "user", scene.cast.user, asked, keep=False)
+def _suggest(part_input: PartInput) -> PartSpec:
+    asked = _words(part_input.story, "suggest", part_input.cast)
+    return PartSpec("suggest", part_input.story.messages, "user", part_input.cast.user, asked, keep_in_session=False)
 
 
-def _status(scene: Scene) -> Script:
-    return Script("status", scene.story.messages, "status", scene.cast.char)
+def _status(part_input: PartInput) -> PartSpec:
+    return PartSpec("status", part_input.story.messages, "status", part_input.cast.char)
 
 
-SCRIPTS: dict[str, Callable[[Scene], Script]] = {
+PART_KINDS: dict[str, Callable[[PartInput], PartSpec]] = {
     "chat": _chat,
     "retry": _retry,
     "continue": _continue,
@@ -116,7 +118,7 @@ SCRIPTS: dict[str, Callable[[Scene], Script]] = {
 }
 
 
-def narration_asked(story: Story, cast: Cast, hint: str) -> str:
+def narration_instruction(story: Story, cast: Cast, hint: str) -> str:
     """What a narrator was asked."""
     asked = _words(story, "narrate", cast)
     return f"{asked}\n{_words(story, 'hint', cast, hint)}" if hint else asked
@@ -128,12 +130,12 @@ def status_opening(story: Story, cast: Cast) -> str:
 
 
 def _words(story: Story, what: str, cast: Cast, hint: str = "") -> str:
-    texts = _ASKED["zh" if story.character.locale.startswith("zh") else "en"]
+    texts = _INSTRUCTIONS["zh" if story.character.locale.startswith("zh") else "en"]
     return texts[what].format(char=cast.char, user=cast.user, hint=hint)
 
 
-def _message(scene: Scene) -> MessageView | None:
-    return next((message for message in scene.story.messages if message.id == scene.about), None)
+def _message(part_input: PartInput) -> MessageView | None:
+    return next((message for message in part_input.story.messages if message.id == part_input.about), None)
 
 
 def _before(messages: Sequence[MessageView], message: MessageView) -> tuple[MessageView, ...]:

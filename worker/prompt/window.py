@@ -14,13 +14,13 @@ from typing import Any
 
 from engine.segments import Segment
 from store.views import MessageView
-from worker.prompt.segments import Framing, Limits, message_segment
+from worker.prompt.segments import Limits, PromptFraming, message_segment
 
 PINNED_SHARE = 4  # pinned messages may take one part of so many of the context
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WindowEntry:
     """A segment that can be forgotten, and the message that it comes with (None: an example)."""
 
     segment: Segment
@@ -50,12 +50,14 @@ class Window:
         return {"examples": self.examples, "messages": self.messages}
 
 
-def visible(messages: Sequence[MessageView], window: Window, framing: Framing, limits: Limits) -> list[Entry]:
+def visible_entries(
+    messages: Sequence[MessageView], window: Window, framing: PromptFraming, limits: Limits
+) -> list[WindowEntry]:
     """The messages of the window and the pinned ones before it, oldest first.
 
     Tokenizes from the newest backwards and stops one message after the context is full: what is older cannot stay.
     """
-    found: list[Entry] = []
+    found: list[WindowEntry] = []
     n_tokens, n_pinned, inside = 0, 0, True
     for message in reversed(messages):
         if found and (message.ordinal < window.messages or n_tokens > limits.context):
@@ -65,13 +67,13 @@ def visible(messages: Sequence[MessageView], window: Window, framing: Framing, l
         segment = message_segment(message, framing, limits)
         pinned = message.pinned and n_pinned + len(segment.tokens) <= limits.context // PINNED_SHARE
         if inside or pinned:
-            found.append(Entry(segment, message, pinned))
+            found.append(WindowEntry(segment, message, pinned))
             n_tokens += len(segment.tokens)
             n_pinned += len(segment.tokens) if pinned else 0
     return found[::-1]
 
 
-def fit(entries: Sequence[Entry], n_fixed: int, limits: Limits) -> list[Entry] | None:
+def evict_to_fit(entries: Sequence[WindowEntry], n_fixed: int, limits: Limits) -> list[WindowEntry] | None:
     """The entries that stay beside `n_fixed` tokens; None when even the last message alone does not fit."""
     last = entries[-1].message if entries else None
     total = n_fixed + sum(entry.n_tokens for entry in entries)
@@ -88,8 +90,12 @@ def fit(entries: Sequence[Entry], n_fixed: int, limits: Limits) -> list[Entry] |
     return kept if total <= limits.context else None
 
 
-def moved(
-    before: Window, entries: Sequence[Entry], kept: Sequence[Entry], messages: Sequence[MessageView], n_examples: int
+def window_after(
+    before: Window,
+    entries: Sequence[WindowEntry],
+    kept: Sequence[WindowEntry],
+    messages: Sequence[MessageView],
+    n_examples: int,
 ) -> Window:
     """The window after `entries` have become `kept`."""
     examples = n_examples - sum(entry.message is None for entry in kept)

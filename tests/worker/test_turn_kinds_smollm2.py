@@ -1,14 +1,14 @@
 """All kinds of turns on the demo model: what is read is what is new, and a status is whole."""
 
 import pytest
-from test_kinds import STATUS, Play, give_status  # noqa: F401 (a fixture)
+from test_turn_kinds import STATUS, Play, give_status  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_every_kind_reads_only_what_is_new(make_desk, database, redis, chat, give_status):  # noqa: F811
+def test_every_kind_reads_only_what_is_new(make_context, database, redis, chat, give_status):  # noqa: F811
     give_status(STATUS)
-    make_desk(backend="llama", context=1024, max_reply_tokens=24, ram_cache_mb=64)
+    make_context(backend="llama", context=1024, max_reply_tokens=24, ram_cache_mb=64)
     play = Play(database, redis, chat)
     reply = play("chat", "Good evening! What are you doing?", ["status"])[-1]
     (mood, energy) = reply.chosen.status["fields"]

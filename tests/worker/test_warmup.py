@@ -9,12 +9,12 @@ from store.broker import events, warmup
 from store.models import Chat
 from worker import heartbeat
 from worker.jobs import run_turn
-from worker.warmup import Waker
+from worker.warmup import ChatWarmer
 
 
-def opened(desk, chat) -> None:
-    heartbeat.announce(desk, 1, desk.engine.resident())
-    assert warmup.ask(desk.redis, chat.id) == desk.worker_name
+def opened(context, chat) -> None:
+    heartbeat.announce(context, 1, context.engine.resident())
+    assert warmup.ask(context.redis, chat.id) == context.worker_name
 
 
 def grow(database, chat, n_messages) -> None:
@@ -33,28 +33,28 @@ def n_read(database, chat) -> int:
     return chats.load_story(database, chat.id).messages[-1].chosen.stats["n_evaluated"]
 
 
-def test_what_was_woken_is_not_read_by_the_first_turn(make_desk, database, make_chat, user, say):
-    desk = make_desk()
+def test_what_was_woken_is_not_read_by_the_first_turn(make_context, database, make_chat, user, say):
+    context = make_context()
     woken, other = make_chat(user), make_chat(user)
     for chat in (woken, other):
         grow(database, chat, 6)
-    opened(desk, woken)
-    assert Waker(desk).tick() == woken.id
-    assert woken.id in desk.engine.resident()
+    opened(context, woken)
+    assert ChatWarmer(context).tick() == woken.id
+    assert woken.id in context.engine.resident()
     for chat in (woken, other):
         run_turn(say(chat, "Hello", revision=1).id)
     assert n_read(database, other) > 2 * n_read(database, woken)
-    segment = desk.framing.segment("user", "Ada", "Hello")
-    assert n_read(database, woken) <= len(segment) + len(desk.framing.reply_header("character", "Mo"))
+    segment = context.framing.segment("user", "Ada", "Hello")
+    assert n_read(database, woken) <= len(segment) + len(context.framing.reply_header("character", "Mo"))
 
 
-def test_a_long_story_is_woken_with_its_newest_part(make_desk, database, redis, make_chat, user, say):
-    desk = make_desk(context=512)
+def test_a_long_story_is_woken_with_its_newest_part(make_context, database, redis, make_chat, user, say):
+    context = make_context(context=512)
     chat = make_chat(user)
     grow(database, chat, 200)
     with events.subscribe(redis, [chat.id]) as heard:
-        opened(desk, chat)
-        assert Waker(desk).tick() == chat.id
+        opened(context, chat)
+        assert ChatWarmer(context).tick() == chat.id
         assert chats.get_chat(database, user.id, chat.id).window["messages"] > 150
         told = next(message for message in heard.listen() if message["type"] == "message")
         assert events.decode(told["data"]) == {"type": "memory", "chat": chat.id}
@@ -62,12 +62,12 @@ def test_a_long_story_is_woken_with_its_newest_part(make_desk, database, redis, 
     assert n_read(database, chat) < 60, "the first turn finds the very window that was woken"
 
 
-def test_a_turn_makes_it_stand_aside(make_desk, database, make_chat, user, say):
-    desk = make_desk(echo_delay_ms=40)
+def test_a_turn_makes_it_stand_aside(make_context, database, make_chat, user, say):
+    context = make_context(echo_delay_ms=40)
     long, other = make_chat(user), make_chat(user)
     grow(database, long, 60)
-    opened(desk, long)
-    waker, done = Waker(desk), []
+    opened(context, long)
+    waker, done = ChatWarmer(context), []
     thread = threading.Thread(target=lambda: done.append(waker.tick()))
     thread.start()
     wait_until(lambda: waker.at_work)
@@ -79,27 +79,27 @@ def test_a_turn_makes_it_stand_aside(make_desk, database, make_chat, user, say):
     assert chats.get_chat(database, user.id, long.id).window == {}
 
 
-def test_nothing_is_woken_twice_or_while_a_turn_is_under_way(make_desk, database, redis, chat, say):
-    desk = make_desk()
-    waker = Waker(desk)
+def test_nothing_is_woken_twice_or_while_a_turn_is_under_way(make_context, database, redis, chat, say):
+    context = make_context()
+    waker = ChatWarmer(context)
     assert waker.tick() is None, "nobody has opened anything"
-    opened(desk, chat)
+    opened(context, chat)
     turn = say(chat, "Hello")
     assert waker.tick() is None
     run_turn(turn.id)
-    opened(desk, chat)
+    opened(context, chat)
     assert waker.tick() is None, "it is in the cells already"
-    assert warmup.take(redis, desk.worker_name) is None
+    assert warmup.take(redis, context.worker_name) is None
 
 
-def test_wishes_grow_old_and_the_newest_comes_first(redis, make_desk):
-    desk = make_desk()
-    heartbeat.announce(desk, 1, ())
+def test_wishes_grow_old_and_the_newest_comes_first(redis, make_context):
+    context = make_context()
+    heartbeat.announce(context, 1, ())
     for number in range(warmup.MAX_WISHES + 5):
         warmup.ask(redis, f"{number:032x}", now=1000.0 + number)
-    assert warmup.take(redis, desk.worker_name, now=1040.0) == f"{warmup.MAX_WISHES + 4:032x}"
-    assert warmup.take(redis, desk.worker_name, now=5000.0) is None
-    assert redis.zcard(f"inglenook:worker:{desk.worker_name}:wakes") == warmup.MAX_WISHES - 2
+    assert warmup.take(redis, context.worker_name, now=1040.0) == f"{warmup.MAX_WISHES + 4:032x}"
+    assert warmup.take(redis, context.worker_name, now=5000.0) is None
+    assert redis.zcard(f"inglenook:worker:{context.worker_name}:wakes") == warmup.MAX_WISHES - 2
 
 
 def test_a_window_is_kept_only_if_nothing_has_happened(database, chat, say):

@@ -14,7 +14,7 @@ from store.models import Turn
 from worker import attempt as turn_module
 from worker import heartbeat
 from worker.jobs import run_turn
-from worker.rq_lanes import Lane
+from worker.rq_lanes import RqLane
 from worker.running_turns import StopReason
 
 
@@ -39,8 +39,8 @@ def until_it_writes(redis, turn, n_letters: int = 3) -> None:
     wait_until(lambda: len(streamed(redis, turn)) >= n_letters)
 
 
-def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_desk, database, redis, chat, say):
-    make_desk()
+def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_context, database, redis, chat, say):
+    make_context()
     turn = say(chat, "Good evening")
     run_turn(turn.id)
     told = chats.load_story(database, chat.id)
@@ -58,8 +58,8 @@ def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_desk, 
     assert reply.chosen.stats["n_generated"] == len(reply.chosen.tokens)
 
 
-def test_the_next_turn_reads_only_what_is_new(make_desk, database, chat, say):
-    make_desk()
+def test_the_next_turn_reads_only_what_is_new(make_context, database, chat, say):
+    make_context()
     run_turn(say(chat, "First").id)
     run_turn(say(chat, "Second", revision=3).id)
     *_, asked, reply = chats.load_story(database, chat.id).messages
@@ -68,9 +68,9 @@ def test_the_next_turn_reads_only_what_is_new(make_desk, database, chat, say):
     assert reply.chosen.stats["n_kept"] > 60
 
 
-def test_a_full_disk_at_the_end_of_a_turn_costs_nobody_their_reply(make_desk, database, redis, chat, say):
+def test_a_full_disk_at_the_end_of_a_turn_costs_nobody_their_reply(make_context, database, redis, chat, say):
     """The reply was written and shown: it is kept until the database takes it."""
-    make_desk(echo_delay_ms=5)
+    make_context(echo_delay_ms=5)
     turn = say(chat, "Good evening")
     with database.session() as session:
         full = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
@@ -88,8 +88,8 @@ def test_a_full_disk_at_the_end_of_a_turn_costs_nobody_their_reply(make_desk, da
     assert streamed(redis, turn) == chats.transcript(database, chat.id)[-1].text
 
 
-def test_a_retry_adds_an_alternative_and_reads_nothing_again(make_desk, database, chat, say):
-    make_desk()
+def test_a_retry_adds_an_alternative_and_reads_nothing_again(make_context, database, chat, say):
+    make_context()
     run_turn(say(chat, "Tell me").id)
     run_turn(say(chat, kind="retry", revision=3).id)
     reply = chats.load_story(database, chat.id).messages[-1]
@@ -98,9 +98,9 @@ def test_a_retry_adds_an_alternative_and_reads_nothing_again(make_desk, database
     assert reply.chosen.stats["n_evaluated"] < 30
 
 
-def test_after_the_end_the_persons_next_turn_enters_the_queue(make_desk, database, redis, make_chat, user, say):
-    desk = make_desk()
-    heartbeat.announce(desk, lanes=2, resident=())
+def test_after_the_end_the_persons_next_turn_enters_the_queue(make_context, database, redis, make_chat, user, say):
+    context = make_context()
+    heartbeat.announce(context, lanes=2, resident=())
     first, second = say(make_chat(user)), say(make_chat(user))
     assert queue.dispatch(database, redis, user.id).id == first.id
     run_turn(first.id)
@@ -109,8 +109,8 @@ def test_after_the_end_the_persons_next_turn_enters_the_queue(make_desk, databas
     assert registry.route(redis, first.chat_id) == "gpu0"
 
 
-def test_a_turn_that_runs_twice_makes_one_reply(make_desk, database, chat, say):
-    make_desk(echo_delay_ms=2)
+def test_a_turn_that_runs_twice_makes_one_reply(make_context, database, chat, say):
+    make_context(echo_delay_ms=2)
     turn = say(chat)
     racers = [in_thread(turn) for _ in range(4)]
     for racer in racers:
@@ -119,8 +119,8 @@ def test_a_turn_that_runs_twice_makes_one_reply(make_desk, database, chat, say):
     assert len(chats.load_story(database, chat.id).messages) == 3
 
 
-def test_a_turn_that_is_unknown_or_over_is_left_alone(make_desk, database, user, chat, say):
-    make_desk()
+def test_a_turn_that_is_unknown_or_over_is_left_alone(make_context, database, user, chat, say):
+    make_context()
     run_turn("0" * 32)
     turn = say(chat)
     turns.request_cancel(database, user.id, turn.id)
@@ -129,17 +129,17 @@ def test_a_turn_that_is_unknown_or_over_is_left_alone(make_desk, database, user,
 
 
 @pytest.mark.parametrize("by_sql", [False, True])
-def test_stop_keeps_what_was_written(make_desk, database, redis, user, chat, say, by_sql):
-    desk = make_desk(echo_delay_ms=10)
+def test_stop_keeps_what_was_written(make_context, database, redis, user, chat, say, by_sql):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 150)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
     if by_sql:  # Redis lost the flag
         turns.request_cancel(database, user.id, turn.id)
-        heartbeat.renew_leases(desk)
+        heartbeat.renew_leases(context)
     else:
         queue.stop(database, redis, user.id, turn.id)
-        heartbeat.CancelFlags(desk).look()
+        heartbeat.CancelFlags(context).look()
     started = time.monotonic()
     thread.join()
     assert time.monotonic() - started < 1
@@ -153,10 +153,10 @@ def test_stop_keeps_what_was_written(make_desk, database, redis, user, chat, say
     assert streamed(redis, turn) == reply.text
 
 
-def test_a_stop_is_heard_not_looked_for(make_desk, database, redis, user, chat, say, monkeypatch):
+def test_a_stop_is_heard_not_looked_for(make_context, database, redis, user, chat, say, monkeypatch):
     monkeypatch.setattr(heartbeat, "LOOK_EVERY_S", 600.0)
-    desk = make_desk(echo_delay_ms=10)
-    flags = heartbeat.CancelFlags(desk)
+    context = make_context(echo_delay_ms=10)
+    flags = heartbeat.CancelFlags(context)
     flags.watch()  # the subscription stands
     turn = say(chat, "x" * 2000)
     thread = in_thread(turn)
@@ -169,36 +169,36 @@ def test_a_stop_is_heard_not_looked_for(make_desk, database, redis, user, chat, 
     assert turns.get_turn(database, turn.id).state == "cancelled"
 
 
-def test_what_was_said_before_anybody_listened_is_found_in_the_flags(make_desk, database, redis, user, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_what_was_said_before_anybody_listened_is_found_in_the_flags(make_context, database, redis, user, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 2000)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
     queue.stop(database, redis, user.id, turn.id)
-    heartbeat.CancelFlags(desk).watch()
+    heartbeat.CancelFlags(context).watch()
     thread.join()
     assert turns.get_turn(database, turn.id).state == "cancelled"
 
 
-def test_stop_before_the_first_word_leaves_no_message(make_desk, database, redis, user, chat, say):
-    desk = make_desk(echo_delay_ms=30)
+def test_stop_before_the_first_word_leaves_no_message(make_context, database, redis, user, chat, say):
+    context = make_context(echo_delay_ms=30)
     turn = say(chat, "x" * 2000)
     thread = in_thread(turn)
-    wait_until(lambda: bool(desk.running.all()))
-    desk.running.all()[0].stop(StopReason.CANCELLED)
+    wait_until(lambda: bool(context.running.all()))
+    context.running.all()[0].stop(StopReason.CANCELLED)
     thread.join()
     assert turns.get_turn(database, turn.id).state == "cancelled"
     assert len(chats.load_story(database, chat.id).messages) == 2
     assert said(redis, turn)[-1] | {"seq": 0} == said(redis, turn)[-1] | {"seq": 0, "message": None, "revision": 2}
 
 
-def test_a_drain_gives_the_turn_back_with_its_partial_text(make_desk, database, redis, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_a_drain_gives_the_turn_back_with_its_partial_text(make_context, database, redis, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 60)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
-    desk.draining.set()
-    desk.running.stop_all(StopReason.DRAINING)
+    context.draining.set()
+    context.running.stop_all(StopReason.DRAINING)
     thread.join()
     after = turns.get_turn(database, turn.id)
     assert after.state == "queued"
@@ -206,7 +206,7 @@ def test_a_drain_gives_the_turn_back_with_its_partial_text(make_desk, database, 
     assert said(redis, turn)[-1]["state"] == "queued"
     run_turn(turn.id)
     assert turns.get_turn(database, turn.id).state == "queued", "a draining worker takes nothing"
-    desk.draining.clear()
+    context.draining.clear()
     run_turn(turn.id)
     reply = chats.load_story(database, chat.id).messages[-1]
     assert turns.get_turn(database, turn.id).state == "done"
@@ -214,8 +214,8 @@ def test_a_drain_gives_the_turn_back_with_its_partial_text(make_desk, database, 
     assert {event["attempt"] for event in said(redis, turn, "text")} == {1, 2}
 
 
-def test_an_attempt_that_was_overtaken_changes_nothing(make_desk, database, redis, chat, say):
-    make_desk(echo_delay_ms=5)
+def test_an_attempt_that_was_overtaken_changes_nothing(make_context, database, redis, chat, say):
+    make_context(echo_delay_ms=5)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
@@ -228,41 +228,41 @@ def test_an_attempt_that_was_overtaken_changes_nothing(make_desk, database, redi
     assert not said(redis, turn, "done", "failed", "cancelled")
 
 
-def test_losing_the_lease_stops_the_engine_too(make_desk, database, redis, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_losing_the_lease_stops_the_engine_too(make_context, database, redis, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 300)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
     turns.give_back(database, turn.id, 1)
     turns.claim(database, turn.id, "gpu1", 60)
-    heartbeat.renew_leases(desk)
+    heartbeat.renew_leases(context)
     started = time.monotonic()
     thread.join()
     assert time.monotonic() - started < 1
     assert turns.get_turn(database, turn.id).attempt == 2
 
 
-def test_running_turns_keep_their_leases(make_desk, database, redis, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_running_turns_keep_their_leases(make_context, database, redis, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
     before = turns.get_turn(database, turn.id).lease_until
     time.sleep(0.02)
-    heartbeat.renew_leases(desk)
+    heartbeat.renew_leases(context)
     assert turns.get_turn(database, turn.id).lease_until > before
     with pytest.raises(Refused, match="somebody else"):
         turns.claim(database, turn.id, "gpu1", 60)
-    desk.running.stop_all(StopReason.CANCELLED)
+    context.running.stop_all(StopReason.CANCELLED)
     thread.join()
 
 
-def test_how_far_a_turn_is_goes_to_sql_with_its_lease(make_desk, database, redis, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_how_far_a_turn_is_goes_to_sql_with_its_lease(make_context, database, redis, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
-    wait_until(lambda: heartbeat.renew_leases(desk) or len(turns.get_turn(database, turn.id).partial) > 20)
+    wait_until(lambda: heartbeat.renew_leases(context) or len(turns.get_turn(database, turn.id).partial) > 20)
     noted = turns.get_turn(database, turn.id)
     thread.join()
     assert noted.state == "writing"
@@ -270,8 +270,8 @@ def test_how_far_a_turn_is_goes_to_sql_with_its_lease(make_desk, database, redis
     assert turns.get_turn(database, turn.id).partial == ""
 
 
-def test_a_message_that_does_not_fit_fails_with_a_sentence(make_desk, database, redis, chat, say):
-    make_desk(context=1024, max_reply_tokens=100)
+def test_a_message_that_does_not_fit_fails_with_a_sentence(make_context, database, redis, chat, say):
+    make_context(context=1024, max_reply_tokens=100)
     turn = say(chat, "x" * 5000)
     run_turn(turn.id)
     after = turns.get_turn(database, turn.id)
@@ -280,8 +280,8 @@ def test_a_message_that_does_not_fit_fails_with_a_sentence(make_desk, database, 
     assert said(redis, turn)[-1]["error"] == {"code": "too_long", "message": after.error_text}
 
 
-def test_after_three_crashes_a_turn_fails_visibly(make_desk, database, redis, chat, say):
-    make_desk()
+def test_after_three_crashes_a_turn_fails_visibly(make_context, database, redis, chat, say):
+    make_context()
     turn = say(chat)
     for attempt in (1, 2, 3):
         turns.claim(database, turn.id, "gpu1", 60)
@@ -292,8 +292,8 @@ def test_after_three_crashes_a_turn_fails_visibly(make_desk, database, redis, ch
     assert "three times" in said(redis, turn)[-1]["error"]["message"]
 
 
-def test_restarts_of_a_worker_are_no_crashes(make_desk, database, redis, chat, say):
-    make_desk()
+def test_restarts_of_a_worker_are_no_crashes(make_context, database, redis, chat, say):
+    make_context()
     turn = say(chat)
     for attempt in range(1, 6):
         turns.claim(database, turn.id, "gpu1", 60)
@@ -303,12 +303,12 @@ def test_restarts_of_a_worker_are_no_crashes(make_desk, database, redis, chat, s
     assert (after.state, after.attempt, after.crashes) == ("done", 6, 0)
 
 
-def test_a_dead_engine_gives_the_turn_back(make_desk, database, redis, chat, say):
-    desk = make_desk(echo_delay_ms=10)
+def test_a_dead_engine_gives_the_turn_back(make_context, database, redis, chat, say):
+    context = make_context(echo_delay_ms=10)
     turn = say(chat, "x" * 300)
     thread = in_thread(turn)
     until_it_writes(redis, turn)
-    desk.engine.close()
+    context.engine.close()
     thread.join()
     assert turns.get_turn(database, turn.id).state == "queued"
 
@@ -325,8 +325,8 @@ def impatient(monkeypatch):
     monkeypatch.setattr(turn_module, "SQL_PATIENCE_S", 0.3)
 
 
-def test_a_reply_that_cannot_be_saved_fails_visibly(impatient, make_desk, database, redis, chat, say):
-    make_desk()
+def test_a_reply_that_cannot_be_saved_fails_visibly(impatient, make_context, database, redis, chat, say):
+    make_context()
     refuse(database, "NEW.state = 'done'")
     turn = say(chat)
     run_turn(turn.id)
@@ -335,48 +335,48 @@ def test_a_reply_that_cannot_be_saved_fails_visibly(impatient, make_desk, databa
     assert said(redis, turn)[-1]["type"] == "failed"
 
 
-def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(impatient, make_desk, database, chat, say):
-    desk = make_desk()
+def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(impatient, make_context, database, chat, say):
+    context = make_context()
     refuse(database, "NEW.ended_at IS NOT NULL OR NEW.state = 'queued'")
     turn = say(chat)
     run_turn(turn.id)
     assert turns.get_turn(database, turn.id).running
-    assert desk.running.all() == (), "nobody renews its lease"
+    assert context.running.all() == (), "nobody renews its lease"
 
 
-def test_what_rq_missed_is_taken_out(make_desk, database, redis, chat, say):
-    desk = make_desk()
+def test_what_rq_missed_is_taken_out(make_context, database, redis, chat, say):
+    context = make_context()
     turn = say(chat)
     jobs.enqueue(redis, turn.id, "gpu0")
-    lane = Lane(jobs.open_queue(desk.redis, "gpu0"), "lost", desk.draining)
+    lane = RqLane(jobs.open_queue(context.redis, "gpu0"), "lost", context.draining)
     lane.register_birth()
     job, _ = lane.dequeue_job_and_maintain_ttl(None)
     lane.prepare_execution(job)
     run_turn(turn.id)
-    heartbeat.reap(desk, every_s=0)
+    heartbeat.reconcile_if_due(context, every_s=0)
     assert redis.exists(f"rq:job:{turn.id}"), "RQ still has a moment to end its job"
     with database.session() as session:
         session.get(Turn, turn.id).ended_at -= 60
-    heartbeat.reap(desk, every_s=0)
+    heartbeat.reconcile_if_due(context, every_s=0)
     assert not list(redis.scan_iter(f"rq:*{turn.id}*"))
     assert not redis.zcard("rq:wip:inglenook-gpu0")
 
 
-def test_redis_may_be_gone_when_a_turn_ends(make_desk, database, redis_server, tmp_path, chat, say):
+def test_redis_may_be_gone_when_a_turn_ends(make_context, database, redis_server, tmp_path, chat, say):
     server = type(redis_server)(tmp_path)
     server.start()
-    desk = make_desk(redis_url=server.url, echo_delay_ms=5)
+    context = make_context(redis_url=server.url, echo_delay_ms=5)
     turn = say(chat, "x" * 100)
     thread = in_thread(turn)
-    until_it_writes(desk.redis, turn)
+    until_it_writes(context.redis, turn)
     server.kill()
     thread.join()
     assert turns.get_turn(database, turn.id).state == "done"
     assert "heard: xxx" in chats.load_story(database, chat.id).messages[-1].text
 
 
-def test_what_a_turn_took_is_the_sum_of_its_parts(make_desk, database, chat, say):
-    make_desk()
+def test_what_a_turn_took_is_the_sum_of_its_parts(make_context, database, chat, say):
+    make_context()
     turn = say(chat, "Good evening")
     run_turn(turn.id)
     plain = turns.get_turn(database, turn.id).stats

@@ -50,8 +50,8 @@ class Play:
 
 
 @pytest.fixture
-def play(make_desk, database, redis, chat):
-    make_desk(max_reply_tokens=400, context=4096)
+def play(make_context, database, redis, chat):
+    make_context(max_reply_tokens=400, context=4096)
     return Play(database, redis, chat)
 
 
@@ -168,9 +168,9 @@ def test_everything_in_one_turn(play, give_status):
     assert play.n_evaluated() < 60
 
 
-def test_a_part_that_fails_takes_nothing_from_those_before_it(make_desk, database, redis, chat, give_status):
+def test_a_part_that_fails_takes_nothing_from_those_before_it(make_context, database, redis, chat, give_status):
     give_status(STATUS)
-    make_desk(max_reply_tokens=8)
+    make_context(max_reply_tokens=8)
     play = Play(database, redis, chat)
     *_, reply = play("chat", "Good evening", ["status"])  # eight letters are no whole status
     assert (reply.role, reply.chosen.status, play.turn.state) == ("character", None, "done")

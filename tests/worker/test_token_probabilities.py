@@ -1,33 +1,33 @@
 """Why this word: tokens and their probabilities as words."""
 
-from test_kinds import Play
+from test_turn_kinds import Play
 
 from store import chats
-from worker.token_probabilities import words
+from worker.token_probabilities import word_probabilities
 
 PIECES = {1: b"Hel", 2: b"lo", 3: "中".encode()[:2], 4: "中".encode()[2:], 5: b"\xff"}
 
 
 def test_each_token_is_a_word_with_what_else_was_likely():
     tops = [((1, 0.5), (2, 0.25)), ((2, 1.0),)]
-    assert words((9, 1, 2), tops, PIECES.get) == [
+    assert word_probabilities((9, 1, 2), tops, PIECES.get) == [
         {"text": "Hel", "p": 0.5, "top": [["Hel", 0.5], ["lo", 0.25]]},
         {"text": "lo", "p": 1.0, "top": [["lo", 1.0]]},
     ]
 
 
 def test_parts_of_a_character_are_joined_and_broken_ones_shown():
-    found = words((3, 4, 5), [((3, 0.5),), ((4, 0.5),), ((1, 0.5),)], PIECES.get)
+    found = word_probabilities((3, 4, 5), [((3, 0.5),), ((4, 0.5),), ((1, 0.5),)], PIECES.get)
     assert [(word["text"], word["p"]) for word in found] == [("中", 0.25), ("\ufffd", None)]
 
 
 def test_nothing_is_known_nothing_is_told():
-    assert words((1, 2), [], PIECES.get) == []
-    assert words((1, 2), [(), ()], PIECES.get) == []
+    assert word_probabilities((1, 2), [], PIECES.get) == []
+    assert word_probabilities((1, 2), [(), ()], PIECES.get) == []
 
 
-def test_they_are_kept_when_the_chat_asks_for_them(make_desk, database, redis, chat):
-    make_desk()
+def test_they_are_kept_when_the_chat_asks_for_them(make_context, database, redis, chat):
+    make_context()
     play = Play(database, redis, chat)
     assert "words" not in play("chat", "One")[-1].chosen.stats
     chats.change_chat(database, chat.owner_id, chat.id, settings={"top_n": 3})
