@@ -154,7 +154,7 @@ def test_stop_keeps_what_was_written(make_context, database, redis, user, chat, 
 
 
 def test_a_stop_is_heard_not_looked_for(make_context, database, redis, user, chat, say, monkeypatch):
-    monkeypatch.setattr(heartbeat, "LOOK_EVERY_S", 600.0)
+    monkeypatch.setattr(heartbeat, "CANCEL_POLL_S", 600.0)
     context = make_context(echo_delay_ms=10)
     flags = heartbeat.CancelFlags(context)
     flags.watch()  # the subscription stands
