@@ -10,7 +10,7 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from store.site_state import Announcement
-from web.auth.accounts import ours, signed_in
+from web.auth.accounts import safe_next_url, signed_in
 from web.errors import wants_json
 from web.services import house
 
@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 def put_away() -> Response | tuple[str, int]:
     """Do not show this line in this browser any more; a new one will be shown."""
     session[PUT_AWAY] = request.form.get("id", "")[:32]
-    return ("", 204) if wants_json() else redirect(ours(request.form.get("back", "")))
+    return ("", 204) if wants_json() else redirect(safe_next_url(request.form.get("back", "")))
 
 
 def _shown() -> Announcement | None:

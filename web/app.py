@@ -16,7 +16,7 @@ from store.db import Database
 from store.settings import Settings
 from web import announcements, assets, errors, health, notices, security
 from web.admin import dashboard, metrics, people
-from web.auth import accounts, my_settings, password_resets, rate_limits
+from web.auth import account_settings, accounts, password_resets, rate_limits
 from web.characters import card_files, character_page, pictures
 from web.i18n import language
 from web.live import routes as live
@@ -27,7 +27,7 @@ from web.stories import chat_files, chat_page, home, personas
 
 BLUEPRINTS = (
     accounts.blueprint,
-    my_settings.blueprint,
+    account_settings.blueprint,
     people.blueprint,
     dashboard.blueprint,
     announcements.blueprint,

@@ -152,7 +152,7 @@ def values(books, ada):
         "persona_id": personas.save_persona(books, ada.id, "Captain Ann", "A sailor.").id,
         "chat_id": chats.create_chat(books, ada.id, mo.id, "Ann").id,
         "picture_id": "0" * 32,
-        "book_id": seas.id,
+        "lorebook_id": seas.id,
         "place": "0",
         "ending": "json",
     }
@@ -190,7 +190,7 @@ def findings(page, language):
 @pytest.mark.parametrize("language", LOCALES)
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.endpoint)
 def test_a_page(house, pages, values, rule, language):
-    signed_in = rule.endpoint not in ("accounts.login", "accounts.invite")
+    signed_in = rule.endpoint not in ("accounts.login", "accounts.sign_up_form")
     page = pages(language, signed_in)
     address = house.address + Map([rule.empty()]).bind("").build(rule.endpoint, values)
     answer = page.request.get(address, headers={"Accept": "text/html"})

@@ -155,12 +155,12 @@ def test_another_process_hears_of_a_pause_within_a_round(make_site, redis, tale)
 
 class TestCharts:
     def test_the_top_is_a_round_number_that_nothing_sticks_out_of(self):
-        tops = [charts.ceiling([value]) for value in (0, 1, 1.5, 3, 7, 10, 11, 49, 99, 101, 499, 1000)]
+        tops = [charts.axis_top([value]) for value in (0, 1, 1.5, 3, 7, 10, 11, 49, 99, 101, 499, 1000)]
         assert tops == [1, 1, 2, 5, 10, 10, 20, 50, 100, 200, 500, 1000]
 
     def test_a_top_of_seconds_is_a_time_that_people_say(self):
-        assert [charts.ceiling_s([value]) for value in (0, 11, 61, 1999, 3600)] == [10, 30, 120, 3600, 3600]
-        assert charts.ceiling_s([2 * 3600, 3.5 * 3600]) == 5 * 3600
+        assert [charts.axis_top_s([value]) for value in (0, 11, 61, 1999, 3600)] == [10, 30, 120, 3600, 3600]
+        assert charts.axis_top_s([2 * 3600, 3.5 * 3600]) == 5 * 3600
 
     def test_a_line_ends_at_the_right_and_forgets_what_is_too_old(self):
         assert charts.line([0, 30, 60], [9, 0, 2], 40, 4) == "M150.0 120.0 L600.0 60.0"

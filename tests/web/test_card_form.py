@@ -53,8 +53,8 @@ def sent(form, **changes):
 
 
 def through(card, **changes):
-    before = card_form.shown(character(card))
-    return card_form.merged(card, before, card_form.read(sent(before, **changes)))
+    before = card_form.form_of(character(card))
+    return card_form.merge_into(card, before, card_form.read_form(sent(before, **changes)))
 
 
 @pytest.mark.parametrize("card", [ODD, *(content["data"] for _, content in bundled()), {"name": "Mo"}])
@@ -86,12 +86,12 @@ def test_a_change_changes_only_itself():
 def test_other_status_fields_leave_other_extensions_alone():
     row = {"status_name": "Feeling", "status_type": "text", "status_source": "0"}
     blank = {f"status_{key}": "" for key in ("unit", "minimum", "maximum", "options", "max_length")}
-    before = card_form.shown(character(ODD))
-    after = card_form.read(MultiDict({**row, **blank, "name": "Mo"}))
-    made = card_form.merged(ODD, before, after)["extensions"]
+    before = card_form.form_of(character(ODD))
+    after = card_form.read_form(MultiDict({**row, **blank, "name": "Mo"}))
+    made = card_form.merge_into(ODD, before, after)["extensions"]
     assert made["depth_prompt"] == ODD["extensions"]["depth_prompt"]
     assert made["inglenook"] == {"more": True, "status": [{"name": "Feeling", "type": "text", "odd": 1}]}
-    without = card_form.merged(ODD, before, card_form.read(MultiDict({"name": "Mo"})))
+    without = card_form.merge_into(ODD, before, card_form.read_form(MultiDict({"name": "Mo"})))
     assert without["extensions"]["inglenook"] == {"more": True}
 
 
@@ -120,7 +120,7 @@ def test_two_status_fields_of_one_name_are_one_too_many():
 
 
 def test_tags():
-    assert tags.split(" sea ,海，Sea、茶;\x00") == ("sea", "海", "茶")
+    assert tags.split_tags(" sea ,海，Sea、茶;\x00") == ("sea", "海", "茶")
     assert tags.tags_of({"tags": ["a, b", 3, "A"]}) == ("a", "b", "3")
     assert tags.tags_of({"tags": {"x": 1}}) == ()
-    assert len(tags.split(",".join(map(str, range(99))))) == tags.MAX_TAGS
+    assert len(tags.split_tags(",".join(map(str, range(99))))) == tags.MAX_TAGS

@@ -133,9 +133,17 @@ def leftovers(html, names):
     return found
 
 
-NOT_PAGES = {"assets.file", "static", "health.healthz", "live.live", "settings.data", "chats.earlier", "pictures.show"}
-NOT_PAGES |= {"books.as_v3", "books.original", "card_files.as_json", "card_files.as_png", "chat_files.take_along"}
-NOT_PAGES |= {"metrics.metrics", "admin.now", "chats.price_of"}
+NOT_PAGES = {
+    "assets.file",
+    "static",
+    "health.healthz",
+    "live.live",
+    "settings.download_data",
+    "chats.earlier_messages",
+    "pictures.show",
+}
+NOT_PAGES |= {"lorebooks.as_v3", "lorebooks.original", "card_files.as_json", "card_files.as_png", "chat_files.export"}
+NOT_PAGES |= {"metrics.metrics", "admin.now", "chats.cost_of_change"}
 PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and endpoint not in NOT_PAGES)
 
 
@@ -157,7 +165,7 @@ def zhou(site, database):
     persona = personas.save_persona(database, who.id, "乙", "水手。")
     book = books.add_book(database, who.id, {"entries": [{"keys": ["海"], "content": "蓝色的。"}]}, "海")
     values = {"character_id": character.id, "chat_id": chat.id, "persona_id": persona.id, "token": token}
-    values |= {"book_id": book.id, "place": "0"}
+    values |= {"lorebook_id": book.id, "place": "0"}
     return browser, {**values, "invite_id": invite.id, "user_id": who.id}
 
 
@@ -181,7 +189,7 @@ def test_no_page_has_a_word_that_is_not_translated(site, zhou, names, endpoint):
     if endpoint.startswith("accounts."):
         browser = asks_for(site.browser(), "zh")
     path = address_of(site, routes(site.app)[endpoint, "GET"], values)
-    for address in [path, f"/invite/{'0' * 43}"] if endpoint == "accounts.invite" else [path]:
+    for address in [path, f"/invite/{'0' * 43}"] if endpoint == "accounts.sign_up_form" else [path]:
         answer = browser.get(address)
         assert (lang_of(answer), answer.url) == ("zh-Hans", site.base + address)
         assert leftovers(answer.text, names) == []

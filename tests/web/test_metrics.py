@@ -12,7 +12,7 @@ from store import site_state
 from store.broker import registry
 from store.broker.registry import EngineView, WorkerView
 from store.settings import Settings, SettingsError, load_settings
-from web.admin.metrics import HOUSE, WORKERS
+from web.admin.metrics import INSTALLATION_METRICS, WORKER_METRICS
 
 TOKEN = "a-token-for-tests-0123"
 BOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "inglenook.json"
@@ -121,8 +121,8 @@ class TestGrafana:
                 assert names, panel["title"]
                 assert names - there == set(), panel["title"]
                 asked |= names
-        wanted = {f"inglenook_{name}" for name, *_ in HOUSE}
-        wanted |= {f"inglenook_{name}" + ("_total" if grows else "") for name, _, grows, *_ in WORKERS}
+        wanted = {f"inglenook_{name}" for name, *_ in INSTALLATION_METRICS}
+        wanted |= {f"inglenook_{name}" + ("_total" if grows else "") for name, _, grows, *_ in WORKER_METRICS}
         assert wanted - asked == set(), "a metric without a panel"
         assert wanted - there == set()
 

@@ -20,17 +20,17 @@ from store.broker.registry import WorkerView
 from store.usage import Spent, StoredAmount
 from store.views import TurnView, UserView
 from web.admin import charts
-from web.admin.trend import Sample
+from web.admin.trend import TrendSample
 from web.services import House
 
-SPAN_S = 600.0
-MOST_IN_LINE = 50
-USAGE_S, KEEPING_S = 10.0, 60.0
+CHART_SPAN_S = 600.0
+MAX_QUEUE_ROWS = 50
+USAGE_TTL_S, STORAGE_TTL_S = 10.0, 60.0
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Seat:
+class TurnRow:
     """A turn of somebody: what it is doing, or where it stands."""
 
     name: str
@@ -43,11 +43,11 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Now:
+class Activity:
     """This moment. `workers` is None while Redis does not answer."""
 
-    running: tuple[Seat, ...]
-    waiting: tuple[Seat, ...]
+    running: tuple[TurnRow, ...]
+    waiting: tuple[TurnRow, ...]
     n_waiting: int
     workers: tuple[tuple[WorkerView, int], ...] | None
     sockets: int
@@ -55,7 +55,7 @@ class Now:
 
 
 @dataclass(frozen=True)
-class Chart:
+class LineChart:
     """Lines over the last minutes: paths, and the number at the top."""
 
     top: float
@@ -65,7 +65,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Person:
+class UserUsage:
     """Who used how much in the days that are looked at."""
 
     id: str
@@ -74,7 +74,7 @@ class Person:
     kept: StoredAmount
 
 
-class Remembered(Generic[Value]):
+class TtlCache(Generic[Value]):
     """Values that are read again when they are older than `seconds`."""
 
     def __init__(self, seconds: float) -> None:
@@ -91,17 +91,17 @@ class Remembered(Generic[Value]):
         return kept[1]
 
 
-def look(house: House, people: Sequence[UserView]) -> Now:
+def read_activity(house: House, people: Sequence[UserView]) -> Activity:
     """See how things are."""
     unfinished, now = turns.unfinished(house.database), time.time()
     names = {person.id: person.name for person in people}
     waiting = [turn for turn in unfinished if not turn.running]
-    in_line = sorted(waiting, key=lambda turn: turn.state != "queued")[:MOST_IN_LINE]
-    places = _places(house, in_line)
-    return Now(
-        running=tuple(_seat(turn, names, now - (turn.started_at or now)) for turn in unfinished if turn.running),
+    in_line = sorted(waiting, key=lambda turn: turn.state != "queued")[:MAX_QUEUE_ROWS]
+    places = _places_in_queue(house, in_line)
+    return Activity(
+        running=tuple(_turn_row(turn, names, now - (turn.started_at or now)) for turn in unfinished if turn.running),
         waiting=tuple(
-            _seat(turn, names, now - turn.created_at, place) for turn, place in zip(in_line, places, strict=True)
+            _turn_row(turn, names, now - turn.created_at, place) for turn, place in zip(in_line, places, strict=True)
         ),
         n_waiting=len(waiting),
         workers=_workers(house),
@@ -110,7 +110,7 @@ def look(house: House, people: Sequence[UserView]) -> Now:
     )
 
 
-def charts_of(samples: Sequence[Sample]) -> dict[str, Chart]:
+def charts_of(samples: Sequence[TrendSample]) -> dict[str, LineChart]:
     """Tokens written and read per second (far more are read than written at a time); turns that run and that wait."""
     return {
         "written": _chart(samples, charts.line, [[one.written_per_s for one in samples]]),
@@ -119,35 +119,35 @@ def charts_of(samples: Sequence[Sample]) -> dict[str, Chart]:
     }
 
 
-class Books:
+class UsageReport:
     """Who used how much, of all people, for the days that somebody looks at. One per process."""
 
     def __init__(self) -> None:
-        self._usage: Remembered[usage.Usage] = Remembered(USAGE_S)
-        self._kept: Remembered[dict[str, StoredAmount]] = Remembered(KEEPING_S)
+        self._usage: TtlCache[usage.Usage] = TtlCache(USAGE_TTL_S)
+        self._kept: TtlCache[dict[str, StoredAmount]] = TtlCache(STORAGE_TTL_S)
 
     def usage(self, house: House, n_days: int) -> usage.Usage:
         """Seconds and tokens by person and day."""
         return self._usage.get(n_days, lambda: usage.per_day(house.database, n_days))
 
-    def people(self, house: House, everybody: Sequence[UserView], n_days: int) -> tuple[Person, ...]:
+    def people(self, house: House, everybody: Sequence[UserView], n_days: int) -> tuple[UserUsage, ...]:
         """Everybody, who kept the card busy the longest first."""
         used = self.usage(house, n_days).people
         kept = self._kept.get("", lambda: usage.stored_per_person(house.database))
         found = (
-            Person(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, StoredAmount()))
+            UserUsage(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, StoredAmount()))
             for one in everybody
         )
         return tuple(sorted(found, key=lambda person: (-person.spent.busy_s, person.name)))
 
 
-def _seat(turn: TurnView, names: dict[str, str], seconds: float, place: QueuePlace | None = None) -> Seat:
+def _turn_row(turn: TurnView, names: dict[str, str], seconds: float, place: QueuePlace | None = None) -> TurnRow:
     place = place or QueuePlace()
     name = names.get(turn.owner_id, "")
-    return Seat(name, turn.kind, turn.state, turn.worker or "", max(0.0, seconds), place.ahead, place.eta_s)
+    return TurnRow(name, turn.kind, turn.state, turn.worker or "", max(0.0, seconds), place.ahead, place.eta_s)
 
 
-def _places(house: House, waiting: Sequence[TurnView]) -> list[QueuePlace]:
+def _places_in_queue(house: House, waiting: Sequence[TurnView]) -> list[QueuePlace]:
     try:
         return [queue.queue_place(house.redis, turn) for turn in waiting]
     except RedisError:
@@ -163,8 +163,10 @@ def _workers(house: House) -> tuple[tuple[WorkerView, int], ...] | None:
     return tuple((view, max(0, load - view.running)) for _, (view, load) in sorted(loads.items()))
 
 
-def _chart(samples: Sequence[Sample], draw: Callable[..., str], lines: Sequence[Sequence[float]]) -> Chart:
-    top = charts.ceiling((value for values in lines for value in values), 4.0)
+def _chart(samples: Sequence[TrendSample], draw: Callable[..., str], lines: Sequence[Sequence[float]]) -> LineChart:
+    top = charts.axis_top((value for values in lines for value in values), 4.0)
     times = [one.at for one in samples]
-    paths = tuple(draw(times, values, SPAN_S, top) for values in lines)
-    return Chart(top, paths, tuple(map(charts.area, paths)), tuple(values[-1] if values else 0.0 for values in lines))
+    paths = tuple(draw(times, values, CHART_SPAN_S, top) for values in lines)
+    return LineChart(
+        top, paths, tuple(map(charts.area, paths)), tuple(values[-1] if values else 0.0 for values in lines)
+    )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600.0, 120.0
 HOUR_S = 3600.0
-NICE_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, HOUR_S)
+ROUND_TOPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, HOUR_S)
 
 
 @dataclass(frozen=True)
-class Bar:
+class ChartBar:
     """A rectangle; `series` is which of the stacked numbers it stands for."""
 
     series: int
@@ -23,17 +23,17 @@ class Bar:
     height: float
 
 
-def ceiling(values: Iterable[float], least: float = 1.0) -> float:
+def axis_top(values: Iterable[float], least: float = 1.0) -> float:
     """The top of a chart of these values: 1, 2 or 5 times a power of ten, nothing sticks out."""
     highest = max((*values, least))
     power = 10.0 ** len(str(int(highest)))
     return next(top for top in (power / 10, power / 5, power / 2, power) if top >= highest)
 
 
-def ceiling_s(values: Iterable[float]) -> float:
+def axis_top_s(values: Iterable[float]) -> float:
     """The same for seconds: a top that people say in words, such as ten minutes."""
     highest = max((*values, 1.0))
-    return next((top for top in NICE_S if top >= highest), ceiling([highest / HOUR_S]) * HOUR_S)
+    return next((top for top in ROUND_TOPS_S if top >= highest), axis_top([highest / HOUR_S]) * HOUR_S)
 
 
 def line(times: Sequence[float], values: Sequence[float], span_s: float, top: float) -> str:
@@ -62,9 +62,9 @@ def area(path: str) -> str:
     return f"{path} L{right} {HEIGHT:.1f} L{left} {HEIGHT:.1f} Z"
 
 
-def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) -> tuple[Bar, ...]:
+def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) -> tuple[ChartBar, ...]:
     """A column for each group of numbers, which stand on top of each other."""
-    bars: list[Bar] = []
+    bars: list[ChartBar] = []
     slot = WIDTH / max(1, len(columns))
     for number, column in enumerate(columns):
         base = HEIGHT
@@ -73,7 +73,7 @@ def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) ->
             base -= height
             if height > 0:
                 bars.append(
-                    Bar(
+                    ChartBar(
                         series,
                         round(slot * (number + gap / 2), 1),
                         round(base, 1),

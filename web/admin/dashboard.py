@@ -3,7 +3,7 @@
 What it does: the page, the same as pieces of HTML every few seconds for the page that is open (`now`), and three forms.
 What it refuses to know: chats, texts and characters: names of people are all that is shown. People and invitations are
 on a page of their own (people.py); programs read the figures at /metrics (metrics.py).
-To show something more: a piece in templates/_admin.html, its name in PIECES.
+To show something more: a piece in templates/_dashboard.html, its name in PIECES.
 """
 
 import time
@@ -30,7 +30,7 @@ from store.usage import Spent
 from store.views import UserView
 from web import notices
 from web.admin import activity, charts
-from web.admin.activity import Books
+from web.admin.activity import UsageReport
 from web.auth.accounts import admin_only
 from web.services import house
 
@@ -41,7 +41,7 @@ PIECES = ("card", "queue", "minutes", "workers", "people", "days")
 
 def init_app(app: Flask) -> None:
     """Keep the sums that all admins look at."""
-    app.extensions["inglenook_usage"] = Books()
+    app.extensions["inglenook_usage"] = UsageReport()
     app.add_template_global(charts.shares, "shares")
 
 
@@ -55,7 +55,7 @@ def show() -> str:
     opened = sum(one.expires_at > now for one in invites)
     facts = site_state.read(house().database)
     return render_template(
-        "admin.html", **_seen(), facts=facts, counted=counted, n_invites=opened, most=MAX_ANNOUNCEMENT
+        "dashboard.html", **_view(), facts=facts, counted=counted, n_invites=opened, most=MAX_ANNOUNCEMENT
     )
 
 
@@ -63,8 +63,8 @@ def show() -> str:
 @admin_only
 def now() -> Response:
     """The pieces of the page, as they are now."""
-    seen = _seen()
-    pieces = {name: str(get_template_attribute("_admin.html", name)(seen)) for name in PIECES}
+    seen = _view()
+    pieces = {name: str(get_template_attribute("_dashboard.html", name)(seen)) for name in PIECES}
     return jsonify({"pieces": pieces, "trouble": house().housekeeping.trouble})
 
 
@@ -92,33 +92,33 @@ def announce() -> Response:
     return redirect(url_for("admin.show"))
 
 
-def _seen() -> dict[str, Any]:
+def _view() -> dict[str, Any]:
     """Everything that changes while one looks."""
     everybody = accounts.list_users(house().database)
     n_days = request.args.get("days", type=int)
     n_days = n_days if n_days in PERIODS else PERIODS[0]
     samples = house().housekeeping.trend.samples()
     return {
-        "now": activity.look(house(), everybody),
+        "now": activity.read_activity(house(), everybody),
         "charts": activity.charts_of(samples),
-        "people": _books().people(house(), everybody, n_days),
-        "days": _days(everybody, request.args.get("person", "")),
+        "people": _usage_report().people(house(), everybody, n_days),
+        "days": _daily_usage(everybody, request.args.get("person", "")),
         "n_days": n_days,
         "periods": PERIODS,
         "paused": house().housekeeping.facts.paused_since is not None,
     }
 
 
-def _books() -> Books:
-    return cast(Books, current_app.extensions["inglenook_usage"])
+def _usage_report() -> UsageReport:
+    return cast(UsageReport, current_app.extensions["inglenook_usage"])
 
 
-def _days(everybody: tuple[UserView, ...], person_id: str) -> dict[str, Any]:
+def _daily_usage(everybody: tuple[UserView, ...], person_id: str) -> dict[str, Any]:
     """The last days, of one person or of all."""
-    used = _books().usage(house(), 14)
+    used = _usage_report().usage(house(), 14)
     who = next((one for one in everybody if one.id == person_id), None)
     spent = used.people.get(who.id, (Spent(),) * len(used.days)) if who else used.by_day
-    top = charts.ceiling_s(day.busy_s for day in spent)
+    top = charts.axis_top_s(day.busy_s for day in spent)
     bars = charts.stacks([(day.wake_s, day.read_s, day.write_s) for day in spent], top)
     rows = tuple(zip(used.days, spent, strict=True))
     return {"person": who, "rows": rows, "bars": bars, "top": top, "n_days": len(rows)}

@@ -26,10 +26,10 @@ from web.services import House, house
 
 blueprint = Blueprint("metrics", __name__)
 HOUR_DAYS = 1 / 24
-Load = tuple[WorkerView, int]
-Labelled = Mapping[str, float]
+WorkerLoad = tuple[WorkerView, int]
+ValueByLabel = Mapping[str, float]
 # name, what it says, its label, values by label
-HOUSE: tuple[tuple[str, str, str, Callable[[Figures], Labelled]], ...] = (
+INSTALLATION_METRICS: tuple[tuple[str, str, str, Callable[[Figures], ValueByLabel]], ...] = (
     ("turns", "Turns that have not ended, by state.", "state", lambda found: _all_states(found.unfinished)),
     ("turns_last_hour", "Turns that were asked for in the last hour, by state.", "state", lambda found: found.turns),
     ("people", "Accounts, by role.", "role", lambda found: found.people),
@@ -40,7 +40,7 @@ HOUSE: tuple[tuple[str, str, str, Callable[[Figures], Labelled]], ...] = (
     ("picture_bytes", "Pictures in the database.", "", lambda found: {"": found.picture_bytes}),
 )
 # name, what it says, whether it only grows, its second label, values by that label
-WORKERS: tuple[tuple[str, str, bool, str, Callable[[WorkerView, int], Labelled]], ...] = (
+WORKER_METRICS: tuple[tuple[str, str, bool, str, Callable[[WorkerView, int], ValueByLabel]], ...] = (
     ("worker_lanes", "Turns that a worker can write at once.", False, "", lambda one, load: {"": one.lanes}),
     ("worker_running", "Turns that a worker works on.", False, "", lambda one, load: {"": one.running}),
     ("worker_queued", "Turns in its queue.", False, "", lambda one, load: {"": max(0, load - one.running)}),
@@ -61,7 +61,7 @@ WORKERS: tuple[tuple[str, str, bool, str, Callable[[WorkerView, int], Labelled]]
 )
 
 
-class _Collector:
+class _MetricsCollector:
     """What Prometheus' library asks at every visit."""
 
     def __init__(self, here: House) -> None:
@@ -70,21 +70,21 @@ class _Collector:
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they are now."""
         here = self._house
-        counted, workers = _counted(here), _loads(here)
+        counted, workers = _figures(here), _worker_loads(here)
         up = {"database": float(counted is not None), "redis": float(workers is not None)}
         yield _gauge("up", "Whether a part answers.", "part", up)
         yield _gauge("sockets", "Open web sockets of this web process, and its limit.", "kind", _sockets(here))
         yield _gauge("paused", "Whether the queue is paused.", "", {"": float(_is_paused(here))})
-        for name, says, label, read in HOUSE if counted else ():
+        for name, says, label, read in INSTALLATION_METRICS if counted else ():
             assert counted is not None
             yield _gauge(name, says, label, read(counted))
-        yield from _of_workers(workers or ())
+        yield from _worker_metrics(workers or ())
 
 
-def _of_workers(workers: Iterable[Load]) -> Iterable[Metric]:
+def _worker_metrics(workers: Iterable[WorkerLoad]) -> Iterable[Metric]:
     workers = tuple(workers)
     yield _gauge("workers", "Workers that are there.", "", {"": len(workers)})
-    for name, says, grows, label, read in WORKERS:
+    for name, says, grows, label, read in WORKER_METRICS:
         kind = CounterMetricFamily if grows else GaugeMetricFamily
         family = kind(f"inglenook_{name}", says, labels=["worker", label] if label else ["worker"])
         for view, load in workers:
@@ -93,20 +93,20 @@ def _of_workers(workers: Iterable[Load]) -> Iterable[Metric]:
         yield family
 
 
-def _figures() -> Response:
+def _exposition() -> Response:
     found = CollectorRegistry(auto_describe=False)
-    found.register(_Collector(house()))
+    found.register(_MetricsCollector(house()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(found), content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
-_figures_for_admins = admin_only(_figures)
+_exposition_for_admins = admin_only(_exposition)
 
 
 @blueprint.get("/metrics")
 def metrics() -> Any:
     """All figures, to who may read them."""
-    return _figures() if _has_token() else _figures_for_admins()
+    return _exposition() if _has_token() else _exposition_for_admins()
 
 
 def _has_token() -> bool:
@@ -115,14 +115,14 @@ def _has_token() -> bool:
     return bool(wanted) and hmac.compare_digest(shown.encode(), wanted.encode())
 
 
-def _gauge(name: str, says: str, label: str, values: Labelled) -> GaugeMetricFamily:
+def _gauge(name: str, says: str, label: str, values: ValueByLabel) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"inglenook_{name}", says, labels=[label] if label else [])
     for value_label, value in values.items():
         family.add_metric([value_label] if label else [], value)
     return family
 
 
-def _counted(here: House) -> Figures | None:
+def _figures(here: House) -> Figures | None:
     try:
         return statistics.count(here.database, HOUR_DAYS)
     except SQLAlchemyError:
@@ -137,38 +137,38 @@ def _is_paused(here: House) -> bool:
         return here.housekeeping.facts.paused_since is not None
 
 
-def _loads(here: House) -> tuple[Load, ...] | None:
+def _worker_loads(here: House) -> tuple[WorkerLoad, ...] | None:
     try:
         return tuple(registry.loads(here.redis, registry.alive(here.redis)).values())
     except RedisError:
         return None
 
 
-def _sockets(here: House) -> Labelled:
+def _sockets(here: House) -> ValueByLabel:
     return {"open": here.seats.taken, "limit": here.settings.sockets}
 
 
-def _all_states(found: Labelled) -> Labelled:
+def _all_states(found: ValueByLabel) -> ValueByLabel:
     """Also those in which there is none: a line of zeros says more than a gap."""
     return {state: found.get(state, 0) for state in ("waiting", "queued", "waking", "reading", "writing")}
 
 
-def _cells(one: WorkerView) -> Labelled:
+def _cells(one: WorkerView) -> ValueByLabel:
     return {"all": one.engine.cells, "used": one.engine.cells_used}
 
 
-def _tiers(one: WorkerView, what: str) -> Labelled:
+def _tiers(one: WorkerView, what: str) -> ValueByLabel:
     return {tier: getattr(one.engine, tier + what) for tier in ("ram", "disk")}
 
 
-def _evicted(one: WorkerView) -> Labelled:
+def _evicted(one: WorkerView) -> ValueByLabel:
     return {"ram": one.engine.n_evicted_ram, "disk": one.engine.n_evicted_disk}
 
 
-def _tokens(one: WorkerView) -> Labelled:
+def _tokens(one: WorkerView) -> ValueByLabel:
     names = ("read", "written", "kept", "shared", "restored")
     return {name: getattr(one.engine, f"n_tokens_{name}") for name in names}
 
 
-def _seconds(one: WorkerView) -> Labelled:
+def _seconds(one: WorkerView) -> ValueByLabel:
     return {"waking": one.engine.wake_s, "reading": one.engine.read_s, "writing": one.engine.write_s}

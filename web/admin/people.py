@@ -22,7 +22,7 @@ from web.services import house
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 EXPIRIES = (1, 7, 30)
-NEWEST_ROLE = "adult"
+DEFAULT_ROLE = "adult"
 
 
 @blueprint.get("")
@@ -38,13 +38,13 @@ def invite() -> Response | str:
     """A new invitation. Its link is on this page and nowhere else, ever."""
     days = request.form.get("days", type=int)
     try:
-        role = request.form.get("role", NEWEST_ROLE)
+        role = request.form.get("role", DEFAULT_ROLE)
         ttl_s = float((days if days in EXPIRIES else EXPIRIES[1]) * DAY_S)
         made, token = accounts.create_invite(house().database, role, created_by=me().id, ttl_s=ttl_s)
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
-    return _page(made=made, link=_own_origin() + url_for("accounts.invite", token=token))
+    return _page(made=made, link=_own_origin() + url_for("accounts.sign_up_form", token=token))
 
 
 @blueprint.post("/invitations/<invite_id>/revoke")
@@ -63,7 +63,7 @@ def reset(user_id: str) -> str:
     person = accounts.get_user(house().database, user_id)
     if person is None:
         raise NotFound("account")
-    link = _own_origin() + url_for("resets.show", token=password_resets.make_token(person))
+    link = _own_origin() + url_for("password_resets.show", token=password_resets.make_token(person))
     return _page(forgetful=person, link=link)
 
 
@@ -83,7 +83,7 @@ def change(user_id: str) -> Response:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
     stays = changed.id != me().id or changed.role == "admin"
-    return redirect(url_for("people.show" if stays else "library.home"))
+    return redirect(url_for("people.show" if stays else "home.show"))
 
 
 def _page(**more: Any) -> str:

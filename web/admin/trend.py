@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from store.broker.registry import WorkerView
 
-KEPT = 200
+MAX_SAMPLES = 200
 """Samples: ten minutes at one in three seconds."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrendSample:
     """One moment: turns that run and that wait, tokens read and written per second since the sample before."""
 
     at: float
@@ -29,8 +29,8 @@ class Sample:
 class Trend:
     """Safe for threads."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._samples: deque[Sample] = deque(maxlen=kept)
+    def __init__(self, kept: int = MAX_SAMPLES) -> None:
+        self._samples: deque[TrendSample] = deque(maxlen=kept)
         self._counters: dict[str, tuple[float, int, int]] = {}
         self._at = 0.0
         self._lock = threading.Lock()
@@ -43,14 +43,14 @@ class Trend:
             read, written = (sum(pair) for pair in zip(*map(self._grown, workers), (0, 0), strict=False))
             first = not self._samples or seconds <= 0
             rates = (0.0, 0.0) if first else (read / seconds, written / seconds)
-            self._samples.append(Sample(at, sum(worker.running for worker in workers), waiting, *rates))
+            self._samples.append(TrendSample(at, sum(worker.running for worker in workers), waiting, *rates))
             self._at = at
             self._counters = {
                 worker.name: (worker.engine.since, worker.engine.n_tokens_read, worker.engine.n_tokens_written)
                 for worker in workers
             }
 
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> tuple[TrendSample, ...]:
         """The oldest first."""
         with self._lock:
             return tuple(self._samples)

@@ -18,7 +18,7 @@ from store import accounts
 from store.errors import REFUSALS, Refused
 from store.views import UserView
 from web.auth import passwords
-from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, named_key
+from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, sign_in_name_key
 from web.errors import Problem
 from web.i18n import language
 from web.i18n.language import gettext, lazy, say
@@ -98,28 +98,28 @@ def me() -> UserView:
 def login() -> Page:
     """The sign-in form."""
     if current_user.is_authenticated:
-        return redirect(url_for("library.home"))
+        return redirect(url_for("home.show"))
     return render_template("login.html", form=NameForm())
 
 
 @blueprint.post("/login")
 @limiter.limit(PER_ADDRESS)
-@limiter.limit(PER_NAME, key_func=named_key)
-def login_send() -> Page:
+@limiter.limit(PER_NAME, key_func=sign_in_name_key)
+def submit_login() -> Page:
     """Sign in."""
     form = NameForm()
     if form.validate():
         user = accounts.find_user(house().database, form.name.data)
         if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
-            _keep_language(user, language.chosen())
-            begin_session(user)
-            return redirect(ours(request.args.get("next", "")))
+            _store_language(user, language.chosen())
+            sign_in(user)
+            return redirect(safe_next_url(request.args.get("next", "")))
         form.password.errors = [say("bad_password", REFUSALS["bad_password"])]
     return render_template("login.html", form=form), 422
 
 
 @blueprint.get("/invite/<token>")
-def invite(token: str) -> Page:
+def sign_up_form(token: str) -> Page:
     """The sign-up form of an invitation."""
     try:
         accounts.find_invite(house().database, token)
@@ -130,7 +130,7 @@ def invite(token: str) -> Page:
 
 @blueprint.post("/invite/<token>")
 @limiter.limit(PER_ADDRESS)
-def invite_send(token: str) -> Page:
+def submit_sign_up(token: str) -> Page:
     """Sign up."""
     form = SignUpForm()
     if not form.validate():
@@ -143,16 +143,16 @@ def invite_send(token: str) -> Page:
             raise
         form.name.errors = [say(refusal.code, refusal.message)]
         return render_template("invite.html", form=form), 422
-    _keep_language(user, language.language())
-    begin_session(user)
-    return redirect(url_for("library.home"))
+    _store_language(user, language.language())
+    sign_in(user)
+    return redirect(url_for("home.show"))
 
 
 @blueprint.post("/language")
 def choose_language() -> Page:
     """Another language for somebody who is not signed in; who is has a setting for it."""
     language.choose(request.form.get("language", ""))
-    return redirect(ours(request.form.get("back", "")))
+    return redirect(safe_next_url(request.form.get("back", "")))
 
 
 @blueprint.post("/logout")
@@ -164,19 +164,19 @@ def logout() -> Page:
     return redirect(url_for("accounts.login"))
 
 
-def begin_session(user: UserView) -> None:
+def sign_in(user: UserView) -> None:
     """Sign somebody in here, with the session epoch that they have now."""
     session.clear()  # nothing of an earlier session survives a sign-in
     login_user(SignedIn(user))
 
 
-def _keep_language(user: UserView, wanted: str | None) -> None:
+def _store_language(user: UserView, wanted: str | None) -> None:
     """What was chosen at the door is from now on the language of the account."""
     if wanted:
         accounts.set_preferences(house().database, user.id, locale=wanted)
 
 
-def ours(wanted: str) -> str:
+def safe_next_url(wanted: str) -> str:
     """Where the person wanted to go; only a path of ours."""
     is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_ours else url_for("library.home")
+    return wanted if is_ours else url_for("home.show")

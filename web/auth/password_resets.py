@@ -16,12 +16,12 @@ from store.errors import Refused
 from store.views import UserView
 from web import notices
 from web.auth import passwords
-from web.auth.accounts import NEW_PASSWORD, Page, begin_session
+from web.auth.accounts import NEW_PASSWORD, Page, sign_in
 from web.auth.rate_limits import PER_ADDRESS, limiter
 from web.i18n.language import lazy
 from web.services import house
 
-blueprint = Blueprint("resets", __name__)
+blueprint = Blueprint("password_resets", __name__)
 
 
 class ResetForm(FlaskForm):  # type: ignore[misc]
@@ -39,31 +39,31 @@ def make_token(person: UserView) -> str:
 @limiter.limit(PER_ADDRESS)
 def show(token: str) -> Page:
     """The form, or that the link is worth nothing."""
-    person = _person_of(token)
-    page = render_template("reset.html", whose=person, form=ResetForm() if person else None)
+    person = _user_of(token)
+    page = render_template("password_reset.html", whose=person, form=ResetForm() if person else None)
     return page if person else (page, 410)
 
 
 @blueprint.post("/reset/<token>")
 @limiter.limit(PER_ADDRESS)
-def send(token: str) -> Page:
+def submit(token: str) -> Page:
     """Keep the new password, end every session, begin one here."""
-    person, form = _person_of(token), ResetForm()
+    person, form = _user_of(token), ResetForm()
     if person is None:
-        return render_template("reset.html", whose=None, form=None), 410
+        return render_template("password_reset.html", whose=None, form=None), 410
     if not form.validate():
-        return render_template("reset.html", whose=person, form=form), 422
+        return render_template("password_reset.html", whose=person, form=form), 422
     hashed = passwords.hash_password(form.password.data)
     try:
         changed = accounts.change_password(house().database, person.id, hashed, epoch=person.session_epoch)
     except Refused:  # the same link was used twice at the same moment
-        return render_template("reset.html", whose=None, form=None), 410
-    begin_session(changed)
+        return render_template("password_reset.html", whose=None, form=None), 410
+    sign_in(changed)
     notices.done("password")
-    return redirect(url_for("library.home"))
+    return redirect(url_for("home.show"))
 
 
-def _person_of(token: str) -> UserView | None:
+def _user_of(token: str) -> UserView | None:
     """Whose link this is; None when it is not (any more) one of ours."""
     try:
         user_id, epoch = _signer().loads(token, max_age=DAY_S)

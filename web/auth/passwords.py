@@ -6,7 +6,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 MIN_LENGTH = 8
 MAX_LENGTH = 200
 _HASHER = PasswordHasher()
-_NOBODY = _HASHER.hash("nobody has this password")
+_DUMMY_HASH = _HASHER.hash("nobody has this password")
 
 
 def hash_password(password: str) -> str:
@@ -17,6 +17,6 @@ def hash_password(password: str) -> str:
 def is_password(password_hash: str | None, password: str) -> bool:
     """Whether the password fits. None stands for a name that does not exist: as slow, and always False."""
     try:
-        return _HASHER.verify(password_hash or _NOBODY, password) and password_hash is not None
+        return _HASHER.verify(password_hash or _DUMMY_HASH, password) and password_hash is not None
     except (Argon2Error, InvalidHashError):
         return False

@@ -17,12 +17,12 @@ PER_DOWNLOAD = "6 per minute"
 limiter = Limiter(get_remote_address, strategy="fixed-window")
 
 
-def named_key() -> str:
+def sign_in_name_key() -> str:
     """The name that somebody tries to sign in with, whatever the address."""
     return "name:" + request.form.get("name", "").strip().casefold()[:80]
 
 
-def own_key() -> str:
+def user_key() -> str:
     """Who is signed in, whatever the address; the address when nobody is."""
     return f"user:{current_user.view.id}" if current_user.is_authenticated else get_remote_address()
 
@@ -40,7 +40,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
 
 
-def password_tries(view: View) -> View:
+def limit_password_tries(view: View) -> View:
     """Decorator of forms that ask who is signed in for the password again: all of them count together."""
-    limit = limiter.shared_limit(PER_NAME, scope="own password", key_func=own_key)
+    limit = limiter.shared_limit(PER_NAME, scope="own password", key_func=user_key)
     return cast(View, limit(view))

@@ -24,8 +24,8 @@ from store.import_findings import Finding
 from store.views import CharacterView
 from web import notices
 from web.auth.accounts import Page, me, signed_in
-from web.characters import portraits
-from web.characters.pictures import redrawn
+from web.characters import export_picture
+from web.characters.pictures import reencode
 from web.errors import Problem
 from web.i18n.language import gettext, say
 from web.rendering import import_report
@@ -42,7 +42,7 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def _room_for_cards() -> None:
-        if request.endpoint == "card_files.bring_send":
+        if request.endpoint == "card_files.import_files":
             request.max_content_length = MAX_BYTES + (1 << 20)
 
     app.add_template_global(lambda person: person.role in card_import.BRINGERS, "may_bring")
@@ -68,39 +68,39 @@ class Arrival:
 
 @blueprint.get("/bring")
 @signed_in
-def bring() -> str:
+def import_form() -> str:
     """The page with the form."""
-    return render_template("bring.html", arrivals=(), may=me().role in card_import.BRINGERS)
+    return render_template("import_cards.html", arrivals=(), may=me().role in card_import.BRINGERS)
 
 
 @blueprint.post("/bring")
 @signed_in
-def bring_send() -> Page:
+def import_files() -> Page:
     """Take the files. One that becomes a character leads to its report, anything else to a list."""
     if me().role not in card_import.BRINGERS:
         raise Problem(403, "adults_bring", say("adults_bring", Refused("adults_bring").message))
     files = [one for one in request.files.getlist("cards") if one.filename or one.content_length]
     if not files:
-        return _list([Arrival("", code="empty_file", sentence=gettext("Choose a file first."))], 422)
-    arrivals = [_arrive(one) for one in files[:MAX_FILES]]
+        return _form_page([Arrival("", code="empty_file", sentence=gettext("Choose a file first."))], 422)
+    arrivals = [_import_file(one) for one in files[:MAX_FILES]]
     arrivals += [_left_out(one) for one in files[MAX_FILES:]]
     first = arrivals[0]
     if len(arrivals) == 1 and first.character and not first.already:
         notices.done("brought")
-        return redirect(url_for("card_files.show", character_id=first.character.id))
-    return _list(arrivals, 200 if any(one.character for one in arrivals) else 422)
+        return redirect(url_for("card_files.show_report", character_id=first.character.id))
+    return _form_page(arrivals, 200 if any(one.character for one in arrivals) else 422)
 
 
 @blueprint.get("/<character_id>/report")
 @signed_in
-def show(character_id: str) -> str:
+def show_report(character_id: str) -> str:
     """What became of a card that was brought along."""
-    return _report(_own(character_id))
+    return _report_page(_own(character_id))
 
 
 @blueprint.post("/<character_id>/report")
 @signed_in
-def settle(character_id: str) -> Page:
+def finish_import(character_id: str) -> Page:
     """Name and rate a character that was brought along."""
     character, form = _own(character_id), request.form
     try:
@@ -108,7 +108,7 @@ def settle(character_id: str) -> Page:
             house().database, me(), character, form.get("name", ""), form.get("rating", character.rating)
         )
     except Refused as refusal:
-        return _report(character, wrong=refusal.code, name=form.get("name", "")), 422
+        return _report_page(character, wrong=refusal.code, name=form.get("name", "")), 422
     notices.done("character")
     return redirect(url_for("characters.show", character_id=character_id))
 
@@ -119,7 +119,7 @@ def keep_copy(character_id: str) -> Response:
     """Keep a second copy of a card that was there already."""
     card_import.keep_copy(house().database, me(), character_id)
     notices.done("brought")
-    return redirect(url_for("card_files.show", character_id=character_id))
+    return redirect(url_for("card_files.show_report", character_id=character_id))
 
 
 @blueprint.get("/<character_id>/card.json")
@@ -127,7 +127,7 @@ def keep_copy(character_id: str) -> Response:
 def as_json(character_id: str) -> Response:
     """The character as a V3 card."""
     character = characters.get_character(house().database, me(), character_id)
-    return download(write_json(_outgoing(character)), character.name, "json", "application/json")
+    return download(write_json(_card_to_export(character)), character.name, "json", "application/json")
 
 
 @blueprint.get("/<character_id>/card.png")
@@ -135,11 +135,11 @@ def as_json(character_id: str) -> Response:
 def as_png(character_id: str) -> Response:
     """The character as a picture with its card inside, for V2 and for V3."""
     character = characters.get_character(house().database, me(), character_id)
-    picture = portraits.png_of(house().database, character)
-    return download(write_png(picture, _outgoing(character)), character.name, "png", "image/png")
+    picture = export_picture.export_png(house().database, character)
+    return download(write_png(picture, _card_to_export(character)), character.name, "png", "image/png")
 
 
-def _arrive(file: FileStorage) -> Arrival:
+def _import_file(file: FileStorage) -> Arrival:
     name = (file.filename or "")[:200]
     try:
         card = read_card(file.stream.read(MAX_FILE_BYTES + 1), name)
@@ -162,16 +162,16 @@ def _left_out(file: FileStorage) -> Arrival:
 def _picture(data: bytes | None) -> bytes | None:
     """The picture as it is kept; None if it cannot be read, for the card matters more."""
     try:
-        return redrawn(data) if data else None
+        return reencode(data) if data else None
     except Refused:
         return None
 
 
-def _list(arrivals: list[Arrival], status: int) -> Page:
-    return render_template("bring.html", arrivals=arrivals, may=True), status
+def _form_page(arrivals: list[Arrival], status: int) -> Page:
+    return render_template("import_cards.html", arrivals=arrivals, may=True), status
 
 
-def _report(character: CharacterView, wrong: str = "", name: str = "") -> str:
+def _report_page(character: CharacterView, wrong: str = "", name: str = "") -> str:
     found = report.findings(character.card)
     options: dict[str, Any] = {"ratings": characters.allowed_ratings(me().role), "titles": import_report.VERDICTS}
     return render_template(
@@ -192,7 +192,7 @@ def _own(character_id: str) -> CharacterView:
     return character
 
 
-def _outgoing(character: CharacterView) -> dict[str, Any]:
+def _card_to_export(character: CharacterView) -> dict[str, Any]:
     return keeping.with_tagline(character.card, character.tagline)
 
 

@@ -54,7 +54,7 @@ class StatusRow:
             made |= {"minimum": int(self.minimum or 0), "maximum": int(self.maximum or 100)}
             made |= {"unit": self.unit.strip()} if self.unit.strip() else {}
         elif self.type == "one_of":
-            made["options"] = list(tags.split(self.options))
+            made["options"] = list(tags.split_tags(self.options))
         elif self.max_length:
             made["max_length"] = int(self.max_length)
         read_field(made)
@@ -77,10 +77,10 @@ class CardForm:
     def wrong_rows(self) -> set[int]:
         """Numbers of the status fields that make no sense."""
         names = [" ".join(row.name.split()).casefold() for row in self.status]
-        return {n for n, row in enumerate(self.status) if not _makes_sense(row) or names.index(names[n]) != n}
+        return {n for n, row in enumerate(self.status) if not _is_valid(row) or names.index(names[n]) != n}
 
 
-def shown(character: CharacterView) -> CardForm:
+def form_of(character: CharacterView) -> CardForm:
     """What the form shows of a character."""
     card = character.card
     given = card.get("alternate_greetings")
@@ -97,7 +97,7 @@ def shown(character: CharacterView) -> CardForm:
     )
 
 
-def read(form: "MultiDict[str, str]") -> CardForm:
+def read_form(form: "MultiDict[str, str]") -> CardForm:
     """What came back."""
     columns = [[_text(value) for value in form.getlist(f"status_{part}")] for part in (*_PARTS, "source")]
     rows = [StatusRow(*cells) for cells in zip(*columns, strict=False)][:MAX_FIELDS]
@@ -113,7 +113,7 @@ def read(form: "MultiDict[str, str]") -> CardForm:
     )
 
 
-def merged(card: Mapping[str, Any], before: CardForm, after: CardForm) -> dict[str, Any]:
+def merge_into(card: Mapping[str, Any], before: CardForm, after: CardForm) -> dict[str, Any]:
     """The card with what was changed. Raises ValueError when a status field makes no sense."""
     made = dict(card)
     if after.name != before.name or "name" not in made:
@@ -124,7 +124,7 @@ def merged(card: Mapping[str, Any], before: CardForm, after: CardForm) -> dict[s
     if after.greetings != before.greetings:
         made["alternate_greetings"] = list(after.greetings)
     if after.tags != before.tags:
-        made["tags"] = list(tags.split(after.tags))
+        made["tags"] = list(tags.split_tags(after.tags))
     if after.status != before.status:
         made["extensions"] = _with_status(made, after.status)
     return made
@@ -157,7 +157,7 @@ def _row(number: int, entry: Mapping[str, Any]) -> StatusRow:
     return StatusRow(**{**cells, "options": _text(words), "source": str(number)})
 
 
-def _makes_sense(row: StatusRow) -> bool:
+def _is_valid(row: StatusRow) -> bool:
     try:
         row.entry()
     except ValueError:

@@ -20,7 +20,7 @@ from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_form
 from web.characters.card_form import CardForm
-from web.characters.pictures import redrawn
+from web.characters.pictures import reencode
 from web.characters.tags import tags_of
 from web.errors import Problem
 from web.i18n.language import gettext, language
@@ -57,7 +57,7 @@ def new() -> str:
     if not source:
         return _form_page(None, CardForm(locale=me().locale))
     copied = characters.get_character(house().database, me(), source)
-    return _form_page(None, card_form.shown(copied), source=copied.id)
+    return _form_page(None, card_form.form_of(copied), source=copied.id)
 
 
 @blueprint.post("")
@@ -78,7 +78,7 @@ def create() -> Page:
 def edit(character_id: str) -> str:
     """The form of a character of mine."""
     character = _own(character_id)
-    return _form_page(character, card_form.shown(character))
+    return _form_page(character, card_form.form_of(character))
 
 
 @blueprint.post("/<character_id>/edit")
@@ -99,7 +99,7 @@ def delete(character_id: str) -> Response:
         notices.refused(refusal)
         return redirect(url_for("characters.show", character_id=character_id))
     notices.done("character-gone")
-    return redirect(url_for("library.home"))
+    return redirect(url_for("home.show"))
 
 
 def character_page(character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = "") -> str:
@@ -149,15 +149,15 @@ def _own(character_id: str) -> CharacterView:
 
 def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
     """Write what came; `base` is where its card begins."""
-    before = card_form.shown(base) if base else CardForm()
-    after, card = card_form.read(request.form), dict(base.card if base else card_form.BLANK)
+    before = card_form.form_of(base) if base else CardForm()
+    after, card = card_form.read_form(request.form), dict(base.card if base else card_form.BLANK)
     if after.wrong_rows() and after.status != before.status:
         return _form_page(character, after, wrong="bad_status"), 422
     try:
         kept = characters.save_character(
             house().database,
             me(),
-            card_form.merged(card, before, after),
+            card_form.merge_into(card, before, after),
             tagline=after.tagline,
             rating=after.rating,
             locale=after.locale if after.locale in LOCALES else LOCALES[0],
@@ -173,7 +173,7 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
 def _picture() -> bytes | None:
     upload = request.files.get("picture")
     data = upload.read() if upload else b""
-    return redrawn(data) if data else None
+    return reencode(data) if data else None
 
 
 def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:

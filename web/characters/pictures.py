@@ -23,11 +23,11 @@ from web.services import house
 blueprint = Blueprint("pictures", __name__)
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE, MAX_PIXELS, QUALITY = 800, 16_000_000, 84
-BROKEN = (
+DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError),
     *(struct.error, zlib.error, Image.DecompressionBombError, Warning),
 )
-_one_at_a_time = threading.Lock()  # decoding needs 64 MB at worst
+_decoding_lock = threading.Lock()  # decoding needs 64 MB at worst
 
 
 @blueprint.get("/pictures/<picture_id>")
@@ -46,17 +46,17 @@ def show(picture_id: str) -> Response:
     return response
 
 
-def redrawn(data: bytes) -> bytes:
+def reencode(data: bytes) -> bytes:
     """The same picture as WEBP of at most MAX_SIDE pixels a side. Raises Refused "bad_picture"."""
     try:
-        with _one_at_a_time, warnings.catch_warnings():
+        with _decoding_lock, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _redraw(data)
-    except BROKEN as error:
+            return _reencode(data)
+    except DECODE_ERRORS as error:
         raise Refused("bad_picture") from error
 
 
-def _redraw(data: bytes) -> bytes:
+def _reencode(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # a big photo is decoded at a fraction of its size
         if image.width * image.height > MAX_PIXELS:

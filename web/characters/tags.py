@@ -11,17 +11,17 @@ from typing import Any
 from store import texts
 from store.views import CharacterView
 
-MAX_TAGS, MAX_LENGTH, SHOWN = 30, 40, 16
+MAX_TAGS, MAX_LENGTH, MAX_FILTER_TAGS = 30, 40, 16
 _COMMAS = re.compile(r"[,，、;；\n]")
 
 
 def tags_of(card: Mapping[str, Any]) -> tuple[str, ...]:
     """The tags of a card, each once."""
     given = card.get("tags")
-    return split(given if isinstance(given, str) else ",".join(map(str, given)) if isinstance(given, list) else "")
+    return split_tags(given if isinstance(given, str) else ",".join(map(str, given)) if isinstance(given, list) else "")
 
 
-def split(text: str) -> tuple[str, ...]:
+def split_tags(text: str) -> tuple[str, ...]:
     """The tags in one line of text, each once whatever its case."""
     found: dict[str, str] = {}
     for part in _COMMAS.split(texts.clean(text)):
@@ -31,7 +31,7 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(found.values())[:MAX_TAGS]
 
 
-def common(characters: Iterable[CharacterView]) -> list[str]:
+def most_common_tags(characters: Iterable[CharacterView]) -> list[str]:
     """The tags that most characters have, to filter by."""
     spelled: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -39,4 +39,4 @@ def common(characters: Iterable[CharacterView]) -> list[str]:
         for tag in tags_of(character.card):
             spelled.setdefault(tag.casefold(), tag)
             counts[tag.casefold()] += 1
-    return [spelled[key] for key, _ in counts.most_common(SHOWN)]
+    return [spelled[key] for key, _ in counts.most_common(MAX_FILTER_TAGS)]

@@ -1,7 +1,7 @@
 """The form of one lorebook entry: what it shows, what came back, what is wrong in it.
 
 What it refuses to know: files and their names for things (store/lore/edit.py). To add a field: Draft there, then
-EntryForm, NUMBERS or a line in `draft` here, and templates/entry.html.
+EntryForm, NUMBERS or a line in `draft` here, and templates/lorebook_entry.html.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ LOGIC = (  # in the order of store.lore.book.LOGICS
     marked("none of these is there"),
     marked("all of these are there, too"),
 )
-MAX_KEYS, MAX_KEY = 200, 500
+MAX_KEYS, MAX_KEY_LENGTH = 200, 500
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class EntryForm:
         if len(self.content) > texts.MAX_TEXT:
             found["content"] = gettext("This text is too long: %(n)s characters fit.", n=texts.MAX_TEXT)
         for name, words in (("keys", _lines(self.keys)), ("secondary", _lines(self.secondary))):
-            if len(words) > MAX_KEYS or any(len(word) > MAX_KEY for word in words):
-                found[name] = gettext("At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY)
+            if len(words) > MAX_KEYS or any(len(word) > MAX_KEY_LENGTH for word in words):
+                found[name] = gettext("At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH)
         return found
 
     def draft(self, before: Draft) -> Draft:
@@ -75,7 +75,7 @@ class EntryForm:
         )
 
 
-def shown(draft: Draft) -> EntryForm:
+def form_of(draft: Draft) -> EntryForm:
     """What the form shows of an entry."""
     return EntryForm(
         name=draft.name,
@@ -88,7 +88,7 @@ def shown(draft: Draft) -> EntryForm:
     )
 
 
-def read(form: "MultiDict[str, str]") -> EntryForm:
+def read_form(form: "MultiDict[str, str]") -> EntryForm:
     """What came."""
     logic = form.get("logic", "0")
     return EntryForm(
@@ -102,7 +102,7 @@ def read(form: "MultiDict[str, str]") -> EntryForm:
     )
 
 
-def mark(draft: Draft) -> str:
+def fingerprint(draft: Draft) -> str:
     """A short sign of an entry: the same only while nobody changed it."""
     return hashlib.blake2b(repr(draft).encode(errors="backslashreplace"), digest_size=8).hexdigest()
 

@@ -31,9 +31,9 @@ from web.lorebooks import entry_form
 from web.rendering import import_report
 from web.services import house
 
-blueprint = Blueprint("books", __name__, url_prefix="/books")
-MAX_BOOKS, OF = 200, "of-"
-EMPTY: Mapping[str, Any] = {"spec": "lorebook_v3", "data": {"extensions": {}, "entries": []}}
+blueprint = Blueprint("lorebooks", __name__, url_prefix="/books")
+MAX_LOREBOOKS, CHARACTER_PREFIX = 200, "of-"
+EMPTY_LOREBOOK: Mapping[str, Any] = {"spec": "lorebook_v3", "data": {"extensions": {}, "entries": []}}
 
 
 def init_app(app: Flask) -> None:
@@ -41,12 +41,12 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def _room_for_a_book() -> None:
-        if request.endpoint == "books.create":
+        if request.endpoint == "lorebooks.create":
             request.max_content_length = card_files.MAX_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedLorebook:
     """A book of mine, wherever it stands."""
 
     id: str
@@ -72,143 +72,143 @@ class Opened:
 
 @blueprint.get("")
 @signed_in
-def show() -> str:
+def show_all() -> str:
     """All of mine, and the ways to get one."""
-    return _list()
+    return _list_page()
 
 
 @blueprint.post("")
 @signed_in
 def create() -> Page:
     """Keep books from files, each by itself, or an empty one with a name."""
-    if len(books.list_books(house().database, me().id)) >= MAX_BOOKS:
-        raise Problem(409, "too_many", gettext("There is room for %(n)s lorebooks: remove one first.", n=MAX_BOOKS))
+    if len(books.list_books(house().database, me().id)) >= MAX_LOREBOOKS:
+        raise Problem(409, "too_many", gettext("There is room for %(n)s lorebooks: remove one first.", n=MAX_LOREBOOKS))
     uploads = [one for one in request.files.getlist("file") if one.filename]
     if not uploads:
-        return _begin(request.form.get("name", ""))
-    arrived = [_arrive(one) for one in uploads[: card_files.MAX_FILES]]
+        return _create_empty(request.form.get("name", ""))
+    arrived = [_import_file(one) for one in uploads[: card_files.MAX_FILES]]
     wrong = [sentence for _, sentence in arrived if sentence]
     if len(uploads) > card_files.MAX_FILES:
         most = card_files.MAX_FILES
         wrong.append(gettext("This is one file too many: bring at most %(n)s at once.", n=most))
     if wrong:
-        return _list(wrong), 422
+        return _list_page(wrong), 422
     notices.done("book-brought")
     if len(arrived) > 1 or not (kept := arrived[0][0]):
-        return redirect(url_for("books.show"))
-    return redirect(url_for("books.open_book", book_id=kept.id))
+        return redirect(url_for("lorebooks.show_all"))
+    return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
 
-@blueprint.get("/<book_id>")
+@blueprint.get("/<lorebook_id>")
 @signed_in
-def open_book(book_id: str) -> str:
+def show(lorebook_id: str) -> str:
     """A book with its entries."""
-    return _book_page(_opened(book_id))
+    return _lorebook_page(_open(lorebook_id))
 
 
-@blueprint.post("/<book_id>/name")
+@blueprint.post("/<lorebook_id>/name")
 @signed_in
-def rename(book_id: str) -> Response:
+def rename(lorebook_id: str) -> Response:
     """Give a book another name."""
     try:
-        books.change_book(house().database, me().id, book_id, name=request.form.get("name", ""))
+        books.change_book(house().database, me().id, lorebook_id, name=request.form.get("name", ""))
         notices.done("book")
     except Refused as refusal:
         notices.refused(refusal)
-    return redirect(url_for("books.open_book", book_id=book_id))
+    return redirect(url_for("lorebooks.show", lorebook_id=lorebook_id))
 
 
-@blueprint.post("/<book_id>/delete")
+@blueprint.post("/<lorebook_id>/delete")
 @signed_in
-def delete(book_id: str) -> Response:
+def delete(lorebook_id: str) -> Response:
     """Remove a book of mine."""
-    books.delete_book(house().database, me().id, book_id)
+    books.delete_book(house().database, me().id, lorebook_id)
     notices.done("book-gone")
-    return redirect(url_for("books.show"))
+    return redirect(url_for("lorebooks.show_all"))
 
 
-@blueprint.post("/<book_id>/try")
+@blueprint.post("/<lorebook_id>/try")
 @signed_in
-def try_out(book_id: str) -> str:
+def try_out(lorebook_id: str) -> str:
     """Which entries would a text wake?"""
-    opened, text = _opened(book_id), request.form.get("text", "")
+    opened, text = _open(lorebook_id), request.form.get("text", "")
     found = activate({opened.id: opened.book}, Scene([text], 10**6, n_replies=10**6), budget=10**9)
-    return _book_page(opened, tried=text, woken=found.told, slow=found.slow)
+    return _lorebook_page(opened, tried=text, woken=found.told, slow=found.slow)
 
 
-@blueprint.get("/<book_id>/entries/new")
+@blueprint.get("/<lorebook_id>/entries/new")
 @signed_in
-def new_entry(book_id: str) -> str:
+def new_entry(lorebook_id: str) -> str:
     """An empty form."""
-    return _entry_page(_opened(book_id), None, entry_form.shown(edit.Draft()))
+    return _entry_page(_open(lorebook_id), None, entry_form.form_of(edit.Draft()))
 
 
-@blueprint.post("/<book_id>/entries")
+@blueprint.post("/<lorebook_id>/entries")
 @signed_in
-def create_entry(book_id: str) -> Page:
+def create_entry(lorebook_id: str) -> Page:
     """Keep a new entry."""
-    return _save(_opened(book_id), None)
+    return _save_entry(_open(lorebook_id), None)
 
 
-@blueprint.get("/<book_id>/entries/<place>")
+@blueprint.get("/<lorebook_id>/entries/<place>")
 @signed_in
-def edit_entry(book_id: str, place: str) -> str:
+def edit_entry(lorebook_id: str, place: str) -> str:
     """The form of an entry."""
-    opened = _opened(book_id)
-    return _entry_page(opened, place, entry_form.shown(_draft(opened, place)))
+    opened = _open(lorebook_id)
+    return _entry_page(opened, place, entry_form.form_of(_draft(opened, place)))
 
 
-@blueprint.post("/<book_id>/entries/<place>")
+@blueprint.post("/<lorebook_id>/entries/<place>")
 @signed_in
-def change_entry(book_id: str, place: str) -> Page:
+def change_entry(lorebook_id: str, place: str) -> Page:
     """Keep what was changed."""
-    return _save(_opened(book_id), place)
+    return _save_entry(_open(lorebook_id), place)
 
 
-@blueprint.post("/<book_id>/entries/<place>/delete")
+@blueprint.post("/<lorebook_id>/entries/<place>/delete")
 @signed_in
-def delete_entry(book_id: str, place: str) -> Response:
+def delete_entry(lorebook_id: str, place: str) -> Response:
     """Remove an entry, if it is still the one that the person saw."""
-    opened = _opened(book_id)
-    if entry_form.mark(_draft(opened, place)) != request.form.get("seen"):
+    opened = _open(lorebook_id)
+    if entry_form.fingerprint(_draft(opened, place)) != request.form.get("seen"):
         notices.refused(Refused("entry_moved"))
     else:
         opened.keep(edit.without(opened.data, place))
         notices.done("entry-gone")
-    return redirect(url_for("books.open_book", book_id=book_id))
+    return redirect(url_for("lorebooks.show", lorebook_id=lorebook_id))
 
 
-@blueprint.get("/<book_id>/lorebook.json")
+@blueprint.get("/<lorebook_id>/lorebook.json")
 @signed_in
-def as_v3(book_id: str) -> Response:
+def as_v3(lorebook_id: str) -> Response:
     """The book as a stand-alone V3 lorebook."""
-    opened = _opened(book_id)
+    opened = _open(lorebook_id)
     return _download(edit.as_v3(opened.data, opened.name), opened.name)
 
 
-@blueprint.get("/<book_id>/original.json")
+@blueprint.get("/<lorebook_id>/original.json")
 @signed_in
-def original(book_id: str) -> Response:
+def original(lorebook_id: str) -> Response:
     """The book in the form in which it came."""
-    opened = _opened(book_id)
+    opened = _open(lorebook_id)
     return _download(opened.data, opened.name)
 
 
-def _begin(name: str) -> Page:
+def _create_empty(name: str) -> Page:
     """Keep an empty book."""
     try:
-        kept = books.add_book(house().database, me().id, EMPTY, name)
+        kept = books.add_book(house().database, me().id, EMPTY_LOREBOOK, name)
     except Refused as refusal:
-        return _list([say(refusal.code, refusal.message)], name), 422
+        return _list_page([say(refusal.code, refusal.message)], name), 422
     notices.done("book")
-    return redirect(url_for("books.open_book", book_id=kept.id))
+    return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
 
-def _arrive(file: FileStorage) -> tuple[LorebookView | None, str]:
+def _import_file(file: FileStorage) -> tuple[LorebookView | None, str]:
     """The book that a file became, or the sentence that says why not."""
     filename = (file.filename or "")[:200]
     try:
-        data = _read(file.stream.read(MAX_FILE_BYTES + 1))
+        data = _read_file(file.stream.read(MAX_FILE_BYTES + 1))
         name = read_book(data).name or filename.rpartition(".")[0] or filename
         return books.add_book(house().database, me().id, data, name), ""
     except CardError as error:
@@ -217,20 +217,20 @@ def _arrive(file: FileStorage) -> tuple[LorebookView | None, str]:
         return None, f"{filename}: {say(refusal.code, refusal.message)}"
 
 
-def _opened(book_id: str) -> Opened:
+def _open(lorebook_id: str) -> OpenedLorebook:
     """A book of mine by its name in the address. Raises NotFound."""
-    if not book_id.startswith(OF):
-        kept = books.get_book(house().database, me().id, book_id)
-        return Opened(kept.id, kept.name, kept.data)
-    character = characters.get_character(house().database, me(), book_id.removeprefix(OF))
+    if not lorebook_id.startswith(CHARACTER_PREFIX):
+        kept = books.get_book(house().database, me().id, lorebook_id)
+        return OpenedLorebook(kept.id, kept.name, kept.data)
+    character = characters.get_character(house().database, me(), lorebook_id.removeprefix(CHARACTER_PREFIX))
     if character.owner_id != me().id:
         raise NotFound("lorebook")
     own = character.card.get("character_book")
     data = own if isinstance(own, Mapping) else {"name": character.name, "extensions": {}, "entries": []}
-    return Opened(book_id, character.name, data, character.id)
+    return OpenedLorebook(lorebook_id, character.name, data, character.id)
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def _read_file(data: bytes) -> dict[str, Any]:
     """The file of a book. Raises CardError, Refused "no_book"."""
     if not data:
         raise CardError("empty_file")
@@ -240,19 +240,19 @@ def _read(data: bytes) -> dict[str, Any]:
     return raw
 
 
-def _draft(opened: Opened, place: str) -> edit.Draft:
+def _draft(opened: OpenedLorebook, place: str) -> edit.Draft:
     entry = edit.entry_at(opened.data, place)
     if entry is None:
         raise NotFound("page")
     return edit.draft_of(entry)
 
 
-def _save(opened: Opened, place: str | None) -> Page:
+def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
     """Write an entry. Nothing that was written is lost when it cannot be kept."""
     before = edit.Draft() if place is None else _draft(opened, place)
-    form = entry_form.read(request.form)
+    form = entry_form.read_form(request.form)
     wrong = form.wrong()
-    if not wrong and place is not None and request.form.get("seen") != entry_form.mark(before):
+    if not wrong and place is not None and request.form.get("seen") != entry_form.fingerprint(before):
         wrong = {"": gettext("This entry was changed in another window. Save again to keep what stands here.")}
     if wrong:
         return _entry_page(opened, place, form, before, wrong), 422
@@ -261,19 +261,19 @@ def _save(opened: Opened, place: str | None) -> Page:
     except Refused as refusal:
         return _entry_page(opened, place, form, before, {"": say(refusal.code, refusal.message)}), 422
     notices.done("entry")
-    return redirect(url_for("books.open_book", book_id=opened.id))
+    return redirect(url_for("lorebooks.show", lorebook_id=opened.id))
 
 
-def _list(wrong: Sequence[str] = (), name: str = "") -> str:
+def _list_page(wrong: Sequence[str] = (), name: str = "") -> str:
     mine = [(one, len(read_book(one.data).entries)) for one in books.list_books(house().database, me().id)]
-    return render_template("books.html", books=mine, wrong=wrong, name=name)
+    return render_template("lorebooks.html", books=mine, wrong=wrong, name=name)
 
 
-def _book_page(
-    opened: Opened, tried: str | None = None, woken: tuple[Awake, ...] = (), slow: tuple[str, ...] = ()
+def _lorebook_page(
+    opened: OpenedLorebook, tried: str | None = None, woken: tuple[Awake, ...] = (), slow: tuple[str, ...] = ()
 ) -> str:
     return render_template(
-        "book.html",
+        "lorebook.html",
         opened=opened,
         entries=sorted(opened.book.entries, key=lambda entry: entry.order),
         report=import_report.told(report.findings(opened.data, "book")),
@@ -285,15 +285,15 @@ def _book_page(
 
 
 def _entry_page(
-    opened: Opened,
+    opened: OpenedLorebook,
     place: str | None,
     form: entry_form.EntryForm,
     before: edit.Draft | None = None,
     wrong: Mapping[str, str] | None = None,
 ) -> str:
-    seen = entry_form.mark(before or (edit.Draft() if place is None else _draft(opened, place)))
+    seen = entry_form.fingerprint(before or (edit.Draft() if place is None else _draft(opened, place)))
     return render_template(
-        "entry.html", opened=opened, place=place, form=form, seen=seen, wrong=wrong or {}, fields=entry_form
+        "lorebook_entry.html", opened=opened, place=place, form=form, seen=seen, wrong=wrong or {}, fields=entry_form
     )
 
 

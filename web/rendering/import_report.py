@@ -3,7 +3,7 @@
 What it does: REASONS has the sentence of every reason in a `Finding` (store/import_findings.py), LABELS the names of
 fields that people know; `told` puts findings that say the same into one line. To add a reason: use it in the store,
 write its sentence here; tests/web/test_card_files.py compares the two. What it refuses to know: files. Its page is
-templates/_findings.html.
+templates/_import_report.html.
 """
 
 import re

@@ -20,7 +20,7 @@ from store.errors import NotFound, Refused
 from store.views import CharacterView, ChatView
 from web import notices
 from web.auth.accounts import Page, me, signed_in
-from web.auth.rate_limits import PER_DOWNLOAD, limiter, own_key
+from web.auth.rate_limits import PER_DOWNLOAD, limiter, user_key
 from web.characters.card_files import download
 from web.i18n.language import gettext, say
 from web.rendering import import_report
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def _room_for_chats() -> None:
-        if request.endpoint == "chat_files.bring_send":
+        if request.endpoint == "chat_files.import_files":
             request.max_content_length = MAX_BYTES + (1 << 20)
 
     hint = {
@@ -62,15 +62,15 @@ class Arrival:
 
 @blueprint.get("/chats/bring")
 @signed_in
-def bring() -> str:
+def import_form() -> str:
     """The page with the form."""
     return _page(())
 
 
 @blueprint.post("/chats/bring")
 @signed_in
-@limiter.limit(PER_UPLOAD, key_func=own_key)
-def bring_send() -> Page:
+@limiter.limit(PER_UPLOAD, key_func=user_key)
+def import_files() -> Page:
     """Take the files. One that becomes a chat leads to its report, anything else to a list."""
     everybody = characters.list_characters(house().database, me())
     chosen = request.form.get("character", "")
@@ -79,7 +79,7 @@ def bring_send() -> Page:
     files = [one for one in request.files.getlist("chats") if one.filename or one.content_length]
     if not files:
         return _page([Arrival("", code="empty_file", sentence=gettext("Choose a file first."))], chosen), 422
-    arrivals = [_arrive(one, everybody, chosen) for one in files[:MAX_FILES]]
+    arrivals = [_import_file(one, everybody, chosen) for one in files[:MAX_FILES]]
     arrivals += [_left_out(one) for one in files[MAX_FILES:]]
     first = arrivals[0]
     if len(arrivals) == 1 and first.chat:
@@ -99,8 +99,8 @@ def report(chat_id: str) -> str:
 
 @blueprint.get("/chat/<chat_id>/story.<ending>")
 @signed_in
-@limiter.limit(PER_DOWNLOAD, key_func=own_key)
-def take_along(chat_id: str, ending: str) -> Response:
+@limiter.limit(PER_DOWNLOAD, key_func=user_key)
+def export(chat_id: str, ending: str) -> Response:
     """The chat as a file."""
     if ending not in KINDS:
         raise NotFound()
@@ -108,14 +108,14 @@ def take_along(chat_id: str, ending: str) -> Response:
     return download(chat_files.WRITERS[ending](tale), tale.title, ending, KINDS[ending])
 
 
-def _arrive(file: FileStorage, everybody: Sequence[CharacterView], chosen: str) -> Arrival:
+def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: str) -> Arrival:
     name = (file.filename or "")[:200]
     try:
         with _one_at_a_time:
             found = chat_files.read(file.stream.read(), time.time())
-        character = chosen or _called(found.tale.character_name, everybody)
+        character = chosen or _character_named(found.tale.character_name, everybody)
         if not character:
-            return Arrival(name, code="no_character", sentence=_nobody(found.tale.character_name))
+            return Arrival(name, code="no_character", sentence=_no_character_sentence(found.tale.character_name))
         return Arrival(
             name, chat_transfer.import_chat(house().database, me().id, character, found.tale, found.findings)
         )
@@ -123,7 +123,7 @@ def _arrive(file: FileStorage, everybody: Sequence[CharacterView], chosen: str) 
         return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))
 
 
-def _called(name: str, everybody: Sequence[CharacterView]) -> str:
+def _character_named(name: str, everybody: Sequence[CharacterView]) -> str:
     """The id of the character of this name, one's own before those of the house; empty if there is none."""
     key = texts.name_key(name)
     named = [one for one in everybody if key and key in (texts.name_key(one.name), texts.name_key(_nickname(one)))]
@@ -136,7 +136,7 @@ def _nickname(character: CharacterView) -> str:
     return nickname if isinstance(nickname, str) else ""
 
 
-def _nobody(name: str) -> str:
+def _no_character_sentence(name: str) -> str:
     if not name:
         return gettext("This file does not say who the story is with: choose somebody, then bring it again.")
     return gettext("Nobody here is called %(name)s: choose whom the story is with, then bring it again.", name=name)
@@ -149,4 +149,4 @@ def _left_out(file: FileStorage) -> Arrival:
 
 def _page(arrivals: Sequence[Arrival], chosen: str = "") -> str:
     everybody = characters.list_characters(house().database, me())
-    return render_template("chat_bring.html", arrivals=arrivals, characters=everybody, chosen=chosen)
+    return render_template("import_chats.html", arrivals=arrivals, characters=everybody, chosen=chosen)

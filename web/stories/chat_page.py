@@ -14,7 +14,7 @@ from web.services import house
 from web.stories import sampler_dials
 
 blueprint = Blueprint("chats", __name__)
-PAGE = 60
+PAGE_SIZE = 60
 
 
 @blueprint.get("/chat/<chat_id>")
@@ -39,22 +39,22 @@ def show(chat_id: str) -> str:
 
 @blueprint.get("/chat/<chat_id>/messages")
 @signed_in
-def earlier(chat_id: str) -> Response:
+def earlier_messages(chat_id: str) -> Response:
     """JSON: the messages just before the ordinal `before`, and whether any come before those."""
     chats.get_chat(house().database, me().id, chat_id)
     before = request.args.get("before", type=int, default=0)
-    page = message_pages.before(house().database, chat_id, before, PAGE)
+    page = message_pages.before(house().database, chat_id, before, PAGE_SIZE)
     found = {"messages": [serializers.message_json(one) for one in page.messages], "earlier": page.more}
     return jsonify(say_all(found, language()))
 
 
 @blueprint.get("/chat/<chat_id>/price")
 @signed_in
-def price_of(chat_id: str) -> Response:
+def cost_of_change(chat_id: str) -> Response:
     """JSON: what it costs to edit the message `message`, and to delete it; null where nobody knows."""
     edit, delete = reread_cost.of_message(house().database, me().id, chat_id, request.args.get("message", ""))
     speed = _reading_speed(chat_id)
-    return jsonify(edit=_price_json(edit, speed), delete=_price_json(delete, speed))
+    return jsonify(edit=_cost_json(edit, speed), delete=_cost_json(delete, speed))
 
 
 @blueprint.post("/chat/<chat_id>/delete")
@@ -62,7 +62,7 @@ def price_of(chat_id: str) -> Response:
 def delete(chat_id: str) -> Response:
     """Take a chat from the list."""
     chats.delete_chat(house().database, me().id, chat_id)
-    return redirect(url_for("library.home"))
+    return redirect(url_for("home.show"))
 
 
 def _reading_speed(chat_id: str) -> float | None:
@@ -73,6 +73,6 @@ def _reading_speed(chat_id: str) -> float | None:
         return None
 
 
-def _price_json(one: reread_cost.RereadCost, speed: float | None) -> dict[str, float | None]:
+def _cost_json(one: reread_cost.RereadCost, speed: float | None) -> dict[str, float | None]:
     seconds = one.n_tokens / speed if speed and one.n_tokens is not None else None
     return {"messages": one.n_messages, "tokens": one.n_tokens, "seconds": seconds}

@@ -12,24 +12,24 @@ from web.characters.character_page import character_page
 from web.i18n.language import language
 from web.services import house
 
-blueprint = Blueprint("library", __name__)
-RECENT = 6
+blueprint = Blueprint("home", __name__)
+MAX_RECENT = 6
 
 
 @blueprint.get("/")
 @signed_in
-def home() -> str:
+def show() -> str:
     """My newest chats and the characters."""
     database = house().database
     mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
     everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
     return render_template(
         "home.html",
-        chats=mine[:RECENT],
+        chats=mine[:MAX_RECENT],
         n_chats=len(mine),
         characters=everybody,
         tags_of=tags.tags_of,
-        tags=tags.common(everybody),
+        tags=tags.most_common_tags(everybody),
         choose=bool(personas.list_personas(database, me().id)),
         me=me(),
     )
@@ -37,14 +37,14 @@ def home() -> str:
 
 @blueprint.get("/chats")
 @signed_in
-def shelf() -> str:
+def all_chats() -> str:
     """All my chats."""
     return render_template("chats.html", chats=chats.list_chats(house().database, me().id))
 
 
 @blueprint.post("/chats")
 @signed_in
-def begin() -> Page:
+def begin_chat() -> Page:
     """Begin a chat with a character, as oneself or as one of one's personas."""
     form, database = request.form, house().database
     character = characters.get_character(database, me(), form.get("character", ""))
@@ -60,11 +60,11 @@ def begin() -> Page:
 
 @blueprint.post("/chats/<chat_id>/rename")
 @signed_in
-def rename(chat_id: str) -> Response:
+def rename_chat(chat_id: str) -> Response:
     """Give a chat another title."""
     try:
         chats.change_chat(house().database, me().id, chat_id, title=request.form.get("title", ""))
         notices.done("renamed")
     except Refused as refusal:
         notices.refused(refusal)
-    return redirect(url_for("library.shelf"))
+    return redirect(url_for("home.all_chats"))

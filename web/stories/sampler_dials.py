@@ -10,7 +10,7 @@ from web.i18n.language import marked
 
 
 @dataclass(frozen=True)
-class Dial:
+class SamplerDial:
     """One setting: its name in the store, the words beside it, where it goes from and to, and where it stands unset."""
 
     name: str
@@ -23,7 +23,7 @@ class Dial:
 
 
 @dataclass(frozen=True)
-class Preset:
+class SamplerPreset:
     """One of the store's presets, in words."""
 
     name: str
@@ -32,16 +32,24 @@ class Preset:
 
 
 PRESETS = (
-    Preset("balanced", marked("Balanced"), marked("A good start for any story.")),
-    Preset("careful", marked("Careful"), marked("Stays with what is likely: calm, consistent, sometimes plain.")),
-    Preset("lively", marked("Lively"), marked("Freer words, and fewer that come back again and again.")),
-    Preset("surprising", marked("Surprising"), marked("Leaves the beaten path. May lose the thread.")),
+    SamplerPreset("balanced", marked("Balanced"), marked("A good start for any story.")),
+    SamplerPreset(
+        "careful", marked("Careful"), marked("Stays with what is likely: calm, consistent, sometimes plain.")
+    ),
+    SamplerPreset("lively", marked("Lively"), marked("Freer words, and fewer that come back again and again.")),
+    SamplerPreset("surprising", marked("Surprising"), marked("Leaves the beaten path. May lose the thread.")),
 )
 DIALS = (
-    Dial("temperature", marked("Temperature"), marked("Higher is bolder, lower is more predictable."), 0, 2, 0.05, 0.8),
-    Dial("min_p", "Min P", marked("Leaves out words that are much less likely than the best one."), 0, 0.5, 0.01, 0.05),
-    Dial("top_p", "Top P", marked("Keeps only the likeliest words, up to this share of all."), 0.1, 1, 0.01, 0.95),
-    Dial(
+    SamplerDial(
+        "temperature", marked("Temperature"), marked("Higher is bolder, lower is more predictable."), 0, 2, 0.05, 0.8
+    ),
+    SamplerDial(
+        "min_p", "Min P", marked("Leaves out words that are much less likely than the best one."), 0, 0.5, 0.01, 0.05
+    ),
+    SamplerDial(
+        "top_p", "Top P", marked("Keeps only the likeliest words, up to this share of all."), 0.1, 1, 0.01, 0.95
+    ),
+    SamplerDial(
         "repeat_penalty",
         marked("Repeat penalty"),
         marked("Above 1, words used lately come back less often."),
@@ -50,6 +58,8 @@ DIALS = (
         0.01,
         1.1,
     ),
-    Dial("dry_multiplier", "DRY", marked("Breaks up whole phrases that repeat. 0 is off."), 0, 2, 0.05, 0),
-    Dial("xtc_probability", "XTC", marked("How often the most obvious words are left out. 0 is off."), 0, 1, 0.05, 0),
+    SamplerDial("dry_multiplier", "DRY", marked("Breaks up whole phrases that repeat. 0 is off."), 0, 2, 0.05, 0),
+    SamplerDial(
+        "xtc_probability", "XTC", marked("How often the most obvious words are left out. 0 is off."), 0, 1, 0.05, 0
+    ),
 )

@@ -15,7 +15,7 @@ function put(name, html) {
   const place = board.querySelector(`[data-piece="${name}"]`);
   if (!place || shown.get(name) === html || inUse(place)) return;
   shown.set(name, html);
-  place.innerHTML = html; // from templates/_admin.html, which escapes every name
+  place.innerHTML = html; // from templates/_dashboard.html, which escapes every name
 }
 
 function tell(well) {

@@ -18,24 +18,24 @@ SIDE = 512
 _TOP, _BOTTOM, _GLOW = (0x5C, 0x2E, 0x1A), (0x17, 0x11, 0x0E), (0xE8, 0x78, 0x32)
 
 
-def png_of(database: Database, character: CharacterView) -> bytes:
+def export_png(database: Database, character: CharacterView) -> bytes:
     """The picture of a character, as the bytes of a PNG."""
     if character.avatar.startswith(pictures.PREFIX):
         kept = pictures.get_picture(database, character.avatar.removeprefix(pictures.PREFIX))
-        return _drawn(kept.data)
+        return _reencoded(kept.data)
     travelling = STATIC / "avatars" / "travel" / f"{character.slug}.png"
     if character.slug and travelling.is_file():
         return travelling.read_bytes()
-    return _plain()
+    return _default_picture()
 
 
-def _drawn(data: bytes) -> bytes:
+def _reencoded(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return _png(image)
 
 
-def _plain() -> bytes:
+def _default_picture() -> bytes:
     """A glow in the dark."""
     ground = Image.linear_gradient("L").resize((SIDE, SIDE))
     image = Image.composite(Image.new("RGB", ground.size, _BOTTOM), Image.new("RGB", ground.size, _TOP), ground)

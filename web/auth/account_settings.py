@@ -16,30 +16,30 @@ from store import accounts, export, usage_limits
 from store.errors import REFUSALS, Refused
 from web import notices
 from web.auth import passwords
-from web.auth.accounts import NEW_PASSWORD, Page, begin_session, me, signed_in
-from web.auth.rate_limits import PER_DOWNLOAD, limiter, own_key, password_tries
+from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
+from web.auth.rate_limits import PER_DOWNLOAD, limit_password_tries, limiter, user_key
 from web.i18n.language import gettext, lazy, say
 from web.services import house
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 _WRONG = REFUSALS["bad_password"]
-_KNOWN = [
+CURRENT_PASSWORD = [
     InputRequired(lazy("Write your password.")),
     Length(max=passwords.MAX_LENGTH, message=lazy(_WRONG)),
 ]
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class ChangePasswordForm(FlaskForm):  # type: ignore[misc]
     """The old password and a new one."""
 
-    old_password = PasswordField(lazy("Old password"), _KNOWN)
+    old_password = PasswordField(lazy("Old password"), CURRENT_PASSWORD)
     new_password = PasswordField(lazy("New password"), NEW_PASSWORD)
 
 
-class FarewellForm(FlaskForm):  # type: ignore[misc]
+class DeleteAccountForm(FlaskForm):  # type: ignore[misc]
     """The password once more, before everything is gone."""
 
-    password = PasswordField(lazy("Your password"), _KNOWN)
+    password = PasswordField(lazy("Your password"), CURRENT_PASSWORD)
 
 
 @blueprint.get("")
@@ -51,7 +51,7 @@ def show() -> Page:
 
 @blueprint.post("/look")
 @signed_in
-def look() -> Response:
+def appearance() -> Response:
     """Keep theme and language."""
     form = request.form
     try:
@@ -64,7 +64,7 @@ def look() -> Response:
 
 @blueprint.post("/done")
 @signed_in
-def done() -> Response:
+def notifications() -> Response:
     """Keep how a finished reply is told: a tick that is not set is not sent."""
     form = request.form
     accounts.set_preferences(house().database, me().id, notify="notify" in form, sound="sound" in form)
@@ -74,17 +74,17 @@ def done() -> Response:
 
 @blueprint.post("/password")
 @signed_in
-@password_tries
+@limit_password_tries
 def password() -> Page:
     """Change the password; every other browser is signed out."""
-    form = PasswordForm()
+    form = ChangePasswordForm()
     if not form.validate():
         return _page(password_form=form)
     if not passwords.is_password(me().password_hash, form.old_password.data):
         form.old_password.errors = [gettext("This is not your password.")]
         return _page(password_form=form)
     hashed = passwords.hash_password(form.new_password.data)
-    begin_session(accounts.change_password(house().database, me().id, hashed))
+    sign_in(accounts.change_password(house().database, me().id, hashed))
     notices.done("password")
     return redirect(url_for("settings.show"))
 
@@ -93,15 +93,15 @@ def password() -> Page:
 @signed_in
 def sign_out_everywhere() -> Response:
     """End every session but this one."""
-    begin_session(accounts.sign_out_everywhere(house().database, me().id))
+    sign_in(accounts.sign_out_everywhere(house().database, me().id))
     notices.done("everywhere")
     return redirect(url_for("settings.show"))
 
 
 @blueprint.get("/data")
 @signed_in
-@limiter.limit(PER_DOWNLOAD, key_func=own_key)
-def data() -> Response:
+@limiter.limit(PER_DOWNLOAD, key_func=user_key)
+def download_data() -> Response:
     """Everything that is kept about me, as a JSON file."""
     text = json.dumps(export.everything(house().database, me().id), ensure_ascii=False, indent=1)
     response = make_response(text)
@@ -112,10 +112,10 @@ def data() -> Response:
 
 @blueprint.post("/delete")
 @signed_in
-@password_tries
+@limit_password_tries
 def delete() -> Page:
     """Remove my account with everything in it, at once."""
-    form = FarewellForm()
+    form = DeleteAccountForm()
     if not form.validate():
         return _page(farewell_form=form)
     if not passwords.is_password(me().password_hash, form.password.data):
@@ -132,13 +132,13 @@ def delete() -> Page:
     return redirect(url_for("accounts.login"))
 
 
-def _page(password_form: PasswordForm | None = None, farewell_form: FarewellForm | None = None) -> Page:
+def _page(password_form: ChangePasswordForm | None = None, farewell_form: DeleteAccountForm | None = None) -> Page:
     page = render_template(
-        "settings.html",
+        "account_settings.html",
         me=me(),
         today=usage_limits.today(house().database, me()),
-        password_form=password_form or PasswordForm(formdata=None),
-        farewell_form=farewell_form or FarewellForm(formdata=None),
+        password_form=password_form or ChangePasswordForm(formdata=None),
+        farewell_form=farewell_form or DeleteAccountForm(formdata=None),
         leaving=farewell_form is not None,
     )
     return (page, 422) if password_form or farewell_form else page
