@@ -89,7 +89,7 @@ def _other_build(data: bytes) -> bytes:
 def _accepts(data: bytes, model_key: str, key: str) -> bool:
     try:
         sealed.unseal(data, {"model": model_key, "key": key, "kind": "block"})
-    except sealed.BadEnvelope:
+    except sealed.SealError:
         return False
     return True
 
@@ -122,7 +122,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _whole(path: Path) -> bool:
     try:
         sealed.unseal(path.read_bytes(), {})
-    except sealed.BadEnvelope:
+    except sealed.SealError:
         return False
     return True
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from engine.chat import Chat, Script, Turn
+from engine.chat import Conversation, Exchange, Transcript
 from engine.engine import Engine
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
 from engine.model.hardware import demo_model
 from engine.model.loader import load_model, plan_model
-from engine.model.memory_plan import KV_BYTES, MemoryPlan, Wishes
+from engine.model.memory_plan import KV_VALUE_BYTES, MemoryPlan, PlanRequest
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--folder", type=Path, help="where the conversation and its KV blocks are kept between runs")
     made.add_argument("--context", type=int, default=0, metavar="TOKENS", help="tokens of the session (0: what fits)")
     made.add_argument("--reply", type=int, default=300, metavar="TOKENS", help="longest reply")
-    made.add_argument("--kv-type", choices=sorted(KV_BYTES), help="type of the KV cells (default: what fits)")
+    made.add_argument("--kv-type", choices=sorted(KV_VALUE_BYTES), help="type of the KV cells (default: what fits)")
     made.add_argument("--gb", type=float, metavar="GIB", help="memory budget (default: 6 for a card, else the RAM)")
     made.add_argument("--gpu-layers", type=int, default=-1, help="layers on the card (-1: all that fit, 0: none)")
     made.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
@@ -67,9 +67,11 @@ def main(arguments: Sequence[str] | None = None, lines: TextIO | None = None) ->
 
 def make_plan(asked: argparse.Namespace, path: Path) -> MemoryPlan:
     """What fits."""
-    wishes = Wishes(asked.context, 1, asked.gpu_layers, (asked.kv_type,) if asked.kv_type else tuple(KV_BYTES))
+    request = PlanRequest(
+        asked.context, 1, asked.gpu_layers, (asked.kv_type,) if asked.kv_type else tuple(KV_VALUE_BYTES)
+    )
     probes = asked.folder / "probes.json" if asked.folder else None
-    return plan_model(path, wishes, asked.gb or 6.0, asked.gb or 0.0, probes)
+    return plan_model(path, request, asked.gb or 6.0, asked.gb or 0.0, probes)
 
 
 def open_engine(asked: argparse.Namespace, path: Path, plan: MemoryPlan) -> Engine:
@@ -80,12 +82,12 @@ def open_engine(asked: argparse.Namespace, path: Path, plan: MemoryPlan) -> Engi
 
 
 def talk(asked: argparse.Namespace, path: Path, plan: MemoryPlan, lines: TextIO) -> int:
-    """Chat until the person has enough."""
+    """Conversation until the person has enough."""
     sampling = SamplerSettings(temperature=asked.temperature, seed=asked.seed)
-    script = Script(asked.persona, asked.character, asked.user)
+    transcript = Transcript(asked.persona, asked.character, asked.user)
     engine = open_engine(asked, path, plan)
     try:
-        chat = Chat(engine, script, _file_of(asked), asked.reply, sampling)
+        chat = Conversation(engine, transcript, _file_of(asked), asked.reply, sampling)
         print(f"\n{asked.character} listens. /retry, /continue, /quit; Ctrl+C stops a reply.")
         for message in chat.messages[-4:]:
             print(f"{asked.user if message.role == 'user' else asked.character}: {message.text}")
@@ -108,7 +110,7 @@ def _file_of(asked: argparse.Namespace) -> Path | None:
 class Terminal:
     """The loop of lines and replies."""
 
-    chat: Chat
+    chat: Conversation
     lines: TextIO
     user: str
     character: str
@@ -128,7 +130,7 @@ class Terminal:
                 self._answer(line.strip())
 
     def _answer(self, line: str) -> None:
-        commands = {"/retry": self.chat.retry, "/continue": self.chat.resume}
+        commands = {"/retry": self.chat.retry, "/continue": self.chat.continue_reply}
         try:
             if line.startswith("/") and line not in commands:
                 raise RequestError(f"{line.split()[0]} is unknown: /retry, /continue, /quit")
@@ -143,7 +145,7 @@ class Terminal:
             turn.cancel()
             self._show(turn)
 
-    def _show(self, turn: Turn) -> None:
+    def _show(self, turn: Exchange) -> None:
         for event in turn.events():
             if isinstance(event, Text):
                 print(event.text, end="", flush=True)

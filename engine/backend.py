@@ -26,11 +26,11 @@ Logits = NDArray[np.float32]
 StateBytes = bytes | bytearray | memoryview
 """The KV bytes of some cells; never changed once they have been handed on."""
 
-Memory = Callable[[int], memoryview]
+AllocateMemory = Callable[[int], memoryview]
 """Gives writable memory of so many bytes."""
 
 
-def new_memory(n_bytes: int) -> memoryview:
+def allocate_memory(n_bytes: int) -> memoryview:
     """Memory that is not zeroed first, which would cost more than what is copied into it."""
     return np.empty(n_bytes, np.uint8).data
 
@@ -126,7 +126,7 @@ class Backend(Protocol):
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> StateBytes:
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> StateBytes:
         """The KV bytes of all cells of a sequence, in memory that `memory` gives.
 
         It costs less for whoever knows how many cells these are; only models that can shift may be told.

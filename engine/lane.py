@@ -20,7 +20,7 @@ from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
 from engine.kv.sync import PendingTokens, sync
 from engine.segments import ReplySpec
-from engine.text.detokenizer import ReplyText
+from engine.text.detokenizer import Detokenizer
 from engine.ticket import Ticket
 
 
@@ -52,7 +52,7 @@ class Lane:
         self._pending: deque[PendingTokens] = deque()
         self._total = 0
         reply = ticket.request.reply
-        self._text = ReplyText(reply.stop, trim=not reply.prefix) if reply else ReplyText()
+        self._text = Detokenizer(reply.stop, trim=not reply.prefix) if reply else Detokenizer()
         self._written: list[int] = []
         self._top: list[tuple[tuple[int, float], ...]] = []
         self._sampler: Sampler | None = None

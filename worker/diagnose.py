@@ -22,7 +22,7 @@ from engine.model.hardware import cards, free_ram_bytes
 from engine.model.info import ModelInfo, read_model_info
 from engine.model.memory_plan import GIB, MemoryPlan
 from engine.model.shift_probe import ShiftProbe
-from engine.text.chat_template import CannotSplit, cut
+from engine.text.chat_template import CannotSplit, split_template
 from store.settings import Settings, SettingsError, load_settings
 from worker.engine_setup import memory_plan, model_path
 
@@ -83,7 +83,7 @@ def _template(model: ModelInfo) -> Finding:
     if not model.chat_template:
         return Finding("template", "warn", "the model has no chat template, ChatML is used", advice)
     try:
-        parts = cut(model.chat_template)
+        parts = split_template(model.chat_template)
     except CannotSplit as error:
         words = f"the model's chat template cannot be used message by message ({error}), ChatML is used"
         return Finding("template", "warn", words, advice)
@@ -119,7 +119,7 @@ def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> It
     yield _fits(settings, plan, trial)
     yield _moving(settings, path, model, plan)
     if trial:
-        verdict = ShiftProbe().trial(path, plan.kv_type, plan.n_gpu_layers)
+        verdict = ShiftProbe().run(path, plan.kv_type, plan.n_gpu_layers)
         good = Finding("trial run", "ok", "loaded, read and moved some tokens")
         advice = "Download the model again, or choose another; if others fail too, llama.cpp needs to be built anew."
         yield good if verdict.works else Finding("trial run", "fail", verdict.reason, advice)
@@ -142,7 +142,7 @@ def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> Finding:
 def _moving(settings: Settings, path: Path, model: ModelInfo, plan: MemoryPlan) -> Finding:
     if plan.kv_type == settings.kv_type:
         return Finding("shift probe", "ok", f"KV cells of type {plan.kv_type} can be used with this model")
-    verdict = ShiftProbe(settings.data_dir / "probes.json").verdict(path, model, settings.kv_type, plan.n_gpu_layers)
+    verdict = ShiftProbe(settings.data_dir / "probes.json").result(path, model, settings.kv_type, plan.n_gpu_layers)
     words = f"KV cells of type {settings.kv_type} do not work with this model ({verdict.reason}), f16 is used"
     return Finding(
         "shift probe", "warn", words, "Set INGLENOOK_KV_TYPE=f16, or choose a model with heads of 64 or 128."

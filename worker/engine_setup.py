@@ -14,7 +14,7 @@ from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
 from engine.backend import Backend
 from engine.model.hardware import demo_model
 from engine.model.loader import load_model, plan_model
-from engine.model.memory_plan import MemoryPlan, Wishes
+from engine.model.memory_plan import MemoryPlan, PlanRequest
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def model_path(settings: Settings) -> Path:
 
 def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
     """How the model goes into the memory. Raises ModelError."""
-    wishes = Wishes(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
+    wishes = PlanRequest(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
     return plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
 
 

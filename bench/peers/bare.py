@@ -48,7 +48,7 @@ class Bare:
         self.backend.clear()
         self._read(prompt, 0)
         token, buffer = self._next(), (llama.llama_token * 1)()
-        with self.backend.own_cpus:
+        with self.backend.cpu_affinity:
             started = time.monotonic()
             for _ in range(n_tokens):
                 buffer[0] = token

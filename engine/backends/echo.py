@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.backend import Choice, DecodeResult, Logits, Memory, StateBytes, TokenRun, new_memory
+from engine.backend import AllocateMemory, Choice, DecodeResult, Logits, StateBytes, TokenRun, allocate_memory
 from engine.backends.echo_grammar import sentence
 from engine.backends.echo_script import END, SPECIALS, next_token_scores
 from engine.sampling import SamplerSettings
@@ -49,7 +49,7 @@ def _mix(number: int) -> int:
 class EchoBackend:
     """See the module text. `delay_s` is slept in each decode, to give a reply some length.
 
-    `whole_only` is a model that cannot shift: it has no verbs but decode, save, load and removing everything.
+    `snapshot_only` is a model that cannot shift: it has no verbs but decode, save, load and removing everything.
     """
 
     bos: int | None = None
@@ -67,13 +67,13 @@ class EchoBackend:
         n_context_train: int = 8192,
         delay_s: float = 0.0,
         salt: str = "",
-        whole_only: bool = False,
+        snapshot_only: bool = False,
     ) -> None:
         self.n_cells, self.n_sequences, self.n_batch = n_cells, n_sequences, n_batch
         self.n_context_train, self.delay_s = n_context_train, delay_s
         self.n_vocab = 256 + len(SPECIALS)
         self.model_key = hashlib.sha256(f"echo-2-{salt}".encode()).hexdigest()
-        self.can_shift = not whole_only
+        self.can_shift = not snapshot_only
         self.n_evaluated = 0
         self._sequences: list[dict[int, _Cell]] = [{} for _ in range(n_sequences)]
         self._n_used = 0
@@ -202,7 +202,7 @@ class EchoBackend:
                 self._sequences[target][position] = cell
                 cell.sequences.add(target)
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> memoryview:
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> memoryview:
         """Positions, tokens and values, 24 bytes a cell."""
         self._require(not self._pending_shift, "a save while a shift is pending")
         cells = self._sequences[sequence]

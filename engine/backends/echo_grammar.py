@@ -14,7 +14,7 @@ from itertools import chain
 
 from engine.errors import RequestError
 
-Say = Callable[[frozenset[str]], "str | None"]
+Expand = Callable[[frozenset[str]], "str | None"]
 """One sentence of a part of the grammar, while the named rules are being said; None: it would never end."""
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -44,10 +44,10 @@ class _Reader:
 
     text: str
     at: int = 0
-    _rules: dict[str, Say] = field(default_factory=dict)
+    _rules: dict[str, Expand] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)
 
-    def rules(self) -> dict[str, Say]:
+    def rules(self) -> dict[str, Expand]:
         """All rules, each as what it says."""
         self._skip(_BLANK_LINES)
         while self.at < len(self.text):
@@ -64,7 +64,7 @@ class _Reader:
 
     # -- the parts of a rule ----------------------------------------------------------------------------------------
 
-    def _alternatives(self, nested: bool) -> Say:
+    def _alternatives(self, nested: bool) -> Expand:
         choices = [self._sequence(nested)]
         while self._peek() == "|":
             self.at += 1
@@ -72,9 +72,9 @@ class _Reader:
             choices.append(self._sequence(nested))
         return lambda open_rules: next((said for c in choices if (said := c(open_rules)) is not None), None)
 
-    def _sequence(self, nested: bool) -> Say:
+    def _sequence(self, nested: bool) -> Expand:
         self._skip(_BLANK_LINES if nested else _BLANK)
-        parts: list[Say] = []
+        parts: list[Expand] = []
         while (part := self._part()) is not None:
             parts.append(self._repeated(part))
             self._skip(_BLANK_LINES if nested else _BLANK)
@@ -85,7 +85,7 @@ class _Reader:
 
         return say
 
-    def _part(self) -> Say | None:
+    def _part(self) -> Expand | None:
         """A literal, class, group or name; None where none of them begins."""
         start = self._peek()
         if start == '"':
@@ -102,12 +102,12 @@ class _Reader:
             return inner
         return self._reference() if _NAME.match(start) else None
 
-    def _reference(self) -> Say:
+    def _reference(self) -> Expand:
         name = self._name()
         self._named.add(name)
         return lambda open_rules: None if name in open_rules else self._rules[name](open_rules | {name})
 
-    def _repeated(self, part: Say) -> Say:
+    def _repeated(self, part: Expand) -> Expand:
         """The part as often as what stands behind it says: as seldom as allowed, but once if that is allowed."""
         least, times = 1, 1
         found = _REPEAT.match(self.text, self.at)
@@ -200,5 +200,5 @@ class _Reader:
         return RequestError(f"the grammar is not valid GBNF: line {line} should go on with {expected}")
 
 
-def _always(said: str) -> Say:
+def _always(said: str) -> Expand:
     return lambda _open_rules: said

@@ -26,13 +26,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
 
-from engine.backend import DecodeResult, Logits, Memory, StateBytes, TokenRun, new_memory
-from engine.backends.llama_affinity import OwnCpus
+from engine.backend import AllocateMemory, DecodeResult, Logits, StateBytes, TokenRun, allocate_memory
+from engine.backends.llama_affinity import CpuAffinity
 from engine.backends.llama_batch import BatchArrays
 from engine.backends.llama_sampler import LlamaSampler
 from engine.errors import EngineClosed, ModelError
 from engine.sampling import SamplerSettings
-from engine.text.reasoning import THINK_MARKS
+from engine.text.reasoning import REASONING_MARKERS
 
 log = logging.getLogger(__name__)
 KV_TYPES = {"f16": 1, "q8_0": 8}
@@ -87,7 +87,7 @@ class LlamaBackend:
         self._memory = llama.llama_get_memory(self._context)
         self._read_facts(path, options)
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
-        self.own_cpus = OwnCpus(_n_threads(options))
+        self.cpu_affinity = CpuAffinity(_n_threads(options))
         self._pieces: dict[int, bytes] = {}
         self._state_sizes: dict[int, int] = {}
         self._abort_callback: object = None
@@ -180,7 +180,7 @@ class LlamaBackend:
             buffer = ctypes.create_string_buffer(256)
             length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
             known = buffer.raw[: max(length, 0)]
-            if not known and (text := self._text_of(token)) in THINK_MARKS:
+            if not known and (text := self._text_of(token)) in REASONING_MARKERS:
                 known = text.encode()
             self._pieces[token] = known
         return known
@@ -194,7 +194,7 @@ class LlamaBackend:
     def decode(self, runs: Sequence[TokenRun]) -> DecodeResult:
         """One llama_decode. ABORTED may have processed a part: ask seq_end."""
         n_tokens = self._batch.fill(runs)
-        with self.own_cpus:
+        with self.cpu_affinity:
             code = llama.llama_decode(self._context, self._batch.struct)
         if code == 0:
             self.n_evaluated += n_tokens
@@ -231,7 +231,7 @@ class LlamaBackend:
         """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: Memory = new_memory) -> StateBytes:
+    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> StateBytes:
         """llama_state_seq_get_data into memory of ours, which is handed on as it is."""
         size = self._state_sizes.get(n_cells) or llama.llama_state_seq_get_size(self._context, sequence)
         data = memory(size)

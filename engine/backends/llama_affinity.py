@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def deal(cpus: Iterable[int], n_threads: int) -> list[set[int]]:
+def assign_cpus(cpus: Iterable[int], n_threads: int) -> list[set[int]]:
     """For each thread its CPUs; nothing when there are not enough, or only one thread.
 
     As the cards of a game: where the second half of the CPUs are the twins of the first, twins stay together.
@@ -29,12 +29,12 @@ def deal(cpus: Iterable[int], n_threads: int) -> list[set[int]]:
     return [set(ordered[n::n_threads]) for n in range(n_threads)] if 1 < n_threads <= len(ordered) else []
 
 
-class OwnCpus:
+class CpuAffinity:
     """A context for the computing calls of one thread; others may follow it."""
 
     def __init__(self, n_threads: int) -> None:
         self._everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-        self._hands = deal(self._everywhere, n_threads) if (gomp := _libgomp()) else []
+        self._hands = assign_cpus(self._everywhere, n_threads) if (gomp := _libgomp()) else []
         self._gomp, self._dealt_to = gomp, 0
 
     def __enter__(self) -> None:

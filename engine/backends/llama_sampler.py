@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend import Choice, Logits
-from engine.backends.llama_top_k import Shortlist
+from engine.backends.llama_top_k import TopKCandidates
 from engine.errors import RequestError
 from engine.sampling import SamplerSettings
 
@@ -43,8 +43,8 @@ class LlamaSampler:
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocab)
         self._row = ctypes.c_float * self._n_vocab
         self._first = True
-        self._likeliest = _Likeliest(settings.logit_bias, self._n_vocab) if _only_greedy(settings) else None
-        self._shortlist = Shortlist(self._n_vocab, settings, history) if Shortlist.fits(settings) else None
+        self._likeliest = _BiasedArgmax(settings.logit_bias, self._n_vocab) if _is_plain_greedy(settings) else None
+        self._top_k = TopKCandidates(self._n_vocab, settings, history) if TopKCandidates.applies_to(settings) else None
         self._grammar = self._make_grammar()
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for link in self._links(llama.llama_model_n_ctx_train(model)):
@@ -60,14 +60,14 @@ class LlamaSampler:
         self._first = False
         if self._likeliest:
             return Choice(self._likeliest.token(self._logits(index)))
-        if self._shortlist:
-            token = self._sample_short(self._shortlist, self._logits(index))
+        if self._top_k:
+            token = self._sample_short(self._top_k, self._logits(index))
             if token is not None:
                 return Choice(token)
         return Choice(self._came(int(llama.llama_sampler_sample(self._chain, self._context, index))))
 
-    def _sample_short(self, shortlist: Shortlist, logits: Logits) -> int | None:
-        ids = shortlist.of(logits)
+    def _sample_short(self, top_k: TopKCandidates, logits: Logits) -> int | None:
+        ids = top_k.token_ids(logits)
         if ids is None:
             return None
         candidates, _ = _candidates(ids, logits[ids])
@@ -94,8 +94,8 @@ class LlamaSampler:
         return self._came(token)
 
     def _came(self, token: int) -> int:
-        if self._shortlist:
-            self._shortlist.came(token)
+        if self._top_k:
+            self._top_k.record(token)
         return token
 
     def _logits(self, index: int) -> Logits:
@@ -181,13 +181,13 @@ def _candidates(ids: NDArray[np.intp], logits: Logits) -> tuple[llama.llama_toke
     return candidates, data
 
 
-def _only_greedy(s: SamplerSettings) -> bool:
+def _is_plain_greedy(s: SamplerSettings) -> bool:
     """Whether the row and a bias alone decide which token comes next."""
     n_biased = len({token for token, _ in s.logit_bias})
     return not (s.temperature or s.penalizes or s.dry_multiplier or n_biased != len(s.logit_bias))
 
 
-class _Likeliest:
+class _BiasedArgmax:
     """Greedy choice without a list of candidates: the first of the highest logits, as llama.cpp's own takes it."""
 
     def __init__(self, bias: Sequence[tuple[int, float]], n_vocab: int) -> None:

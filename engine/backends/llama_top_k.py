@@ -18,7 +18,7 @@ from engine.sampling import SamplerSettings
 _STRANDS = 64  # a row is looked at as this many strands side by side
 
 
-class Shortlist:
+class TopKCandidates:
     """For one reply. `history`: the tokens before it, the last one last."""
 
     def __init__(self, n_vocab: int, settings: SamplerSettings, history: Sequence[int]) -> None:
@@ -27,15 +27,15 @@ class Shortlist:
         self._recent = deque(history, maxlen=settings.n_remembered)
 
     @staticmethod
-    def fits(settings: SamplerSettings) -> bool:
+    def applies_to(settings: SamplerSettings) -> bool:
         """Whether only the k likeliest are left: behind top-k, and where the likeliest is taken."""
         return settings.temperature == 0 or (settings.top_k > 0 and not settings.mirostat)
 
-    def came(self, token: int) -> None:
+    def record(self, token: int) -> None:
         """This token was drawn."""
         self._recent.append(token)
 
-    def of(self, row: NDArray[np.float32]) -> NDArray[np.intp] | None:
+    def token_ids(self, row: NDArray[np.float32]) -> NDArray[np.intp] | None:
         """Ids of the candidates in a row of logits (n_vocab,), in order; None when they are no fewer than all."""
         can_change = [*self._biased, *set(self._recent)]
         n_wanted = self._k + len(can_change)

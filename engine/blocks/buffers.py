@@ -18,7 +18,7 @@ from engine.backend import StateBytes
 LARGE_BYTES = 4 << 20  # from here on, huge pages are worth asking for
 
 
-class Recycled:
+class BufferPool:
     """Mappings whose blocks have left RAM; others may still refer to them, such as a write that waits."""
 
     def __init__(self, large_bytes: int = LARGE_BYTES) -> None:
@@ -40,7 +40,7 @@ class Recycled:
             memory.madvise(mmap.MADV_HUGEPAGE)
         return memoryview(memory)
 
-    def give(self, payload: StateBytes) -> None:
+    def give_back(self, payload: StateBytes) -> None:
         """A block has left RAM. Nothing is done with its bytes for as long as somebody refers to them."""
         memory = payload.obj if isinstance(payload, memoryview) else None
         if isinstance(memory, mmap.mmap) and memory not in self._spare:

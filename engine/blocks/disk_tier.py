@@ -18,7 +18,7 @@ _BACKLOG_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _PendingWrite:
     """A file to be written."""
 
     make: Callable[[], bytes]
@@ -38,7 +38,7 @@ class DiskTier:
         self._used = 0
         self._spare: OrderedDict[str, None] = OrderedDict()
         self._kept: set[str] = set()
-        self._pending: dict[str, _Waiting] = {}
+        self._pending: dict[str, _PendingWrite] = {}
         self._pending_bytes = 0
         self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self.n_skipped = 0
@@ -50,7 +50,7 @@ class DiskTier:
 
     def write(self, name: str, make: Callable[[], bytes], n_bytes: int) -> None:
         """Write what `make` returns (about `n_bytes`), made on the background thread; skipped when too much waits."""
-        waiting = _Waiting(make, n_bytes)
+        waiting = _PendingWrite(make, n_bytes)
         with self._lock:
             if self._pending_bytes + n_bytes > _BACKLOG_BYTES:
                 self.n_skipped += 1
@@ -75,7 +75,7 @@ class DiskTier:
             os.utime(path)
             return path.read_bytes()
         except OSError:
-            self.forget(name)
+            self.delete(name)
             return None
 
     def has(self, name: str) -> bool:
@@ -83,15 +83,15 @@ class DiskTier:
         with self._lock:
             return name in self._sizes or name in self._pending
 
-    def spare(self, name: str) -> None:
+    def evict_first(self, name: str) -> None:
         """Somebody else has these bytes, too: when room is needed this file goes first."""
         self._rank(name, spare=True)
 
-    def keep(self, name: str) -> bool:
+    def evict_last(self, name: str) -> bool:
         """When room is needed this file goes last; whether it is there."""
         return self._rank(name, kept=True)
 
-    def release(self, name: str) -> bool:
+    def evict_in_order(self, name: str) -> bool:
         """It is a file like any other, spare and kept no longer; whether it is there."""
         return self._rank(name)
 
@@ -105,9 +105,9 @@ class DiskTier:
             _delete_oldest(target.parent, self._budget // 16)
         except OSError as error:
             log.warning("could not put %s aside: %s", name, error)
-        self.forget(name)
+        self.delete(name)
 
-    def forget(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Delete a file, or what waits to become one."""
         with self._lock:
             self._used -= self._sizes.pop(name, 0)
@@ -149,7 +149,7 @@ class DiskTier:
         waiting = self._pending.pop(name, None)
         self._pending_bytes -= waiting.n_bytes if waiting else 0
 
-    def _write_one(self, name: str, waiting: "_Waiting") -> None:
+    def _write_one(self, name: str, waiting: "_PendingWrite") -> None:
         data = waiting.make()
         path = self._folder / name
         temporary = path.with_name(path.name + ".new")

@@ -13,7 +13,7 @@ from engine.backend import StateBytes
 YOUNG_SHARE = 8  # an eighth of the budget
 
 
-class Kept(Protocol):
+class HasPayload(Protocol):
     """What has a key and bytes."""
 
     @property
@@ -25,11 +25,11 @@ class Kept(Protocol):
         """Its bytes."""
 
 
-Item = TypeVar("Item", bound=Kept)
+Item = TypeVar("Item", bound=HasPayload)
 
 
 @dataclass(frozen=True, slots=True)
-class Moved(Generic[Item]):
+class RamChanges(Generic[Item]):
     """What one change did to others: these are old now, and those have left."""
 
     aged: tuple[Item, ...] = ()
@@ -61,7 +61,7 @@ class RamTier(Generic[Item]):
         """What is old, used last first."""
         return tuple(reversed(self._old.values()))
 
-    def put(self, item: Item) -> Moved[Item]:
+    def put(self, item: Item) -> RamChanges[Item]:
         """It is the newest now, in the place of what was there under its key."""
         self.remove(item.key)
         self._young[item.key] = item
@@ -70,9 +70,9 @@ class RamTier(Generic[Item]):
         while len(self._young) > 1 and self._young_bytes > self.budget_bytes // YOUNG_SHARE:
             aged.append(self._to_old())
         moved = self.make_room(0)
-        return Moved((*aged, *moved.aged), moved.left)
+        return RamChanges((*aged, *moved.aged), moved.left)
 
-    def make_room(self, n_bytes: int) -> Moved[Item]:
+    def make_room(self, n_bytes: int) -> RamChanges[Item]:
         """Let so many leave that this much more is within the budget."""
         aged, left = [], []
         while self.used_bytes and self.used_bytes + n_bytes > self.budget_bytes:
@@ -81,7 +81,7 @@ class RamTier(Generic[Item]):
             _, oldest = self._old.popitem(last=False)
             self._old_bytes -= len(oldest.payload)
             left.append(oldest)
-        return Moved(tuple(aged), tuple(left))
+        return RamChanges(tuple(aged), tuple(left))
 
     def remove(self, key: bytes) -> None:
         """Forget an item, if it is there."""

@@ -17,7 +17,7 @@ _FRONT = struct.Struct("<8sI32s")
 _MAX_HEADER = 1 << 20
 
 
-class BadEnvelope(ValueError):
+class SealError(ValueError):
     """These bytes are not an intact envelope, or not the one that was asked for."""
 
 
@@ -30,17 +30,17 @@ def seal(header: Mapping[str, object], payload: bytes | bytearray | memoryview) 
 def unseal(data: bytes, expected: Mapping[str, object]) -> tuple[dict[str, object], bytes]:
     """Header and payload of intact bytes whose header has all the `expected` fields; BadEnvelope otherwise."""
     if len(data) < _FRONT.size:
-        raise BadEnvelope("too short for an envelope")
+        raise SealError("too short for an envelope")
     magic, n_header, digest = _FRONT.unpack_from(data)
     if magic != MAGIC or n_header > _MAX_HEADER or len(data) < _FRONT.size + n_header:
-        raise BadEnvelope("not an envelope of this version")
+        raise SealError("not an envelope of this version")
     text, payload = data[_FRONT.size : _FRONT.size + n_header], data[_FRONT.size + n_header :]
     if _digest(text, payload) != digest:
-        raise BadEnvelope("the checksum differs: the file is damaged")
+        raise SealError("the checksum differs: the file is damaged")
     header = json.loads(text)
     for name, value in expected.items():
         if header.get(name) != value:
-            raise BadEnvelope(f"{name} is {header.get(name)!r}, expected {value!r}")
+            raise SealError(f"{name} is {header.get(name)!r}, expected {value!r}")
     return header, payload
 
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from engine.backend import StateBytes, new_memory
+from engine.backend import StateBytes, allocate_memory
 from engine.blocks import sealed
-from engine.blocks.buffers import Recycled
+from engine.blocks.buffers import BufferPool
 from engine.blocks.disk_tier import DiskTier
-from engine.blocks.ram_tier import Moved, RamTier
+from engine.blocks.ram_tier import RamChanges, RamTier
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedBlocks:
     """What came from disk: whole blocks, and the keys of those that cannot be trusted, with the reason."""
 
     blocks: tuple[Block, ...]
@@ -59,11 +59,11 @@ class BlockStore:
     """
 
     def __init__(
-        self, model_key: str, ram_bytes: int, disk: DiskTier | None = None, recycled: Recycled | None = None
+        self, model_key: str, ram_bytes: int, disk: DiskTier | None = None, recycled: BufferPool | None = None
     ) -> None:
         self._model_key, self.disk = model_key, disk
         self._ram: RamTier[Block] = RamTier(ram_bytes)
-        self._recycled = recycled or Recycled()
+        self._recycled = recycled or BufferPool()
         self._staged: dict[str, dict[bytes, Block]] = {}
         self.n_refused = self.n_restored = self.n_fetched = self.n_evicted = 0
         self.bytes_saved = 0
@@ -71,7 +71,7 @@ class BlockStore:
     def memory(self, n_bytes: int) -> memoryview:
         """Where a block of so many bytes is to be saved before it is put here: a large one where others have left."""
         if not self._recycled.is_large(n_bytes) or n_bytes > self._ram.budget_bytes:
-            return new_memory(n_bytes)
+            return allocate_memory(n_bytes)
         self._let_go(self._ram.make_room(n_bytes))
         return self._recycled.take(n_bytes)
 
@@ -99,13 +99,13 @@ class BlockStore:
             return block
         return next((staged[key] for staged in self._staged.values() if key in staged), None)
 
-    def fetch(self, keys: Sequence[bytes]) -> Fetched:
+    def fetch(self, keys: Sequence[bytes]) -> FetchedBlocks:
         """Read and check blocks from disk, on any thread: changes nothing but the files' times of use."""
         found = [(key, *self._unsealed(key)) for key in keys]
         blocks = tuple(block for _, block, _ in found if block is not None)
-        return Fetched(blocks, tuple((key, trouble) for key, _, trouble in found if trouble is not None))
+        return FetchedBlocks(blocks, tuple((key, trouble) for key, _, trouble in found if trouble is not None))
 
-    def stage(self, session: str, fetched: Fetched) -> None:
+    def stage(self, session: str, fetched: FetchedBlocks) -> None:
         """Hold fetched blocks for a session that is about to wake, whatever the budget; put the bad ones aside."""
         self._staged.setdefault(session, {}).update((block.key, block) for block in fetched.blocks)
         self.n_fetched += len(fetched.blocks)
@@ -129,14 +129,14 @@ class BlockStore:
         for staged in self._staged.values():
             staged.pop(key, None)
         self._ram.remove(key)
-        if self.disk and self.disk.release(self._name(key)):
+        if self.disk and self.disk.evict_in_order(self._name(key)):
             self.disk.quarantine(self._name(key))
 
     def close(self) -> None:
         """The process ends: what only RAM has goes to the disk, the newest first, as far as its backlog takes it."""
         if self.disk:
             old = self._ram.old()
-            only_here = [block for block in old if not self.disk.keep(self._name(block.key))]
+            only_here = [block for block in old if not self.disk.evict_last(self._name(block.key))]
             for block in only_here:
                 self._write(block)
 
@@ -148,24 +148,24 @@ class BlockStore:
         try:
             header, payload = sealed.unseal(data, {"model": self._model_key, "key": key.hex(), "kind": "block"})
             return Block(key, int(str(header["position"])), int(str(header["n_tokens"])), payload), None
-        except (sealed.BadEnvelope, KeyError, ValueError) as error:
+        except (sealed.SealError, KeyError, ValueError) as error:
             return None, error
 
     def _keep_in_ram(self, block: Block) -> None:
-        if self.disk and not self.disk.keep(self._name(block.key)):
+        if self.disk and not self.disk.evict_last(self._name(block.key)):
             self._write(block)
         self._let_go(self._ram.put(block))
         self._recycled.trim(self._ram.budget_bytes - self._ram.used_bytes)
 
-    def _let_go(self, moved: Moved[Block]) -> None:
+    def _let_go(self, moved: RamChanges[Block]) -> None:
         self.n_evicted += len(moved.left)
         for left in moved.left:
-            self._recycled.give(left.payload)
+            self._recycled.give_back(left.payload)
         if self.disk:
             for aged in moved.aged:
-                self.disk.spare(self._name(aged.key))
+                self.disk.evict_first(self._name(aged.key))
             for left in moved.left:
-                if not self.disk.release(self._name(left.key)):
+                if not self.disk.evict_in_order(self._name(left.key)):
                     self._write(left)
 
     def _write(self, block: Block) -> None:

@@ -48,7 +48,7 @@ class Manifests:
                 Held(Segment(segment, tuple(tokens), ephemeral), position, bytes.fromhex(key))
                 for segment, ephemeral, position, key, tokens in json.loads(payload)
             ]
-        except (sealed.BadEnvelope, ValueError) as error:
+        except (sealed.SealError, ValueError) as error:
             log.warning("a session's manifest was not usable (%s): it is read again", error)
             self._disk.quarantine(self._name(name))
             return []
@@ -56,7 +56,7 @@ class Manifests:
     def forget(self, name: str) -> None:
         """The session is gone for good."""
         if self._disk is not None:
-            self._disk.forget(self._name(name))
+            self._disk.delete(self._name(name))
 
     def _header(self, name: str) -> dict[str, object]:
         return {"kind": "manifest", "model": self._model_key, "session": name}

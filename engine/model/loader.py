@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ModelError
 from engine.model.hardware import ram_bytes
 from engine.model.info import read_model_info
-from engine.model.memory_plan import GIB, MemoryPlan, Wishes, plan_memory
+from engine.model.memory_plan import GIB, MemoryPlan, PlanRequest, plan_memory
 from engine.model.shift_probe import ShiftProbe
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def plan_model(
-    path: Path, wishes: Wishes, card_gb: float = 6.0, ram_gb: float = 0.0, probes: Path | None = None
+    path: Path, request: PlanRequest, card_gb: float = 6.0, ram_gb: float = 0.0, probes: Path | None = None
 ) -> MemoryPlan:
     """What fits: into `card_gb` GiB of the card where there is one, else into `ram_gb` GiB (0: all) of the memory.
 
     Quantized KV cells are planned only where the model survives them (`probes` remembers what was tried).
     """
-    wishes = wishes if _llama().has_gpu() else replace(wishes, gpu_layers=0)
-    budget_bytes = int((card_gb if wishes.gpu_layers else ram_gb) * GIB) or ram_bytes()
+    request = request if _llama().has_gpu() else replace(request, gpu_layers=0)
+    budget_bytes = int((card_gb if request.gpu_layers else ram_gb) * GIB) or ram_bytes()
     model = read_model_info(path)
-    plan = plan_memory(model, budget_bytes, wishes)
-    safe = ShiftProbe(probes).safe_kv_type(path, model, plan.kv_type, plan.n_gpu_layers)
-    return plan if safe == plan.kv_type else plan_memory(model, budget_bytes, replace(wishes, kv_types=(safe,)))
+    plan = plan_memory(model, budget_bytes, request)
+    safe = ShiftProbe(probes).usable_kv_type(path, model, plan.kv_type, plan.n_gpu_layers)
+    return plan if safe == plan.kv_type else plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
 
 
 def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBackend":

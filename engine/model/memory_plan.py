@@ -17,20 +17,20 @@ from engine.errors import ModelError
 from engine.model.info import ModelInfo
 
 MIB, GIB = 1 << 20, 1 << 30
-HEADROOM = 300 * MIB
+HEADROOM_BYTES = 300 * MIB
 """Left free: an allocation that fails on a card kills the process (measured, see docs/decisions.md)."""
-DRIVER = 200 * MIB
+DRIVER_BYTES = 200 * MIB
 """What CUDA's context and kernels take on a small card before anything is allocated."""
-KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
+KV_VALUE_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 """Bytes of one value in a KV cell; q8_0 keeps 32 values in 34 bytes (ggml block_q8_0)."""
-STEP = 256
-COMFORTABLE, LEAST, MOST = 4096, 2048, 8192
+CONTEXT_STEP = 256
+COMFORTABLE_CONTEXT, MIN_CONTEXT, MAX_CONTEXT = 4096, 2048, 8192
 """Tokens per session: good to have; refused below; more than this only slows attention down."""
-LEAST_GPU_SHARE = 0.75
+MIN_GPU_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PlanRequest:
     """What the plan should reach. `context` 0: what fits. `gpu_layers` -1: all that fit, 0: no card, n: exactly n.
 
     `kv_types` are tried in this order.
@@ -81,7 +81,7 @@ class MemoryPlan:
         model = self.model
         first = max(0, model.n_layers - self.n_gpu_layers + 1) if self.on_gpu else 0
         values = sum(model.kv_heads[first:]) * (model.key_length + model.value_length)
-        return ceil(self.n_cells * values * KV_BYTES[self.kv_type]) + self.n_sequences * model.state_bytes
+        return ceil(self.n_cells * values * KV_VALUE_BYTES[self.kv_type]) + self.n_sequences * model.state_bytes
 
     @property
     def n_sequences(self) -> int:
@@ -105,7 +105,7 @@ class MemoryPlan:
     @property
     def reserve_bytes(self) -> int:
         """What stays free or is taken by others."""
-        return HEADROOM + (DRIVER if self.on_gpu else 0)
+        return HEADROOM_BYTES + (DRIVER_BYTES if self.on_gpu else 0)
 
     @property
     def total_bytes(self) -> int:
@@ -135,73 +135,77 @@ class MemoryPlan:
         return "\n".join(f"{name:<10} {text}" for name, text in rows)
 
 
-def plan_memory(model: ModelInfo, budget_bytes: int, wishes: Wishes | None = None) -> MemoryPlan:
+def plan_memory(model: ModelInfo, budget_bytes: int, request: PlanRequest | None = None) -> MemoryPlan:
     """The best plan within the budget. Raises ModelError: what does not fit, by how much, and what to change."""
-    wishes = wishes or Wishes()
-    unknown = [kind for kind in wishes.kv_types if kind not in KV_BYTES]
-    if unknown or not wishes.kv_types:
-        raise ModelError(f"KV type {unknown[0] if unknown else ''!r} is not supported: choose {' or '.join(KV_BYTES)}")
-    for n_gpu_layers in _layer_counts(model, wishes):
-        for lanes in range(max(1, wishes.lanes), 0, -1):
-            found = _longest(model, budget_bytes, wishes, n_gpu_layers, lanes)
+    request = request or PlanRequest()
+    unknown = [kind for kind in request.kv_types if kind not in KV_VALUE_BYTES]
+    if unknown or not request.kv_types:
+        raise ModelError(
+            f"KV type {unknown[0] if unknown else ''!r} is not supported: choose {' or '.join(KV_VALUE_BYTES)}"
+        )
+    for n_gpu_layers in _layer_counts(model, request):
+        for lanes in range(max(1, request.lanes), 0, -1):
+            found = _longest(model, budget_bytes, request, n_gpu_layers, lanes)
             if found is not None:
                 return found
-    raise _refusal(model, budget_bytes, wishes)
+    raise _refusal(model, budget_bytes, request)
 
 
-def _layer_counts(model: ModelInfo, wishes: Wishes) -> Iterator[int]:
+def _layer_counts(model: ModelInfo, request: PlanRequest) -> Iterator[int]:
     everything = model.n_layers + 1
-    if wishes.gpu_layers >= 0:
-        yield min(wishes.gpu_layers, everything)
+    if request.gpu_layers >= 0:
+        yield min(request.gpu_layers, everything)
         return
-    yield from range(everything, ceil(everything * LEAST_GPU_SHARE) - 1, -1)
+    yield from range(everything, ceil(everything * MIN_GPU_SHARE) - 1, -1)
 
 
-def _longest(model: ModelInfo, budget_bytes: int, wishes: Wishes, n_gpu_layers: int, lanes: int) -> MemoryPlan | None:
+def _longest(
+    model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int, lanes: int
+) -> MemoryPlan | None:
     """The longest context for these layers and lanes, with the first KV type that makes it comfortable, or possible.
 
     Beside the lanes there is room for one idle session more, if that costs no context.
     """
-    most = min(MOST if n_gpu_layers else LEAST, model.n_context_train)
-    goals = [wishes.context] if wishes.context else [min(COMFORTABLE, most), min(LEAST, most)]
-    for goal, kv_type in product(goals, wishes.kv_types):
-        contexts = dict.fromkeys([*range(wishes.context or most, goal, -STEP), goal])
+    most = min(MAX_CONTEXT if n_gpu_layers else MIN_CONTEXT, model.n_context_train)
+    goals = [request.context] if request.context else [min(COMFORTABLE_CONTEXT, most), min(MIN_CONTEXT, most)]
+    for goal, kv_type in product(goals, request.kv_types):
+        contexts = dict.fromkeys([*range(request.context or most, goal, -CONTEXT_STEP), goal])
         for context, n_sessions in product(contexts, (lanes + 1, lanes)):
-            n_cells = -(-n_sessions * context // STEP) * STEP
+            n_cells = -(-n_sessions * context // CONTEXT_STEP) * CONTEXT_STEP
             found = MemoryPlan(
-                model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=wishes.n_batch
+                model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=request.n_batch
             )
             if found.fits:
                 return found
     return None
 
 
-def _smallest(model: ModelInfo, budget_bytes: int, wishes: Wishes, n_gpu_layers: int) -> MemoryPlan:
-    context = wishes.context or min(LEAST, model.n_context_train)
-    kv_type = min(wishes.kv_types, key=KV_BYTES.__getitem__)
-    n_cells = -(-context // STEP) * STEP
-    return MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, n_cells, wishes.n_batch)
+def _smallest(model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int) -> MemoryPlan:
+    context = request.context or min(MIN_CONTEXT, model.n_context_train)
+    kv_type = min(request.kv_types, key=KV_VALUE_BYTES.__getitem__)
+    n_cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
+    return MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, n_cells, request.n_batch)
 
 
-def _refusal(model: ModelInfo, budget_bytes: int, wishes: Wishes) -> ModelError:
+def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> ModelError:
     everything = model.n_layers + 1
-    n_gpu_layers = min(wishes.gpu_layers, everything) if wishes.gpu_layers >= 0 else everything
-    least = _smallest(model, budget_bytes, wishes, n_gpu_layers)
+    n_gpu_layers = min(request.gpu_layers, everything) if request.gpu_layers >= 0 else everything
+    least = _smallest(model, budget_bytes, request, n_gpu_layers)
     return ModelError(
         f"{model.name or model.architecture} ({model.quantization}) does not fit into {_gib(budget_bytes)} of "
         f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, KV cells for one chat of "
         f"{least.context} tokens {_gib(least.kv_bytes)}, computing {_gib(least.compute_bytes)} and "
         f"{_gib(least.reserve_bytes)} kept free are {_gib(least.total_bytes)}, "
-        f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, wishes, least)}"
+        f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, request, least)}"
     )
 
 
-def _advice(model: ModelInfo, budget_bytes: int, wishes: Wishes, least: MemoryPlan) -> str:
+def _advice(model: ModelInfo, budget_bytes: int, request: PlanRequest, least: MemoryPlan) -> str:
     change = "Choose a smaller model or quantization"
-    if wishes.context > LEAST:
-        change += f", a context of less than {wishes.context} tokens"
+    if request.context > MIN_CONTEXT:
+        change += f", a context of less than {request.context} tokens"
     if least.on_gpu:
-        fitting = (n for n in range(least.n_gpu_layers - 1, 0, -1) if _smallest(model, budget_bytes, wishes, n).fits)
+        fitting = (n for n in range(least.n_gpu_layers - 1, 0, -1) if _smallest(model, budget_bytes, request, n).fits)
         n_layers = next(fitting, 0)
         if n_layers:
             change += f", or ask for {n_layers} of its {model.n_layers + 1} layers on the card (the CPU is slow)"

@@ -31,7 +31,7 @@ _SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProbeResult:
     """Whether a combination works; `reason` says why not."""
 
     works: bool
@@ -40,62 +40,64 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ShiftProbe:
-    """Asks for verdicts, and remembers them in `cache`. Heads of the sizes `never_try` are known to crash."""
+    """Asks for verdicts, and remembers them in `cache`. Heads of the sizes `known_crashes` are known to crash."""
 
     cache: Path | None = None
     timeout_s: float = 600.0
-    never_try: frozenset[int] = KNOWN_CRASHES
+    known_crashes: frozenset[int] = KNOWN_CRASHES
 
-    def safe_kv_type(self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0) -> str:
+    def usable_kv_type(self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0) -> str:
         """`wanted`, or f16 with a warning when the model would not survive it."""
-        verdict = self.verdict(path, model, wanted, n_gpu_layers)
-        if verdict.works:
+        result = self.result(path, model, wanted, n_gpu_layers)
+        if result.works:
             return wanted
-        log.warning("KV cells of type %s do not work with this model (%s): f16 is used instead", wanted, verdict.reason)
+        log.warning("KV cells of type %s do not work with this model (%s): f16 is used instead", wanted, result.reason)
         return "f16"
 
-    def verdict(self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> Verdict:
+    def result(self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
         """Known, remembered, or tried now."""
         if kv_type == "f16" or not any(model.kv_heads):
-            return Verdict(True)
-        if model.key_length in self.never_try:
-            return Verdict(False, f"heads of {model.key_length} values crash llama.cpp when quantized cells are moved")
+            return ProbeResult(True)
+        if model.key_length in self.known_crashes:
+            return ProbeResult(
+                False, f"heads of {model.key_length} values crash llama.cpp when quantized cells are moved"
+            )
         key = _key(path, kv_type, n_gpu_layers)
-        known = self._remembered().get(key)
+        known = self._read_cache().get(key)
         if known is None:
-            known = self.trial(path, kv_type, n_gpu_layers)
-            self._remember(key, known)
+            known = self.run(path, kv_type, n_gpu_layers)
+            self._write_cache(key, known)
         return known
 
-    def trial(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> Verdict:
+    def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
         """Tried now, whatever is known: this module runs as a program."""
         command = [sys.executable, "-m", "engine.model.shift_probe", str(path.resolve()), kv_type, str(n_gpu_layers)]
         folder = Path(__file__).parents[2]
         try:
             child = subprocess.run(command, cwd=folder, capture_output=True, timeout=self.timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            return Verdict(False, f"the trial did not end within {self.timeout_s:.0f} seconds")
+            return ProbeResult(False, f"the trial did not end within {self.timeout_s:.0f} seconds")
         if child.returncode == 0:
-            return Verdict(True)
+            return ProbeResult(True)
         if child.returncode < 0:
-            return Verdict(False, f"the trial was killed by signal {-child.returncode}")
+            return ProbeResult(False, f"the trial was killed by signal {-child.returncode}")
         said = child.stderr.decode(errors="replace").strip().splitlines()
-        return Verdict(False, said[-1][:300] if said else f"the trial ended with status {child.returncode}")
+        return ProbeResult(False, said[-1][:300] if said else f"the trial ended with status {child.returncode}")
 
-    def _remembered(self) -> dict[str, Verdict]:
+    def _read_cache(self) -> dict[str, ProbeResult]:
         try:
             entries = json.loads(self.cache.read_text()) if self.cache else {}
-            return {key: Verdict(bool(entry["works"]), str(entry["reason"])) for key, entry in entries.items()}
+            return {key: ProbeResult(bool(entry["works"]), str(entry["reason"])) for key, entry in entries.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("the remembered probes in %s are not usable (%s): they are made again", self.cache, error)
             return {}
 
-    def _remember(self, key: str, verdict: Verdict) -> None:
+    def _write_cache(self, key: str, result: ProbeResult) -> None:
         if self.cache is None:
             return
-        entries = {**self._remembered(), key: verdict}
+        entries = {**self._read_cache(), key: result}
         text = json.dumps({name: asdict(entry) for name, entry in entries.items()}, indent=1)
         try:
             self.cache.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ TODAY = datetime(2024, 7, 26)
 """What templates are told when they ask for the date: one day for ever, or every persona would be read again at
 midnight. It is the default of Llama 3.1's own template."""
 
-Message = tuple[str, str]
+RoleAndText = tuple[str, str]
 _S, _N = ("system", "Qxv7sysa"), ("system", "Qxv7sysb")
 _U, _V = ("user", "Qxv7usra"), ("user", "Qxv7usrb")
 _A = ("assistant", "Qxv7asta")
@@ -46,7 +46,7 @@ class CannotSplit(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MessageFrame:
     """The text before and after one message.
 
     `named`: the speaker's name is the role and goes between `before` and `middle`; else `middle` is empty.
@@ -61,29 +61,29 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class TemplateFrames:
     """The frames of one template. `named` frames a message of any role name, where the template takes any.
 
     `think` is the empty think block that belongs between the header of an assistant's message and its text.
     """
 
-    system: Frame
-    note: Frame
-    user: Frame
-    assistant: Frame
-    named: Frame | None = None
+    system: MessageFrame
+    note: MessageFrame
+    user: MessageFrame
+    assistant: MessageFrame
+    named: MessageFrame | None = None
     think: str = ""
 
 
-def cut(source: str, bos_text: str = "", eos_text: str = "") -> Cut:
-    """Cut a template up. Raises CannotSplit with the reason."""
+def split_template(source: str, bos_text: str = "", eos_text: str = "") -> TemplateFrames:
+    """The frames of a template. Raises CannotSplit with the reason."""
     try:
         plain = _Template(source, bos_text, eos_text, typed=False)
-        return _Cutter(plain).cut()
+        return _Splitter(plain).split()
     except _FAILURES as error:
         reason = error
     try:
-        return _Cutter(_Template(source, bos_text, eos_text, typed=True)).cut()
+        return _Splitter(_Template(source, bos_text, eos_text, typed=True)).split()
     except _FAILURES:
         raise CannotSplit(str(reason) or type(reason).__name__) from reason
 
@@ -100,7 +100,7 @@ class _Template:
         self.eos_text = eos_text
         self._typed = typed
 
-    def render(self, *messages: Message, prompt: bool = False) -> str:
+    def render(self, *messages: RoleAndText, prompt: bool = False) -> str:
         """The text of a conversation; with `prompt`, up to where the assistant's next text begins."""
         return self._template.render(
             messages=[{"role": role, "content": self._content(text)} for role, text in messages],
@@ -116,13 +116,13 @@ class _Template:
         return [{"type": "text", "text": text}] if self._typed else text
 
 
-class _Cutter:
-    """Cuts one template."""
+class _Splitter:
+    """Splits one template."""
 
     def __init__(self, template: _Template) -> None:
         self._template = template
 
-    def cut(self) -> Cut:
+    def split(self) -> TemplateFrames:
         """All frames, the ones that the others build on first."""
         alone = self._first([_U], [_S, _U])
         answered = self._first([_U, _A], [_S, _U, _A])
@@ -130,17 +130,17 @@ class _Cutter:
         user_after = self._closing(_behind(alone, _U), _between(answered, _U, _A))
         reply_after = self._closing(_behind(answered, _A), _between(again, _A, _V))
         before = _between(answered, _U, _A).removeprefix(user_after)
-        reply = Frame(before, reply_after, trims=self._trims(_U, _A))
+        reply = MessageFrame(before, reply_after, trims=self._trims(_U, _A))
         before = _between(again, _A, _V).removeprefix(reply_after)
-        user = Frame(before, user_after, trims=self._trims(_U))
+        user = MessageFrame(before, user_after, trims=self._trims(_U))
         if not (user.before + user.after).strip() or not (user.before + reply.before + reply.after).strip():
             raise CannotSplit("it puts nothing around a message")
         base, think = self._think(reply.before, user)
-        return Cut(
+        return TemplateFrames(
             system=self._system(user),
             note=self._note(user, reply),
             user=user,
-            assistant=Frame(base, reply.after, trims=reply.trims),
+            assistant=MessageFrame(base, reply.after, trims=reply.trims),
             named=self._named(user, reply),
             think=think,
         )
@@ -152,7 +152,7 @@ class _Cutter:
                 return closing
         raise CannotSplit("what closes a message depends on what follows it")
 
-    def _first(self, *conversations: Sequence[Message]) -> str:
+    def _first(self, *conversations: Sequence[RoleAndText]) -> str:
         """The text of the first of these conversations that the template accepts."""
         reason: Exception = CannotSplit("it leaves messages out")
         for messages in conversations:
@@ -165,47 +165,49 @@ class _Cutter:
                 return text
         raise reason
 
-    def _try(self, *messages: Message, prompt: bool = False) -> str:
+    def _try(self, *messages: RoleAndText, prompt: bool = False) -> str:
         """The text of a conversation; nothing when the template refuses it."""
         try:
             return self._template.render(*messages, prompt=prompt)
         except _FAILURES:
             return ""
 
-    def _trims(self, *messages: Message) -> bool:
+    def _trims(self, *messages: RoleAndText) -> bool:
         *lead, (role, content) = messages
         padded = f" \n{content}\n "
         text = self._try(*lead, (role, padded))
         return content in text and padded not in text
 
-    def _system(self, user: Frame) -> Frame:
+    def _system(self, user: MessageFrame) -> MessageFrame:
         text = self._try(_S, _U)
         if _once(text, _S, _U):
             gap = _between(text, _S, _U)
             if user.before.strip() and gap.endswith(user.before):
-                return Frame(_ahead(text, _S), gap.removesuffix(user.before), trims=self._trims_system())
+                return MessageFrame(_ahead(text, _S), gap.removesuffix(user.before), trims=self._trims_system())
             merged = self._try(_S, ("user", ""))
             if _once(merged, _S):
-                return Frame(_ahead(merged, _S), _behind(merged, _S), trims=self._trims_system())
+                return MessageFrame(_ahead(merged, _S), _behind(merged, _S), trims=self._trims_system())
         first = self._try(_U)
         opens = _ahead(first, _U) if _once(first, _U) else ""
-        return Frame(opens if opens.endswith(user.before) else user.before, user.after, trims=user.trims)
+        return MessageFrame(opens if opens.endswith(user.before) else user.before, user.after, trims=user.trims)
 
     def _trims_system(self) -> bool:
         padded = f" \n{_S[1]}\n "
         return padded not in self._try(("system", padded), _U)
 
-    def _note(self, user: Frame, reply: Frame) -> Frame:
+    def _note(self, user: MessageFrame, reply: MessageFrame) -> MessageFrame:
         """A system message between a reply and the user's next message."""
         for lead in ([_S, _U, _A], [_U, _A]):
             text = self._try(*lead, _N, _V)
             if _once(text, _A, _N, _V):
                 before, after = _between(text, _A, _N), _between(text, _N, _V)
                 if before.startswith(reply.after) and user.before.strip() and after.endswith(user.before):
-                    return Frame(before.removeprefix(reply.after), after.removesuffix(user.before), trims=user.trims)
+                    return MessageFrame(
+                        before.removeprefix(reply.after), after.removesuffix(user.before), trims=user.trims
+                    )
         return user
 
-    def _named(self, user: Frame, reply: Frame) -> Frame | None:
+    def _named(self, user: MessageFrame, reply: MessageFrame) -> MessageFrame | None:
         """The frame of a message whose role is a name, or None where the template does not write the role out."""
         for lead in ([], [_S]):
             text = self._try(*lead, (_OTHER, _U[1]), (_NAME, _A[1]))
@@ -214,10 +216,10 @@ class _Cutter:
                 if not (before.startswith(user.after) and _behind(text, _A).startswith(reply.after)):
                     return None
                 opens, _, middle = before.removeprefix(user.after).partition(_NAME)
-                return Frame(opens, reply.after, middle, named=True, trims=reply.trims)
+                return MessageFrame(opens, reply.after, middle, named=True, trims=reply.trims)
         return None
 
-    def _think(self, before: str, user: Frame) -> tuple[str, str]:
+    def _think(self, before: str, user: MessageFrame) -> tuple[str, str]:
         """The header of a reply without its think block, and the empty block that keeps the model from thinking."""
         own = _THINK.search(before)
         base = before[: own.start()] if own else before
@@ -232,21 +234,21 @@ class _Cutter:
         return base, before[len(base) :]
 
 
-def _once(text: str, *messages: Message) -> bool:
+def _once(text: str, *messages: RoleAndText) -> bool:
     """Whether each content stands in the text exactly once, and in this order."""
     places = [text.find(content) for _, content in messages]
     return all(text.count(content) == 1 for _, content in messages) and places == sorted(places)
 
 
-def _ahead(text: str, message: Message) -> str:
+def _ahead(text: str, message: RoleAndText) -> str:
     return text.partition(message[1])[0]
 
 
-def _behind(text: str, message: Message) -> str:
+def _behind(text: str, message: RoleAndText) -> str:
     return text.partition(message[1])[2]
 
 
-def _between(text: str, left: Message, right: Message) -> str:
+def _between(text: str, left: RoleAndText, right: RoleAndText) -> str:
     if not _once(text, left, right):
         raise CannotSplit(f"it does not keep a {left[0]} and a {right[0]} message in their order")
     return _ahead(_behind(text, left), right)

@@ -9,11 +9,11 @@ import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from engine.text.reasoning import Thinking
+from engine.text.reasoning import ReasoningFilter
 
 
 @dataclass(slots=True)
-class ReplyText:
+class Detokenizer:
     """The text of one reply as its tokens arrive.
 
     `push` returns the text that is safe to show, `text` is all that was shown. When a stop string appears, `stopped` is
@@ -35,7 +35,7 @@ class ReplyText:
         default_factory=list
     )  # text length and "no half character" after each token
     _held_back: str = ""
-    _thinking: Thinking = field(default_factory=Thinking)
+    _thinking: ReasoningFilter = field(default_factory=ReasoningFilter)
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )

@@ -24,14 +24,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
-from engine.text.chat_template import CHATML, CannotSplit, Cut, Frame, cut
+from engine.text.chat_template import CHATML, CannotSplit, MessageFrame, TemplateFrames, split_template
 
 log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
 _ASSISTANTS = ("character", "narrator")
-N_KNOWN, LONGEST_KNOWN = 8192, 4000  # texts that are remembered, and the characters of one
+CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 8192, 4000  # texts that are remembered, and the characters of one
 _NAMELESS = {"user": "user", "character": "assistant", "narrator": "Narrator"}
-Part = tuple[str, bool]
+FramingPart = tuple[str, bool]
 """A piece of text, and whether control tokens may come out of it."""
 
 
@@ -57,7 +57,7 @@ class Framing:
 
     tokenizer: Tokenizer
     template: str
-    frames: dict[str, Frame] = field(default_factory=dict)
+    frames: dict[str, MessageFrame] = field(default_factory=dict)
     named_roles: bool = False
     _markers: frozenset[int] = frozenset()
     _glued: dict[str, bool] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Framing:
     _known: Callable[[str, bool], Sequence[int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._known = lru_cache(N_KNOWN)(lambda text, special: array("i", self.tokenizer.tokenize(text, special)))
+        self._known = lru_cache(CACHE_ENTRIES)(lambda text, special: array("i", self.tokenizer.tokenize(text, special)))
         first = self.tokenizer.tokenize("x", special=False)
         self._blank_first = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
         try:
@@ -98,7 +98,7 @@ class Framing:
             tokens = [bos, *tokens]
         return tuple(tokens or self.tokenizer.tokenize("\n", special=False))
 
-    def words(self, text: str) -> tuple[int, ...]:
+    def inner_tokens(self, text: str) -> tuple[int, ...]:
         """Text that goes on inside a message: no header, no footer, no control tokens."""
         return tuple(self._plain(text, glued=True)) if text else ()
 
@@ -118,7 +118,7 @@ class Framing:
 
     # -- from text to tokens ----------------------------------------------------------------------------------------
 
-    def _opening(self, role: str, name: str) -> tuple[list[Part], str]:
+    def _opening(self, role: str, name: str) -> tuple[list[FramingPart], str]:
         """The parts of a header, and the blanks at its end, which belong to the text."""
         frame, name = self.frames[role], _one_line(name)
         if frame.named:
@@ -131,7 +131,7 @@ class Framing:
             return [(frame.before, True)], ""
         return [(before, True), (f"{blanks}{name}:", False)], " "
 
-    def _write(self, parts: Iterable[Part], glued: bool) -> list[int]:
+    def _write(self, parts: Iterable[FramingPart], glued: bool) -> list[int]:
         tokens: list[int] = []
         for text, special in parts:
             if text:
@@ -162,20 +162,20 @@ class Framing:
         return self._tokens_of(text, special)
 
     def _tokens_of(self, text: str, special: bool) -> list[int]:
-        if len(text) > LONGEST_KNOWN:
+        if len(text) > CACHE_MAX_CHARACTERS:
             return self.tokenizer.tokenize(text, special)
         return list(self._known(text, special))
 
-    def _ends_in_text(self, role: str, parts: Sequence[Part]) -> bool:
+    def _ends_in_text(self, role: str, parts: Sequence[FramingPart]) -> bool:
         tokens = self._write(parts, self._glued[role])
         return tokens[-1] not in self._markers if tokens else self._glued[role]
 
     # -- what the template says -------------------------------------------------------------------------------------
 
-    def _cut(self, template: str) -> Cut:
-        return cut(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
+    def _cut(self, template: str) -> TemplateFrames:
+        return split_template(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
 
-    def _use(self, parts: Cut) -> None:
+    def _use(self, parts: TemplateFrames) -> None:
         self._learn_markers(parts)
         self.named_roles = parts.named is not None and self._keeps_markers(parts.named)
         user = parts.named if self.named_roles and parts.named else parts.user
@@ -193,7 +193,7 @@ class Framing:
         }
         self._glued = {role: role != "system" and not self._closed_by_marker(text) for role, text in closes.items()}
 
-    def _learn_markers(self, parts: Cut) -> None:
+    def _learn_markers(self, parts: TemplateFrames) -> None:
         """The tokens that only the framing may use."""
         frames = [parts.system, parts.note, parts.user, parts.assistant, *([parts.named] if parts.named else [])]
         texts = [text for frame in frames for text in (frame.before, frame.middle, frame.after)]
@@ -208,7 +208,7 @@ class Framing:
         tokens = self.tokenizer.tokenize(text, special=True) if text else []
         return [token for token in tokens if _is_marker(self.tokenizer.piece(token))]
 
-    def _keeps_markers(self, named: Frame) -> bool:
+    def _keeps_markers(self, named: MessageFrame) -> bool:
         """Whether the role stands beside the control tokens and not inside one (Phi's ``<|user|>``)."""
         whole = self._control(f"{named.before}assistant{named.middle}")
         return whole == self._control(named.before) + self._control(named.middle)

@@ -9,12 +9,12 @@ When extending: another way to mark thoughts is one more pair in `PAIRS`.
 
 from dataclasses import dataclass
 
-PAIRS = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
-THINK_MARKS = frozenset({*PAIRS, *PAIRS.values()})
+MARKER_PAIRS = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
+REASONING_MARKERS = frozenset({*MARKER_PAIRS, *MARKER_PAIRS.values()})
 
 
 @dataclass(slots=True)
-class Thinking:
+class ReasoningFilter:
     """Filters one reply. `n_hidden`: how many characters from the start of the reply are not to be shown."""
 
     n_hidden: int = 0
@@ -36,7 +36,7 @@ class Thinking:
             if not self._closes():
                 return ""
         bare = self._held.lstrip()
-        return "" if any(opening.startswith(bare) for opening in PAIRS) else self._release()
+        return "" if any(opening.startswith(bare) for opening in MARKER_PAIRS) else self._release()
 
     def finish(self) -> str:
         """The reply is over; returns what was held back and turned out to be no thought."""
@@ -46,7 +46,7 @@ class Thinking:
 
     def _opens(self) -> bool:
         bare = self._held.lstrip()
-        for opening, closing in PAIRS.items():
+        for opening, closing in MARKER_PAIRS.items():
             if bare.startswith(opening):
                 self._hide(len(self._held) - len(bare) + len(opening))
                 self._closing = closing

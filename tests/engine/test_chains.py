@@ -17,7 +17,7 @@ CHATS = 5
 class Crowd:
     """Several stories on one small engine that parks, shares, re-bases and restarts; a roomy engine as reference."""
 
-    whole_only = False
+    snapshot_only = False
     ram_bytes = 60_000
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -28,7 +28,9 @@ class Crowd:
         self.n_restarts = 0
 
     def _small(self) -> Engine:
-        backend = EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, whole_only=self.whole_only)
+        backend = EchoBackend(
+            n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, snapshot_only=self.snapshot_only
+        )
         # What is read again after an eviction sees less than when it was first read: a busy machine must not decide it.
         options = EngineOptions(
             1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0, tolerance_s=float("inf")
@@ -162,7 +164,7 @@ class NoRam(Crowd):
 class WholeNoRam(NoRam):
     """The same for snapshots."""
 
-    whole_only = True
+    snapshot_only = True
 
 
 @pytest.mark.parametrize("crowd_of", [NoRam, WholeNoRam])
@@ -179,7 +181,7 @@ def test_what_a_turn_needs_from_disk_is_foreseen(tmp_path, seed, crowd_of):
 class WholeCrowd(Crowd):
     """A model that cannot shift: its text is that of a session that reads everything anew."""
 
-    whole_only = True
+    snapshot_only = True
     ram_bytes = 10_000_000
 
     def asked_of_reference(self, request: TurnRequest) -> TurnRequest:
@@ -197,7 +199,7 @@ def test_models_that_cannot_shift_are_never_wrong(tmp_path, seed):
 
 
 def test_models_that_cannot_shift_still_read_only_what_is_new(make_engine):
-    engine = make_engine(EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, whole_only=True), park_after_s=0.0)
+    engine = make_engine(EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, snapshot_only=True), park_after_s=0.0)
     stories = [Story(engine, f"chat{i}", "You are Mira.") for i in range(5)]
     for turn in range(4):
         for story in stories:

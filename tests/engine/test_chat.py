@@ -7,7 +7,7 @@ import pytest
 from engine import Cancelled, Done, Failed, RequestError, SamplerSettings, Text
 from engine.backend import DecodeResult
 from engine.backends.echo import EchoBackend
-from engine.chat import Chat, Script
+from engine.chat import Conversation, Transcript
 
 GREEDY = SamplerSettings(temperature=0, repeat_penalty=1.0)
 PERSONA = "You are Mira."
@@ -15,7 +15,7 @@ PERSONA = "You are Mira."
 
 @pytest.fixture
 def chat(make_engine, echo):
-    return Chat(make_engine(echo), Script(PERSONA, "Mira", "Ann"), max_tokens=120, sampling=GREEDY)
+    return Conversation(make_engine(echo), Transcript(PERSONA, "Mira", "Ann"), max_tokens=120, sampling=GREEDY)
 
 
 def end_of(turn):
@@ -41,10 +41,10 @@ def test_only_what_is_new_is_read(chat):
 
 def test_a_reply_goes_on_where_it_ended(make_engine, echo):
     engine = make_engine(echo)
-    chat = Chat(engine, Script(PERSONA, "Mira", "Ann"), max_tokens=8, sampling=GREEDY)
+    chat = Conversation(engine, Transcript(PERSONA, "Mira", "Ann"), max_tokens=8, sampling=GREEDY)
     first = end_of(chat.send("Hello"))
     assert first.finish == "length"
-    more = end_of(chat.resume())
+    more = end_of(chat.continue_reply())
     assert more.stats.n_evaluated == 0
     assert chat.messages[-1].text == first.text + more.text == "Mira heard: Hell"
     assert len(chat.messages) == 2
@@ -53,20 +53,20 @@ def test_a_reply_goes_on_where_it_ended(make_engine, echo):
 def test_the_oldest_messages_leave_and_the_persona_stays(make_engine):
     backend = EchoBackend(n_cells=4096, n_sequences=8, n_batch=64)
     engine = make_engine(backend, context=800)
-    chat = Chat(engine, Script(PERSONA, "Mira", "Ann"), max_tokens=100, sampling=GREEDY)
+    chat = Conversation(engine, Transcript(PERSONA, "Mira", "Ann"), max_tokens=100, sampling=GREEDY)
     costs = []
     for turn in range(30):
         done = end_of(chat.send(f"message {turn}"))
         assert f"message {turn} (" in done.text
         costs.append(done.stats.n_evaluated)
-    assert chat.script.n_left_out > 30
+    assert chat.transcript.n_left_out > 30
     assert max(costs[1:]) <= min(costs[1:]) + 1
     assert engine._residents.sessions[next(iter(engine.known()))].held[0].segment.name == "persona"
 
 
 def test_a_stopped_reply_is_kept_as_far_as_it_came(make_engine):
     backend = EchoBackend(n_cells=2000, n_sequences=4, n_batch=64, delay_s=0.005)
-    chat = Chat(make_engine(backend), Script(PERSONA), max_tokens=200, sampling=GREEDY)
+    chat = Conversation(make_engine(backend), Transcript(PERSONA), max_tokens=200, sampling=GREEDY)
     turn = chat.send("A long story about the sea and its many ships")
     shown = ""
     for event in turn.events():
@@ -80,17 +80,19 @@ def test_a_stopped_reply_is_kept_as_far_as_it_came(make_engine):
 
 
 def test_after_a_restart_the_conversation_goes_on(make_engine, tmp_path):
-    def opened(**script):
+    def opened(**transcript):
         backend = EchoBackend(n_cells=4096, n_sequences=8, n_batch=64)
         engine = make_engine(backend, folder=tmp_path / "blocks")
-        return engine, Chat(engine, Script(PERSONA, **script), tmp_path / "deep" / "chat.json", 120, GREEDY)
+        return engine, Conversation(
+            engine, Transcript(PERSONA, **transcript), tmp_path / "deep" / "chat.json", 120, GREEDY
+        )
 
     engine, chat = opened(user="Ann")
     end_of(chat.send("Hello"))
     engine.close()
     _, again = opened()
     assert again.messages == chat.messages
-    assert again.script.user == "Ann"
+    assert again.transcript.user == "Ann"
     done = end_of(again.send("Back"))
     assert "(4 messages" in done.text
     assert done.stats.n_restored > done.stats.n_evaluated
@@ -98,21 +100,21 @@ def test_after_a_restart_the_conversation_goes_on(make_engine, tmp_path):
 
 def test_words_of_another_model_are_read_as_text(make_engine, tmp_path):
     file = tmp_path / "chat.json"
-    end_of(Chat(make_engine(EchoBackend()), Script(PERSONA), file, 120, GREEDY).send("Hello"))
-    other = Chat(make_engine(EchoBackend(salt="other")), Script(PERSONA), file, 120, GREEDY)
+    end_of(Conversation(make_engine(EchoBackend()), Transcript(PERSONA), file, 120, GREEDY).send("Hello"))
+    other = Conversation(make_engine(EchoBackend(salt="other")), Transcript(PERSONA), file, 120, GREEDY)
     assert "(4 messages" in end_of(other.send("Hello again")).text
-    assert end_of(other.resume()).text == " And so on."  # though it had ended
+    assert end_of(other.continue_reply()).text == " And so on."  # though it had ended
 
 
 def test_a_file_that_is_no_conversation_is_a_sentence(make_engine, echo, tmp_path):
     for content in ("", "[]", "{}", json.dumps({"persona": "x", "messages": [{}]}), '{"messages": [], "what": 1}'):
         (tmp_path / "chat.json").write_text(content)
         with pytest.raises(RequestError, match="is not a conversation"):
-            Chat(make_engine(echo), Script(PERSONA), tmp_path / "chat.json")
+            Conversation(make_engine(echo), Transcript(PERSONA), tmp_path / "chat.json")
 
 
 def test_what_cannot_be_done_leaves_the_transcript_alone(chat):
-    for command in (chat.retry, chat.resume):
+    for command in (chat.retry, chat.continue_reply):
         with pytest.raises(RequestError, match="say something first"):
             command()
     with pytest.raises(RequestError, match="can need"):
@@ -129,7 +131,7 @@ class Refusing(EchoBackend):
 
 def test_a_failed_reply_can_be_asked_for_again(make_engine):
     backend = Refusing()
-    chat = Chat(make_engine(backend), Script(PERSONA), max_tokens=120, sampling=GREEDY)
+    chat = Conversation(make_engine(backend), Transcript(PERSONA), max_tokens=120, sampling=GREEDY)
     backend.refuses = True
     assert isinstance(end_of(chat.send("Hello")), Failed)
     assert [message.role for message in chat.messages] == ["user"]
@@ -137,5 +139,5 @@ def test_a_failed_reply_can_be_asked_for_again(make_engine):
     assert isinstance(end_of(chat.retry()), Done)
     before = chat.messages
     backend.refuses = True
-    assert isinstance(end_of(chat.resume()), Failed)
+    assert isinstance(end_of(chat.continue_reply()), Failed)
     assert chat.messages == before

@@ -78,7 +78,7 @@ def test_a_greeting_goes_on(engine, of_words):
     story.segments.append(greeting)
     finish(engine, TurnRequest("chat", tuple(story.segments)))
     story.segments.pop()
-    body = story.framing.words(GREETING) if of_words else story.framing.body("character", "Mira", GREETING)
+    body = story.framing.inner_tokens(GREETING) if of_words else story.framing.body("character", "Mira", GREETING)
     more = finish(engine, on(story, greeting, body))
     assert more.stats.n_evaluated == 1
     assert more.stats.n_kept == len(story.segments[0].tokens) + len(greeting.tokens) - len(footer_of(story)) - 1

@@ -5,7 +5,7 @@ from chat_templates import SHAPES, ByteTokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.text.chat_template import _Template, cut
+from engine.text.chat_template import _Template, split_template
 from engine.text.framing import Framing
 
 EMPTY_THINK = "<think>\n\n</think>\n\n"
@@ -188,6 +188,6 @@ def test_hostile_templates_fall_back_to_chatml(lead, caplog):
 
 
 def test_cutting_is_pure_text():
-    parts = cut(SHAPES["zephyr"].template, "<s>", "</s>")
+    parts = split_template(SHAPES["zephyr"].template, "<s>", "</s>")
     assert parts.user.before == "<|user|>\n"
     assert parts.user.after.startswith("</s>")

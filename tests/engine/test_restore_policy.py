@@ -11,9 +11,9 @@ from engine.backends.echo import EchoBackend
 from engine.blocks import sealed
 
 
-def crowd(make_engine, tmp_path, n=4, whole_only=False, **options):
+def crowd(make_engine, tmp_path, n=4, snapshot_only=False, **options):
     """Stories that do not fit the cells together; the first one was used longest ago."""
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
     engine = make_engine(echo, **{"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": tmp_path, **options})
     stories = [Story(engine, f"chat{i}", f"You are Mira, number {i}.") for i in range(n)]
     for story in stories:
@@ -47,9 +47,9 @@ class Watched:
         return self._read(name)
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine, tmp_path, whole_only):
-    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, whole_only=whole_only)
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine, tmp_path, snapshot_only):
+    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
     for story in stories:
         story.say("Again")
         done = story.turn()
@@ -61,12 +61,12 @@ def new_tokens_of_last(story):
     return len(story.segments[-2].tokens) + len(story.reply_spec().header)
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, whole_only):
-    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0, whole_only=whole_only)
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, snapshot_only):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
     engine.close()
     engine, watched = None, None
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
     engine = make_engine(echo, context=800, lanes=1, park_after_s=0.0, folder=tmp_path, ram_bytes=0)
     watched = Watched(engine)
     for story in stories:
@@ -114,10 +114,10 @@ def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
     assert stories[0].turn().stats.n_evaluated == new_tokens_of_last(stories[0])
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
+@pytest.mark.parametrize("snapshot_only", [False, True])
 @pytest.mark.parametrize(("tier", "ram_bytes"), [("ram", 1 << 20), ("disk", 0)])
-def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path, tier, ram_bytes, whole_only):
-    engine, stories = crowd(make_engine, tmp_path, ram_bytes=ram_bytes, whole_only=whole_only)
+def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path, tier, ram_bytes, snapshot_only):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=ram_bytes, snapshot_only=snapshot_only)
     watched = Watched(engine)
     settled(engine, "x")
     for _ in range(20):
@@ -175,10 +175,10 @@ def poison(folder):
     return poisoned
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_the_second_attempt_puts_the_chain_aside_and_saves_it_anew(make_engine, tmp_path, whole_only):
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_the_second_attempt_puts_the_chain_aside_and_saves_it_anew(make_engine, tmp_path, snapshot_only):
     def engine():
-        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
         return make_engine(echo, context=800, park_after_s=0.0, folder=tmp_path)
 
     first = engine()

@@ -91,7 +91,7 @@ class Letters:
     def reply_header(self, role, name):
         return (1,)
 
-    def words(self, text):
+    def inner_tokens(self, text):
         return tuple(map(ord, text))
 
     def footer(self, role):

@@ -21,7 +21,7 @@ class ByteFraming:
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
         return tuple(f"<{role}/{name}|".encode())
 
-    def words(self, text: str) -> tuple[int, ...]:
+    def inner_tokens(self, text: str) -> tuple[int, ...]:
         return tuple(text.encode())
 
     def footer(self, role: str) -> tuple[int, ...]:

@@ -115,8 +115,8 @@ def _fitted(
 def _pinned(story: Story, cast: Cast, framing: PromptFraming, lore: ConstantTexts) -> tuple[Segment, ...]:
     """The persona: one system message in two segments, what all who know the character share, and what is one's own."""
     shared, own = persona_texts(story.character.card, cast, lore)
-    head = Segment("persona", (*framing.reply_header("system", ""), *framing.words(shared)))
-    tail = (*framing.words(own), *framing.footer("system"))
+    head = Segment("persona", (*framing.reply_header("system", ""), *framing.inner_tokens(shared)))
+    tail = (*framing.inner_tokens(own), *framing.footer("system"))
     return (head, Segment("setting", tail)) if tail else (head,)
 
 

@@ -56,7 +56,7 @@ class ConstantLore:
 def constant_lore(lorebooks: ChatLorebooks, framing: PromptFraming, limits: Limits) -> ConstantLore:
     """The constant entries of all books, as far as they fit."""
     found = [
-        (book_id, entry, len(framing.words(lorebooks.text(entry.content))))
+        (book_id, entry, len(framing.inner_tokens(lorebooks.text(entry.content))))
         for book_id, book in lorebooks.books.items()
         for entry in book.entries
         if entry.enabled and entry.content and entry.pinned

@@ -32,7 +32,7 @@ class PromptFraming(Protocol):
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
         """What stands before a message that is to be written."""
 
-    def words(self, text: str) -> tuple[int, ...]:
+    def inner_tokens(self, text: str) -> tuple[int, ...]:
         """Text that goes on inside a message."""
 
     def footer(self, role: str) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ def instruction_segment(asked: str, framing: PromptFraming) -> Segment:
 
 def status_header(story: Story, cast: Cast, framing: PromptFraming) -> tuple[int, ...]:
     """What stands before the facts."""
-    return (*framing.reply_header("note", ""), *framing.words(status_opening(story, cast) + "\n"))
+    return (*framing.reply_header("note", ""), *framing.inner_tokens(status_opening(story, cast) + "\n"))
 
 
 def status_segment(message: MessageView, story: Story, cast: Cast, framing: PromptFraming, limits: Limits) -> Segment:
@@ -99,7 +99,7 @@ def status_segment(message: MessageView, story: Story, cast: Cast, framing: Prom
     tokens = tuple(status["tokens"])
     if status["model_key"] != limits.model_key:
         lines = [f"{fact['name']}: {fact['value']} {fact['unit']}".strip() for fact in status["fields"]]
-        tokens = framing.words("\n".join(lines))
+        tokens = framing.inner_tokens("\n".join(lines))
     whole = (*status_header(story, cast, framing), *tokens, *framing.footer("note"))
     return Segment(f"status:{status['turn']}", whole, ephemeral=True)
 

@@ -8,7 +8,7 @@ import pytest
 import tiny_models
 
 from engine.model.info import read_model_info
-from engine.model.shift_probe import KNOWN_CRASHES, ShiftProbe, Verdict
+from engine.model.shift_probe import KNOWN_CRASHES, ProbeResult, ShiftProbe
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def models(tmp_path_factory):
 @pytest.mark.parametrize("size", [64, 128])
 def test_quantized_cells_that_can_be_moved_are_used(models, size, tmp_path):
     cache = tmp_path / "deep" / "probes.json"
-    assert ShiftProbe(cache).safe_kv_type(models[size], read_model_info(models[size]), "q8_0") == "q8_0"
+    assert ShiftProbe(cache).usable_kv_type(models[size], read_model_info(models[size]), "q8_0") == "q8_0"
     (entry,) = json.loads(cache.read_text()).values()
     assert entry == {"works": True, "reason": ""}
 
@@ -41,7 +41,7 @@ def test_what_is_known_to_crash_does_crash_a_child(models, size):
 @pytest.mark.parametrize("size", sorted(KNOWN_CRASHES))
 def test_what_is_known_to_crash_is_not_even_tried(models, size, tmp_path, caplog):
     cache = tmp_path / "probes.json"
-    assert ShiftProbe(cache, timeout_s=0).safe_kv_type(models[size], read_model_info(models[size]), "q8_0") == "f16"
+    assert ShiftProbe(cache, timeout_s=0).usable_kv_type(models[size], read_model_info(models[size]), "q8_0") == "f16"
     assert f"heads of {size} values crash" in caplog.text
     assert "f16 is used instead" in caplog.text
     assert not cache.exists()
@@ -49,15 +49,15 @@ def test_what_is_known_to_crash_is_not_even_tried(models, size, tmp_path, caplog
 
 def test_a_crash_nobody_knew_of_is_survived_and_remembered(models, tmp_path):
     cache, info = tmp_path / "probes.json", read_model_info(models[96])
-    verdict = ShiftProbe(cache, never_try=frozenset()).verdict(models[96], info, "q8_0")
-    assert verdict == Verdict(False, "the trial was killed by signal 11")
-    assert ShiftProbe(cache, timeout_s=0, never_try=frozenset()).verdict(models[96], info, "q8_0") == verdict
+    result = ShiftProbe(cache, known_crashes=frozenset()).result(models[96], info, "q8_0")
+    assert result == ProbeResult(False, "the trial was killed by signal 11")
+    assert ShiftProbe(cache, timeout_s=0, known_crashes=frozenset()).result(models[96], info, "q8_0") == result
 
 
 def test_f16_and_models_without_cells_need_no_trial(models, tmp_path):
-    assert ShiftProbe(timeout_s=0).verdict(models[32], read_model_info(models[32]), "f16").works
+    assert ShiftProbe(timeout_s=0).result(models[32], read_model_info(models[32]), "f16").works
     mamba = tiny_models.mamba(tmp_path / "m.gguf")
-    assert ShiftProbe(timeout_s=0).verdict(mamba, read_model_info(mamba), "q8_0").works
+    assert ShiftProbe(timeout_s=0).result(mamba, read_model_info(mamba), "q8_0").works
 
 
 def test_a_model_that_cannot_shift_is_not_shifted(tmp_path):
@@ -65,9 +65,9 @@ def test_a_model_that_cannot_shift_is_not_shifted(tmp_path):
 
 
 def test_a_trial_that_hangs_is_a_no(models, tmp_path):
-    verdict = ShiftProbe(timeout_s=0.001).verdict(models[64], read_model_info(models[64]), "q8_0")
-    assert not verdict.works
-    assert "did not end" in verdict.reason
+    result = ShiftProbe(timeout_s=0.001).result(models[64], read_model_info(models[64]), "q8_0")
+    assert not result.works
+    assert "did not end" in result.reason
 
 
 def test_a_child_that_refuses_says_why(models, tmp_path):
@@ -78,18 +78,18 @@ def test_a_child_that_refuses_says_why(models, tmp_path):
     assert b"llama.cpp cannot load" in refused.stderr
     assert run(models[64], "q4_0").returncode == 1
     assert run(models[64]).returncode == 2
-    assert "cannot load" in ShiftProbe().verdict(broken, read_model_info(models[64]), "q8_0").reason
+    assert "cannot load" in ShiftProbe().result(broken, read_model_info(models[64]), "q8_0").reason
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[]", '{"k": 1}', '{"k": {"works": true}}'])
 def test_a_broken_cache_counts_as_empty(models, tmp_path, content, caplog):
     cache = tmp_path / "probes.json"
     cache.write_text(content)
-    assert ShiftProbe(cache).verdict(models[64], read_model_info(models[64]), "q8_0").works
+    assert ShiftProbe(cache).result(models[64], read_model_info(models[64]), "q8_0").works
     assert list(json.loads(cache.read_text()).values())[-1]["works"] is True
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(models, tmp_path, caplog):
     (tmp_path / "file").write_text("x")
-    assert ShiftProbe(tmp_path / "file" / "probes.json").verdict(models[64], read_model_info(models[64]), "q8_0").works
+    assert ShiftProbe(tmp_path / "file" / "probes.json").result(models[64], read_model_info(models[64]), "q8_0").works
     assert "will be made again" in caplog.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import Engine, EngineOptions
 from engine.backend import TokenRun
-from engine.blocks.buffers import LARGE_BYTES, Recycled
+from engine.blocks.buffers import LARGE_BYTES, BufferPool
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import Block, BlockStore
 
@@ -53,7 +53,7 @@ def saved(store, number, n_bytes=PAGE):
 
 
 def fresh(ram_bytes, disk=None):
-    return BlockStore("m" * 64, ram_bytes, disk, Recycled(LARGE))
+    return BlockStore("m" * 64, ram_bytes, disk, BufferPool(LARGE))
 
 
 def test_the_next_block_lies_where_one_has_left():
@@ -120,7 +120,7 @@ def test_what_is_held_for_a_session_stays_as_it_is():
 
 
 def test_blocks_and_spare_memory_are_within_the_budget():
-    recycled = Recycled(LARGE)
+    recycled = BufferPool(LARGE)
     store = BlockStore("m" * 64, 10 * PAGE, None, recycled)
     for number, n_pages in enumerate((3, 3, 3, 9, 1, 1, 1, 10, 2, 11, 4)):
         saved(store, number, n_pages * PAGE)
@@ -168,7 +168,7 @@ class Storm:
 
     def __init__(self, folder):
         self.disk = DiskTier(folder, 40 * PAGE) if folder else None
-        self.recycled = Recycled(LARGE)
+        self.recycled = BufferPool(LARGE)
         self.store = BlockStore("m" * 64, 12 * PAGE, self.disk, self.recycled)
         self.gate, self.n_saves, self.n_again = threading.Event(), 0, 0
         self.gate.set()

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.errors import ModelError
 from engine.model.info import ModelInfo, read_model_info
-from engine.model.memory_plan import COMFORTABLE, GIB, HEADROOM, LEAST, MIB, MemoryPlan, Wishes, plan_memory
+from engine.model.memory_plan import (
+    COMFORTABLE_CONTEXT,
+    GIB,
+    HEADROOM_BYTES,
+    MIB,
+    MIN_CONTEXT,
+    MemoryPlan,
+    PlanRequest,
+    plan_memory,
+)
 
 
 def model(name, quantization, n_layers, width, ff, heads, kv_heads, vocab, layer_mib, ends_mib, **changes):
@@ -67,8 +76,8 @@ def test_what_fits_a_card_of_6_gib_runs_on_it_whole(asked, context, kv_type):
 def test_a_7b_without_grouped_heads_takes_smaller_cells_before_it_gives_up_a_lane():
     plan = plan_memory(LLAMA2_7B, CARD)
     assert (plan.n_gpu_layers, plan.lanes, plan.kv_type) == (33, 2, "q8_0")
-    assert LEAST <= plan.context <= COMFORTABLE
-    only_f16 = plan_memory(LLAMA2_7B, CARD, Wishes(kv_types=("f16",)))
+    assert MIN_CONTEXT <= plan.context <= COMFORTABLE_CONTEXT
+    only_f16 = plan_memory(LLAMA2_7B, CARD, PlanRequest(kv_types=("f16",)))
     assert (only_f16.n_gpu_layers, only_f16.lanes, only_f16.kv_type) == (33, 1, "f16")
 
 
@@ -80,10 +89,10 @@ def test_what_does_not_fit_is_refused_with_numbers_and_a_way_out(asked, layers):
     found = re.search(r"are ([\d.]+) GiB, ([\d.]+) GiB too much", said)
     assert float(found[1]) - float(found[2]) == pytest.approx(6.0, abs=0.02)
     n_layers = int(re.search(rf"ask for (\d+) of its {layers} layers", said)[1])
-    plan = plan_memory(asked, CARD, Wishes(gpu_layers=n_layers, lanes=1))
+    plan = plan_memory(asked, CARD, PlanRequest(gpu_layers=n_layers, lanes=1))
     assert plan.n_gpu_layers == n_layers
     with pytest.raises(ModelError):
-        plan_memory(asked, CARD, Wishes(gpu_layers=n_layers + 1, lanes=1))
+        plan_memory(asked, CARD, PlanRequest(gpu_layers=n_layers + 1, lanes=1))
 
 
 def test_a_few_layers_may_stay_on_the_cpu():
@@ -93,17 +102,17 @@ def test_a_few_layers_may_stay_on_the_cpu():
 
 
 def test_without_a_card_the_budget_is_the_ram():
-    plan = plan_memory(MISTRAL_7B, 8 * GIB, Wishes(gpu_layers=0))
-    assert (plan.on_gpu, plan.context, plan.lanes) == (False, LEAST, 2)
+    plan = plan_memory(MISTRAL_7B, 8 * GIB, PlanRequest(gpu_layers=0))
+    assert (plan.on_gpu, plan.context, plan.lanes) == (False, MIN_CONTEXT, 2)
     assert plan.weight_bytes == MISTRAL_7B.weight_bytes
     with pytest.raises(ModelError, match=r"into 4\.00 GiB of RAM: .* Choose a smaller model or quantization\."):
-        plan_memory(MISTRAL_7B, 4 * GIB, Wishes(gpu_layers=0))
+        plan_memory(MISTRAL_7B, 4 * GIB, PlanRequest(gpu_layers=0))
 
 
 def test_a_wished_context_is_kept_or_refused():
-    assert plan_memory(LLAMA_3B, CARD, Wishes(context=12_345)).context == 12_345
+    assert plan_memory(LLAMA_3B, CARD, PlanRequest(context=12_345)).context == 12_345
     with pytest.raises(ModelError, match="a context of less than 400000 tokens"):
-        plan_memory(LLAMA_3B, CARD, Wishes(context=400_000))
+        plan_memory(LLAMA_3B, CARD, PlanRequest(context=400_000))
 
 
 def test_a_short_trained_model_gets_its_own_context():
@@ -113,7 +122,7 @@ def test_a_short_trained_model_gets_its_own_context():
 
 def test_an_unknown_kv_type_is_a_sentence():
     with pytest.raises(ModelError, match=r"KV type 'q4_0' is not supported: choose f16 or q8_0"):
-        plan_memory(SMOL_135M, CARD, Wishes(kv_types=("q4_0",)))
+        plan_memory(SMOL_135M, CARD, PlanRequest(kv_types=("q4_0",)))
 
 
 def test_the_formula_of_kv_cells():
@@ -130,20 +139,20 @@ def test_the_table_says_it_all():
     assert "33 of 33 layers in the card" in table
     assert re.search(r"together +[\d,]+ MiB  of 6,144 MiB", table)
     assert "2 at once" in table
-    assert "all in the RAM" in plan_memory(MISTRAL_7B, 8 * GIB, Wishes(gpu_layers=0)).describe()
+    assert "all in the RAM" in plan_memory(MISTRAL_7B, 8 * GIB, PlanRequest(gpu_layers=0)).describe()
 
 
 @given(st.integers(256, 40_000), st.integers(1, 6), st.sampled_from([0, 1024, 3000, 8192]), st.integers(-1, 40))
 @settings(deadline=None)
 def test_a_plan_never_exceeds_its_budget(budget_mib, lanes, context, gpu_layers):
     for asked in (MISTRAL_7B, SMOL_135M, OLMOE):
-        wishes = Wishes(context, lanes, gpu_layers)
-        plan = plan_or_sentence(asked, budget_mib * MIB, wishes)
+        request = PlanRequest(context, lanes, gpu_layers)
+        plan = plan_or_sentence(asked, budget_mib * MIB, request)
         if isinstance(plan, str):
             assert re.search(r" \d+\.\d\d GiB too much", plan)
             continue
         assert plan.total_bytes <= budget_mib * MIB
-        assert plan.total_bytes > HEADROOM
+        assert plan.total_bytes > HEADROOM_BYTES
         assert 1 <= plan.lanes <= lanes
         assert plan.n_cells >= plan.lanes * plan.context
 

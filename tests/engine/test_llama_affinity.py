@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.backend import DecodeResult, TokenRun
-from engine.backends.llama_affinity import OwnCpus, deal
+from engine.backends.llama_affinity import CpuAffinity, assign_cpus
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from engine.backends.llama_affinity import OwnCpus, deal
     ],
 )
 def test_no_two_threads_share_a_cpu(cpus, n_threads, hands):
-    assert deal(cpus, n_threads) == hands
+    assert assign_cpus(cpus, n_threads) == hands
 
 
 def bound() -> list[set[int]]:
@@ -50,7 +50,7 @@ def test_who_decodes_is_free_again_and_its_helpers_are_bound(llama):
     thread.join()
     free, helpers = found[0]
     assert free == everywhere
-    for hand in deal(everywhere, 2)[1:]:
+    for hand in assign_cpus(everywhere, 2)[1:]:
         assert hand in helpers
 
 
@@ -65,12 +65,12 @@ def test_what_a_decoding_thread_starts_is_free(llama):
 
 def test_more_threads_than_cpus_bind_nobody():
     everywhere = os.sched_getaffinity(0)
-    with OwnCpus(len(everywhere) + 1):
+    with CpuAffinity(len(everywhere) + 1):
         assert os.sched_getaffinity(0) == everywhere
 
 
 def test_where_the_system_says_no_it_computes_all_the_same(caplog):
-    own, everywhere = OwnCpus(2), os.sched_getaffinity(0)
+    own, everywhere = CpuAffinity(2), os.sched_getaffinity(0)
     own._hands = [{4000}, {4001}]  # CPUs that have been taken away
     own._dealt_to = threading.get_native_id()
     for _ in range(3):

@@ -11,8 +11,8 @@ from engine.backend import Choice
 from engine.backends.echo import EchoBackend
 from engine.backends.echo_script import END
 from engine.backends.llama import LlamaBackend, LlamaOptions
-from engine.text.detokenizer import ReplyText
-from engine.text.reasoning import PAIRS, Thinking
+from engine.text.detokenizer import Detokenizer
+from engine.text.reasoning import MARKER_PAIRS, ReasoningFilter
 
 WITHOUT = [
     "Hello",
@@ -48,7 +48,7 @@ def split(text, data):
 @pytest.mark.parametrize("text", WITHOUT)
 @given(st.data())
 def test_what_is_no_thought_is_shown_to_the_letter(text, data):
-    thinking = Thinking()
+    thinking = ReasoningFilter()
     assert "".join(thinking.push(piece) for piece in split(text, data)) + thinking.finish() == text
     assert thinking.n_hidden == 0
 
@@ -56,28 +56,32 @@ def test_what_is_no_thought_is_shown_to_the_letter(text, data):
 @pytest.mark.parametrize("text", WITH)
 @given(st.data())
 def test_thoughts_are_hidden_however_they_arrive(text, data):
-    thinking = Thinking()
+    thinking = ReasoningFilter()
     shown = "".join(thinking.push(piece) for piece in split(text, data)) + thinking.finish()
     assert shown == WITH[text]
     assert text[thinking.n_hidden :] == shown
 
 
-@given(st.lists(st.sampled_from([*PAIRS, *PAIRS.values(), " ", "\n", "x", "<", "/think>", "[THI"]), max_size=8))
+@given(
+    st.lists(
+        st.sampled_from([*MARKER_PAIRS, *MARKER_PAIRS.values(), " ", "\n", "x", "<", "/think>", "[THI"]), max_size=8
+    )
+)
 def test_any_reply_is_a_hidden_start_and_a_shown_rest(pieces):
-    thinking, text = Thinking(), "".join(pieces)
+    thinking, text = ReasoningFilter(), "".join(pieces)
     shown = "".join(map(thinking.push, pieces)) + thinking.finish()
     assert text[thinking.n_hidden :] == shown
-    assert not shown.lstrip().startswith(tuple(PAIRS))
+    assert not shown.lstrip().startswith(tuple(MARKER_PAIRS))
 
 
 def test_it_says_whether_the_model_is_thinking_now():
-    thinking = Thinking()
+    thinking = ReasoningFilter()
     states = [(thinking.push(piece), thinking.inside)[1] for piece in ("\n", "<think>", "hm", "</think>", "so")]
     assert states == [False, True, True, False, False]
 
 
 def reply(pieces, stop=(), trim=True):
-    text = ReplyText(stop, trim)
+    text = Detokenizer(stop, trim)
     for piece in pieces:
         text.push(piece.encode())
         if text.stopped:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.backends.llama_top_k import Shortlist
+from engine.backends.llama_top_k import TopKCandidates
 from engine.sampling import SamplerSettings
 
 N_VOCAB = 9_001
@@ -21,10 +21,10 @@ def test_nobody_who_can_be_drawn_is_missing(seed, k, history, biased, flat):
     rng = np.random.default_rng(seed)
     row = (rng.integers(0, 4, N_VOCAB) if flat else rng.normal(0, 3, N_VOCAB)).astype(np.float32)
     settings = SamplerSettings(top_k=k, penalty_last_n=16, logit_bias=tuple((token, 1.0) for token in biased))
-    short = Shortlist(N_VOCAB, settings, history)
+    short = TopKCandidates(N_VOCAB, settings, history)
     for token in history[:5]:
-        short.came(token)
-    ids = short.of(row)
+        short.record(token)
+    ids = short.token_ids(row)
     changed = {*[*history, *history[:5]][-16:], *(token for token in biased if 0 <= token < N_VOCAB)}
     after = row.copy()
     after[list(changed)] += rng.normal(0, 20, len(changed)).astype(np.float32)
@@ -36,10 +36,10 @@ def test_nobody_who_can_be_drawn_is_missing(seed, k, history, biased, flat):
 
 def test_where_nearly_all_are_wanted_there_is_no_short_list():
     settings = SamplerSettings(top_k=500, repeat_penalty=1.0)
-    assert Shortlist(N_VOCAB, settings, ()).of(np.zeros(N_VOCAB, np.float32)) is None
+    assert TopKCandidates(N_VOCAB, settings, ()).token_ids(np.zeros(N_VOCAB, np.float32)) is None
 
 
 def test_without_an_end_to_the_likeliest_there_is_none():
-    assert not Shortlist.fits(SamplerSettings(top_k=0))
-    assert not Shortlist.fits(SamplerSettings(mirostat=True))
-    assert Shortlist.fits(SamplerSettings(temperature=0.0, top_k=0))
+    assert not TopKCandidates.applies_to(SamplerSettings(top_k=0))
+    assert not TopKCandidates.applies_to(SamplerSettings(mirostat=True))
+    assert TopKCandidates.applies_to(SamplerSettings(temperature=0.0, top_k=0))
