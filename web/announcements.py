@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from store.site_state import Announcement
 from web.auth.accounts import safe_next_url, signed_in
 from web.errors import wants_json
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("announcements", __name__)
 PUT_AWAY = "put_away"  # in the session: the id of the line that this browser has seen enough of
@@ -32,6 +32,6 @@ def put_away() -> Response | tuple[str, int]:
 
 
 def _shown() -> Announcement | None:
-    told = house().housekeeping.facts.announcement
+    told = services().maintenance.facts.announcement
     is_new = told is not None and session.get(PUT_AWAY) != told.id
     return told if is_new and current_user.is_authenticated else None

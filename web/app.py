@@ -22,7 +22,7 @@ from web.i18n import language
 from web.live import routes as live
 from web.lorebooks import lorebook_page
 from web.rendering import amounts
-from web.services import House, furnish
+from web.services import Services, build_services
 from web.stories import chat_files, chat_page, home, personas
 
 BLUEPRINTS = (
@@ -47,7 +47,7 @@ MAX_FORM_BYTES = 256 * 1024
 
 
 def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
-    """A Flask application on a migrated database. Its `House` (app.extensions["inglenook"]) is to be started."""
+    """A Flask application on a migrated database. Its `Services` (app.extensions["inglenook"]) is to be started."""
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.read_secret_key(),
@@ -58,8 +58,8 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     )
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-    house = furnish(settings, database, redis)
-    app.extensions["inglenook"] = house
+    services = build_services(settings, database, redis)
+    app.extensions["inglenook"] = services
     security.init_app(app, settings.origins)
     errors.init_app(app)
     rate_limits.init_app(app, settings)
@@ -74,15 +74,15 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     lorebook_page.init_app(app)
     character_page.init_app(app)  # before the check of the token, which reads the form
     CSRFProtect(app)
-    _sign_in(app, house)
+    _sign_in(app, services)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     live.init_app(app)
-    app.context_processor(lambda: {"trouble": house.housekeeping.trouble})
+    app.context_processor(lambda: {"trouble": services.maintenance.trouble})
     return app
 
 
-def _sign_in(app: Flask, house: House) -> None:
+def _sign_in(app: Flask, services: Services) -> None:
     manager = LoginManager(app)
 
     def _load(key: str) -> accounts.SignedIn | None:
@@ -90,7 +90,7 @@ def _sign_in(app: Flask, house: House) -> None:
             return None  # the page that tells of it does without
         user_id, _, epoch = key.partition(":")
         try:
-            user = get_user(house.database, user_id)
+            user = get_user(services.database, user_id)
         except SQLAlchemyError:
             g.database_lost = True
             raise

@@ -39,7 +39,7 @@ HEADERS = {
 OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; no cookie gets to a strange host
 
 
-class HearthSessions(SecureCookieSessionInterface):
+class HttpsAwareSessions(SecureCookieSessionInterface):
     """Signed cookies that are Secure exactly when the page came over https."""
 
     def __init__(self, origins: tuple[str, ...]) -> None:
@@ -53,7 +53,7 @@ class HearthSessions(SecureCookieSessionInterface):
 def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     """Configure cookies and register the two hooks."""
     hosts = {urlsplit(origin).netloc for origin in origins}
-    app.session_interface = HearthSessions(origins)
+    app.session_interface = HttpsAwareSessions(origins)
     app.config.update(
         SESSION_COOKIE_NAME="inglenook",
         SESSION_COOKIE_HTTPONLY=True,

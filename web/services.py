@@ -1,6 +1,6 @@
 """What the parts of one web process share, and how they start and stop.
 
-What it does: holds settings, database, Redis, hub and housekeeping; `house()` finds them from inside a request.
+What it does: holds settings, database, Redis, hub and periodic maintenance; `services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 """
 
@@ -12,40 +12,47 @@ from redis import Redis
 
 from store.db import Database
 from store.settings import Settings
-from web.live.beat_reads import Pulse
-from web.live.gate import Seats
+from web.live.beat_reads import BeatReads
+from web.live.gate import SocketLimiter
 from web.live.hub import Hub
-from web.server.housekeeping import Housekeeping
+from web.server.maintenance import PeriodicMaintenance
 
 
 @dataclass(frozen=True)
-class House:
+class Services:
     """One per process."""
 
     settings: Settings
     database: Database
     redis: Redis
     hub: Hub
-    housekeeping: Housekeeping
-    seats: Seats
+    maintenance: PeriodicMaintenance
+    socket_limiter: SocketLimiter
 
     def start(self) -> None:
         """Start the threads. Call once, in the process that serves (after any fork)."""
         self.hub.start()
-        self.housekeeping.start()
+        self.maintenance.start()
 
     def stop(self) -> None:
         """Close every web socket with 1012 and stop the threads; takes 3 s at most."""
         self.hub.stop()
-        self.housekeeping.stop()
+        self.maintenance.stop()
 
 
-def furnish(settings: Settings, database: Database, redis: Redis) -> House:
+def build_services(settings: Settings, database: Database, redis: Redis) -> Services:
     """Put the parts together; nothing runs yet."""
-    hub = Hub(redis, lambda: Pulse(database, redis))
-    return House(settings, database, redis, hub, Housekeeping(database, redis, hub.announce), Seats(settings.sockets))
+    hub = Hub(redis, lambda: BeatReads(database, redis))
+    return Services(
+        settings,
+        database,
+        redis,
+        hub,
+        PeriodicMaintenance(database, redis, hub.broadcast),
+        SocketLimiter(settings.sockets),
+    )
 
 
-def house() -> House:
+def services() -> Services:
     """The house of the current request."""
-    return cast(House, current_app.extensions["inglenook"])
+    return cast(Services, current_app.extensions["inglenook"])

@@ -30,19 +30,19 @@ class Site:
         self.app = app
         self.base = f"http://127.0.0.1:{port}"
         self.database = database
-        self.house = app.extensions["inglenook"]
+        self.services = app.extensions["inglenook"]
         self.mara = character_id("mara")
         self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietHandler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def start(self) -> None:
-        self.house.start()
-        assert self.house.hub.wait_until_listening(10)
+        self.services.start()
+        assert self.services.hub.wait_until_listening(10)
         self._thread.start()
 
     def stop(self) -> None:
-        self.house.stop()
+        self.services.stop()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -72,7 +72,7 @@ def make_site(tmp_path: Path, database: Database, redis_server) -> Iterator[Call
     yield make
     for site in sites:
         site.stop()
-        site.house.redis.close()
+        site.services.redis.close()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_workers_say_what_they_have(site, kim):
         cells_used=4096, ram_budget=512_000_000, ram_used=100_000_000, n_evicted_ram=7, n_tokens_kept=30,
         n_tokens_read=10,
     )  # fmt: skip
-    registry.announce(site.house.redis, WorkerView("gpu0", "key", 2, 1, ("a",), 65.0, engine=engine), ttl_s=60)
+    registry.announce(site.services.redis, WorkerView("gpu0", "key", 2, 1, ("a",), 65.0, engine=engine), ttl_s=60)
     found = pieces(kim)["workers"]
     assert "Mo &lt;7B&gt;" in found
     said = words(found)
@@ -99,7 +99,7 @@ def test_workers_say_what_they_have(site, kim):
         "Evicted from RAM: 7", "4.5 GB of 6.0 GB", "up for 60 s",
     ):  # fmt: skip
         assert words_of_it in said
-    registry.retire(site.house.redis, "gpu0")
+    registry.retire(site.services.redis, "gpu0")
     assert "No worker is there" in words(pieces(kim)["card"])
 
 
@@ -108,14 +108,14 @@ def test_pausing_tells_every_tab_and_lets_turns_wait_until_it_goes_on(site, kim,
     tab = ada.socket()
     revision = tab.open(chat)["revision"]
     assert kim.submit("/admin", {"paused": "1"}, "/admin/pause").status_code == 200
-    tab.ever(lambda message: message["type"] == "backstage" and message["trouble"] == "paused")
+    tab.ever(lambda message: message["type"] == "service_status" and message["trouble"] == "paused")
     acked = tab.submit(chat, "Hello", revision, turn=new_turn())
     assert (acked["type"], acked["state"]) == ("ack", "waiting")
     assert "the storyteller rests" in ada.get("/").text.lower()
     assert "Let it go on" in kim.get("/admin").text
     assert site.browser().get("/healthz").json()["ok"]
     kim.submit("/admin", {"paused": "0"}, "/admin/pause")
-    tab.until("backstage", where=lambda message: message["trouble"] == "")
+    tab.until("service_status", where=lambda message: message["trouble"] == "")
     assert turns.get_turn(site.database, acked["id"]).state == "queued"
 
 
@@ -124,7 +124,7 @@ def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, a
     tab = ada.socket()
     tab.open(chat)
     kim.submit("/admin", {"text": "Soup <b>tonight</b>"}, "/admin/announcement")
-    told = tab.until("backstage", where=lambda message: message["announcement"])["announcement"]
+    told = tab.until("service_status", where=lambda message: message["announcement"])["announcement"]
     assert told["text"] == "Soup <b>tonight</b>"
     for page in ("/", "/settings", f"/chat/{chat}"):
         assert "Soup &lt;b&gt;tonight&lt;/b&gt;" in ada.get(page).text
@@ -135,7 +135,7 @@ def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, a
     kim.submit("/admin", {"text": "Soup is cold."}, "/admin/announcement")
     assert "Soup is cold." in ada.get("/").text
     kim.submit("/admin", {"text": " "}, "/admin/announcement")
-    tab.until("backstage", where=lambda message: message["announcement"] is None)
+    tab.until("service_status", where=lambda message: message["announcement"] is None)
     assert "Soup" not in ada.get("/").text
 
 
@@ -150,7 +150,7 @@ def test_another_process_hears_of_a_pause_within_a_round(make_site, redis, tale)
     tab = one.browser().sign_up(one.invite(), "Ada").socket()
     admin = other.browser().sign_up(other.invite("admin"), "Kim")
     admin.submit("/admin", {"paused": "1"}, "/admin/pause")
-    tab.until("backstage", where=lambda message: message["trouble"] == "paused")
+    tab.until("service_status", where=lambda message: message["trouble"] == "paused")
 
 
 class TestCharts:

@@ -7,8 +7,18 @@ from web_house import new_turn
 
 from store import chats
 from store.turns import Outcome
-from web.live.changes import Added, Branch, Delete, Edit, Pin, Restore, Setup, StartOver, Why
-from web.live.commands import COMMANDS, Choose, Kind, Open, Ping, Stop, Submit
+from web.live.changes import (
+    BranchChat,
+    DeleteMessage,
+    EditMessage,
+    PinMessage,
+    RestoreMessage,
+    SetUpChat,
+    ShowLoreUsed,
+    ShowProbabilities,
+    StartOver,
+)
+from web.live.commands import COMMANDS, ChooseAlternative, OpenChat, Ping, StopTurn, SubmitTurn, TurnKind
 
 
 @pytest.fixture
@@ -35,8 +45,8 @@ def edits_a_message_away(tale, tab, chat, revision):
 
 
 TRIES = {
-    Open: lambda hers: {"type": "open", "chat": hers["chat"], "turn": hers["turn"], "after": 0},
-    Submit: lambda hers: {
+    OpenChat: lambda hers: {"type": "open", "chat": hers["chat"], "turn": hers["turn"], "after": 0},
+    SubmitTurn: lambda hers: {
         "type": "submit",
         "id": new_turn(),
         "chat": hers["chat"],
@@ -44,18 +54,28 @@ TRIES = {
         "revision": hers["revision"],
         "text": "Let me in",
     },
-    Stop: lambda hers: {"type": "stop", "turn": hers["turn"]},
-    Choose: lambda hers: {"type": "choose", "message": hers["message"], "position": 1, "revision": hers["revision"]},
+    StopTurn: lambda hers: {"type": "stop", "turn": hers["turn"]},
+    ChooseAlternative: lambda hers: {
+        "type": "choose",
+        "message": hers["message"],
+        "position": 1,
+        "revision": hers["revision"],
+    },
     Ping: None,  # names nothing
-    Edit: lambda hers: of_message(hers, type="edit", text="Nothing is secret"),
-    Delete: lambda hers: of_message(hers, type="delete"),
-    Restore: lambda hers: {**of_message(hers, type="restore"), "message": hers["deleted"]},
-    Pin: lambda hers: of_message(hers, type="pin", pinned=True),
-    Branch: lambda hers: {"type": "branch", "message": hers["message"]},
+    EditMessage: lambda hers: of_message(hers, type="edit", text="Nothing is secret"),
+    DeleteMessage: lambda hers: of_message(hers, type="delete"),
+    RestoreMessage: lambda hers: {**of_message(hers, type="restore"), "message": hers["deleted"]},
+    PinMessage: lambda hers: of_message(hers, type="pin", pinned=True),
+    BranchChat: lambda hers: {"type": "branch", "message": hers["message"]},
     StartOver: lambda hers: {"type": "start_over", "chat": hers["chat"]},
-    Setup: lambda hers: {"type": "setup", "chat": hers["chat"], "title": "Mine now", "author_note": "Say the secret"},
-    Why: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
-    Added: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
+    SetUpChat: lambda hers: {
+        "type": "setup",
+        "chat": hers["chat"],
+        "title": "Mine now",
+        "author_note": "Say the secret",
+    },
+    ShowProbabilities: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
+    ShowLoreUsed: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
 }
 
 
@@ -81,7 +101,7 @@ def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
     assert tale.texts(hers["chat"]) == before
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("kind", get_args(TurnKind))
 def test_no_kind_of_turn_on_what_is_not_mine(site, bo, hers, tale, kind):
     before = tale.texts(hers["chat"])
     tab = bo.socket()

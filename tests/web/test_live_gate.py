@@ -83,7 +83,7 @@ def test_there_are_only_so_many_seats(make_site, redis):
     assert knock(ada).status_code == 503
     tabs[0].close()
     tabs[0].client.thread.join()
-    while site.house.seats.taken == 2:
+    while site.services.socket_limiter.n_open == 2:
         ada.get("/healthz")
     assert ada.socket().open(ada.begin_chat(site.mara))["type"] == "opened"
 
@@ -121,7 +121,7 @@ def test_one_that_never_reads_is_dropped_and_nobody_waits_for_it(site, ada, tale
     chat = ada.begin_chat(site.mara)
     tab = ada.socket()
     revision = tab.open(chat)["revision"]
-    others = site.house.hub.tabs()
+    others = site.services.hub.tabs()
     deaf = Deaf(ada)
     deaf.open(chat)
     turn = new_turn()
@@ -131,10 +131,10 @@ def test_one_that_never_reads_is_dropped_and_nobody_waits_for_it(site, ada, tale
         tale.tell("words " * 8000)
     tale.finish()
     assert tab.until("done")
-    (session,) = set(site.house.hub.tabs()) - set(others)
-    while session in site.house.hub.tabs():  # until its mailbox is full
-        session.deliver({"type": "backstage", "trouble": ""})
-    assert site.house.hub.tabs() == others
+    (session,) = set(site.services.hub.tabs()) - set(others)
+    while session in site.services.hub.tabs():  # until its mailbox is full
+        session.deliver({"type": "service_status", "trouble": ""})
+    assert site.services.hub.tabs() == others
     tab.say(type="ping")
     assert tab.until("pong")
     deaf.sock.close()

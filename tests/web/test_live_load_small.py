@@ -15,7 +15,7 @@ from web_house import Browser, free_port
 
 from store import accounts
 from store.bundled import character_id
-from web.live.liveness import ASK_EVERY_S, LOST_S, Attention
+from web.live.liveness import ASK_EVERY_S, LOST_S, Liveness
 from web.server import gunicorn_conf
 
 __all__ = ["own_redis"]
@@ -93,16 +93,16 @@ def test_who_never_listens_is_dropped(served, ada, calm):
     deaf.sock.close()
 
 
-def test_attention_is_asked_for_only_with_what_is_sent():
-    peer = Attention()
-    assert peer.ask(0.0)
-    assert not peer.ask(1.0), "one question at a time"
-    assert not peer.lost(LOST_S)
-    assert peer.lost(LOST_S + 0.1)
-    peer.heard(9.0)
-    assert not peer.lost(1000.0), "who is told nothing is asked nothing"
-    assert not peer.ask(9.0 + ASK_EVERY_S / 2)
-    assert peer.ask(9.0 + ASK_EVERY_S)
+def test_a_ping_goes_out_only_with_what_is_sent():
+    peer = Liveness()
+    assert peer.should_ping(0.0)
+    assert not peer.should_ping(1.0), "one ping at a time"
+    assert not peer.is_dead(LOST_S)
+    assert peer.is_dead(LOST_S + 0.1)
+    peer.pong(9.0)
+    assert not peer.is_dead(1000.0), "who is told nothing is asked nothing"
+    assert not peer.should_ping(9.0 + ASK_EVERY_S / 2)
+    assert peer.should_ping(9.0 + ASK_EVERY_S)
 
 
 def test_half_requests_take_nobodys_thread(served, ada, calm):

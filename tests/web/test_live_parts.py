@@ -103,7 +103,7 @@ def test_bad_lists_of_parts_are_refused(told):
 
 
 def test_places_are_told_as_soon_as_the_queue_moves(site, ada, bo, tale, redis):
-    site.house.housekeeping.stop()  # a repair in just this moment would put a turn at the front
+    site.services.maintenance.stop()  # a repair in just this moment would put a turn at the front
     tale.present()
     first, second, turn = ada.begin_chat(site.mara), bo.begin_chat(site.mara), new_turn()
     one, two = ada.socket(), bo.socket()
@@ -129,7 +129,7 @@ class CountingTab:
         self.times += 1
         self.told.release()
 
-    def beat(self, pulse):
+    def beat(self, reads):
         pass
 
     def close(self, code, reason):

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Engine
 from web_house import new_turn
 
 from store.broker import events, keys
-from web.live.beat_reads import Pulse
-from web.live.outgoing import Live
+from web.live.beat_reads import BeatReads
+from web.live.outgoing import LiveMessage
 
 N_TABS = 4
 
@@ -19,7 +19,7 @@ N_TABS = 4
 @pytest.fixture
 def told(site, ada, tale):
     """Tabs on one chat whose reply is being told, all of them as far as it goes: (tabs, turn)."""
-    site.house.housekeeping.stop()  # it reads, too
+    site.services.maintenance.stop()  # it reads, too
     chat = ada.begin_chat(site.mara)
     tabs = [ada.socket() for _ in range(N_TABS)]
     opened = [tab.open(chat) for tab in tabs]
@@ -71,14 +71,14 @@ def test_what_all_tabs_miss_is_read_once_and_no_more_than_that(told, tale, redis
 def test_a_pulse_reads_only_what_comes_after(told, tale, redis, database):
     _, turn = told
     tale.tell("two ", "three ")
-    pulse = Pulse(database, redis)
-    newest = pulse.tail(turn).seq
-    assert [one["text"] for one in pulse.missing(turn, newest - 2)] == ["two ", "three "]
-    assert pulse.missing(turn, newest - 2)[0] is pulse.missing(turn, newest - 2)[0], "its frame is made once"
+    reads = BeatReads(database, redis)
+    newest = reads.tail(turn).seq
+    assert [one["text"] for one in reads.missing(turn, newest - 2)] == ["two ", "three "]
+    assert reads.missing(turn, newest - 2)[0] is reads.missing(turn, newest - 2)[0], "its frame is made once"
 
 
 def test_a_message_is_asked_once():
-    message, asked = Live({"type": "done"}), []
+    message, asked = LiveMessage({"type": "done"}), []
 
     def read():
         time.sleep(0.05)
@@ -96,7 +96,7 @@ def test_a_message_is_asked_once():
 
 
 def test_who_could_not_be_answered_may_ask_again():
-    message = Live({})
+    message = LiveMessage({})
     with pytest.raises(OSError, match="away"):
         message.once("x", _away)
     assert message.once("x", lambda: 1) == 1
@@ -110,7 +110,7 @@ def _away():
 def test_words_of_a_story_go_on_as_they_came_and_nothing_else_does(language):
     event = {"type": "text", "chat": "c", "part": 0, "offset": 3, "text": "déjà “vu” 🦊 " * 9}
     came = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-    assert Live(event, came).frame(language) == Live(event).frame(language)
-    assert Live(event, b'{"type":"text"}').frame(language).endswith(b'{"type":"text"}')
+    assert LiveMessage(event, came).frame(language) == LiveMessage(event).frame(language)
+    assert LiveMessage(event, b'{"type":"text"}').frame(language).endswith(b'{"type":"text"}')
     failed = {"type": "failed", "error": {"code": "internal", "message": "Oh."}}
-    assert Live(failed, b"{}").frame(language) == Live(failed).frame(language)
+    assert LiveMessage(failed, b"{}").frame(language) == LiveMessage(failed).frame(language)

@@ -7,7 +7,7 @@ from store import accounts, turns
 from store.broker import events
 from store.messages import Reply
 from web.live import snapshot
-from web.live.beat_reads import Pulse
+from web.live.beat_reads import BeatReads
 from web.live.viewer import GRACE_S, Viewer
 
 
@@ -168,7 +168,7 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     tale.claim(turn)
     tale.tell("one ", "two ", "three")
     tab.until("text", where=lambda m: m["text"] == "three")
-    site.house.housekeeping.stop()  # it would announce the end by itself
+    site.services.maintenance.stop()  # it would announce the end by itself
     turns.commit(site.database, turn, tale.attempt, Reply(tale.told), {})
     redis.flushall()
     opened = tab.until("opened")
@@ -212,7 +212,7 @@ def test_who_comes_waits_for_their_turn_and_nobody_else_does(site, ada, tale):
     turn = new_turn()
     here.submit(chat, "Go on", here.open(chat)["revision"], turn)
     tale.claim(turn)
-    with snapshot.TURNSTILE, snapshot.TURNSTILE:  # two others are on their way in
+    with snapshot.SNAPSHOT_SLOTS, snapshot.SNAPSHOT_SLOTS:  # two others are on their way in
         late.say(type="open", chat=chat)
         tale.tell("one ", "two ")
         here.until("text", where=lambda m: m["text"] == "two ")
@@ -233,8 +233,8 @@ def viewer(site, ada, tale):
     tab.close()
     tale.claim(turn)
     tale.tell("one ")
-    site.house.housekeeping.stop()
-    seen = Viewer(site.house, accounts.find_user(site.database, "Ada").id, sent.append)
+    site.services.maintenance.stop()
+    seen = Viewer(site.services, accounts.find_user(site.database, "Ada").id, sent.append)
     seen.open(chat, None, 0)
     return seen, sent, chat, turn
 
@@ -243,19 +243,19 @@ def test_a_worker_may_take_a_moment_from_the_end_to_telling_it(site, viewer, tal
     seen, sent, _, turn = viewer
     before = [message["type"] for message in sent]
     end = turns.commit(site.database, turn, tale.attempt, Reply("one "), {})
-    seen.beat(Pulse(site.database, redis, at=10.0))
-    seen.beat(Pulse(site.database, redis, at=10.0 + GRACE_S / 2))
+    seen.beat(BeatReads(site.database, redis, at=10.0))
+    seen.beat(BeatReads(site.database, redis, at=10.0 + GRACE_S / 2))
     assert [message["type"] for message in sent] == before
     tale.append({"type": "done", **end.as_dict()})
-    seen.beat(Pulse(site.database, redis, at=10.0 + 2 * GRACE_S))
+    seen.beat(BeatReads(site.database, redis, at=10.0 + 2 * GRACE_S))
     assert [message["type"] for message in sent] == [*before, "done"]
 
 
 def test_an_end_that_is_not_told_in_time_is_shown(site, viewer, tale, redis):
     seen, sent, _, turn = viewer
     turns.commit(site.database, turn, tale.attempt, Reply("one "), {})
-    seen.beat(Pulse(site.database, redis, at=10.0))
-    seen.beat(Pulse(site.database, redis, at=10.0 + GRACE_S))
+    seen.beat(BeatReads(site.database, redis, at=10.0))
+    seen.beat(BeatReads(site.database, redis, at=10.0 + GRACE_S))
     assert sent[-1]["type"] == "opened"
     assert sent[-1]["turn"] is None
 
@@ -357,7 +357,7 @@ def test_what_is_refused_and_why(site, ada, tale):
 
 
 def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
-    site.house.housekeeping.stop()  # a repair in just this moment would put a turn at the front
+    site.services.maintenance.stop()  # a repair in just this moment would put a turn at the front
     first, second = ada.begin_chat(site.mara), bo.begin_chat(site.mara)
     one, two = ada.socket(), bo.socket()
     one.submit(first, "I was first", one.open(first)["revision"])
@@ -368,5 +368,5 @@ def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
 def test_the_house_says_goodbye_with_1012(site, ada):
     tab = ada.socket()
     tab.open(ada.begin_chat(site.mara))
-    site.house.hub.stop()
+    site.services.hub.stop()
     assert tab.farewell() == 1012

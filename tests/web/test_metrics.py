@@ -39,7 +39,7 @@ def scrape(site):
 
 def announce(site, **engine):
     view = WorkerView("gpu0", "key", 2, 1, ("a", "b"), 0.0, engine=EngineView(**engine))
-    registry.announce(site.house.redis, view, ttl_s=60)
+    registry.announce(site.services.redis, view, ttl_s=60)
 
 
 def test_only_the_token_or_an_admin_opens_it(site, ada):
@@ -71,7 +71,7 @@ def test_a_token_that_is_easily_guessed_or_cannot_be_sent_is_refused(token):
 
 
 def test_figures_of_people_turns_and_workers(site, scrape, ada, tale):
-    registry.retire(site.house.redis, "tale")
+    registry.retire(site.services.redis, "tale")
     announce(
         site, cells=100, cells_used=40, ram_used=7, n_evicted_disk=3, n_tokens_written=55, write_s=1.5, context=4096
     )

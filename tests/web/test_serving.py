@@ -95,7 +95,7 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     own_redis.kill()
     turn = new_turn()
     assert tab.submit(chat, "Is anybody there?", revision, turn)["type"] == "ack"
-    assert tab.until("backstage", where=lambda m: m["trouble"] == "redis")
+    assert tab.until("service_status", where=lambda m: m["trouble"] == "redis")
     page = ada.get("/")
     assert page.status_code == 200
     assert 'data-trouble="redis"' in page.text
@@ -106,7 +106,7 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     with client.connect(own_redis.url) as redis:
         tale = Storyteller(database, redis)
         tale.present()
-        assert tab.until("backstage", where=lambda m: not m["trouble"])
+        assert tab.until("service_status", where=lambda m: not m["trouble"])
         while turns.get_turn(database, turn).state != "queued":
             tab.say(type="ping")
             tab.until("pong")

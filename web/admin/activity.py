@@ -21,7 +21,7 @@ from store.usage import Spent, StoredAmount
 from store.views import TurnView, UserView
 from web.admin import charts
 from web.admin.trend import TrendSample
-from web.services import House
+from web.services import Services
 
 CHART_SPAN_S = 600.0
 MAX_QUEUE_ROWS = 50
@@ -91,22 +91,22 @@ class TtlCache(Generic[Value]):
         return kept[1]
 
 
-def read_activity(house: House, people: Sequence[UserView]) -> Activity:
+def read_activity(services: Services, people: Sequence[UserView]) -> Activity:
     """See how things are."""
-    unfinished, now = turns.unfinished(house.database), time.time()
+    unfinished, now = turns.unfinished(services.database), time.time()
     names = {person.id: person.name for person in people}
     waiting = [turn for turn in unfinished if not turn.running]
     in_line = sorted(waiting, key=lambda turn: turn.state != "queued")[:MAX_QUEUE_ROWS]
-    places = _places_in_queue(house, in_line)
+    places = _places_in_queue(services, in_line)
     return Activity(
         running=tuple(_turn_row(turn, names, now - (turn.started_at or now)) for turn in unfinished if turn.running),
         waiting=tuple(
             _turn_row(turn, names, now - turn.created_at, place) for turn, place in zip(in_line, places, strict=True)
         ),
         n_waiting=len(waiting),
-        workers=_workers(house),
-        sockets=house.seats.taken,
-        seats=house.settings.sockets,
+        workers=_workers(services),
+        sockets=services.socket_limiter.n_open,
+        seats=services.settings.sockets,
     )
 
 
@@ -126,14 +126,14 @@ class UsageReport:
         self._usage: TtlCache[usage.Usage] = TtlCache(USAGE_TTL_S)
         self._kept: TtlCache[dict[str, StoredAmount]] = TtlCache(STORAGE_TTL_S)
 
-    def usage(self, house: House, n_days: int) -> usage.Usage:
+    def usage(self, services: Services, n_days: int) -> usage.Usage:
         """Seconds and tokens by person and day."""
-        return self._usage.get(n_days, lambda: usage.per_day(house.database, n_days))
+        return self._usage.get(n_days, lambda: usage.per_day(services.database, n_days))
 
-    def people(self, house: House, everybody: Sequence[UserView], n_days: int) -> tuple[UserUsage, ...]:
+    def people(self, services: Services, everybody: Sequence[UserView], n_days: int) -> tuple[UserUsage, ...]:
         """Everybody, who kept the card busy the longest first."""
-        used = self.usage(house, n_days).people
-        kept = self._kept.get("", lambda: usage.stored_per_person(house.database))
+        used = self.usage(services, n_days).people
+        kept = self._kept.get("", lambda: usage.stored_per_person(services.database))
         found = (
             UserUsage(one.id, one.name, sum(used.get(one.id, ()), Spent()), kept.get(one.id, StoredAmount()))
             for one in everybody
@@ -147,17 +147,17 @@ def _turn_row(turn: TurnView, names: dict[str, str], seconds: float, place: Queu
     return TurnRow(name, turn.kind, turn.state, turn.worker or "", max(0.0, seconds), place.ahead, place.eta_s)
 
 
-def _places_in_queue(house: House, waiting: Sequence[TurnView]) -> list[QueuePlace]:
+def _places_in_queue(services: Services, waiting: Sequence[TurnView]) -> list[QueuePlace]:
     try:
-        return [queue.queue_place(house.redis, turn) for turn in waiting]
+        return [queue.queue_place(services.redis, turn) for turn in waiting]
     except RedisError:
         return [QueuePlace() for _ in waiting]
 
 
-def _workers(house: House) -> tuple[tuple[WorkerView, int], ...] | None:
+def _workers(services: Services) -> tuple[tuple[WorkerView, int], ...] | None:
     """Each worker, and how many turns stand in its queue."""
     try:
-        loads = registry.loads(house.redis, registry.alive(house.redis))
+        loads = registry.loads(services.redis, registry.alive(services.redis))
     except RedisError:
         return None
     return tuple((view, max(0, load - view.running)) for _, (view, load) in sorted(loads.items()))

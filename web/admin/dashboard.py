@@ -32,7 +32,7 @@ from web import notices
 from web.admin import activity, charts
 from web.admin.activity import UsageReport
 from web.auth.accounts import admin_only
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 PERIODS = (1, 7, 30)
@@ -49,11 +49,11 @@ def init_app(app: Flask) -> None:
 @admin_only
 def show() -> str:
     """How the house is."""
-    counted = statistics.count(house().database)
+    counted = statistics.count(services().database)
     now = time.time()
-    invites = [one for one in accounts.list_invites(house().database) if not (one.used_at or one.revoked_at)]
+    invites = [one for one in accounts.list_invites(services().database) if not (one.used_at or one.revoked_at)]
     opened = sum(one.expires_at > now for one in invites)
-    facts = site_state.read(house().database)
+    facts = site_state.read(services().database)
     return render_template(
         "dashboard.html", **_view(), facts=facts, counted=counted, n_invites=opened, most=MAX_ANNOUNCEMENT
     )
@@ -65,7 +65,7 @@ def now() -> Response:
     """The pieces of the page, as they are now."""
     seen = _view()
     pieces = {name: str(get_template_attribute("_dashboard.html", name)(seen)) for name in PIECES}
-    return jsonify({"pieces": pieces, "trouble": house().housekeeping.trouble})
+    return jsonify({"pieces": pieces, "trouble": services().maintenance.trouble})
 
 
 @blueprint.post("/pause")
@@ -73,8 +73,8 @@ def now() -> Response:
 def pause() -> Response:
     """Nothing new begins, or everything goes on."""
     wanted = request.form.get("paused") == "1"
-    (queue.pause if wanted else queue.resume)(house().database, house().redis)
-    house().housekeeping.look()
+    (queue.pause if wanted else queue.resume)(services().database, services().redis)
+    services().maintenance.look()
     notices.done("paused" if wanted else "resumed")
     return redirect(url_for("admin.show"))
 
@@ -84,8 +84,8 @@ def pause() -> Response:
 def announce() -> Response:
     """A line for everybody; an empty one takes the last one down."""
     try:
-        told = site_state.announce(house().database, request.form.get("text", ""))
-        house().housekeeping.look()
+        told = site_state.announce(services().database, request.form.get("text", ""))
+        services().maintenance.look()
         notices.done("announced" if told else "silent")
     except Refused as refusal:
         notices.refused(refusal)
@@ -94,18 +94,18 @@ def announce() -> Response:
 
 def _view() -> dict[str, Any]:
     """Everything that changes while one looks."""
-    everybody = accounts.list_users(house().database)
+    everybody = accounts.list_users(services().database)
     n_days = request.args.get("days", type=int)
     n_days = n_days if n_days in PERIODS else PERIODS[0]
-    samples = house().housekeeping.trend.samples()
+    samples = services().maintenance.trend.samples()
     return {
-        "now": activity.read_activity(house(), everybody),
+        "now": activity.read_activity(services(), everybody),
         "charts": activity.charts_of(samples),
-        "people": _usage_report().people(house(), everybody, n_days),
+        "people": _usage_report().people(services(), everybody, n_days),
         "days": _daily_usage(everybody, request.args.get("person", "")),
         "n_days": n_days,
         "periods": PERIODS,
-        "paused": house().housekeeping.facts.paused_since is not None,
+        "paused": services().maintenance.facts.paused_since is not None,
     }
 
 
@@ -115,7 +115,7 @@ def _usage_report() -> UsageReport:
 
 def _daily_usage(everybody: tuple[UserView, ...], person_id: str) -> dict[str, Any]:
     """The last days, of one person or of all."""
-    used = _usage_report().usage(house(), 14)
+    used = _usage_report().usage(services(), 14)
     who = next((one for one in everybody if one.id == person_id), None)
     spent = used.people.get(who.id, (Spent(),) * len(used.days)) if who else used.by_day
     top = charts.axis_top_s(day.busy_s for day in spent)

@@ -22,7 +22,7 @@ from store.broker import registry
 from store.broker.registry import WorkerView
 from store.statistics import Figures
 from web.auth.accounts import admin_only
-from web.services import House, house
+from web.services import Services, services
 
 blueprint = Blueprint("metrics", __name__)
 HOUR_DAYS = 1 / 24
@@ -64,12 +64,12 @@ WORKER_METRICS: tuple[tuple[str, str, bool, str, Callable[[WorkerView, int], Val
 class _MetricsCollector:
     """What Prometheus' library asks at every visit."""
 
-    def __init__(self, here: House) -> None:
-        self._house = here
+    def __init__(self, here: Services) -> None:
+        self._services = here
 
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they are now."""
-        here = self._house
+        here = self._services
         counted, workers = _figures(here), _worker_loads(here)
         up = {"database": float(counted is not None), "redis": float(workers is not None)}
         yield _gauge("up", "Whether a part answers.", "part", up)
@@ -95,7 +95,7 @@ def _worker_metrics(workers: Iterable[WorkerLoad]) -> Iterable[Metric]:
 
 def _exposition() -> Response:
     found = CollectorRegistry(auto_describe=False)
-    found.register(_MetricsCollector(house()))
+    found.register(_MetricsCollector(services()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(found), content_type=content_type, headers={"Cache-Control": "no-store"})
 
@@ -110,7 +110,7 @@ def metrics() -> Any:
 
 
 def _has_token() -> bool:
-    wanted = house().settings.metrics_token
+    wanted = services().settings.metrics_token
     shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     return bool(wanted) and hmac.compare_digest(shown.encode(), wanted.encode())
 
@@ -122,30 +122,30 @@ def _gauge(name: str, says: str, label: str, values: ValueByLabel) -> GaugeMetri
     return family
 
 
-def _figures(here: House) -> Figures | None:
+def _figures(here: Services) -> Figures | None:
     try:
         return statistics.count(here.database, HOUR_DAYS)
     except SQLAlchemyError:
         return None
 
 
-def _is_paused(here: House) -> bool:
+def _is_paused(here: Services) -> bool:
     """What the database says; while it does not answer, what it said last."""
     try:
         return site_state.read(here.database).paused_since is not None
     except SQLAlchemyError:
-        return here.housekeeping.facts.paused_since is not None
+        return here.maintenance.facts.paused_since is not None
 
 
-def _worker_loads(here: House) -> tuple[WorkerLoad, ...] | None:
+def _worker_loads(here: Services) -> tuple[WorkerLoad, ...] | None:
     try:
         return tuple(registry.loads(here.redis, registry.alive(here.redis)).values())
     except RedisError:
         return None
 
 
-def _sockets(here: House) -> ValueByLabel:
-    return {"open": here.seats.taken, "limit": here.settings.sockets}
+def _sockets(here: Services) -> ValueByLabel:
+    return {"open": here.socket_limiter.n_open, "limit": here.settings.sockets}
 
 
 def _all_states(found: ValueByLabel) -> ValueByLabel:

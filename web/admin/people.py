@@ -18,7 +18,7 @@ from store.views import InviteView
 from web import notices
 from web.auth import password_resets
 from web.auth.accounts import admin_only, me
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 EXPIRIES = (1, 7, 30)
@@ -40,7 +40,7 @@ def invite() -> Response | str:
     try:
         role = request.form.get("role", DEFAULT_ROLE)
         ttl_s = float((days if days in EXPIRIES else EXPIRIES[1]) * DAY_S)
-        made, token = accounts.create_invite(house().database, role, created_by=me().id, ttl_s=ttl_s)
+        made, token = accounts.create_invite(services().database, role, created_by=me().id, ttl_s=ttl_s)
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
@@ -51,7 +51,7 @@ def invite() -> Response | str:
 @admin_only
 def revoke(invite_id: str) -> Response:
     """Make an invitation worthless."""
-    accounts.revoke_invite(house().database, invite_id)
+    accounts.revoke_invite(services().database, invite_id)
     notices.done("revoked")
     return redirect(url_for("people.show"))
 
@@ -60,7 +60,7 @@ def revoke(invite_id: str) -> Response:
 @admin_only
 def reset(user_id: str) -> str:
     """A link for who has forgotten their password. It is on this page and nowhere else, ever."""
-    person = accounts.get_user(house().database, user_id)
+    person = accounts.get_user(services().database, user_id)
     if person is None:
         raise NotFound("account")
     link = _own_origin() + url_for("password_resets.show", token=password_resets.make_token(person))
@@ -76,8 +76,8 @@ def change(user_id: str) -> Response:
     try:
         allowed = None if not minutes else int(minutes) if minutes.isascii() and minutes.isdigit() else 0
         quiet = form.get("quiet_from") or None, form.get("quiet_until") or None
-        accounts.set_limits(house().database, user_id, allowed, *quiet)
-        changed = accounts.set_role(house().database, user_id, form.get("role", ""))
+        accounts.set_limits(services().database, user_id, allowed, *quiet)
+        changed = accounts.set_role(services().database, user_id, form.get("role", ""))
         notices.done("person")
     except Refused as refusal:
         notices.refused(refusal)
@@ -87,11 +87,11 @@ def change(user_id: str) -> Response:
 
 
 def _page(**more: Any) -> str:
-    everybody = accounts.list_users(house().database)
+    everybody = accounts.list_users(services().database)
     names = {person.id: person.name for person in everybody}
     invites = [
         {"view": one, "state": _state(one), "used_by": names.get(one.used_by or "")}
-        for one in accounts.list_invites(house().database)
+        for one in accounts.list_invites(services().database)
     ]
     options = {"roles": ROLES, "expiries": EXPIRIES, "me": me()}
     return render_template("people.html", people=everybody, invites=invites, **options, **more)
@@ -107,5 +107,5 @@ def _state(invite: InviteView) -> str:
 
 def _own_origin() -> str:
     """Scheme and host as people type them; a proxy in front may speak https where we hear http."""
-    ours = [origin for origin in house().settings.origins if origin.endswith(f"//{request.host}")]
+    ours = [origin for origin in services().settings.origins if origin.endswith(f"//{request.host}")]
     return ours[0] if ours else request.host_url.rstrip("/")

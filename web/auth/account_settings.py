@@ -19,7 +19,7 @@ from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
 from web.auth.rate_limits import PER_DOWNLOAD, limit_password_tries, limiter, user_key
 from web.i18n.language import gettext, lazy, say
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 _WRONG = REFUSALS["bad_password"]
@@ -55,7 +55,7 @@ def appearance() -> Response:
     """Keep theme and language."""
     form = request.form
     try:
-        accounts.set_preferences(house().database, me().id, theme=form.get("theme"), locale=form.get("locale"))
+        accounts.set_preferences(services().database, me().id, theme=form.get("theme"), locale=form.get("locale"))
         notices.done("look")
     except Refused as refusal:
         notices.refused(refusal)
@@ -67,7 +67,7 @@ def appearance() -> Response:
 def notifications() -> Response:
     """Keep how a finished reply is told: a tick that is not set is not sent."""
     form = request.form
-    accounts.set_preferences(house().database, me().id, notify="notify" in form, sound="sound" in form)
+    accounts.set_preferences(services().database, me().id, notify="notify" in form, sound="sound" in form)
     notices.done("done")
     return redirect(url_for("settings.show"))
 
@@ -84,7 +84,7 @@ def password() -> Page:
         form.old_password.errors = [gettext("This is not your password.")]
         return _page(password_form=form)
     hashed = passwords.hash_password(form.new_password.data)
-    sign_in(accounts.change_password(house().database, me().id, hashed))
+    sign_in(accounts.change_password(services().database, me().id, hashed))
     notices.done("password")
     return redirect(url_for("settings.show"))
 
@@ -93,7 +93,7 @@ def password() -> Page:
 @signed_in
 def sign_out_everywhere() -> Response:
     """End every session but this one."""
-    sign_in(accounts.sign_out_everywhere(house().database, me().id))
+    sign_in(accounts.sign_out_everywhere(services().database, me().id))
     notices.done("everywhere")
     return redirect(url_for("settings.show"))
 
@@ -103,7 +103,7 @@ def sign_out_everywhere() -> Response:
 @limiter.limit(PER_DOWNLOAD, key_func=user_key)
 def download_data() -> Response:
     """Everything that is kept about me, as a JSON file."""
-    text = json.dumps(export.everything(house().database, me().id), ensure_ascii=False, indent=1)
+    text = json.dumps(export.everything(services().database, me().id), ensure_ascii=False, indent=1)
     response = make_response(text)
     response.mimetype = "application/json"
     response.headers["Content-Disposition"] = 'attachment; filename="inglenook-my-data.json"'
@@ -122,7 +122,7 @@ def delete() -> Page:
         form.password.errors = [gettext("This is not your password.")]
         return _page(farewell_form=form)
     try:
-        accounts.delete_account(house().database, me().id)
+        accounts.delete_account(services().database, me().id)
     except Refused as refusal:
         form.password.errors = [say(refusal.code, refusal.message)]
         return _page(farewell_form=form)
@@ -136,7 +136,7 @@ def _page(password_form: ChangePasswordForm | None = None, farewell_form: Delete
     page = render_template(
         "account_settings.html",
         me=me(),
-        today=usage_limits.today(house().database, me()),
+        today=usage_limits.today(services().database, me()),
         password_form=password_form or ChangePasswordForm(formdata=None),
         farewell_form=farewell_form or DeleteAccountForm(formdata=None),
         leaving=farewell_form is not None,

@@ -22,7 +22,7 @@ from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, sign_in_name_ke
 from web.errors import Problem
 from web.i18n import language
 from web.i18n.language import gettext, lazy, say
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("accounts", __name__)
 Page = str | Response | tuple[str, int]
@@ -109,7 +109,7 @@ def submit_login() -> Page:
     """Sign in."""
     form = NameForm()
     if form.validate():
-        user = accounts.find_user(house().database, form.name.data)
+        user = accounts.find_user(services().database, form.name.data)
         if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
             _store_language(user, language.chosen())
             sign_in(user)
@@ -122,7 +122,7 @@ def submit_login() -> Page:
 def sign_up_form(token: str) -> Page:
     """The sign-up form of an invitation."""
     try:
-        accounts.find_invite(house().database, token)
+        accounts.find_invite(services().database, token)
     except Refused:
         return render_template("invite.html", form=None), 410
     return render_template("invite.html", form=SignUpForm())
@@ -135,9 +135,9 @@ def submit_sign_up(token: str) -> Page:
     form = SignUpForm()
     if not form.validate():
         return render_template("invite.html", form=form), 422
-    accounts.find_invite(house().database, token)  # before the costly hash
+    accounts.find_invite(services().database, token)  # before the costly hash
     try:
-        user = accounts.sign_up(house().database, token, form.name.data, passwords.hash_password(form.password.data))
+        user = accounts.sign_up(services().database, token, form.name.data, passwords.hash_password(form.password.data))
     except Refused as refusal:
         if refusal.code == "bad_invite":
             raise
@@ -173,7 +173,7 @@ def sign_in(user: UserView) -> None:
 def _store_language(user: UserView, wanted: str | None) -> None:
     """What was chosen at the door is from now on the language of the account."""
     if wanted:
-        accounts.set_preferences(house().database, user.id, locale=wanted)
+        accounts.set_preferences(services().database, user.id, locale=wanted)
 
 
 def safe_next_url(wanted: str) -> str:

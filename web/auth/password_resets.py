@@ -19,7 +19,7 @@ from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, sign_in
 from web.auth.rate_limits import PER_ADDRESS, limiter
 from web.i18n.language import lazy
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("password_resets", __name__)
 
@@ -55,7 +55,7 @@ def submit(token: str) -> Page:
         return render_template("password_reset.html", whose=person, form=form), 422
     hashed = passwords.hash_password(form.password.data)
     try:
-        changed = accounts.change_password(house().database, person.id, hashed, epoch=person.session_epoch)
+        changed = accounts.change_password(services().database, person.id, hashed, epoch=person.session_epoch)
     except Refused:  # the same link was used twice at the same moment
         return render_template("password_reset.html", whose=None, form=None), 410
     sign_in(changed)
@@ -69,7 +69,7 @@ def _user_of(token: str) -> UserView | None:
         user_id, epoch = _signer().loads(token, max_age=DAY_S)
     except (BadData, ValueError, TypeError):
         return None
-    person = accounts.get_user(house().database, str(user_id))
+    person = accounts.get_user(services().database, str(user_id))
     return person if person and person.session_epoch == epoch else None
 
 

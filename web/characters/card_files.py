@@ -29,7 +29,7 @@ from web.characters.pictures import reencode
 from web.errors import Problem
 from web.i18n.language import gettext, say
 from web.rendering import import_report
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("card_files", __name__, url_prefix="/characters")
 MAX_FILES = 10
@@ -105,7 +105,7 @@ def finish_import(character_id: str) -> Page:
     character, form = _own(character_id), request.form
     try:
         card_import.settle(
-            house().database, me(), character, form.get("name", ""), form.get("rating", character.rating)
+            services().database, me(), character, form.get("name", ""), form.get("rating", character.rating)
         )
     except Refused as refusal:
         return _report_page(character, wrong=refusal.code, name=form.get("name", "")), 422
@@ -117,7 +117,7 @@ def finish_import(character_id: str) -> Page:
 @signed_in
 def keep_copy(character_id: str) -> Response:
     """Keep a second copy of a card that was there already."""
-    card_import.keep_copy(house().database, me(), character_id)
+    card_import.keep_copy(services().database, me(), character_id)
     notices.done("brought")
     return redirect(url_for("card_files.show_report", character_id=character_id))
 
@@ -126,7 +126,7 @@ def keep_copy(character_id: str) -> Response:
 @signed_in
 def as_json(character_id: str) -> Response:
     """The character as a V3 card."""
-    character = characters.get_character(house().database, me(), character_id)
+    character = characters.get_character(services().database, me(), character_id)
     return download(write_json(_card_to_export(character)), character.name, "json", "application/json")
 
 
@@ -134,8 +134,8 @@ def as_json(character_id: str) -> Response:
 @signed_in
 def as_png(character_id: str) -> Response:
     """The character as a picture with its card inside, for V2 and for V3."""
-    character = characters.get_character(house().database, me(), character_id)
-    picture = export_picture.export_png(house().database, character)
+    character = characters.get_character(services().database, me(), character_id)
+    picture = export_picture.export_png(services().database, character)
     return download(write_png(picture, _card_to_export(character)), character.name, "png", "image/png")
 
 
@@ -146,7 +146,7 @@ def _import_file(file: FileStorage) -> Arrival:
         picture, made = _picture(card.picture), card.card
         if card.picture and picture is None:
             made = keeping.with_note(made, Finding("approximated", "picture", "no_picture"))
-        brought = card_import.bring(house().database, me(), made, picture)
+        brought = card_import.bring(services().database, me(), made, picture)
     except CardError as error:
         return Arrival(name, code=error.code, sentence=say(error.code, error.sentence))
     except Refused as refusal:
@@ -186,7 +186,7 @@ def _report_page(character: CharacterView, wrong: str = "", name: str = "") -> s
 
 
 def _own(character_id: str) -> CharacterView:
-    character = characters.get_character(house().database, me(), character_id)
+    character = characters.get_character(services().database, me(), character_id)
     if character.owner_id != me().id:
         raise NotFound("character")
     return character

@@ -25,7 +25,7 @@ from web.characters.tags import tags_of
 from web.errors import Problem
 from web.i18n.language import gettext, language
 from web.rendering.prose import render
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("characters", __name__, url_prefix="/characters")
 MAX_CHARACTERS = 400
@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
 @signed_in
 def show(character_id: str) -> str:
     """A character, with the form to begin a story."""
-    return character_page(characters.get_character(house().database, me(), character_id))
+    return character_page(characters.get_character(services().database, me(), character_id))
 
 
 @blueprint.get("/new")
@@ -56,7 +56,7 @@ def new() -> str:
     source = request.args.get("from")
     if not source:
         return _form_page(None, CardForm(locale=me().locale))
-    copied = characters.get_character(house().database, me(), source)
+    copied = characters.get_character(services().database, me(), source)
     return _form_page(None, card_form.form_of(copied), source=copied.id)
 
 
@@ -64,12 +64,12 @@ def new() -> str:
 @signed_in
 def create() -> Page:
     """Keep a new character."""
-    mine = [one for one in characters.list_characters(house().database, me()) if one.owner_id]
+    mine = [one for one in characters.list_characters(services().database, me()) if one.owner_id]
     if len(mine) >= MAX_CHARACTERS:
         sentence = gettext("There is room for %(n)s characters: remove one first.", n=MAX_CHARACTERS)
         raise Problem(409, "too_many", sentence)
     source = request.form.get("source")
-    copied = characters.get_character(house().database, me(), source) if source else None
+    copied = characters.get_character(services().database, me(), source) if source else None
     return _save(None, copied)
 
 
@@ -94,7 +94,7 @@ def change(character_id: str) -> Page:
 def delete(character_id: str) -> Response:
     """Remove a character of mine."""
     try:
-        characters.delete_character(house().database, me(), character_id)
+        characters.delete_character(services().database, me(), character_id)
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("characters.show", character_id=character_id))
@@ -113,7 +113,7 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
         made_by=_line(character.card.get("creator")),
         card_version=_line(character.card.get("character_version")),
         brought=bool(keeping.record_of(character.card)),
-        personas=personas.list_personas(house().database, me().id),
+        personas=personas.list_personas(services().database, me().id),
         chosen=chosen,
         name=name or me().name,
         wrong=wrong,
@@ -141,7 +141,7 @@ def _line(value: Any) -> str:
 
 
 def _own(character_id: str) -> CharacterView:
-    character = characters.get_character(house().database, me(), character_id)
+    character = characters.get_character(services().database, me(), character_id)
     if character.owner_id != me().id:
         raise NotFound("character")
     return character
@@ -155,7 +155,7 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
         return _form_page(character, after, wrong="bad_status"), 422
     try:
         kept = characters.save_character(
-            house().database,
+            services().database,
             me(),
             card_form.merge_into(card, before, after),
             tagline=after.tagline,

@@ -18,7 +18,7 @@ from store import gallery
 from store.errors import Refused
 from web.assets import YEAR_S
 from web.auth.accounts import me, signed_in
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("pictures", __name__)
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -34,7 +34,7 @@ _decoding_lock = threading.Lock()  # decoding needs 64 MB at worst
 @signed_in
 def show(picture_id: str) -> Response:
     """One picture; its id never gets other bytes, so browsers may keep it."""
-    picture = gallery.get_picture_for(house().database, me(), picture_id)
+    picture = gallery.get_picture_for(services().database, me(), picture_id)
     response = make_response(picture.data)
     response.mimetype = picture.media_type
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -18,12 +18,12 @@ from store import accounts, turns
 from store.broker import events
 from store.db import Database
 from store.views import TurnView, UserView
-from web.live.outgoing import Live
+from web.live.outgoing import LiveMessage
 
 log = logging.getLogger(__name__)
 
 
-class Pulse:
+class BeatReads:
     """What is read at one beat. Safe for threads; make a new one for every beat."""
 
     def __init__(self, database: Database, redis: Redis, at: float | None = None) -> None:
@@ -34,7 +34,7 @@ class Pulse:
         self._epochs: Mapping[str, int] | None = None
         self._turns: dict[str, TurnView] = {}
         self._tails: dict[str, events.Tail | None] = {}
-        self._streams: dict[tuple[str, int], Sequence[Live]] = {}
+        self._streams: dict[tuple[str, int], Sequence[LiveMessage]] = {}
 
     def signed_in(self, person: UserView) -> bool:
         """Whether a cookie of this person, as they were when it was read, still counts.
@@ -60,7 +60,7 @@ class Pulse:
                 self._tails[turn_id] = self._read_tail(turn_id)
             return self._tails[turn_id]
 
-    def missing(self, turn_id: str, after_seq: int) -> Sequence[Live]:
+    def missing(self, turn_id: str, after_seq: int) -> Sequence[LiveMessage]:
         """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
         with self._reading:
             wanted = (turn_id, after_seq)
@@ -83,10 +83,10 @@ class Pulse:
             return None
 
 
-def read_stream(redis: Redis, turn_id: str, after_seq: int) -> Sequence[Live]:
+def read_stream(redis: Redis, turn_id: str, after_seq: int) -> Sequence[LiveMessage]:
     """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
     try:
-        return [Live(event) for event in events.read(redis, turn_id, after_seq)]
+        return [LiveMessage(event) for event in events.read(redis, turn_id, after_seq)]
     except RedisError as error:
         log.debug("The stream of turn %s cannot be read: %s", turn_id, error)
         return ()

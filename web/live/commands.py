@@ -18,17 +18,17 @@ from store import accounts, chats, turns, usage_limits
 from store.broker import queue, warmup
 from store.errors import StoreError
 from web import errors, serializers
+from web.live.caller import Caller, CommandFrame, Handler, Id, Reply
 from web.live.changes import CHANGES, Change
-from web.live.frames import Caller, Frame, Handler, Id, Reply
 from web.live.viewer import announce_change
-from web.services import House
+from web.services import Services
 
 log = logging.getLogger(__name__)
-Kind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
-Following = Literal["narrate", "suggest", "status"]
+TurnKind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
+FollowUp = Literal["narrate", "suggest", "status"]
 
 
-class Open(Frame):
+class OpenChat(CommandFrame):
     """Show me this chat, and keep showing it. `turn`, `after` and `stream`: what I already have."""
 
     type: Literal["open"]
@@ -38,26 +38,26 @@ class Open(Frame):
     stream: str | None = Field(None, max_length=64)
 
 
-class Submit(Frame):
+class SubmitTurn(CommandFrame):
     """Do this turn, and `then` these parts of it. `id` is made by the browser; sending it twice makes one turn."""
 
     type: Literal["submit"]
     id: str = Field(max_length=64)
     chat: Id
-    kind: Kind
+    kind: TurnKind
     revision: int = Field(ge=0)
     text: str = ""
-    then: tuple[Following, ...] = Field((), max_length=3)
+    then: tuple[FollowUp, ...] = Field((), max_length=3)
 
 
-class Stop(Frame):
+class StopTurn(CommandFrame):
     """Stop this turn; what was written so far stays."""
 
     type: Literal["stop"]
     turn: Id
 
 
-class Choose(Frame):
+class ChooseAlternative(CommandFrame):
     """Make another wording of a message the one that counts."""
 
     type: Literal["choose"]
@@ -66,17 +66,17 @@ class Choose(Frame):
     revision: int = Field(ge=0)
 
 
-class Ping(Frame):
+class Ping(CommandFrame):
     """Are you there?"""
 
     type: Literal["ping"]
 
 
-Command = Annotated[Open | Submit | Stop | Choose | Ping | Change, Field(discriminator="type")]
+Command = Annotated[OpenChat | SubmitTurn | StopTurn | ChooseAlternative | Ping | Change, Field(discriminator="type")]
 _FRAMES: TypeAdapter[Command] = TypeAdapter(Command)
 
 
-def obey(caller: Caller, text: str | bytes) -> Reply | None:
+def execute(caller: Caller, text: str | bytes) -> Reply | None:
     """Do what a frame asks for. The answer is for this tab only; None when there is none."""
     try:
         frame = _FRAMES.validate_json(text)
@@ -98,67 +98,69 @@ def refused(turn_id: str | None, code: str, message: str) -> Reply:
     return {"type": "refused", "id": turn_id, **errors.error_json(code, message)}
 
 
-def _open(caller: Caller, frame: Open) -> None:
-    chats.get_chat(caller.house.database, caller.user_id, frame.chat)  # own, or not_found: before anything is watched
+def _open(caller: Caller, frame: OpenChat) -> None:
+    chats.get_chat(
+        caller.services.database, caller.user_id, frame.chat
+    )  # own, or not_found: before anything is watched
     caller.watch(frame.chat)
     caller.later(lambda: caller.viewer.open(frame.chat, frame.turn, frame.after, frame.stream))
-    caller.later(lambda: _wish_it_awake(caller.house, frame.chat))
+    caller.later(lambda: _wish_it_awake(caller.services, frame.chat))
 
 
-def _wish_it_awake(house: House, chat_id: str) -> None:
+def _wish_it_awake(services: Services, chat_id: str) -> None:
     """Whoever opens a chat will soon say something: a worker without work may read it ahead."""
     try:
-        warmup.ask(house.redis, chat_id)
+        warmup.ask(services.redis, chat_id)
     except RedisError as error:
         log.info("chat %s is not woken ahead: %s", chat_id, error)
 
 
-def _submit(caller: Caller, frame: Submit) -> Reply:
-    house = caller.house
+def _submit(caller: Caller, frame: SubmitTurn) -> Reply:
+    services = caller.services
     command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
-    most = house.settings.max_waiting_turns
-    turn = queue.submit(house.database, house.redis, caller.user_id, command, max_waiting=most)
-    message = chats.get_message(house.database, turn.user_message_id) if turn.user_message_id else None
-    revision = announce_change(house, turn)
+    most = services.settings.max_waiting_turns
+    turn = queue.submit(services.database, services.redis, caller.user_id, command, max_waiting=most)
+    message = chats.get_message(services.database, turn.user_message_id) if turn.user_message_id else None
+    revision = announce_change(services, turn)
     return {
         "type": "ack",
         "id": turn.id,
         "state": turn.state,
         "revision": revision,
         "message": serializers.message_json(message) if message else None,
-        "minutes_left": _minutes_left(house, caller.user_id),
+        "minutes_left": _minutes_left(services, caller.user_id),
     }
 
 
-def _minutes_left(house: House, user_id: str) -> int | None:
+def _minutes_left(services: Services, user_id: str) -> int | None:
     """Of the daily limit; None for whoever has none."""
-    user = accounts.get_user(house.database, user_id)
-    today = usage_limits.today(house.database, user) if user else None
+    user = accounts.get_user(services.database, user_id)
+    today = usage_limits.today(services.database, user) if user else None
     return today.left if today else None
 
 
-def _stop(caller: Caller, frame: Stop) -> None:
-    turn = queue.stop(caller.house.database, caller.house.redis, caller.user_id, frame.turn)
+def _stop(caller: Caller, frame: StopTurn) -> None:
+    turn = queue.stop(caller.services.database, caller.services.redis, caller.user_id, frame.turn)
     if turn.ended:
-        announce_change(caller.house, turn)
+        announce_change(caller.services, turn)
 
 
-def _choose(caller: Caller, frame: Choose) -> None:
-    house = caller.house
-    message = chats.choose_alternative(house.database, caller.user_id, frame.message, frame.position, frame.revision)
+def _choose(caller: Caller, frame: ChooseAlternative) -> None:
+    services = caller.services
+    message = chats.choose_alternative(services.database, caller.user_id, frame.message, frame.position, frame.revision)
     change = {"type": "changed", "chat": message.chat_id, "revision": message.revision, "turn": None}
-    house.hub.publish(message.chat_id, change)
+    services.hub.publish(message.chat_id, change)
 
 
 def _ping(caller: Caller, frame: Ping) -> Reply:
     return {"type": "pong"}
 
 
-COMMANDS: dict[type[Frame], Handler] = {
-    Open: _open,
-    Submit: _submit,
-    Stop: _stop,
-    Choose: _choose,
+COMMANDS: dict[type[CommandFrame], Handler] = {
+    OpenChat: _open,
+    SubmitTurn: _submit,
+    StopTurn: _stop,
+    ChooseAlternative: _choose,
     Ping: _ping,
     **CHANGES,
 }

@@ -25,10 +25,10 @@ from wsproto.utilities import LocalProtocolError
 from store.errors import StoreError
 from web import errors
 from web.i18n.language import marked, say
-from web.live.liveness import Attention
+from web.live.liveness import Liveness
 from web.live.outgoing import Payload, frame_of
-from web.live.socket_guard import Guard
-from web.live.token_bucket import Bucket
+from web.live.socket_guard import SocketGuard
+from web.live.token_bucket import TokenBucket
 
 MAILBOX = 2000
 MESSAGES_PER_S, BURST = 20, 40
@@ -39,7 +39,7 @@ TOO_FAST = marked("Too fast: at most {n} messages per second.")
 GONE = (OSError, ConnectionClosed, LocalProtocolError)  # the last: the library is closing the line already
 log = logging.getLogger(__name__)
 End = Callable[..., OSError]  # Connection._end
-Obey = Callable[[str | bytes], None]
+Execute = Callable[[str | bytes], None]
 
 
 class Connection:
@@ -48,11 +48,11 @@ class Connection:
     def __init__(self, ws: Server, language: str) -> None:
         """`language` is what its person reads."""
         self._ws, self._language = ws, language
-        self._guard: Guard = ws.sock  # put there by guard.Guarded
+        self._guard: SocketGuard = ws.sock  # put there by SocketGuardMiddleware
         self._mailbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._farewell = (1000, "")
         self._said_farewell = threading.Event()
-        self._attention = Attention()
+        self._liveness = Liveness()
 
     def post(self, call: Callable[[], None]) -> None:
         """Let the writer run `call` when its turn comes. A full mailbox ends the connection."""
@@ -67,7 +67,7 @@ class Connection:
         if not self._ws.connected:
             raise ConnectionClosed(*self._farewell)
         frame = frame_of(payload, self._language)
-        self._guard.send(PING + frame if self._attention.ask(time.monotonic()) else frame)
+        self._guard.send(PING + frame if self._liveness.should_ping(time.monotonic()) else frame)
 
     def post_payload(self, payload: Payload) -> None:
         """Let the writer send this."""
@@ -78,9 +78,9 @@ class Connection:
         self._farewell = (code, say("goodbye", sentence, self._language).format(**values))
         self._mailbox.put(None)
 
-    def drop_if_deaf(self) -> None:
+    def drop_if_dead(self) -> None:
         """End the connection if the peer takes in nothing of what it is sent."""
-        if self._attention.lost(time.monotonic()):
+        if self._liveness.is_dead(time.monotonic()):
             log.info("A tab that does not listen was disconnected.")
             self._guard.abort()
 
@@ -88,10 +88,10 @@ class Connection:
         """End the connection now."""
         self._guard.abort()
 
-    def serve(self, obey: Obey) -> None:
+    def serve(self, execute: Execute) -> None:
         """Run until the connection ends: `obey` is called with every frame, in the reader's thread."""
-        self._ws.input_buffer = _Inbox(obey, self._end)
-        self._ws.ws = _Metered(self._ws.ws, self._attention, self._end)
+        self._ws.input_buffer = _Inbox(execute, self._end)
+        self._ws.ws = _Metered(self._ws.ws, self._liveness, self._end)
         reader: ReaderThread = self._ws.thread
         reader.begin(lambda: self._mailbox.put(None))
         try:
@@ -132,10 +132,10 @@ class Connection:
 class _Inbox(list[str | bytes]):
     """Stands where the library collects messages: each one is obeyed at once."""
 
-    def __init__(self, obey: Obey, end: End) -> None:
+    def __init__(self, execute: Execute, end: End) -> None:
         super().__init__()
-        self._obey, self._end = obey, end
-        self._bucket = Bucket(MESSAGES_PER_S, BURST, time.monotonic())
+        self._execute, self._end = execute, end
+        self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
         self._request = contextvars.copy_context()  # as if the thread of the request did it
 
     def append(self, message: str | bytes) -> None:
@@ -143,7 +143,7 @@ class _Inbox(list[str | bytes]):
         if not self._bucket.take(time.monotonic()):
             raise self._end(1008, TOO_FAST, n=MESSAGES_PER_S)
         try:
-            self._request.run(self._obey, message)
+            self._request.run(self._execute, message)
         except Exception:
             log.exception("A command of a tab failed.")
             raise self._end(1011, errors.UNEXPECTED) from None
@@ -152,9 +152,9 @@ class _Inbox(list[str | bytes]):
 class _Metered:
     """Stands where the library keeps its protocol: counts every piece of a frame, so that pings are no way to flood."""
 
-    def __init__(self, protocol: Any, attention: Attention, end: End) -> None:
-        self._protocol, self._attention, self._end = protocol, attention, end
-        self._bucket = Bucket(PIECES_PER_S, PIECES_BURST, time.monotonic())
+    def __init__(self, protocol: Any, liveness: Liveness, end: End) -> None:
+        self._protocol, self._liveness, self._end = protocol, liveness, end
+        self._bucket = TokenBucket(PIECES_PER_S, PIECES_BURST, time.monotonic())
         self.send, self.receive_data = protocol.send, protocol.receive_data
 
     def events(self) -> Iterator[Event]:
@@ -163,7 +163,7 @@ class _Metered:
             if not self._bucket.take(time.monotonic()):
                 raise self._end(1008, TOO_FAST, n=MESSAGES_PER_S)
             if isinstance(event, Pong):
-                self._attention.heard(time.monotonic())
+                self._liveness.pong(time.monotonic())
             yield event
 
 

@@ -12,7 +12,7 @@ from typing import Any
 ENDS = frozenset({"done", "cancelled", "failed"})
 
 
-class Verdict(Enum):
+class EventVerdict(Enum):
     """What to do with an event."""
 
     SEND = "send"
@@ -29,7 +29,7 @@ class _Progress:
     ended: bool = False
 
 
-class Relay:
+class EventCursor:
     """The progress of one tab in one chat. Used by one thread only."""
 
     def __init__(self) -> None:
@@ -63,19 +63,19 @@ class Relay:
         """Nothing more is to be said about this turn."""
         self._turns[turn_id] = _Progress(0, 0, ended=True)
 
-    def judge(self, event: Mapping[str, Any]) -> Verdict:
+    def judge(self, event: Mapping[str, Any]) -> EventVerdict:
         """The verdict on a sequenced event; SEND counts it as sent."""
         progress = self._turns.setdefault(str(event["turn"]), _Progress(0, 0))
         seq, attempt = int(event["seq"]), int(event["attempt"])
         if progress.ended:
-            return Verdict.DROP
+            return EventVerdict.DROP
         if progress.stream not in (None, event.get("stream")):
-            return Verdict.LOST
+            return EventVerdict.LOST
         if seq <= progress.seq:
-            return Verdict.DROP
+            return EventVerdict.DROP
         if seq > progress.seq + 1:
-            return Verdict.GAP
+            return EventVerdict.GAP
         progress.seq, progress.stream = seq, event.get("stream")
         progress.attempt = max(attempt, progress.attempt)
         progress.ended = event["type"] in ENDS
-        return Verdict.SEND
+        return EventVerdict.SEND

@@ -53,22 +53,22 @@ def _is_key(text: str) -> bool:
 
 
 @dataclass
-class Seats:
+class SocketLimiter:
     """Counts open sockets, in all and per person."""
 
     limit: int
     _taken: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, user_id: str) -> None:
-        """Take a seat; raise Problem 503 when there is none. Whoever takes one calls `free`."""
+    def acquire(self, user_id: str) -> None:
+        """Take a seat; raise Problem 503 when there is none. Whoever takes one calls `release`."""
         with self._lock:
             if self._taken.total() >= self.limit or self._taken[user_id] >= PER_PERSON:
                 sentence = gettext("Too many windows are open: close one and try again.")
                 raise Problem(503, "too_many_sockets", sentence, {"Retry-After": "10"})
             self._taken[user_id] += 1
 
-    def free(self, user_id: str) -> None:
+    def release(self, user_id: str) -> None:
         """Give the seat back."""
         with self._lock:
             self._taken[user_id] -= 1
@@ -76,6 +76,6 @@ class Seats:
                 del self._taken[user_id]
 
     @property
-    def taken(self) -> int:
+    def n_open(self) -> int:
         """Sockets that are open now."""
         return self._taken.total()

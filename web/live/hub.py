@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 from store.broker import events, keys
 from web.i18n.language import marked
-from web.live.beat_reads import Pulse
-from web.live.outgoing import Live
+from web.live.beat_reads import BeatReads
+from web.live.outgoing import LiveMessage
 
 BEAT_S = 2.0
 MOVED_S = 0.2
@@ -36,7 +36,7 @@ class Tab(Protocol):
     def deliver(self, payload: Payload) -> None:
         """A message of the chat that the tab watches."""
 
-    def beat(self, pulse: Pulse) -> None:
+    def beat(self, reads: BeatReads) -> None:
         """Look for what may have been lost; `pulse` has what is the same for all tabs."""
 
     def queues_moved(self) -> None:
@@ -52,9 +52,9 @@ class Tab(Protocol):
 class Hub:
     """Which tab watches which chat, and the thread that listens to Redis for them."""
 
-    def __init__(self, redis: Redis, pulse: Callable[[], Pulse], beat_s: float = BEAT_S) -> None:
+    def __init__(self, redis: Redis, reads: Callable[[], BeatReads], beat_s: float = BEAT_S) -> None:
         self._redis = redis
-        self._pulse = pulse
+        self._new_reads = reads
         self._beat_s = beat_s
         self._lock = threading.Condition()
         self._chats: dict[str, set[Tab]] = {}
@@ -134,9 +134,9 @@ class Hub:
         except RedisError:
             self._fan_out(chat_id, payload)
 
-    def announce(self, payload: Payload) -> None:
+    def broadcast(self, payload: Payload) -> None:
         """Tell every tab of this process."""
-        live = Live(payload)
+        live = LiveMessage(payload)
         for tab in self.tabs():
             tab.deliver(live)
 
@@ -174,7 +174,7 @@ class Hub:
     def _fan_out(self, chat_id: str, payload: Payload, as_it_came: bytes = b"") -> None:
         with self._lock:
             watchers = list(self._chats.get(chat_id, ()))
-        live = Live(payload, as_it_came)
+        live = LiveMessage(payload, as_it_came)
         for tab in watchers:
             tab.deliver(live)
 
@@ -189,9 +189,9 @@ class Hub:
         while not self._stopping.is_set():
             self._beat_now.wait(self._beat_s)
             self._beat_now.clear()
-            pulse = self._pulse()
+            reads = self._new_reads()
             for tab in self.tabs():
-                tab.beat(pulse)
+                tab.beat(reads)
 
 
 def _decode(data: bytes | str) -> dict[str, Any] | None:

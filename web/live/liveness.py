@@ -9,25 +9,25 @@ ASK_EVERY_S = 4.0
 LOST_S = 8.5  # and the next beat of the hub ends it
 
 
-class Attention:
+class Liveness:
     """Of one peer."""
 
     def __init__(self) -> None:
-        self._asked_at: float | None = None
-        self._heard_at = float("-inf")
+        self._pinged_at: float | None = None
+        self._ponged_at = float("-inf")
 
-    def ask(self, now: float) -> bool:
+    def should_ping(self, now: float) -> bool:
         """Something is to be sent: whether a question should go with it. True counts as asked."""
-        if self._asked_at is not None or now - self._heard_at < ASK_EVERY_S:
+        if self._pinged_at is not None or now - self._ponged_at < ASK_EVERY_S:
             return False
-        self._asked_at = now
+        self._pinged_at = now
         return True
 
-    def heard(self, now: float) -> None:
+    def pong(self, now: float) -> None:
         """The peer has answered."""
-        self._asked_at, self._heard_at = None, now
+        self._pinged_at, self._ponged_at = None, now
 
-    def lost(self, now: float) -> bool:
+    def is_dead(self, now: float) -> bool:
         """Whether it was asked too long ago."""
-        asked_at = self._asked_at
-        return asked_at is not None and now - asked_at > LOST_S
+        pinged_at = self._pinged_at
+        return pinged_at is not None and now - pinged_at > LOST_S

@@ -19,7 +19,7 @@ Payload = Mapping[str, Any]
 T = TypeVar("T")
 
 
-class Live(dict[str, Any]):
+class LiveMessage(dict[str, Any]):
     """A message for every tab of a chat, or of the house. Do not change it: its frames are made once for each language.
 
     Five hundred tabs would otherwise render the same Markdown and write the same JSON five hundred times, and all tabs
@@ -57,7 +57,7 @@ class Live(dict[str, Any]):
 
 def frame_of(payload: Payload, language: str) -> bytes:
     """The frame of anything that a tab is told."""
-    return payload.frame(language) if isinstance(payload, Live) else _pack(say_all(payload, language))
+    return payload.frame(language) if isinstance(payload, LiveMessage) else _pack(say_all(payload, language))
 
 
 def _pack(payload: Payload) -> bytes:

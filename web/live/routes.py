@@ -10,9 +10,9 @@ from web.errors import Problem
 from web.i18n.language import gettext, language
 from web.live import gate
 from web.live.connection import ReaderThread
-from web.live.socket_guard import Guarded
-from web.live.tab_session import Session
-from web.services import house
+from web.live.socket_guard import SocketGuardMiddleware
+from web.live.tab_session import TabSession
+from web.services import services
 
 PATH = "/ws"
 MAX_FRAME_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ sock = Sock()
 
 def init_app(app: Flask) -> None:
     """Register the route, the gate and the guard."""
-    app.wsgi_app = Guarded(app.wsgi_app, PATH)  # type: ignore[method-assign]
+    app.wsgi_app = SocketGuardMiddleware(app.wsgi_app, PATH)  # type: ignore[method-assign]
     app.before_request(_gate)
     app.teardown_request(_free_seat)
     app.register_blueprint(blueprint)
@@ -35,20 +35,20 @@ def _gate() -> None:
     if request.path != PATH:
         return
     gate.check_headers(request.headers)
-    gate.check_origin(request.headers.get("Origin"), house().settings.origins)
+    gate.check_origin(request.headers.get("Origin"), services().settings.origins)
     if not current_user.is_authenticated:
         raise Problem(401, "signed_out", gettext("Sign in first."))
-    house().seats.take(me().id)
+    services().socket_limiter.acquire(me().id)
     g.seat = me().id
 
 
 def _free_seat(_error: BaseException | None) -> None:
     seat = g.pop("seat", None)
     if seat is not None:
-        house().seats.free(seat)
+        services().socket_limiter.release(seat)
 
 
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
     """A tab, from handshake to goodbye."""
-    Session(house(), me(), language(), ws).run()
+    TabSession(services(), me(), language(), ws).run()

@@ -12,7 +12,7 @@ from store.views import ChatView, MessageView, TurnView
 from web import serializers
 
 NEWEST = 60
-TURNSTILE = threading.BoundedSemaphore(2)
+SNAPSHOT_SLOTS = threading.BoundedSemaphore(2)
 """Whoever takes a snapshot goes through it: fifty tabs that come at once would keep everybody's words waiting."""
 REPLYING = ("chat", "retry", "continue")
 

@@ -22,7 +22,7 @@ LINGER_S = 1.0
 KEYS = ("gunicorn.socket", "werkzeug.socket")
 
 
-class Guard:
+class SocketGuard:
     """A socket with the methods that simple-websocket uses, and `abort` to end it from any thread."""
 
     def __init__(self, raw: socket.socket) -> None:
@@ -79,7 +79,7 @@ def set_user_timeout(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
 
-class Guarded:
+class SocketGuardMiddleware:
     """WSGI middleware: on `path`, a guard stands in the place of the server's socket and nothing is compressed.
 
     Compressed bombs inflate, so the browser's offer to compress is taken out of the headers.
@@ -95,5 +95,5 @@ class Guarded:
             environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
             for key in KEYS:
                 if key in environ:
-                    environ[key] = Guard(environ[key])
+                    environ[key] = SocketGuard(environ[key])
         return self._app(environ, start_response)

@@ -1,7 +1,7 @@
 """A token bucket: how fast one tab may talk. Pure; the time is an argument."""
 
 
-class Bucket:
+class TokenBucket:
     """Lets `burst` messages through at once and `rate` per second in the long run."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:

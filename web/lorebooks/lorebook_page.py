@@ -29,7 +29,7 @@ from web.errors import Problem
 from web.i18n.language import gettext, say
 from web.lorebooks import entry_form
 from web.rendering import import_report
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("lorebooks", __name__, url_prefix="/books")
 MAX_LOREBOOKS, CHARACTER_PREFIX = 200, "of-"
@@ -61,7 +61,7 @@ class OpenedLorebook:
 
     def keep(self, data: Mapping[str, Any]) -> None:
         """Put the changed file in its place."""
-        database = house().database
+        database = services().database
         if len(json.dumps(data, ensure_ascii=False).encode(errors="replace")) > MAX_JSON_BYTES:
             raise Refused("book_too_large")
         if self.character_id:
@@ -81,7 +81,7 @@ def show_all() -> str:
 @signed_in
 def create() -> Page:
     """Keep books from files, each by itself, or an empty one with a name."""
-    if len(books.list_books(house().database, me().id)) >= MAX_LOREBOOKS:
+    if len(books.list_books(services().database, me().id)) >= MAX_LOREBOOKS:
         raise Problem(409, "too_many", gettext("There is room for %(n)s lorebooks: remove one first.", n=MAX_LOREBOOKS))
     uploads = [one for one in request.files.getlist("file") if one.filename]
     if not uploads:
@@ -111,7 +111,7 @@ def show(lorebook_id: str) -> str:
 def rename(lorebook_id: str) -> Response:
     """Give a book another name."""
     try:
-        books.change_book(house().database, me().id, lorebook_id, name=request.form.get("name", ""))
+        books.change_book(services().database, me().id, lorebook_id, name=request.form.get("name", ""))
         notices.done("book")
     except Refused as refusal:
         notices.refused(refusal)
@@ -122,7 +122,7 @@ def rename(lorebook_id: str) -> Response:
 @signed_in
 def delete(lorebook_id: str) -> Response:
     """Remove a book of mine."""
-    books.delete_book(house().database, me().id, lorebook_id)
+    books.delete_book(services().database, me().id, lorebook_id)
     notices.done("book-gone")
     return redirect(url_for("lorebooks.show_all"))
 
@@ -197,7 +197,7 @@ def original(lorebook_id: str) -> Response:
 def _create_empty(name: str) -> Page:
     """Keep an empty book."""
     try:
-        kept = books.add_book(house().database, me().id, EMPTY_LOREBOOK, name)
+        kept = books.add_book(services().database, me().id, EMPTY_LOREBOOK, name)
     except Refused as refusal:
         return _list_page([say(refusal.code, refusal.message)], name), 422
     notices.done("book")
@@ -210,7 +210,7 @@ def _import_file(file: FileStorage) -> tuple[LorebookView | None, str]:
     try:
         data = _read_file(file.stream.read(MAX_FILE_BYTES + 1))
         name = read_book(data).name or filename.rpartition(".")[0] or filename
-        return books.add_book(house().database, me().id, data, name), ""
+        return books.add_book(services().database, me().id, data, name), ""
     except CardError as error:
         return None, f"{filename}: {say(error.code, error.sentence)}"
     except Refused as refusal:
@@ -220,9 +220,9 @@ def _import_file(file: FileStorage) -> tuple[LorebookView | None, str]:
 def _open(lorebook_id: str) -> OpenedLorebook:
     """A book of mine by its name in the address. Raises NotFound."""
     if not lorebook_id.startswith(CHARACTER_PREFIX):
-        kept = books.get_book(house().database, me().id, lorebook_id)
+        kept = books.get_book(services().database, me().id, lorebook_id)
         return OpenedLorebook(kept.id, kept.name, kept.data)
-    character = characters.get_character(house().database, me(), lorebook_id.removeprefix(CHARACTER_PREFIX))
+    character = characters.get_character(services().database, me(), lorebook_id.removeprefix(CHARACTER_PREFIX))
     if character.owner_id != me().id:
         raise NotFound("lorebook")
     own = character.card.get("character_book")
@@ -265,7 +265,7 @@ def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
 
 
 def _list_page(wrong: Sequence[str] = (), name: str = "") -> str:
-    mine = [(one, len(read_book(one.data).entries)) for one in books.list_books(house().database, me().id)]
+    mine = [(one, len(read_book(one.data).entries)) for one in books.list_books(services().database, me().id)]
     return render_template("lorebooks.html", books=mine, wrong=wrong, name=name)
 
 

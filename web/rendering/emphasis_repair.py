@@ -27,9 +27,9 @@ _LETTER = re.compile(r"[^\W_]")
 _IN_WORD = re.compile(r"[0-9A-Za-z]")
 
 
-def mend(paragraph: str) -> str:
+def repair_emphasis(paragraph: str) -> str:
     """The paragraph with marks in the place of stars."""
-    mender = _Mender()
+    mender = _EmphasisRepair()
     text = _FOREIGN.sub("", paragraph)
     at = 0
     for index, piece in enumerate(_PIECES.split(text)):
@@ -41,7 +41,7 @@ def mend(paragraph: str) -> str:
     return mender.finish()
 
 
-class _Mender:
+class _EmphasisRepair:
     """The paragraph so far: its pieces, and which marks are open."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from web.rendering.emphasis_repair import MARKS, mend
+from web.rendering.emphasis_repair import MARKS, repair_emphasis
 
 ALLOWED = {
     "p", "br", "em", "strong", "s", "span", "blockquote", "ul", "ol", "li", "hr", "code", "pre",
@@ -42,7 +42,7 @@ def _mend_stars(state: StateCore) -> None:
     """Core rule, before inline parsing: the stars of every paragraph, heading, item and cell become marks."""
     for block in state.tokens:
         if block.type == "inline":
-            block.content = mend(block.content)
+            block.content = repair_emphasis(block.content)
 
 
 def _mark(state: StateInline, silent: bool) -> bool:

@@ -24,7 +24,7 @@ except SettingsError as error:
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = 1
-worker_class = "web.server.gunicorn_worker.ImpatientWorker"
+worker_class = "web.server.gunicorn_worker.SlowClientGuardWorker"
 threads = max(_settings.web_threads, _settings.sockets + PAGES)
 worker_connections = threads + WAITING
 timeout = 60
@@ -41,11 +41,11 @@ def post_worker_init(worker: Any) -> None:
         set_user_timeout(listener.sock)  # accepted sockets inherit it
     gc.collect()
     gc.freeze()  # what was loaded stays: looking through all of it again and again would hold up every tab
-    house = worker.wsgi.extensions["inglenook"]
+    services = worker.wsgi.extensions["inglenook"]
     stop = signal.getsignal(signal.SIGTERM)
 
     def on_term(number: int, frame: FrameType | None) -> None:
-        threading.Thread(target=house.stop, name="farewell").start()
+        threading.Thread(target=services.stop, name="farewell").start()
         if callable(stop):
             stop(number, frame)
 

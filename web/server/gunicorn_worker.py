@@ -27,7 +27,7 @@ PEEK = 1 << 16
 Until = dict[TConn, float]
 
 
-class ImpatientWorker(ThreadWorker):  # type: ignore[misc]
+class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
     """The worker class of gunicorn_conf.py. All but `handle` and `handle_request` runs in the main loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -24,7 +24,7 @@ from web.auth.rate_limits import PER_DOWNLOAD, limiter, user_key
 from web.characters.card_files import download
 from web.i18n.language import gettext, say
 from web.rendering import import_report
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("chat_files", __name__)
 MAX_FILES, MAX_BYTES, PER_UPLOAD = 10, chat_files.MAX_FILE_BYTES, "20 per minute"  # bytes: of all that come at once
@@ -72,7 +72,7 @@ def import_form() -> str:
 @limiter.limit(PER_UPLOAD, key_func=user_key)
 def import_files() -> Page:
     """Take the files. One that becomes a chat leads to its report, anything else to a list."""
-    everybody = characters.list_characters(house().database, me())
+    everybody = characters.list_characters(services().database, me())
     chosen = request.form.get("character", "")
     if chosen and chosen not in {one.id for one in everybody}:
         raise NotFound("character")
@@ -92,8 +92,8 @@ def import_files() -> Page:
 @signed_in
 def report(chat_id: str) -> str:
     """What became of a file that was brought along."""
-    chat = chats.get_chat(house().database, me().id, chat_id)
-    told = import_report.told(chat_transfer.report_of(house().database, me().id, chat_id))
+    chat = chats.get_chat(services().database, me().id, chat_id)
+    told = import_report.told(chat_transfer.report_of(services().database, me().id, chat_id))
     return render_template("chat_report.html", chat=chat, report=told, titles=import_report.VERDICTS)
 
 
@@ -104,7 +104,7 @@ def export(chat_id: str, ending: str) -> Response:
     """The chat as a file."""
     if ending not in KINDS:
         raise NotFound()
-    tale = chat_transfer.tale_of(house().database, me().id, chat_id)
+    tale = chat_transfer.tale_of(services().database, me().id, chat_id)
     return download(chat_files.WRITERS[ending](tale), tale.title, ending, KINDS[ending])
 
 
@@ -117,7 +117,7 @@ def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: 
         if not character:
             return Arrival(name, code="no_character", sentence=_no_character_sentence(found.tale.character_name))
         return Arrival(
-            name, chat_transfer.import_chat(house().database, me().id, character, found.tale, found.findings)
+            name, chat_transfer.import_chat(services().database, me().id, character, found.tale, found.findings)
         )
     except Refused as refusal:
         return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))
@@ -148,5 +148,5 @@ def _left_out(file: FileStorage) -> Arrival:
 
 
 def _page(arrivals: Sequence[Arrival], chosen: str = "") -> str:
-    everybody = characters.list_characters(house().database, me())
+    everybody = characters.list_characters(services().database, me())
     return render_template("import_chats.html", arrivals=arrivals, characters=everybody, chosen=chosen)

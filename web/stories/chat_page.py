@@ -10,7 +10,7 @@ from web import serializers
 from web.auth.accounts import me, signed_in
 from web.i18n.language import language, say_all
 from web.live import snapshot
-from web.services import house
+from web.services import services
 from web.stories import sampler_dials
 
 blueprint = Blueprint("chats", __name__)
@@ -21,19 +21,19 @@ PAGE_SIZE = 60
 @signed_in
 def show(chat_id: str) -> str:
     """A chat with its newest messages."""
-    shot = snapshot.take(house().database, me().id, chat_id)
-    character = characters.get_character(house().database, me(), shot.chat.character_id)
+    shot = snapshot.take(services().database, me().id, chat_id)
+    character = characters.get_character(services().database, me(), shot.chat.character_id)
     return render_template(
         "chat.html",
         chat=shot.chat,
         character=character,
         shown=say_all(shot.payload(0), language()),
-        books=books.list_names(house().database, me().id),
+        books=books.list_names(services().database, me().id),
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
         preset_values=sampling.PRESETS,
         me=me(),
-        today=usage_limits.today(house().database, me()),
+        today=usage_limits.today(services().database, me()),
     )
 
 
@@ -41,9 +41,9 @@ def show(chat_id: str) -> str:
 @signed_in
 def earlier_messages(chat_id: str) -> Response:
     """JSON: the messages just before the ordinal `before`, and whether any come before those."""
-    chats.get_chat(house().database, me().id, chat_id)
+    chats.get_chat(services().database, me().id, chat_id)
     before = request.args.get("before", type=int, default=0)
-    page = message_pages.before(house().database, chat_id, before, PAGE_SIZE)
+    page = message_pages.before(services().database, chat_id, before, PAGE_SIZE)
     found = {"messages": [serializers.message_json(one) for one in page.messages], "earlier": page.more}
     return jsonify(say_all(found, language()))
 
@@ -52,7 +52,7 @@ def earlier_messages(chat_id: str) -> Response:
 @signed_in
 def cost_of_change(chat_id: str) -> Response:
     """JSON: what it costs to edit the message `message`, and to delete it; null where nobody knows."""
-    edit, delete = reread_cost.of_message(house().database, me().id, chat_id, request.args.get("message", ""))
+    edit, delete = reread_cost.of_message(services().database, me().id, chat_id, request.args.get("message", ""))
     speed = _reading_speed(chat_id)
     return jsonify(edit=_cost_json(edit, speed), delete=_cost_json(delete, speed))
 
@@ -61,14 +61,14 @@ def cost_of_change(chat_id: str) -> Response:
 @signed_in
 def delete(chat_id: str) -> Response:
     """Take a chat from the list."""
-    chats.delete_chat(house().database, me().id, chat_id)
+    chats.delete_chat(services().database, me().id, chat_id)
     return redirect(url_for("home.show"))
 
 
 def _reading_speed(chat_id: str) -> float | None:
     """Tokens per second; None when nobody can tell now."""
     try:
-        return reread_cost.tokens_per_second(house().redis, chat_id)
+        return reread_cost.tokens_per_second(services().redis, chat_id)
     except RedisError:
         return None
 

@@ -10,7 +10,7 @@ from web.auth.accounts import Page, me, signed_in
 from web.characters import tags
 from web.characters.character_page import character_page
 from web.i18n.language import language
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("home", __name__)
 MAX_RECENT = 6
@@ -20,7 +20,7 @@ MAX_RECENT = 6
 @signed_in
 def show() -> str:
     """My newest chats and the characters."""
-    database = house().database
+    database = services().database
     mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
     everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
     return render_template(
@@ -39,14 +39,14 @@ def show() -> str:
 @signed_in
 def all_chats() -> str:
     """All my chats."""
-    return render_template("chats.html", chats=chats.list_chats(house().database, me().id))
+    return render_template("chats.html", chats=chats.list_chats(services().database, me().id))
 
 
 @blueprint.post("/chats")
 @signed_in
 def begin_chat() -> Page:
     """Begin a chat with a character, as oneself or as one of one's personas."""
-    form, database = request.form, house().database
+    form, database = request.form, services().database
     character = characters.get_character(database, me(), form.get("character", ""))
     persona = personas.get_persona(database, me().id, form["persona"]) if form.get("persona") else None
     name = form.get("name", "").strip() or (persona.name if persona else me().name)
@@ -63,7 +63,7 @@ def begin_chat() -> Page:
 def rename_chat(chat_id: str) -> Response:
     """Give a chat another title."""
     try:
-        chats.change_chat(house().database, me().id, chat_id, title=request.form.get("title", ""))
+        chats.change_chat(services().database, me().id, chat_id, title=request.form.get("title", ""))
         notices.done("renamed")
     except Refused as refusal:
         notices.refused(refusal)

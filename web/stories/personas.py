@@ -9,7 +9,7 @@ from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.errors import Problem
 from web.i18n.language import gettext
-from web.services import house
+from web.services import services
 
 blueprint = Blueprint("personas", __name__, url_prefix="/personas")
 MAX_PERSONAS = 60
@@ -19,7 +19,7 @@ MAX_PERSONAS = 60
 @signed_in
 def show() -> str:
     """All of mine."""
-    return render_template("personas.html", personas=personas.list_personas(house().database, me().id), me=me())
+    return render_template("personas.html", personas=personas.list_personas(services().database, me().id), me=me())
 
 
 @blueprint.get("/new")
@@ -33,7 +33,7 @@ def new() -> str:
 @signed_in
 def create() -> Page:
     """Keep a new one."""
-    if len(personas.list_personas(house().database, me().id)) >= MAX_PERSONAS:
+    if len(personas.list_personas(services().database, me().id)) >= MAX_PERSONAS:
         sentence = gettext("There is room for %(n)s personas: remove one first.", n=MAX_PERSONAS)
         raise Problem(409, "too_many", sentence)
     return _save(None)
@@ -43,7 +43,7 @@ def create() -> Page:
 @signed_in
 def edit(persona_id: str) -> str:
     """The form of one of mine."""
-    one = personas.get_persona(house().database, me().id, persona_id)
+    one = personas.get_persona(services().database, me().id, persona_id)
     return render_template("persona.html", persona=one, name=one.name, description=one.description, wrong="")
 
 
@@ -58,14 +58,14 @@ def change(persona_id: str) -> Page:
 @signed_in
 def delete(persona_id: str) -> Response:
     """Forget one of mine."""
-    personas.delete_persona(house().database, me().id, persona_id)
+    personas.delete_persona(services().database, me().id, persona_id)
     notices.done("persona-gone")
     return redirect(url_for("personas.show"))
 
 
 def _save(persona_id: str | None) -> Page:
     name, description = request.form.get("name", ""), request.form.get("description", "")
-    database = house().database
+    database = services().database
     try:
         personas.save_persona(database, me().id, name, description, persona_id)
     except Refused as refusal:

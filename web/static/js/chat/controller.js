@@ -134,7 +134,7 @@ const heard = {
     if (turn?.id === message.turn && ["waiting", "queued", "sending"].includes(turn.stage.state)) stage(message);
   },
 
-  backstage(message) {
+  service_status(message) {
     trouble.hidden = !message.trouble;
     trouble.dataset.trouble = message.trouble;
     announcement.show(message.announcement);

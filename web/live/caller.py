@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from web.live.viewer import Viewer
-from web.services import House
+from web.services import Services
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Reply = Mapping[str, Any]
 
 
-class Frame(BaseModel):
+class CommandFrame(BaseModel):
     """What all frames share: exact types, nothing unknown."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -26,7 +26,7 @@ class Frame(BaseModel):
 class Caller:
     """Who asks, and the ways to answer that a handler may need."""
 
-    house: House
+    services: Services
     user_id: str
     viewer: Viewer
     watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat

@@ -25,7 +25,7 @@ ROUND_S = 3.0
 log = logging.getLogger(__name__)
 
 
-class Housekeeping:
+class PeriodicMaintenance:
     """Knows what holds for the house, and what is wrong backstage: "" (all well), "redis", "worker" or "paused"."""
 
     def __init__(self, database: Database, redis: Redis, announce: Callable[[Mapping[str, Any]], None]) -> None:
@@ -54,7 +54,7 @@ class Housekeeping:
         """What tabs are told."""
         told = self.facts.announcement
         line = {"id": told.id, "text": told.text} if told else None
-        return {"type": "backstage", "trouble": self.trouble, "announcement": line}
+        return {"type": "service_status", "trouble": self.trouble, "announcement": line}
 
     def round(self) -> None:
         """One round of work."""
@@ -69,7 +69,7 @@ class Housekeeping:
             self.facts = self._read_facts()
             self.trouble = self._find_trouble()
             if self.notice() != before:
-                log.warning("Backstage: %s", self.trouble or "all is well")
+                log.warning("Service status: %s", self.trouble or "all is well")
                 self._announce(self.notice())
 
     def _run(self) -> None:
