@@ -1,7 +1,9 @@
-"""What the parts of one web process share, and how they start and stop.
+"""The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
-What it does: holds settings, database, Redis, hub and periodic maintenance; `services()` finds them from inside a request.
+What it does: holds settings, database, Redis, hub, periodic maintenance and the limit of sockets; `services()` finds
+them from inside a request.
 What it refuses to know: routes and pages.
+To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from web.server.maintenance import PeriodicMaintenance
 
 @dataclass(frozen=True)
 class Services:
-    """One per process."""
+    """Made once in each process."""
 
     settings: Settings
     database: Database
@@ -41,7 +43,7 @@ class Services:
 
 
 def build_services(settings: Settings, database: Database, redis: Redis) -> Services:
-    """Put the parts together; nothing runs yet."""
+    """Make the services of this process; no thread runs before `Services.start`."""
     hub = Hub(redis, lambda: BeatReads(database, redis))
     return Services(
         settings,
@@ -54,5 +56,5 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
 
 
 def services() -> Services:
-    """The house of the current request."""
+    """The services of the application that serves the current request."""
     return cast(Services, current_app.extensions["inglenook"])
