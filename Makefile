@@ -85,7 +85,7 @@ words: venv-dev ## collect the words that need a translation into web/translatio
 	@exec $(PY) -m web.i18n.extract
 
 docs: venv-dev ## write the map and the settings table of README.md anew
-	@exec $(PY) -m deploy.readme
+	@exec $(PY) -m deploy.docs_from_code
 
 compose-test: venv-dev ## the containers, with two browsers against them; WITH=deploy/compose.postgres.yml or .tls.yml adds a file
 	@exec bash deploy/compose-test $(addprefix --with ,$(WITH))

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.own_redis import OwnRedis
+from deploy.managed_redis import ManagedRedis
 from store import accounts, characters, chats, turns
 from store.broker import queue, registry
 from store.broker.client import connect
@@ -29,7 +29,7 @@ class House:
     def __init__(self, workers: Sequence[str] = ("gpu0",), **settings: object) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="inglenook-bench-")
         self.folder = Path(self._folder.name)
-        self._server = OwnRedis(self.folder / "redis")
+        self._server = ManagedRedis(self.folder / "redis")
         self._names, self._settings = workers, settings
         self._processes: list[subprocess.Popen[bytes]] = []
         self.database_url = str(settings.pop("database_url", "") or f"sqlite:///{self.folder}/inglenook.db")

@@ -22,7 +22,7 @@ from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.model.hardware import demo_model
 from store.db import Database
 from store.lore.book import read_book
-from store.lore.match import Scene, activate
+from store.lore.match import MatchContext, activate
 from store.views import Story
 from worker.prompt.segments import Limits
 
@@ -136,7 +136,7 @@ def _matching() -> str:
         deep, took = {"card": replace(read, scan_depth=depth)}, []
         for _ in range(50):
             began = time.process_time()
-            activate(deep, Scene(texts, 100))
+            activate(deep, MatchContext(texts, 100))
             took.append((time.process_time() - began) * 1000)
         times[depth] = f"{statistics.median(took):.1f} ms at a scan depth of {depth}"
     return f"Finding out which of the 200 entries wake: {', '.join(times.values())} of processor time (medians of 50)."

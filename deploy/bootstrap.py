@@ -22,7 +22,7 @@ VENV = ROOT / ".venv"
 LOG = VENV / "install.log"
 
 
-class Fault(Exception):
+class SetupError(Exception):
     """Set-up cannot go on; the text is the one sentence for the person at the keyboard."""
 
 
@@ -31,12 +31,12 @@ def main(argv: list[str]) -> int:
     try:
         purpose = argv[0] if argv else "run"
         if purpose not in EXTRAS:
-            raise Fault(f"Unknown purpose {purpose!r}: say one of {', '.join(EXTRAS)}.")
+            raise SetupError(f"Unknown purpose {purpose!r}: say one of {', '.join(EXTRAS)}.")
         with Path(__file__).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may be started at the same time
             if not is_ready(purpose):
                 set_up(purpose)
-    except Fault as fault:
+    except SetupError as fault:
         print(f"inglenook: {fault}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -64,14 +64,16 @@ def make_venv() -> None:
     say("Creating .venv with Python {}.{} ...".format(*sys.version_info[:2]))
     done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
-        raise Fault("Python could not create .venv: its venv module is missing (Debian: `apt install python3-venv`).")
+        raise SetupError(
+            "Python could not create .venv: its venv module is missing (Debian: `apt install python3-venv`)."
+        )
 
 
 def check_compiler() -> None:
     """Refuse when llama.cpp has to be compiled and nothing here can."""
     if find_compiler() or has_built_wheel():
         return
-    raise Fault(
+    raise SetupError(
         "No C++ compiler was found, and llama.cpp has to be compiled once: install one "
         "(Debian, Ubuntu: `apt install g++ make`; Fedora: `dnf install gcc-c++ make`; macOS: `xcode-select --install`)."
     )
@@ -105,7 +107,7 @@ def pinned(package: str) -> str:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(f'"({re.escape(package)}==[^" ]+)"', text)
     if not found:
-        raise Fault(f"pyproject.toml pins no version of {package}.")
+        raise SetupError(f"pyproject.toml pins no version of {package}.")
     return found.group(1)
 
 
@@ -116,7 +118,7 @@ def pip(*arguments: str) -> None:
         log.write("$ pip {}\n{}\n".format(" ".join(arguments), done.stdout))
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-12:])
-        raise Fault("`pip {}` failed, all of its words are in {}:\n{}".format(" ".join(arguments), LOG, tail))
+        raise SetupError("`pip {}` failed, all of its words are in {}:\n{}".format(" ".join(arguments), LOG, tail))
 
 
 def run_pip(*arguments: str) -> subprocess.CompletedProcess[str]:

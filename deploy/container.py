@@ -11,34 +11,34 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deploy import rooms
-from deploy.preflight import Fault
+from deploy import room_processes
+from deploy.preflight import DeployError
 from store.db import Database, DatabaseTrouble, sqlite_file
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 
 def web(settings: Settings) -> int:
     """Become the web server."""
-    rooms.migrate(settings)
-    if invitation := rooms.admin_invitation(settings):
+    room_processes.migrate(settings)
+    if invitation := room_processes.admin_invitation(settings):
         print(f"inglenook: first admin: {invitation}", flush=True)
-    return become(rooms.web_command())
+    return become(room_processes.web_command())
 
 
 def worker(settings: Settings) -> int:
     """Become the worker."""
-    rooms.migrate(settings)
-    return become(rooms.worker_command())
+    room_processes.migrate(settings)
+    return become(room_processes.worker_command())
 
 
 def check_web(settings: Settings) -> int:
     """0 if the web server in this container answers."""
-    return 0 if rooms.web_answers(settings) else 1
+    return 0 if room_processes.web_answers(settings) else 1
 
 
 def check_worker(settings: Settings) -> int:
     """0 if the worker of this container sends heartbeats."""
-    return 0 if rooms.worker_answers(settings) else 1
+    return 0 if room_processes.worker_answers(settings) else 1
 
 
 PASSWORD_WITHIN_S = 30
@@ -63,7 +63,7 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
         if action in (web, worker):
             await_database(settings.database_url, database_within_s)
         return action(settings)
-    except (SettingsError, Fault) as error:
+    except (SettingsError, DeployError) as error:
         print(f"inglenook: {error}", file=sys.stderr)
         return EXIT_CONFIG
 
@@ -85,7 +85,9 @@ def await_database(url: str, within_s: float) -> None:
     try:
         while trouble := _trouble_with(db):
             if time.monotonic() > deadline:
-                raise Fault(f"The database does not answer ({trouble}): is it there, is INGLENOOK_DATABASE_URL right?")
+                raise DeployError(
+                    f"The database does not answer ({trouble}): is it there, is INGLENOOK_DATABASE_URL right?"
+                )
             time.sleep(0.5)
     finally:
         db.close()

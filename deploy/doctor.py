@@ -15,14 +15,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deploy import rooms
-from deploy.cli.place import CHECKOUT, Place, find_place
-from deploy.doctor_line import FAIL, OK, WARN, Line
-from deploy.doctor_stores import look_at_stores
-from deploy.preflight import Disk, Fault, check_folder, check_model, check_port
+from deploy import room_processes
+from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
+from deploy.doctor_stores import examine_stores
+from deploy.installation import CHECKOUT, Installation, find_installation
+from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port
 from store.settings import PREFIX, SettingsError, load_settings
 
-__all__ = ["FAIL", "OK", "WARN", "Line", "examine"]
+__all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine"]
 
 TRIED_BYTES = 16_000_000
 SLOW_MB_PER_S = 20.0
@@ -30,22 +30,24 @@ LITTLE_MB = 2_000
 TRIAL_LIMIT_S = 900
 
 
-def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterator[Line]:
+def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterator[DoctorFinding]:
     """Every finding, as it is made."""
     environ, wrong = _sound(given)
     yield from wrong
-    place = find_place(environ)
+    installation = find_installation(environ)
     if not wrong:
         n_set = sum(name.upper().startswith(PREFIX) for name in environ)
-        yield Line("settings", OK, f"{n_set} given, the others are the README's; data in {place.settings.data_dir}")
-    disk, line = _folder(place)
+        yield DoctorFinding(
+            "settings", OK, f"{n_set} given, the others are the README's; data in {installation.settings.data_dir}"
+        )
+    disk, line = _folder(installation)
     yield line
-    yield from look_at_stores(place, disk)
-    yield from _port(place)
-    yield from _model(place, trial)
+    yield from examine_stores(installation, disk)
+    yield from _port(installation)
+    yield from _model(installation, trial)
 
 
-def _sound(given: Mapping[str, str]) -> tuple[dict[str, str], list[Line]]:
+def _sound(given: Mapping[str, str]) -> tuple[dict[str, str], list[DoctorFinding]]:
     """The variables that are right, and a line for each of the others."""
     environ, wrong = dict(given), []
     for name in given:
@@ -54,71 +56,81 @@ def _sound(given: Mapping[str, str]) -> tuple[dict[str, str], list[Line]]:
         try:
             load_settings({name: given[name]})
         except (SettingsError, OSError) as error:
-            wrong.append(Line("settings", FAIL, str(error)))
+            wrong.append(DoctorFinding("settings", FAIL, str(error)))
             del environ[name]
     return environ, wrong
 
 
-def _folder(place: Place) -> tuple[Disk | None, Line]:
-    folder = place.settings.data_dir
+def _folder(installation: Installation) -> tuple[Disk | None, DoctorFinding]:
+    folder = installation.settings.data_dir
     try:
         disk = check_folder(folder, TRIED_BYTES)
-    except Fault as fault:
-        return None, Line("disk", FAIL, str(fault))
+    except DeployError as fault:
+        return None, DoctorFinding("disk", FAIL, str(fault))
     words = f"{disk.free_mb / 1000:.1f} GB free, {disk.mb_per_s:.0f} MB/s written for good"
-    if disk.free_mb < LITTLE_MB + place.settings.disk_cache_mb:
-        advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {place.settings.disk_cache_mb}."
-        return disk, Line("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
+    if disk.free_mb < LITTLE_MB + installation.settings.disk_cache_mb:
+        advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {installation.settings.disk_cache_mb}."
+        return disk, DoctorFinding("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
     if disk.mb_per_s < SLOW_MB_PER_S:
-        return disk, Line("disk", WARN, words, "Waking a chat will be slow: put INGLENOOK_DATA_DIR on a faster disk.")
-    return disk, Line("disk", OK, words)
+        return disk, DoctorFinding(
+            "disk", WARN, words, "Waking a chat will be slow: put INGLENOOK_DATA_DIR on a faster disk."
+        )
+    return disk, DoctorFinding("disk", OK, words)
 
 
-def _port(place: Place) -> Iterator[Line]:
-    settings = place.settings
+def _port(installation: Installation) -> Iterator[DoctorFinding]:
+    settings = installation.settings
     if importlib.util.find_spec("web") is None:
         return
-    if (place.is_running or not place.has_own_redis) and rooms.web_answers(settings):
-        yield Line("port", OK, f"{settings.port}: the web server answers")
-    elif place.is_running:
+    if (installation.is_running or not installation.manages_redis) and room_processes.web_answers(settings):
+        yield DoctorFinding("port", OK, f"{settings.port}: the web server answers")
+    elif installation.is_running:
         log = settings.data_dir / "logs" / "web.log"
-        yield Line(
+        yield DoctorFinding(
             "port", FAIL, f"{settings.port}: this house runs, its web server does not answer", f"Look into {log}."
         )
     else:
         try:
             check_port(settings.host, settings.port)
-            yield Line("port", OK, f"{settings.port} on {settings.host} is free")
-        except Fault as fault:
-            yield Line("port", FAIL, str(fault))
+            yield DoctorFinding("port", OK, f"{settings.port} on {settings.host} is free")
+        except DeployError as fault:
+            yield DoctorFinding("port", FAIL, str(fault))
 
 
-def _model(place: Place, trial: bool) -> Iterator[Line]:
+def _model(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
     if importlib.util.find_spec("worker") is None or importlib.util.find_spec("engine") is None:
-        yield Line("model", OK, "looked at in the worker container: `docker compose exec worker inglenook doctor`")
+        yield DoctorFinding(
+            "model", OK, "looked at in the worker container: `docker compose exec worker inglenook doctor`"
+        )
         return
-    settings = place.settings
+    settings = installation.settings
     try:
         if settings.backend == "llama" and settings.model:
             check_model(Path(settings.model))
-    except Fault as fault:
-        yield Line("model", FAIL, str(fault))
+    except DeployError as fault:
+        yield DoctorFinding("model", FAIL, str(fault))
         return
-    yield from _checkup(place, trial and not rooms.worker_answers(settings))
+    yield from _checkup(installation, trial and not room_processes.worker_answers(settings))
 
 
-def _checkup(place: Place, trial: bool) -> Iterator[Line]:
+def _checkup(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
     """The worker's own findings, from a program of its own: a model may kill the process that loads it."""
     command = [sys.executable, "-m", "worker.diagnose", *([] if trial else ["--no-trial"])]
     try:
         done = subprocess.run(
-            command, env=place.environ, cwd=CHECKOUT, capture_output=True, text=True, timeout=TRIAL_LIMIT_S, check=False
+            command,
+            env=installation.environ,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=TRIAL_LIMIT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        yield Line("model", FAIL, f"no answer within {TRIAL_LIMIT_S} s", "Try a smaller model.")
+        yield DoctorFinding("model", FAIL, f"no answer within {TRIAL_LIMIT_S} s", "Try a smaller model.")
         return
-    yield from (Line(**json.loads(said)) for said in done.stdout.splitlines())
+    yield from (DoctorFinding(**json.loads(said)) for said in done.stdout.splitlines())
     if done.returncode != 0:
         tail = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         words = f"the check-up ended with status {done.returncode} ({tail})"
-        yield Line("model", FAIL, words, "Choose another model, or install anew: `make clean run`.")
+        yield DoctorFinding("model", FAIL, words, "Choose another model, or install anew: `make clean run`.")

@@ -9,49 +9,49 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.cli.place import Place
-from deploy.doctor_line import FAIL, OK, WARN, Line
-from deploy.own_redis import find_redis
-from deploy.preflight import Disk, Fault
+from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
+from deploy.installation import Installation
+from deploy.managed_redis import find_redis
+from deploy.preflight import DeployError, Disk
 from store import diagnostics
 from store.broker import client
 from store.db import Database, DatabaseTrouble
-from store.diagnostics import DatabaseVitals, RedisVitals
+from store.diagnostics import DatabaseDiagnosis, RedisDiagnosis
 
 WARN_APART_S, FAIL_APART_S = 0.5, 2.0
 MB = 1_000_000
 
 
-def look_at_stores(place: Place, disk: Disk | None) -> Iterator[Line]:
+def examine_stores(installation: Installation, disk: Disk | None) -> Iterator[DoctorFinding]:
     """Clock, Redis, database."""
-    redis = _redis_vitals(place)
-    database = _database_vitals(place)
+    redis = _redis_vitals(installation)
+    database = _database_vitals(installation)
     yield _clock(disk, redis, database)
-    yield from _redis(place, redis)
-    yield _database(place, database)
+    yield from _redis(installation, redis)
+    yield _database(installation, database)
 
 
-def _redis_vitals(place: Place) -> RedisVitals | None:
+def _redis_vitals(installation: Installation) -> RedisDiagnosis | None:
     """None: `make run` will start one."""
-    if place.has_own_redis and not place.is_running:
+    if installation.manages_redis and not installation.is_running:
         return None
     try:
-        with client.connect(place.settings.redis_url) as redis:
-            return diagnostics.look_at_redis(redis)
+        with client.connect(installation.settings.redis_url) as redis:
+            return diagnostics.diagnose_redis(redis)
     except ValueError as error:  # a URL that is none
-        return RedisVitals(str(error))
+        return RedisDiagnosis(str(error))
 
 
-def _database_vitals(place: Place) -> DatabaseVitals | None:
+def _database_vitals(installation: Installation) -> DatabaseDiagnosis | None:
     """None: the first start will make it."""
     try:
-        if place.file is not None and not place.file.exists():
+        if installation.file is not None and not installation.file.exists():
             return None
-        db = Database(place.settings.database_url)
-    except (Fault, ImportError, ValueError, OSError, DatabaseTrouble) as error:
-        return DatabaseVitals(str(error))
+        db = Database(installation.settings.database_url)
+    except (DeployError, ImportError, ValueError, OSError, DatabaseTrouble) as error:
+        return DatabaseDiagnosis(str(error))
     try:
-        return diagnostics.look_at_database(db)
+        return diagnostics.diagnose_database(db)
     finally:
         db.close()
 
@@ -59,7 +59,7 @@ def _database_vitals(place: Place) -> DatabaseVitals | None:
 # -- the clock ---------------------------------------------------------------------------------------------------------
 
 
-def _clock(disk: Disk | None, redis: RedisVitals | None, database: DatabaseVitals | None) -> Line:
+def _clock(disk: Disk | None, redis: RedisDiagnosis | None, database: DatabaseDiagnosis | None) -> DoctorFinding:
     """Ours against every other one that is at hand."""
     advice = "Set the clock (`timedatectl set-ntp true`): leases, invitations and quiet hours go by it."
     apart = {"the disk": disk.ahead_s} if disk else {}
@@ -69,13 +69,15 @@ def _clock(disk: Disk | None, redis: RedisVitals | None, database: DatabaseVital
         if abs(ahead_s) > WARN_APART_S:
             way = "behind" if ahead_s > 0 else "ahead of"
             state = FAIL if abs(ahead_s) > FAIL_APART_S else WARN
-            return Line("clock", state, f"this machine is {_span(abs(ahead_s))} {way} {whose}", advice)
+            return DoctorFinding("clock", state, f"this machine is {_span(abs(ahead_s))} {way} {whose}", advice)
     if database and database.newest_at - time.time() > FAIL_APART_S:
         words = f"the last turn in the database is {_span(database.newest_at - time.time())} in the future"
-        return Line("clock", FAIL, words, advice)
+        return DoctorFinding("clock", FAIL, words, advice)
     if Path(__file__).stat().st_mtime - time.time() > FAIL_APART_S:
-        return Line("clock", FAIL, "this machine's stands before the day on which inglenook was installed", advice)
-    return Line(
+        return DoctorFinding(
+            "clock", FAIL, "this machine's stands before the day on which inglenook was installed", advice
+        )
+    return DoctorFinding(
         "clock", OK, f"{time.strftime('%Y-%m-%d %H:%M:%S %Z')}, as {' and '.join(apart) or 'nothing else'} has it"
     )
 
@@ -90,18 +92,18 @@ def _span(seconds: float) -> str:
 # -- Redis -------------------------------------------------------------------------------------------------------------
 
 
-def _redis(place: Place, found: RedisVitals | None) -> Iterator[Line]:
+def _redis(installation: Installation, found: RedisDiagnosis | None) -> Iterator[DoctorFinding]:
     if found is None:
         try:
-            yield Line("redis", OK, f"`make run` starts its own, {find_redis()}")
-        except Fault as fault:
-            yield Line("redis", FAIL, str(fault))
+            yield DoctorFinding("redis", OK, f"`make run` starts its own, {find_redis()}")
+        except DeployError as fault:
+            yield DoctorFinding("redis", FAIL, str(fault))
         return
-    where = _where(place.settings.redis_url)
+    where = _where(installation.settings.redis_url)
     if found.trouble:
-        yield _no_redis(where, found.trouble, place.has_own_redis)
+        yield _no_redis(where, found.trouble, installation.manages_redis)
         return
-    yield Line("redis", OK, f"{found.version} at {where} answers")
+    yield DoctorFinding("redis", OK, f"{found.version} at {where} answers")
     yield _kept(found)
     yield _full(found)
 
@@ -114,60 +116,66 @@ def _where(url: str) -> str:
     return "an address that cannot be read"
 
 
-def _no_redis(where: str, trouble: str, own: bool) -> Line:
+def _no_redis(where: str, trouble: str, own: bool) -> DoctorFinding:
     if trouble == "password":
         advice = "Correct it in INGLENOOK_REDIS_URL (redis://:PASSWORD@host:6379/0) or INGLENOOK_REDIS_PASSWORD_FILE."
-        return Line("redis", FAIL, f"Redis at {where} refuses the password", advice)
+        return DoctorFinding("redis", FAIL, f"Redis at {where} refuses the password", advice)
     if trouble == "permission":
-        return Line("redis", FAIL, f"the user of Redis at {where} may not do enough", "Give it the ACL ~* &* +@all.")
+        return DoctorFinding(
+            "redis", FAIL, f"the user of Redis at {where} may not do enough", "Give it the ACL ~* &* +@all."
+        )
     if trouble == "loading":
-        return Line("redis", WARN, f"Redis at {where} is still reading its file", "Wait a moment.")
+        return DoctorFinding("redis", WARN, f"Redis at {where} is still reading its file", "Wait a moment.")
     advice = "Look into data/logs/redis.log." if own else "Start it, or correct INGLENOOK_REDIS_URL."
-    return Line("redis", FAIL, f"nobody answers at {where} ({trouble})", advice)
+    return DoctorFinding("redis", FAIL, f"nobody answers at {where} ({trouble})", advice)
 
 
-def _kept(found: RedisVitals) -> Line:
+def _kept(found: RedisDiagnosis) -> DoctorFinding:
     if found.write_failed:
-        return Line("redis file", FAIL, "Redis cannot write its append-only file", "Make room on its disk.")
+        return DoctorFinding("redis file", FAIL, "Redis cannot write its append-only file", "Make room on its disk.")
     if not found.append_only:
         advice = "Set `appendonly yes`: without it the places in the queue are lost when Redis ends (no text is)."
-        return Line("redis file", WARN, "Redis keeps nothing on disk", advice)
-    return Line("redis file", OK, "every write goes to its append-only file")
+        return DoctorFinding("redis file", WARN, "Redis keeps nothing on disk", advice)
+    return DoctorFinding("redis file", OK, "every write goes to its append-only file")
 
 
-def _full(found: RedisVitals) -> Line:
+def _full(found: RedisDiagnosis) -> DoctorFinding:
     used = f"{found.used_bytes / MB:.0f} MB used"
     if found.policy != "noeviction":
         state = FAIL if found.max_bytes else WARN
         advice = "Set `maxmemory-policy noeviction`."
-        return Line("redis memory", state, f"a full Redis would throw jobs away ({found.policy})", advice)
+        return DoctorFinding("redis memory", state, f"a full Redis would throw jobs away ({found.policy})", advice)
     if found.max_bytes and found.used_bytes > 0.9 * found.max_bytes:
-        return Line("redis memory", WARN, f"{used} of {found.max_bytes / MB:.0f}", "Raise `maxmemory`.")
-    return Line("redis memory", OK, f"{used}, nothing is ever thrown away")
+        return DoctorFinding("redis memory", WARN, f"{used} of {found.max_bytes / MB:.0f}", "Raise `maxmemory`.")
+    return DoctorFinding("redis memory", OK, f"{used}, nothing is ever thrown away")
 
 
 # -- the database ------------------------------------------------------------------------------------------------------
 
 
-def _database(place: Place, found: DatabaseVitals | None) -> Line:
+def _database(installation: Installation, found: DatabaseDiagnosis | None) -> DoctorFinding:
     if found is None:
-        return Line("database", OK, "there is none yet, the first start makes it")
+        return DoctorFinding("database", OK, "there is none yet, the first start makes it")
     if found.version is None and found.trouble:
         advice = "If it is damaged, `inglenook restore FILE --replace` brings the last backup back."
-        if place.environ.get("INGLENOOK_DATABASE_URL"):
+        if installation.environ.get("INGLENOOK_DATABASE_URL"):
             advice = "Start it, install its driver (`.[postgres]`), or correct INGLENOOK_DATABASE_URL."
-        return Line("database", FAIL, f"it cannot be read ({_short(found.trouble)})", advice)
+        return DoctorFinding("database", FAIL, f"it cannot be read ({_short(found.trouble)})", advice)
     if found.trouble:
         advice = "Stop inglenook, then `inglenook restore FILE --replace` with the last backup."
-        return Line("database", FAIL, f"it is damaged ({_short(found.trouble)})", advice)
+        return DoctorFinding("database", FAIL, f"it is damaged ({_short(found.trouble)})", advice)
     if found.is_newer:
         words = f"its tables have version {found.version}, this inglenook knows them up to {found.newest_version}"
-        return Line("database", FAIL, words, "Update inglenook, or restore a backup from before.")
+        return DoctorFinding("database", FAIL, words, "Update inglenook, or restore a backup from before.")
     if found.version != found.newest_version:
         needed = f"its tables have version {found.version or 'none'}, {found.newest_version} is needed"
         words = f"a migration is missing: {needed}"
-        return Line("database", FAIL, words, "Save it (`inglenook backup`), then start inglenook again: that migrates.")
-    return Line("database", OK, f"{place.file or 'the server'} answers, its tables have version {found.version}")
+        return DoctorFinding(
+            "database", FAIL, words, "Save it (`inglenook backup`), then start inglenook again: that migrates."
+        )
+    return DoctorFinding(
+        "database", OK, f"{installation.file or 'the server'} answers, its tables have version {found.version}"
+    )
 
 
 def _short(trouble: str) -> str:

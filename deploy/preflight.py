@@ -24,7 +24,7 @@ MB = 1_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Fault(Exception):
+class DeployError(Exception):
     """The stack cannot start; the text is the sentence for the person at the keyboard."""
 
 
@@ -60,15 +60,19 @@ def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
     except OSError as error:
         raise unusable(folder, error) from None
     if free_mb < LEAST_FREE_MB:
-        raise Fault(f"Only {free_mb} MB are free on the disk of {folder}: make room, {LEAST_FREE_MB} MB at the least.")
+        raise DeployError(
+            f"Only {free_mb} MB are free on the disk of {folder}: make room, {LEAST_FREE_MB} MB at the least."
+        )
     return Disk(n_bytes / MB / max(took_s, 1e-6), free_mb, ahead_s)
 
 
-def unusable(folder: Path, error: OSError) -> Fault:
+def unusable(folder: Path, error: OSError) -> DeployError:
     """The sentence on a folder in which nothing can be written."""
     if error.errno in FULL:
-        return Fault(f"The disk of {folder} is full ({error.strerror}): make room, {LEAST_FREE_MB} MB at the least.")
-    return Fault(
+        return DeployError(
+            f"The disk of {folder} is full ({error.strerror}): make room, {LEAST_FREE_MB} MB at the least."
+        )
+    return DeployError(
         f"The folder {folder} cannot be written ({error.strerror}): make it writable for this user, "
         "or name another data folder in INGLENOOK_DATA_DIR."
     )
@@ -82,11 +86,15 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except PermissionError:
-            raise Fault(f"Port {port} is reserved for root: choose one above 1023, `make run PORT=8420`.") from None
+            raise DeployError(
+                f"Port {port} is reserved for root: choose one above 1023, `make run PORT=8420`."
+            ) from None
         except socket.gaierror:
-            raise Fault(f"The address INGLENOOK_HOST={host} is not one of this machine: 127.0.0.1 always is.") from None
+            raise DeployError(
+                f"The address INGLENOOK_HOST={host} is not one of this machine: 127.0.0.1 always is."
+            ) from None
         except OSError as error:
-            raise Fault(
+            raise DeployError(
                 f"Port {port} on {host} cannot be opened ({error.strerror}): stop the program that uses it, "
                 f"or choose another port, `make run PORT={port + 1}`."
             ) from None
@@ -98,7 +106,7 @@ def demo_model() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
-    raise Fault(
+    raise DeployError(
         "The demo model is not installed: `make clean run` installs it, or name one, `make run MODEL=/path/to/x.gguf`."
     )
 
@@ -106,18 +114,18 @@ def demo_model() -> Path:
 def check_model(path: Path) -> None:
     """Refuse a file that is not there or that cannot be a GGUF model."""
     if not path.is_file():
-        raise Fault(f"There is no model file at {path}: correct the path in `make run MODEL=/path/to/x.gguf`.")
+        raise DeployError(f"There is no model file at {path}: correct the path in `make run MODEL=/path/to/x.gguf`.")
     try:
         with path.open("rb") as file:
             head = file.read(24)
     except PermissionError:
-        raise Fault(f"The model file {path} may not be read by this user: `chmod a+r` helps.") from None
+        raise DeployError(f"The model file {path} may not be read by this user: `chmod a+r` helps.") from None
     if len(head) < 24 or head[:4] != b"GGUF":
-        raise Fault(
+        raise DeployError(
             f"{path} is not a GGUF model (its first bytes are not `GGUF`): download it again or choose another."
         )
     version, n_tensors, _ = struct.unpack("<IQQ", head[4:])
     if version < OLDEST_GGUF or n_tensors == 0:
-        raise Fault(
+        raise DeployError(
             f"{path} is a GGUF file of version {version} with {n_tensors} tensors, which cannot be run: choose another."
         )

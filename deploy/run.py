@@ -18,10 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from deploy import rooms
-from deploy.layout import Layout, only_one
-from deploy.own_redis import OwnRedis
-from deploy.preflight import Fault, check_all
+from deploy import room_processes
+from deploy.managed_redis import ManagedRedis
+from deploy.preflight import DeployError, check_all
+from deploy.stack_paths import StackPaths, exclusive_lock
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
@@ -33,7 +33,7 @@ TRY_AGAIN_S = 30.0
 GROUND, ROOMS = "ground", "rooms"
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """Somebody asked us to stop before everything was up."""
 
 
@@ -43,62 +43,62 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _setter(stop))
     try:
-        environ, settings, own_redis = prepare(os.environ)
-        layout = Layout(settings.data_dir)
-        layout.make()
-        with only_one(layout):
+        environ, settings, managed_redis = prepare(os.environ)
+        paths = StackPaths(settings.data_dir)
+        paths.make()
+        with exclusive_lock(paths):
             check_all(settings)
-            run_stack(layout, settings, programs(layout, own_redis), environ, stop)
-    except (Fault, SettingsError) as fault:
+            run_stack(paths, settings, programs(paths, managed_redis), environ, stop)
+    except (DeployError, SettingsError) as fault:
         say(f"inglenook: {fault}", sys.stderr)
         return 1
-    except Stopped:
+    except StopRequested:
         pass
     say("inglenook: stopped.")
     return 0
 
 
-def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, OwnRedis | None]:
+def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, ManagedRedis | None]:
     """The programs' environment (absolute paths), its settings, and our own Redis unless another one is named."""
     environ = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1", **given}
     settings = load_settings(environ)
     environ[PREFIX + "DATA_DIR"] = str(settings.data_dir.resolve())
     if settings.model:
         environ[PREFIX + "MODEL"] = str(Path(settings.model).resolve())
-    own_redis = None
+    managed_redis = None
     if not given.get(PREFIX + "REDIS_URL"):
-        own_redis = OwnRedis(settings.data_dir.resolve() / "redis")
-        environ[PREFIX + "REDIS_URL"] = own_redis.url
-    return environ, load_settings(environ), own_redis
+        managed_redis = ManagedRedis(settings.data_dir.resolve() / "redis")
+        environ[PREFIX + "REDIS_URL"] = managed_redis.url
+    return environ, load_settings(environ), managed_redis
 
 
-def programs(layout: Layout, own_redis: OwnRedis | None) -> list[Program]:
+def programs(paths: StackPaths, managed_redis: ManagedRedis | None) -> list[Program]:
     """Everything that is kept running."""
     rooms_programs = [
-        Program("worker", rooms.worker_command(), ROOMS, settle_s=5, stop_s=6),
-        Program("web", rooms.web_command(), ROOMS, settle_s=5, stop_s=5),
+        Program("worker", room_processes.worker_command(), ROOMS, settle_s=5, stop_s=6),
+        Program("web", room_processes.web_command(), ROOMS, settle_s=5, stop_s=5),
     ]
-    if own_redis is None:
+    if managed_redis is None:
         return rooms_programs
-    command = own_redis.command(layout.run / "redis.conf")
+    command = managed_redis.command(paths.run / "redis.conf")
     return [Program("redis", command, GROUND, settle_s=1, stop_s=3), *rooms_programs]
 
 
 def run_stack(
-    layout: Layout, settings: Settings, listed: list[Program], environ: Mapping[str, str], stop: threading.Event
+    paths: StackPaths, settings: Settings, listed: list[Program], environ: Mapping[str, str], stop: threading.Event
 ) -> None:
     """Start everything, say where it is, watch it until `stop`, and leave no process behind."""
-    supervisord = Supervisord(layout)
+    supervisord = Supervisord(paths)
     try:
         supervisord.start(listed, environ)
-        watch = Watch(supervisord, layout, stop)
+        watch = StackWatch(supervisord, paths, stop)
         if GROUND in {program.group for program in listed}:
             supervisord.start_group(GROUND)
-        watch.until(lambda: rooms.redis_answers(settings), "Redis")
-        rooms.migrate(settings)
+        watch.until(lambda: room_processes.redis_answers(settings), "Redis")
+        room_processes.migrate(settings)
         supervisord.start_group(ROOMS)
-        watch.until(lambda: rooms.web_answers(settings), "the web server")
-        watch.until(lambda: rooms.worker_answers(settings), "the worker")
+        watch.until(lambda: room_processes.web_answers(settings), "the web server")
+        watch.until(lambda: room_processes.worker_answers(settings), "the worker")
         announce(settings)
         watch.for_ever()
     finally:
@@ -108,8 +108,8 @@ def run_stack(
 
 def announce(settings: Settings) -> None:
     """Print the address, and an invitation as long as there is nobody to invite others."""
-    say(f"\n  inglenook is at  {rooms.address(settings)}")
-    if invitation := rooms.admin_invitation(settings):
+    say(f"\n  inglenook is at  {room_processes.address(settings)}")
+    if invitation := room_processes.admin_invitation(settings):
         say(f"  first admin      {invitation}")
     say("  Ctrl+C stops it.\n")
 
@@ -120,25 +120,27 @@ def say(words: str, where: TextIO | None = None) -> None:
         print(words, file=where or sys.stdout, flush=True)
 
 
-class Watch:
+class StackWatch:
     """Looks after a started supervisord, while it is getting ready and afterwards."""
 
-    def __init__(self, supervisord: Supervisord, layout: Layout, stop: threading.Event) -> None:
+    def __init__(self, supervisord: Supervisord, paths: StackPaths, stop: threading.Event) -> None:
         self._supervisord = supervisord
-        self._layout = layout
+        self._paths = paths
         self._stop = stop
         self._given_up_at: dict[str, float] = {}
 
-    def until(self, is_ready: "rooms.Check", what: str) -> None:
+    def until(self, is_ready: "room_processes.Check", what: str) -> None:
         """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not is_ready():
             self._look()
             deaths = Counter(name for name, _ in self._supervisord.exits())
             for name in (name for name, times in deaths.items() if times >= TRIES_AT_START):
-                raise Fault(self._with_tail(name, f"The {name} program does not start"))
+                raise DeployError(self._with_tail(name, f"The {name} program does not start"))
             if time.monotonic() > deadline:
-                raise Fault(f"No answer from {what} within {READY_TIMEOUT_S:.0f} s: look into {self._layout.logs}.")
+                raise DeployError(
+                    f"No answer from {what} within {READY_TIMEOUT_S:.0f} s: look into {self._paths.logs}."
+                )
             self._pause()
 
     def for_ever(self) -> None:
@@ -154,9 +156,9 @@ class Watch:
             exits, states = self._supervisord.exits(), self._supervisord.states()
         except RPC_ERRORS as error:
             sentence = f"The supervisor has ended or does not answer ({error})"
-            raise Fault(self._with_tail("supervisord", sentence)) from None
+            raise DeployError(self._with_tail("supervisord", sentence)) from None
         for name in (name for name, status in exits if status == EXIT_CONFIG):
-            raise Fault((self._layout.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
+            raise DeployError((self._paths.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
         return states
 
     def _try_again(self, name: str, now: float) -> None:
@@ -170,12 +172,12 @@ class Watch:
         self._supervisord.start_program(GROUND if name == "redis" else ROOMS, name)
 
     def _with_tail(self, name: str, sentence: str) -> str:
-        tail = "".join(f"\n    {line}" for line in self._layout.tail(name))
-        return f"{sentence}; the end of {self._layout.log(name)}:{tail}"
+        tail = "".join(f"\n    {line}" for line in self._paths.tail(name))
+        return f"{sentence}; the end of {self._paths.log(name)}:{tail}"
 
     def _pause(self) -> None:
         if self._stop.wait(POLL_S):
-            raise Stopped
+            raise StopRequested
 
 
 def _setter(stop: threading.Event) -> "signal._HANDLER":

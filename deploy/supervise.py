@@ -22,8 +22,8 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
 
-from deploy.layout import Layout
-from deploy.preflight import Fault
+from deploy.preflight import DeployError
+from deploy.stack_paths import StackPaths
 
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
 PR_SET_PDEATHSIG = 1
@@ -41,11 +41,11 @@ class Program:
     stop_s: int  # then it is killed
 
 
-def supervisord_config(layout: Layout, programs: Sequence[Program]) -> str:
+def supervisord_config(paths: StackPaths, programs: Sequence[Program]) -> str:
     """The configuration for `programs`, none of them started by itself."""
     groups = list(dict.fromkeys(program.group for program in programs))
-    parts = [_supervisord_section(layout)]
-    parts += [_program_section(layout, program) for program in programs]
+    parts = [_supervisord_section(paths)]
+    parts += [_program_section(paths, program) for program in programs]
     for place, group in enumerate(groups):
         names = ",".join(program.name for program in programs if program.group == group)
         parts.append(f"[group:{group}]\nprograms={names}\npriority={place + 1}\n")
@@ -55,19 +55,19 @@ def supervisord_config(layout: Layout, programs: Sequence[Program]) -> str:
 class Supervisord:
     """A running supervisord."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._config = layout.run / "supervisord.conf"
-        self._socket = layout.sockets / "supervisord.sock"
+    def __init__(self, paths: StackPaths) -> None:
+        self._paths = paths
+        self._config = paths.run / "supervisord.conf"
+        self._socket = paths.sockets / "supervisord.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self._pids: set[int] = set()
 
     def start(self, programs: Sequence[Program], environ: Mapping[str, str]) -> None:
         """Start supervisord and wait for it; in its own session, so that a terminal's Ctrl+C reaches only us."""
-        self._config.write_text(supervisord_config(self._layout, programs), encoding="utf-8")
-        self._layout.log("supervisord").unlink(missing_ok=True)
+        self._config.write_text(supervisord_config(self._paths, programs), encoding="utf-8")
+        self._paths.log("supervisord").unlink(missing_ok=True)
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self._config)]
-        with self._layout.log("supervisord.out").open("wb") as log:
+        with self._paths.log("supervisord.out").open("wb") as log:
             self._process = subprocess.Popen(
                 command,
                 env=dict(environ),
@@ -79,7 +79,7 @@ class Supervisord:
             )
         while not self._answers():
             if not self.is_alive():
-                raise Fault(f"The supervisor does not start: {' '.join(self._layout.tail('supervisord.out'))}")
+                raise DeployError(f"The supervisor does not start: {' '.join(self._paths.tail('supervisord.out'))}")
             time.sleep(0.05)
 
     def is_alive(self) -> bool:
@@ -133,15 +133,15 @@ class Supervisord:
             return getattr(proxy.supervisor, name)(*arguments)
 
 
-def _supervisord_section(layout: Layout) -> str:
-    socket = layout.sockets / "supervisord.sock"
+def _supervisord_section(paths: StackPaths) -> str:
+    socket = paths.sockets / "supervisord.sock"
     return f"""\
 [supervisord]
 nodaemon=true
 silent=true
-logfile={_plain(layout.log("supervisord"))}
-pidfile={_plain(layout.run / "supervisord.pid")}
-childlogdir={_plain(layout.logs)}
+logfile={_plain(paths.log("supervisord"))}
+pidfile={_plain(paths.run / "supervisord.pid")}
+childlogdir={_plain(paths.logs)}
 
 [unix_http_server]
 file={_plain(socket)}
@@ -152,7 +152,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
 
 
-def _program_section(layout: Layout, program: Program) -> str:
+def _program_section(paths: StackPaths, program: Program) -> str:
     return f"""\
 [program:{program.name}]
 command={_plain(shlex.join(program.command))}
@@ -164,7 +164,7 @@ startretries=10
 stopwaitsecs={program.stop_s}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={_plain(_plain(layout.log(program.name)))}
+stdout_logfile={_plain(_plain(paths.log(program.name)))}
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=2
 """

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from store import macros
 from store.macros import clock_and_dice
-from store.macros.resolver import Scene
+from store.macros.resolver import MacroContext
 from store.models import Alternative, Character, Chat, Message
 
 CARD_TEXTS = {
@@ -30,34 +30,34 @@ CARD_TEXTS = {
 _LAST = {"lastmessage": None, "lastusermessage": "user", "lastcharmessage": "character"}
 
 
-def resolved(
+def resolve_in_chat(
     session: Session, chat: Chat, character: Character, text: str, now: float, before: int | None = None
 ) -> str:
     """`text` with its macros replaced as it enters the chat at `now`; `before`: an old message's ordinal."""
-    char, user = called(character.name, character.card), chat.user_name
-    scene = Scene(now=now, seed=chat.id)
-    texts = card_texts(character.card, char, user, scene)
+    char, user = display_name(character.name, character.card), chat.user_name
+    context = MacroContext(now=now, seed=chat.id)
+    texts = card_macros(character.card, char, user, context)
     texts |= {"persona": lambda: chat.user_persona or "", "input": lambda: ""}
     for name, role in _LAST.items():
         texts[name] = lambda role=role: _last_words(session, chat, role, before)  # type: ignore[misc]
-    texts["idleduration"] = lambda: clock_and_dice.lasting(now - _last_time(session, chat, before, now))
-    return macros.resolve(text, char=char, user=user, scene=replace(scene, texts=texts))
+    texts["idleduration"] = lambda: clock_and_dice.duration_text(now - _last_time(session, chat, before, now))
+    return macros.resolve(text, char=char, user=user, context=replace(context, texts=texts))
 
 
-def called(name: str, card: Mapping[str, Any]) -> str:
+def display_name(name: str, card: Mapping[str, Any]) -> str:
     """What a character is called in its stories: its nickname if it has one."""
     nickname = card.get("nickname")
     return nickname.strip() if isinstance(nickname, str) and nickname.strip() else name
 
 
-def card_texts(card: Mapping[str, Any], char: str, user: str, scene: Scene) -> dict[str, Callable[[], str]]:
+def card_macros(card: Mapping[str, Any], char: str, user: str, context: MacroContext) -> dict[str, Callable[[], str]]:
     """The texts of a card as macros; clock and dice are those of `scene`. They do not insert each other."""
-    inside = replace(scene, texts=dict.fromkeys(CARD_TEXTS, str))
+    inside = replace(context, texts=dict.fromkeys(CARD_TEXTS, str))
 
     def ready(field: str) -> Callable[[], str]:
         value = card.get(field)
         text = value.strip() if isinstance(value, str) else ""
-        return lambda: macros.resolve(text, char=char, user=user, scene=inside, keep_unknown=False)
+        return lambda: macros.resolve(text, char=char, user=user, context=inside, keep_unknown=False)
 
     return {name: ready(field) for name, field in CARD_TEXTS.items()}
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from store import messages, sampling, texts
 from store.characters import visible
-from store.chat_files.document import Spoken, Tale, Wording
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chats import MAX_TITLE, new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
@@ -29,7 +29,7 @@ REPORT = "report"
 _LORE, _LINES = "lore", "lines"
 _AT_ONCE = 2_000  # messages of one statement
 _MESSAGES = insert(Base.metadata.tables["messages"])
-_WORDINGS = insert(Base.metadata.tables["alternatives"])
+_ALTERNATIVES = insert(Base.metadata.tables["alternatives"])
 _SAME = ("user_persona", "author_note", "reference", "created_at")
 
 
@@ -37,7 +37,7 @@ def import_chat(
     db: Database,
     owner_id: str,
     character_id: str,
-    tale: Tale,
+    document: ChatDocument,
     findings: Sequence[Finding] = (),
     now: float | None = None,
 ) -> ChatView:
@@ -49,34 +49,34 @@ def import_chat(
         owner, character = session.get(User, owner_id), session.get(Character, character_id)
         if owner is None or character is None or not visible(character, owner):
             raise NotFound("character")
-        user_name = texts.clean_name(tale.user_name) or owner.name
+        user_name = texts.clean_name(document.user_name) or owner.name
         chat = new_chat(owner, character, user_name, clock(now))
-        told = [*findings, *_fill(chat, character, tale)]
+        told = [*findings, *_fill(chat, character, document)]
         chat.extras = {**chat.extras, REPORT: [asdict(finding) for finding in told]}
         session.add(chat)
         session.flush()
-        _write_messages(session, chat, tale.messages)
+        _write_messages(session, chat, document.messages)
         return chat_view(chat, character)
 
 
-def report_of(db: Database, owner_id: str, chat_id: str) -> tuple[Finding, ...]:
+def import_report(db: Database, owner_id: str, chat_id: str) -> tuple[Finding, ...]:
     """What was told when a chat was imported; nothing for others. Raises NotFound."""
     with db.reading() as session:
         chat = messages.own_chat(session, owner_id, chat_id, lock=False)
         return tuple(Finding(**finding) for finding in (chat.extras or {}).get(REPORT, ()))
 
 
-def tale_of(db: Database, owner_id: str, chat_id: str) -> Tale:
+def export_chat(db: Database, owner_id: str, chat_id: str) -> ChatDocument:
     """A chat with all that people can take along of it. Raises NotFound, also when it is somebody else's."""
     with db.reading() as session:
         chat = messages.own_chat(session, owner_id, chat_id, lock=False)
         rows = select(Message.id, Message.extras).where(Message.chat_id == chat_id, Message.extras.is_not(None))
         extras = {row.id: row.extras for row in session.execute(rows)}
         told = messages.read_messages(session, chat_id)
-        return Tale(
+        return ChatDocument(
             character_name=messages.character_of(session, chat).name,
             user_name=chat.user_name,
-            messages=tuple(_spoken(message, (extras.get(message.id) or {}).get(_LINES)) for message in told),
+            messages=tuple(_doc_message(message, (extras.get(message.id) or {}).get(_LINES)) for message in told),
             title=chat.title,
             settings=chat.settings,
             lore=chat.lore or (chat.extras or {}).get(_LORE) or {},
@@ -85,45 +85,48 @@ def tale_of(db: Database, owner_id: str, chat_id: str) -> Tale:
         )
 
 
-def _fill(chat: Chat, character: Character, tale: Tale) -> Iterator[Finding]:
+def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[Finding]:
     """Give a new chat what stands beside the messages; yields what could not be taken as it was."""
-    title = " ".join(texts.clean(tale.title).split())
+    title = " ".join(texts.clean(document.title).split())
     chat.title = title[:MAX_TITLE] or chat.title
     for name in _SAME:
-        setattr(chat, name, getattr(tale, name))
-    kept = {_LINES: tale.extras, _LORE: dict(tale.lore)}  # books of another house are not here: their names wait
+        setattr(chat, name, getattr(document, name))
+    kept = {
+        _LINES: document.extras,
+        _LORE: dict(document.lore),
+    }  # books of another house are not here: their names wait
     chat.extras = {name: value for name, value in kept.items() if value}
     try:
-        chat.settings = dict(sampling.checked(tale.settings))
+        chat.settings = dict(sampling.checked(document.settings))
     except Refused:
         yield Finding("approximated", "settings", "chat_settings")
-    if tale.lore:
+    if document.lore:
         yield Finding("kept", "lore", "chat_lore")
-    if chat.user_name != tale.user_name:
+    if chat.user_name != document.user_name:
         yield Finding("approximated", "user_name", "chat_user", {"name": chat.user_name})
-    if tale.character_name and texts.name_key(tale.character_name) != texts.name_key(character.name):
-        yield Finding("approximated", "character_name", "chat_character", {"name": tale.character_name})
+    if document.character_name and texts.name_key(document.character_name) != texts.name_key(character.name):
+        yield Finding("approximated", "character_name", "chat_character", {"name": document.character_name})
 
 
-def _write_messages(session: Session, chat: Chat, messages: Sequence[Spoken]) -> None:
+def _write_messages(session: Session, chat: Chat, messages: Sequence[DocMessage]) -> None:
     """Some thousand rows at once, under ids in rising order: the indexes then grow at their ends."""
     message_ids = sorted(new_id() for _ in messages)
-    wording_ids = iter(sorted(new_id() for message in messages for _ in message.wordings))
+    alternative_ids = iter(sorted(new_id() for message in messages for _ in message.alternatives))
     for start in range(0, len(messages), _AT_ONCE):
         part = list(enumerate(messages[start : start + _AT_ONCE], start))
         rows = [_message_row(message_ids[n], chat, n, message) for n, message in part]
         session.execute(_MESSAGES, rows)
         session.execute(
-            _WORDINGS,
+            _ALTERNATIVES,
             [
-                _wording_row(next(wording_ids), message_ids[n], position, one)
+                _alternative_row(next(alternative_ids), message_ids[n], position, one)
                 for n, message in part
-                for position, one in enumerate(message.wordings)
+                for position, one in enumerate(message.alternatives)
             ],
         )
 
 
-def _message_row(message_id: str, chat: Chat, ordinal: int, message: Spoken) -> dict[str, Any]:
+def _message_row(message_id: str, chat: Chat, ordinal: int, message: DocMessage) -> dict[str, Any]:
     return {
         "id": message_id,
         "chat_id": chat.id,
@@ -138,29 +141,31 @@ def _message_row(message_id: str, chat: Chat, ordinal: int, message: Spoken) -> 
     }
 
 
-def _wording_row(wording_id: str, message_id: str, position: int, wording: Wording) -> dict[str, Any]:
+def _alternative_row(
+    alternative_id: str, message_id: str, position: int, alternative: DocAlternative
+) -> dict[str, Any]:
     return {
-        "id": wording_id,
+        "id": alternative_id,
         "message_id": message_id,
         "position": position,
-        "text": wording.text,
-        "finish": wording.finish,
-        "stats": {"hint": wording.hint} if wording.hint else {},
-        "status": None if wording.status is None else _status(wording),
-        "created_at": wording.created_at,
+        "text": alternative.text,
+        "finish": alternative.finish,
+        "stats": {"hint": alternative.hint} if alternative.hint else {},
+        "status": None if alternative.status is None else _status(alternative),
+        "created_at": alternative.created_at,
     }
 
 
-def _status(wording: Wording) -> dict[str, Any]:
+def _status(alternative: DocAlternative) -> dict[str, Any]:
     """The facts of a wording as a turn would have kept them, but of no model: they are read from their words."""
-    return {"fields": list(wording.status or ()), "turn": new_id(), "tokens": [], "model_key": ""}
+    return {"fields": list(alternative.status or ()), "turn": new_id(), "tokens": [], "model_key": ""}
 
 
-def _spoken(message: MessageView, extras: dict[str, Any] | None) -> Spoken:
-    return Spoken(
+def _doc_message(message: MessageView, extras: dict[str, Any] | None) -> DocMessage:
+    return DocMessage(
         role=message.role,
         name=message.name,
-        wordings=tuple(map(_wording, message.alternatives)),
+        alternatives=tuple(map(_doc_alternative, message.alternatives)),
         created_at=message.created_at,
         active=message.active,
         pinned=message.pinned,
@@ -169,6 +174,6 @@ def _spoken(message: MessageView, extras: dict[str, Any] | None) -> Spoken:
     )
 
 
-def _wording(one: AlternativeView) -> Wording:
+def _doc_alternative(one: AlternativeView) -> DocAlternative:
     status = None if one.status is None else tuple(one.status["fields"])
-    return Wording(one.text, one.created_at, one.finish, str(one.stats.get("hint", "")), status)
+    return DocAlternative(one.text, one.created_at, one.finish, str(one.stats.get("hint", "")), status)

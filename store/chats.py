@@ -53,7 +53,9 @@ def create_chat(
             raise NotFound("character")
         chat = new_chat(owner, character, name, clock(now))
         about = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
-        chat.user_persona = chat_macros.resolved(session, chat, character, about, chat.created_at)[: texts.MAX_TEXT]
+        chat.user_persona = chat_macros.resolve_in_chat(session, chat, character, about, chat.created_at)[
+            : texts.MAX_TEXT
+        ]
         greet(session, chat, character)
         return chat_view(chat, character)
 
@@ -194,7 +196,7 @@ def _checked(name: str, value: Any) -> Any:
 
 def _note(session: Session, chat: Chat, character: Character, text: str) -> str:
     """A note as it enters the chat: what it says of the time or of the last message stays as it is now."""
-    note = chat_macros.resolved(session, chat, character, text, clock(None)).strip()
+    note = chat_macros.resolve_in_chat(session, chat, character, text, clock(None)).strip()
     if len(note) > MAX_NOTE:
         raise Refused("too_long")
     return note
@@ -256,7 +258,9 @@ def greet(session: Session, chat: Chat, character: Character) -> None:
     others = card.get("alternate_greetings")
     drafts = [card.get("first_mes"), *(others if isinstance(others, list) else [others])]
     given = [texts.clean(draft) for draft in drafts if isinstance(draft, str)]
-    resolved = (chat_macros.resolved(session, chat, character, draft, chat.created_at).strip() for draft in given)
+    resolved = (
+        chat_macros.resolve_in_chat(session, chat, character, draft, chat.created_at).strip() for draft in given
+    )
     greetings = [greeting for greeting in resolved if greeting]
     if greetings:
         message = messages.add_message(session, chat, "character", character.name, None, chat.created_at)

@@ -110,7 +110,7 @@ class Database:
             if tables_version(connection) != _newest_revision():
                 upgrade_tables(connection)
         with self.session() as session:
-            bundled.load(session)
+            bundled.load_characters(session)
 
     @property
     def _reading(self) -> dict[str, Any]:

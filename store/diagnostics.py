@@ -19,7 +19,7 @@ _REFUSED = ("NOAUTH", "WRONGPASS", "invalid password", "invalid username-passwor
 
 
 @dataclass(frozen=True)
-class DatabaseVitals:
+class DatabaseDiagnosis:
     """`trouble`: why it cannot be read, or the first damage found. `version` None: it has no tables yet.
 
     `newest_at` is when the last turn was changed, by the clock of whoever did it.
@@ -37,7 +37,7 @@ class DatabaseVitals:
 
 
 @dataclass(frozen=True)
-class RedisVitals:
+class RedisDiagnosis:
     """`trouble`: "" (it answers), "password", "permission", "loading" or the reason why nobody answers.
 
     `ahead_s` is how far its clock is before ours; `policy` what it does when its memory is full.
@@ -53,7 +53,7 @@ class RedisVitals:
     used_bytes: int = 0
 
 
-def look_at_database(db: Database) -> DatabaseVitals:
+def diagnose_database(db: Database) -> DatabaseDiagnosis:
     """Version, damage, and the newest thing in it. Never raises because it is away."""
     newest = known_versions()[-1]
     try:
@@ -64,11 +64,11 @@ def look_at_database(db: Database) -> DatabaseVitals:
                 damage = "; ".join(map(str, connection.exec_driver_sql("PRAGMA quick_check(3)").scalars()))
             at = connection.scalar(select(func.max(Turn.updated_at))) if version else 0.0
     except DatabaseTrouble as error:
-        return DatabaseVitals(str(getattr(error, "orig", None) or error), newest_version=newest)
-    return DatabaseVitals("" if damage in ("", "ok") else damage, version, newest, at or 0.0)
+        return DatabaseDiagnosis(str(getattr(error, "orig", None) or error), newest_version=newest)
+    return DatabaseDiagnosis("" if damage in ("", "ok") else damage, version, newest, at or 0.0)
 
 
-def look_at_redis(redis: Redis) -> RedisVitals:
+def diagnose_redis(redis: Redis) -> RedisDiagnosis:
     """What it says about itself. Never raises because it is away."""
     try:
         before = time.time()
@@ -76,14 +76,14 @@ def look_at_redis(redis: Redis) -> RedisVitals:
         ahead_s = seconds + microseconds / 1e6 - (before + time.time()) / 2
         info = _answer(redis.info())
     except NoPermissionError:
-        return RedisVitals("permission")
+        return RedisDiagnosis("permission")
     except BusyLoadingError:
-        return RedisVitals("loading")
+        return RedisDiagnosis("loading")
     except (RedisError, OSError) as error:
         wrong = isinstance(error, AuthenticationError) or any(word in str(error) for word in _REFUSED)
-        return RedisVitals("password" if wrong else str(error))
+        return RedisDiagnosis("password" if wrong else str(error))
     failed = info.get("aof_enabled") and info.get("aof_last_write_status") != "ok"
-    return RedisVitals(
+    return RedisDiagnosis(
         version=str(info.get("redis_version", "")),
         ahead_s=ahead_s,
         append_only=bool(info.get("aof_enabled")),

@@ -99,7 +99,7 @@ def _as_it_enters(session: Session, chat: Chat, message: Message, text: str, now
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")
     character = messages.character_of(session, chat)
-    words = chat_macros.resolved(session, chat, character, texts.clean(text), now, message.ordinal).strip()
+    words = chat_macros.resolve_in_chat(session, chat, character, texts.clean(text), now, message.ordinal).strip()
     if not words:
         raise Refused("empty")
     if len(words) > texts.MAX_TEXT:

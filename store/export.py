@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from store import messages
-from store.cards import keeping
+from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound
 from store.models import Character, Chat, LorebookRow, Persona, User
@@ -17,7 +17,7 @@ from store.views import MessageView, chat_view
 _ACCOUNT = ("name", "role", "locale", "theme", "notify", "sound", "created_at")
 
 
-def everything(db: Database, user_id: str) -> dict[str, Any]:
+def export_account(db: Database, user_id: str) -> dict[str, Any]:
     """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound."""
     with db.reading() as session:
         user = session.get(User, user_id)
@@ -32,7 +32,7 @@ def everything(db: Database, user_id: str) -> dict[str, Any]:
         return {
             "account": {name: getattr(user, name) for name in _ACCOUNT},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
-            "characters": [keeping.envelope(row.card) for row in characters],
+            "characters": [stored_card.envelope(row.card) for row in characters],
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
                 {

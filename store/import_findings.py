@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-Verdict = Literal["applied", "approximated", "kept"]
+FindingVerdict = Literal["applied", "approximated", "kept"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """One line of an import report."""
 
-    verdict: Verdict
+    verdict: FindingVerdict
     field: str
     reason: str
     values: Mapping[str, str | int] = dataclasses.field(default_factory=dict)

@@ -16,7 +16,7 @@ _UNFINISHED = select(Turn.state, func.count()).where(Turn.state.in_(UNFINISHED))
 
 
 @dataclass(frozen=True)
-class Figures:
+class InstallationStats:
     """`turns` counts the states of the turns of the last `days`, `unfinished` those of now; bytes are in SQL."""
 
     people: dict[str, int]
@@ -33,14 +33,14 @@ class Figures:
     active_people: int
 
 
-def count(db: Database, days: float = 1.0, now: float | None = None) -> Figures:
+def count(db: Database, days: float = 1.0, now: float | None = None) -> InstallationStats:
     """All figures, of one moment."""
     now = time.time() if now is None else now
     since = now - days * DAY_S
     open_invite = (Invite.used_at.is_(None), Invite.revoked_at.is_(None), Invite.expires_at > now)
     recent = Turn.created_at >= since
     with db.snapshot() as connection:
-        return Figures(
+        return InstallationStats(
             people=_pairs(connection, select(User.role, func.count()).group_by(User.role)),
             open_invites=_number(connection, select(func.count(Invite.id)).where(*open_invite)),
             own_characters=_number(

@@ -21,7 +21,7 @@ from bench.peers.talk import CARD, USER, Line, Words
 from bench.peers.wire import Wire
 from store import characters, chats, turns
 from store.broker import registry
-from store.chat_files.document import Spoken, Tale, Wording
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chat_transfer import import_chat
 from store.models import Character, Chat
 
@@ -128,9 +128,10 @@ class Inglenook:
         db, owner = self.house.db, self._people[person].user
         now = time.time()
         said = tuple(
-            Spoken(one.role, one.name, (Wording(one.text, now),), now, answer=one.role != "user") for one in lines
+            DocMessage(one.role, one.name, (DocAlternative(one.text, now),), now, answer=one.role != "user")
+            for one in lines
         )
-        chat = import_chat(db, owner.id, self._character, Tale("", USER, said, now))
+        chat = import_chat(db, owner.id, self._character, ChatDocument("", USER, said, now))
         with db.session() as session:
             settings = {"temperature": 0.0, "repeat_penalty": 1.0, "logit_bias": self._ends}
             session.get_one(Chat, chat.id).settings = settings

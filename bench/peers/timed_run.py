@@ -9,7 +9,7 @@ import sys
 import time
 from functools import partial
 
-from deploy import rooms, run
+from deploy import room_processes, run
 
 
 def timed_worker(file: str) -> None:
@@ -32,7 +32,7 @@ def main() -> int:
     if sys.argv[1] == "worker":
         timed_worker(sys.argv[2])
     command = [sys.executable, "-m", "bench.peers.timed_run", "worker", sys.argv[1]]
-    rooms.worker_command = partial(list, command)
+    room_processes.worker_command = partial(list, command)
     return run.main()
 
 

@@ -9,17 +9,17 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
-from deploy.cli.checking import doctor_command
-from deploy.cli.keeping import backup_command, restore_command
-from deploy.cli.numbers import stats_command
+from deploy.cli.backup import backup_command, restore_command
+from deploy.cli.doctor import doctor_command
 from deploy.cli.people import export_command, invite_command, user_group
-from deploy.preflight import Fault
+from deploy.cli.stats import stats_command
+from deploy.preflight import DeployError
 from store.backup.archive import BackupError
 from store.db import DatabaseTrouble
 from store.errors import StoreError
 from store.settings import SettingsError
 
-_SAID = (Fault, SettingsError, StoreError, BackupError)
+_SAID = (DeployError, SettingsError, StoreError, BackupError)
 
 
 class Sentence(click.ClickException):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from deploy.cli.place import CHECKOUT, Place, find_place, open_database
-from deploy.preflight import Fault
+from deploy.installation import CHECKOUT, Installation, find_installation, open_database
+from deploy.preflight import DeployError
 from store import accounts, export, invitations
 from store.db import Database
 from store.models import ROLES
@@ -26,9 +26,9 @@ from store.views import UserView
 @click.option("--role", type=click.Choice(ROLES), default="adult", show_default=True, help="what the new person may do")
 def invite_command(role: str) -> None:
     """Print a link that makes one account; it is good for a week."""
-    place = find_place()
-    with open_database(place) as db:
-        click.echo(invitations.invitation_link(db, place.settings, role))
+    installation = find_installation()
+    with open_database(installation) as db:
+        click.echo(invitations.invitation_link(db, installation.settings, role))
 
 
 @click.group("user")
@@ -39,7 +39,7 @@ def user_group() -> None:
 @user_group.command("list")
 def user_list() -> None:
     """Everybody who has an account."""
-    with open_database(find_place()) as db:
+    with open_database(find_installation()) as db:
         people = accounts.list_users(db)
     width = max((len(person.name) for person in people), default=0)
     for person in people:
@@ -63,11 +63,11 @@ def user_role(name: str, role: str) -> None:
 @click.argument("name")
 def user_password(name: str) -> None:
     """Set somebody a new password, which is asked for; all their browsers are signed out."""
-    place = find_place()
-    with open_database(place) as db:
+    installation = find_installation()
+    with open_database(installation) as db:
         person = _find(db, name)
         password = click.prompt("New password", hide_input=True, confirmation_prompt="The same again")
-        accounts.change_password(db, person.id, _hash(place, password))
+        accounts.change_password(db, person.id, _hash(installation, password))
     click.echo(f"{person.name} has a new password, and is signed out everywhere.")
 
 
@@ -84,11 +84,11 @@ def user_sign_out(name: str) -> None:
 @click.option("--yes", is_flag=True, help="do not ask")
 def user_delete(name: str, yes: bool) -> None:
     """Remove somebody and everything of theirs, for ever."""
-    with open_database(find_place()) as db:
+    with open_database(find_installation()) as db:
         person = _find(db, name)
         question = f"Remove {person.name} with all chats and characters, for ever?"
         if not yes and not click.confirm(question):
-            raise Fault("Nothing was removed.")
+            raise DeployError("Nothing was removed.")
         accounts.delete_account(db, person.id)
     click.echo(f"{person.name} is gone.")
 
@@ -98,8 +98,8 @@ def user_delete(name: str, yes: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-")
 def export_command(name: str, file: Path) -> None:
     """Write everything of one person as JSON into FILE, or print it."""
-    with open_database(find_place()) as db:
-        text = json.dumps(export.everything(db, _find(db, name).id), ensure_ascii=False, indent=1)
+    with open_database(find_installation()) as db:
+        text = json.dumps(export.export_account(db, _find(db, name).id), ensure_ascii=False, indent=1)
     if str(file) == "-":
         click.echo(text)
         return
@@ -108,29 +108,37 @@ def export_command(name: str, file: Path) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(text + "\n")
     except OSError as error:
-        raise Fault(f"{file} cannot be written ({error.strerror}): name another file.") from None
+        raise DeployError(f"{file} cannot be written ({error.strerror}): name another file.") from None
     click.echo(f"{file} holds everything of {name}.")
 
 
 def _change(name: str, change: Callable[[Database, UserView], object]) -> None:
-    with open_database(find_place()) as db:
+    with open_database(find_installation()) as db:
         change(db, _find(db, name))
 
 
 def _find(db: Database, name: str) -> UserView:
     person = accounts.find_user(db, name)
     if person is None:
-        raise Fault(f"Nobody is called {name}: `inglenook user list` shows the names.")
+        raise DeployError(f"Nobody is called {name}: `inglenook user list` shows the names.")
     return person
 
 
-def _hash(place: Place, password: str) -> str:
+def _hash(installation: Installation, password: str) -> str:
     if importlib.util.find_spec("web") is None:
-        raise Fault("Passwords are hashed by web: say this in the web container, `docker compose exec web inglenook`.")
+        raise DeployError(
+            "Passwords are hashed by web: say this in the web container, `docker compose exec web inglenook`."
+        )
     command = [sys.executable, "-m", "web.auth.hash_password"]
     done = subprocess.run(
-        command, input=f"{password}\n", env=place.environ, cwd=CHECKOUT, capture_output=True, text=True, check=False
+        command,
+        input=f"{password}\n",
+        env=installation.environ,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise Fault(done.stderr.strip().splitlines()[-1])
+        raise DeployError(done.stderr.strip().splitlines()[-1])
     return done.stdout.strip()

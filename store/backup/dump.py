@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 16  # a picture may have 4 MB
 
 
 @dataclass(frozen=True)
-class Written:
+class BackupSummary:
     """What a finished backup holds."""
 
     path: Path
@@ -34,7 +34,7 @@ class Written:
     made_at: float
 
 
-def write_backup(db: Database, path: Path, secret_key: str | None = None, now: float | None = None) -> Written:
+def write_backup(db: Database, path: Path, secret_key: str | None = None, now: float | None = None) -> BackupSummary:
     """Write a backup to `path`, readable for this user only; what is there already is replaced at the very end.
 
     Raises BackupError where there is nothing to save or the file cannot be written.
@@ -57,10 +57,10 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
         ) from None
     finally:
         draft.unlink(missing_ok=True)
-    return Written(path, version, rows, path.stat().st_size, made_at)
+    return BackupSummary(path, version, rows, path.stat().st_size, made_at)
 
 
-def reflected(connection: Connection) -> MetaData:
+def reflect_tables(connection: Connection) -> MetaData:
     """The tables as they are. What is NULL stays NULL: in a column for JSON, Python's None would become JSON's null."""
     tables = MetaData()
     tables.reflect(connection)
@@ -83,7 +83,7 @@ def _write(db: Database, draft: Path, secret_key: str | None, made_at: float) ->
             version = tables_version(connection)
             if version is None:
                 raise BackupError("There is nothing to save: this house has never been started.")
-            for table in reflected(connection).sorted_tables:
+            for table in reflect_tables(connection).sorted_tables:
                 if table.name != VERSIONS:
                     writer.table(table.name, [column.name for column in table.columns], _rows(connection, table))
         writer.finish(version, made_at, secret_key)

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, make_url, text
 
 from store.backup.archive import Archive, BackupError, to_bytes
-from store.backup.dump import VERSIONS, binary_columns, make_durable, reflected, write_backup
+from store.backup.dump import VERSIONS, binary_columns, make_durable, reflect_tables, write_backup
 from store.db import Database, DatabaseTrouble, known_versions, tables_version, upgrade_tables
 from store.settings import Settings
 
@@ -33,7 +33,7 @@ _NOT_EMPTY = (
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What came back, and where the former house lies (None: there was none)."""
 
     rows: dict[str, int]
@@ -42,7 +42,7 @@ class Restored:
     aside: Path | None
 
 
-def restore_backup(settings: Settings, source: Path, replace: bool = False, now: float | None = None) -> Restored:
+def restore_backup(settings: Settings, source: Path, replace: bool = False, now: float | None = None) -> RestoreResult:
     """Make the house of these settings the one in `source`. Raises BackupError, and then nothing has changed."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     with Archive(source) as archive:
@@ -54,7 +54,7 @@ def restore_backup(settings: Settings, source: Path, replace: bool = False, now:
             aside = _into_server(settings, archive, replace, stamp)
         _write_secret(settings, archive.secret_key, aside)
         rows = {name: facts.rows for name, facts in archive.tables.items()}
-        return Restored(rows, archive.made_at, archive.version, aside)
+        return RestoreResult(rows, archive.made_at, archive.version, aside)
 
 
 def _refuse_newer(archive: Archive) -> None:
@@ -190,7 +190,7 @@ def _build(db: Database, archive: Archive) -> None:
     try:
         with db.rebuilding() as connection:
             _refuse_company(connection)
-            reflected(connection).drop_all(connection)
+            reflect_tables(connection).drop_all(connection)
             upgrade_tables(connection, archive.version)
             _fill(connection, archive)
             upgrade_tables(connection)
@@ -203,7 +203,7 @@ def _build(db: Database, archive: Archive) -> None:
 
 
 def _fill(connection: Connection, archive: Archive) -> None:
-    tables = [table for table in reflected(connection).sorted_tables if table.name != VERSIONS]
+    tables = [table for table in reflect_tables(connection).sorted_tables if table.name != VERSIONS]
     if {table.name for table in tables} != set(archive.tables):
         raise BackupError("The tables in this backup are not those of its version: use another copy of it.")
     for table in tables:

@@ -18,9 +18,9 @@ from store.models import Character
 _NAMESPACE = uuid.UUID("6f3f6f0e-5f0c-4d5e-9a7e-7b1f0f6c1b2a")
 
 
-def load(session: Session) -> None:
+def load_characters(session: Session) -> None:
     """Write the bundled characters: new ones are added, changed ones are brought up to date."""
-    for slug, content in read():
+    for slug, content in read_files():
         row = session.get(Character, character_id(slug))
         if row is None:
             row = Character(id=character_id(slug), slug=slug, owner_id=None, created_at=time.time())
@@ -31,7 +31,7 @@ def load(session: Session) -> None:
             setattr(row, field, content[field])
 
 
-def read() -> Iterator[tuple[str, dict[str, Any]]]:
+def read_files() -> Iterator[tuple[str, dict[str, Any]]]:
     """The slug and the content of each file, in the order of their names."""
     for path in sorted(Path(__file__).parent.glob("*.json")):
         yield path.stem, json.loads(path.read_text(encoding="utf-8"))

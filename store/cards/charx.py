@@ -19,7 +19,7 @@ _STORED, _DEFLATED = 0, 8
 
 
 @dataclass(frozen=True)
-class Packed:
+class ArchivedFile:
     """One file of an archive: where it lies and how."""
 
     at: int
@@ -34,7 +34,7 @@ def is_archive(data: bytes) -> bool:
     return data.rfind(_END, max(0, len(data) - (1 << 16) - 22)) >= 0
 
 
-def names(data: bytes) -> Mapping[str, Packed]:
+def list_files(data: bytes) -> Mapping[str, ArchivedFile]:
     """The files of an archive. Raises CardError."""
     end = data.rfind(_END, max(0, len(data) - (1 << 16) - 22))
     if end < 0 or end + 22 > len(data):
@@ -48,8 +48,8 @@ def names(data: bytes) -> Mapping[str, Packed]:
     return _listed(data[end - list_bytes : end], count, ahead)
 
 
-def _listed(listing: bytes, count: int, ahead: int) -> dict[str, Packed]:
-    found: dict[str, Packed] = {}
+def _listed(listing: bytes, count: int, ahead: int) -> dict[str, ArchivedFile]:
+    found: dict[str, ArchivedFile] = {}
     at = 0
     for _ in range(count):
         if listing[at : at + 4] != _LISTED or at + 46 > len(listing):
@@ -57,12 +57,12 @@ def _listed(listing: bytes, count: int, ahead: int) -> dict[str, Packed]:
         flags, method, _, crc, size, _, n_name, n_extra, n_comment = struct.unpack_from("<HHIIIIHHH", listing, at + 8)
         name = listing[at + 46 : at + 46 + n_name].decode("utf-8", "replace")
         lies_at = struct.unpack_from("<I", listing, at + 42)[0] + ahead
-        found.setdefault(name, Packed(lies_at, size, method, flags, crc))
+        found.setdefault(name, ArchivedFile(lies_at, size, method, flags, crc))
         at += 46 + n_name + n_extra + n_comment
     return found
 
 
-def unpacked(data: bytes, file: Packed, most: int, too_large: str) -> bytes:
+def unpack(data: bytes, file: ArchivedFile, most: int, too_large: str) -> bytes:
     """The content of one file, at most `most` bytes; `too_large` is the code of the refusal. Raises CardError."""
     if file.flags & 1 or file.method not in (_STORED, _DEFLATED) or file.size == 0xFFFFFFFF:
         raise CardError("zip_unsupported")

@@ -15,10 +15,10 @@ from pathlib import PurePath
 from typing import Any
 
 from store import texts
-from store.cards import charx, keeping, png, webp
+from store.cards import charx, png, stored_card, webp
 from store.cards.errors import MAX_FILE_BYTES, CardError
+from store.cards.normalize import MAX_NAME, normalize
 from store.cards.plain import MAX_JSON_BYTES, read_json
-from store.cards.shape import MAX_NAME, unfold
 from store.import_findings import Finding
 
 _OLD, _NEW = "chara", "ccv3"
@@ -49,17 +49,17 @@ def read_card(data: bytes, filename: str) -> CardFile:
     if len(data) > MAX_FILE_BYTES:
         raise CardError("file_too_large")
     value, picture, notes = _open(data)
-    shaped = unfold(value)
+    shaped = normalize(value)
     shaped.notes[:0] = notes
     if not shaped.data["name"].strip():
         shaped.data["name"] = _name_of(filename)
         shaped.notes.append(Finding("approximated", "data.name", "no_name"))
-    return CardFile(keeping.kept(shaped), picture)
+    return CardFile(stored_card.to_stored(shaped), picture)
 
 
 def write_json(card: Mapping[str, Any]) -> bytes:
     """A kept card, or one that was written here, as a V3 card in UTF-8."""
-    return json.dumps(keeping.envelope(card), ensure_ascii=False, indent=2).encode()
+    return json.dumps(stored_card.envelope(card), ensure_ascii=False, indent=2).encode()
 
 
 def write_png(picture: bytes, card: Mapping[str, Any]) -> bytes:
@@ -92,7 +92,7 @@ def _open_png(data: bytes) -> Opened:
     found = png.texts(data, (_OLD, _NEW))
     if not found:
         raise CardError("no_card_in_picture")
-    picture, notes = png.bare(data), list[Finding]()
+    picture, notes = png.without_metadata(data), list[Finding]()
     if _NEW in found:
         try:
             return _decoded(found[_NEW]), picture, notes
@@ -115,12 +115,12 @@ def _open_webp(data: bytes) -> Opened:
 
 
 def _open_archive(data: bytes) -> Opened:
-    files = charx.names(data)
+    files = charx.list_files(data)
     if _CARD not in files:
         raise CardError("no_card_in_zip")
-    value = read_json(charx.unpacked(data, files[_CARD], MAX_JSON_BYTES, "card_too_large"))
+    value = read_json(charx.unpack(data, files[_CARD], MAX_JSON_BYTES, "card_too_large"))
     main = _main_picture(value)
-    picture = charx.unpacked(data, files[main], MAX_FILE_BYTES, "file_too_large") if main in files else None
+    picture = charx.unpack(data, files[main], MAX_FILE_BYTES, "file_too_large") if main in files else None
     left_out = sum(not name.endswith("/") for name in files) - 1 - (picture is not None)
     return value, picture, [Finding("approximated", "", "assets_left_out", {"n": left_out})] if left_out else []
 
@@ -152,7 +152,7 @@ def _decoded(text: bytes) -> Any:
 
 
 def _packed(card: Mapping[str, Any], version: int) -> bytes:
-    return base64.b64encode(json.dumps(keeping.envelope(card, version), ensure_ascii=False).encode())
+    return base64.b64encode(json.dumps(stored_card.envelope(card, version), ensure_ascii=False).encode())
 
 
 def _name_of(filename: str) -> str:

@@ -61,7 +61,7 @@ def with_texts(data: bytes, texts_by_keyword: Mapping[str, bytes]) -> bytes:
     return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in (*kept, *new, (b"IEND", b"")))
 
 
-def bare(data: bytes) -> bytes:
+def without_metadata(data: bytes) -> bytes:
     """Only what makes the picture look as it does. Raises CardError."""
     return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in chunks(data) if kind in _LOOKS)
 
@@ -75,10 +75,10 @@ def _text(kind: bytes, content: bytes) -> bytes:
     if kind == b"tEXt":
         return _bounded(rest)
     if kind == b"zTXt":
-        return inflated(rest[1:])
+        return inflate(rest[1:])
     is_compressed = rest[:1] == b"\1"  # iTXt: flag, method, language, translated keyword, text
     parts = rest[2:].split(b"\0", 2)
-    return inflated(parts[-1]) if is_compressed else _bounded(parts[-1])
+    return inflate(parts[-1]) if is_compressed else _bounded(parts[-1])
 
 
 def _bounded(text: bytes) -> bytes:
@@ -87,7 +87,7 @@ def _bounded(text: bytes) -> bytes:
     return text
 
 
-def inflated(packed: bytes) -> bytes:
+def inflate(packed: bytes) -> bytes:
     """What is packed there with zlib, at most MAX_TEXT_BYTES. Raises CardError."""
     unpacker = zlib.decompressobj()
     try:

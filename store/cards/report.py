@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from store.cards.keeping import RECORD, notes_of, record_of
-from store.cards.shape import KNOWN
-from store.import_findings import Finding, Verdict
+from store.cards.normalize import KNOWN
+from store.cards.stored_card import RECORD, notes_of, record_of
+from store.import_findings import Finding, FindingVerdict
 from store.lore import report as lore_report
 from store.status import DEFAULT, fields_of
 
 MAX_FINDINGS, MAX_PATH = 400, 80
-_TEXTS: Mapping[str, tuple[Verdict, str]] = {
+_TEXTS: Mapping[str, tuple[FindingVerdict, str]] = {
     "name": ("applied", "name"),
     "nickname": ("applied", "nickname"),
     **dict.fromkeys(("description", "personality", "scenario"), ("applied", "persona")),
@@ -66,7 +66,7 @@ def _extensions(card: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(verdict, _path("data.extensions", name), reason)
 
 
-def _extension(card: Mapping[str, Any], name: str, value: Any) -> tuple[Verdict, str]:
+def _extension(card: Mapping[str, Any], name: str, value: Any) -> tuple[FindingVerdict, str]:
     if name == "depth_prompt" and _is_text(_mapping(value).get("prompt")):
         return "approximated", "near_the_end"
     if name == "world" and _is_text(value) and not _mapping(card.get("character_book")).get("entries"):

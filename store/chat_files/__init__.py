@@ -7,17 +7,21 @@ To add a kind: a module beside them, and a line in `read` and `WRITERS`.
 
 from collections.abc import Callable, Mapping
 
-from store.chat_files import jsonl, markdown, whole
-from store.chat_files.document import Read, Tale
+from store.chat_files import jsonl, markdown, native
+from store.chat_files.document import ChatDocument, ImportedFile
 
 MAX_FILE_BYTES = 48 << 20  # each kind has its own bound; this is the largest
-WRITERS: Mapping[str, Callable[[Tale], bytes]] = {"jsonl": jsonl.write, "json": whole.write, "md": markdown.write}
+WRITERS: Mapping[str, Callable[[ChatDocument], bytes]] = {
+    "jsonl": jsonl.write,
+    "json": native.write,
+    "md": markdown.write,
+}
 """How a chat becomes a file, by the ending of its name."""
 
 
-def read(data: bytes, now: float) -> Read:
+def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken", "chat_newer".
 
     `now` is for what has no date of its own.
     """
-    return whole.read(data, now) if whole.is_whole(data) else jsonl.read(data, now)
+    return native.read(data, now) if native.is_native(data) else jsonl.read(data, now)

@@ -13,7 +13,7 @@ from store.import_findings import Finding
 
 
 @dataclasses.dataclass(frozen=True)
-class Wording:
+class DocAlternative:
     """One alternative. `hint` is what a narrator was asked, `status` the facts of the panel: name, value, unit each."""
 
     text: str
@@ -24,12 +24,12 @@ class Wording:
 
 
 @dataclasses.dataclass(frozen=True)
-class Spoken:
+class DocMessage:
     """One message. `answer`: it is a reply or a narration, so that another wording can be asked for."""
 
     role: str
     name: str
-    wordings: tuple[Wording, ...]
+    alternatives: tuple[DocAlternative, ...]
     created_at: float
     active: int = 0
     pinned: bool = False
@@ -39,21 +39,21 @@ class Spoken:
     @property
     def texts(self) -> list[str]:
         """The texts of all wordings."""
-        return [wording.text for wording in self.wordings]
+        return [wording.text for wording in self.alternatives]
 
     @property
     def text(self) -> str:
         """The text that counts."""
-        return self.wordings[self.active].text
+        return self.alternatives[self.active].text
 
 
 @dataclasses.dataclass(frozen=True)
-class Tale:
+class ChatDocument:
     """A chat. A name that the file does not say is empty."""
 
     character_name: str
     user_name: str
-    messages: tuple[Spoken, ...]
+    messages: tuple[DocMessage, ...]
     created_at: float
     title: str = ""
     user_persona: str = ""
@@ -65,8 +65,8 @@ class Tale:
 
 
 @dataclasses.dataclass(frozen=True)
-class Read:
+class ImportedFile:
     """What a file held, and what to tell about it."""
 
-    tale: Tale
+    document: ChatDocument
     findings: tuple[Finding, ...] = ()

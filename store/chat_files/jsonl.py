@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from store import texts
-from store.chat_files import bounded, dates, lines
-from store.chat_files.document import Read, Spoken, Tale
+from store.chat_files import bounded, dates, jsonl_line
+from store.chat_files.document import ChatDocument, DocMessage, ImportedFile
 from store.errors import Refused
 from store.import_findings import Finding
 
@@ -21,36 +21,36 @@ _HEADER = ("chat_metadata", "user_name", "character_name", "create_date")
 _NOBODY = ("", "unused")
 
 
-def read(data: bytes, now: float) -> Read:
+def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken"."""
     bounded.refuse_if_large(data, MAX_BYTES)
-    reading = _Reading(now)
+    reading = _FileReader(now)
     for number, line in enumerate(io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 1):
         if line.strip():
             reading.take(number, line.strip(b"\r\n"))
     return reading.done()
 
 
-def write(tale: Tale) -> bytes:
+def write(document: ChatDocument) -> bytes:
     """The file of a chat: the way that counts, with the alternatives of each message."""
-    kept = tale.extras or {}
+    kept = document.extras or {}
     has_header = "header" not in kept or kept["header"] is not None
-    rows = [bounded.dumped(_header(tale, kept.get("header")))] if has_header else []
+    rows = [bounded.dumped(_header(document, kept.get("header")))] if has_header else []
     rows += _as_they_were(kept.get("first"))
-    for message in tale.messages:
-        rows.append(bounded.dumped(lines.write(message)))
+    for message in document.messages:
+        rows.append(bounded.dumped(jsonl_line.write(message)))
         rows += _as_they_were((message.extras or {}).get("after"))
     return b"".join(row + b"\n" for row in rows)
 
 
-class _Reading:
+class _FileReader:
     """A file on its way: what was understood so far, and what to tell about the rest."""
 
     def __init__(self, now: float) -> None:
         self._date = now
         self._header: dict[str, Any] | None = None
         self._first: list[str] = []
-        self._messages: list[Spoken] = []
+        self._messages: list[DocMessage] = []
         self._after: dict[int, list[str]] = {}
         self._n_kept_bytes = 0
         self._unread: list[int] = []
@@ -62,7 +62,7 @@ class _Reading:
         value = _object(line)
         if value is not None and self._is_header(value):
             self._header = value
-        elif value is not None and lines.is_message(value) and not lines.is_remark(value):
+        elif value is not None and jsonl_line.is_message(value) and not jsonl_line.is_remark(value):
             self._say(value)
         else:
             is_remark = value is not None and isinstance(value.get("mes"), str)
@@ -70,7 +70,7 @@ class _Reading:
             self._unread += [] if is_remark else [number]
             self._keep(line)
 
-    def done(self) -> Read:
+    def done(self) -> ImportedFile:
         """The chat, when every line was taken."""
         if not self._messages:
             raise Refused("chat_empty" if self._header is not None else "not_a_chat")
@@ -79,7 +79,7 @@ class _Reading:
         names = {"user": self._user(), "character": self._character()}
         messages = tuple(self._whole(n, message, names) for n, message in enumerate(self._messages))
         extras = {"header": self._header} | ({"first": self._first} if self._first else {})
-        tale = Tale(
+        document = ChatDocument(
             character_name=names["character"],
             user_name=names["user"],
             messages=messages,
@@ -87,7 +87,7 @@ class _Reading:
             author_note=_note(header),
             extras=extras,
         )
-        return Read(tale, tuple(self._findings(tale)))
+        return ImportedFile(document, tuple(self._findings(document)))
 
     def _is_header(self, value: Mapping[str, Any]) -> bool:
         fresh = self._header is None and not self._messages and not self._first
@@ -96,13 +96,15 @@ class _Reading:
     def _say(self, line: dict[str, Any]) -> None:
         date = dates.read(line.get("send_date"))
         self._date = self._date if date is None else date
-        message = lines.read(line, self._date, answer=bool(self._messages))
-        self._n_wordings += len(message.wordings)
+        message = jsonl_line.read(line, self._date, answer=bool(self._messages))
+        self._n_wordings += len(message.alternatives)
         if len(self._messages) >= MAX_MESSAGES or self._n_wordings > MAX_WORDINGS:
             raise Refused("chat_too_large")
         self._n_dateless += date is None
         self._n_hidden += bool(line.get("is_system")) and message.role != "system"
-        self._unknown |= dict.fromkeys(key[:80] for key in line if key not in lines.KNOWN and len(self._unknown) < 20)
+        self._unknown |= dict.fromkeys(
+            key[:80] for key in line if key not in jsonl_line.KNOWN and len(self._unknown) < 20
+        )
         self._messages.append(message)
 
     def _keep(self, line: bytes) -> None:
@@ -115,7 +117,7 @@ class _Reading:
         else:
             self._first.append(text)
 
-    def _whole(self, n: int, message: Spoken, names: Mapping[str, str]) -> Spoken:
+    def _whole(self, n: int, message: DocMessage, names: Mapping[str, str]) -> DocMessage:
         """A message with the lines behind it, and with a name."""
         after = {"after": self._after[n]} if n in self._after else {}
         name = message.name or names.get(message.role, "")
@@ -133,15 +135,15 @@ class _Reading:
             return " ".join(texts.clean(said).split())
         return next((message.name for message in self._messages if message.role == "character" and message.name), "")
 
-    def _findings(self, tale: Tale) -> list[Finding]:
-        n_more = sum(len(message.wordings) - 1 for message in tale.messages)
-        names = list(dict.fromkeys(one.name for one in tale.messages if one.role == "character" and one.name))
+    def _findings(self, document: ChatDocument) -> list[Finding]:
+        n_more = sum(len(message.alternatives) - 1 for message in document.messages)
+        names = list(dict.fromkeys(one.name for one in document.messages if one.role == "character" and one.name))
         numbers = ", ".join(map(str, self._unread[:12])) + (" …" if len(self._unread) > 12 else "")
         metadata = (self._header or {}).get("chat_metadata")
         told = [
-            (True, Finding("applied", "", "chat_messages", {"n": len(tale.messages)})),
+            (True, Finding("applied", "", "chat_messages", {"n": len(document.messages)})),
             (n_more, Finding("applied", "swipes", "chat_swipes", {"n": n_more})),
-            (tale.author_note, Finding("approximated", "chat_metadata.note_prompt", "chat_note")),
+            (document.author_note, Finding("approximated", "chat_metadata.note_prompt", "chat_note")),
             (len(names) > 1, Finding("approximated", "name", "chat_group", {"names": ", ".join(names[:8])})),
             (self._n_hidden, Finding("approximated", "is_system", "chat_hidden", {"n": self._n_hidden})),
             (self._n_dateless, Finding("approximated", "send_date", "chat_dates", {"n": self._n_dateless})),
@@ -169,17 +171,19 @@ def _note(header: Mapping[str, Any]) -> str:
     return text if len(text) <= MAX_NOTE else ""
 
 
-def _header(tale: Tale, kept: Any) -> dict[str, Any]:
+def _header(document: ChatDocument, kept: Any) -> dict[str, Any]:
     header = {
-        "user_name": tale.user_name,
-        "character_name": tale.character_name,
-        "create_date": dates.write(tale.created_at),
+        "user_name": document.user_name,
+        "character_name": document.character_name,
+        "create_date": dates.write(document.created_at),
         "chat_metadata": {},
     }
     header = dict(kept) if isinstance(kept, dict) else header
-    if _note(header) != tale.author_note:
+    if _note(header) != document.author_note:
         metadata = header.get("chat_metadata")
-        header["chat_metadata"] = (metadata if isinstance(metadata, dict) else {}) | {"note_prompt": tale.author_note}
+        header["chat_metadata"] = (metadata if isinstance(metadata, dict) else {}) | {
+            "note_prompt": document.author_note
+        }
     return header
 
 

@@ -6,20 +6,20 @@ What it refuses to know: reading one back. The text of messages is Markdown alre
 import re
 from datetime import UTC, datetime
 
-from store.chat_files.document import Spoken, Tale
+from store.chat_files.document import ChatDocument, DocMessage
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#])")
 
 
-def write(tale: Tale) -> bytes:
+def write(document: ChatDocument) -> bytes:
     """The story: a title, who plays, and every message under the name of its speaker."""
-    day = datetime.fromtimestamp(min(max(tale.created_at, 0.0), 250_000_000_000.0), UTC).date().isoformat()
-    who = " · ".join([_plain(tale.character_name), _plain(tale.user_name), day])
-    head = f"# {_plain(tale.title or tale.character_name)}\n\n*{who}*\n"
-    return "\n".join([head, *map(_passage, tale.messages)]).encode("utf-8", "replace")
+    day = datetime.fromtimestamp(min(max(document.created_at, 0.0), 250_000_000_000.0), UTC).date().isoformat()
+    who = " · ".join([_plain(document.character_name), _plain(document.user_name), day])
+    head = f"# {_plain(document.title or document.character_name)}\n\n*{who}*\n"
+    return "\n".join([head, *map(_passage, document.messages)]).encode("utf-8", "replace")
 
 
-def _passage(message: Spoken) -> str:
+def _passage(message: DocMessage) -> str:
     text = message.text.strip()
     if message.role in ("narrator", "system"):
         return "\n".join(f"> {line}".rstrip() for line in text.split("\n")) + "\n"

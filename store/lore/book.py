@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.lore import decorators
-from store.lore.loose import BIGGEST, find, flag, integer, mapping, text, words
+from store.lore.lenient import BIGGEST, find, flag, integer, mapping, text, words
 
 MAX_ENTRIES = 5_000  # of one book; what is behind them is kept and not read
 DEFAULT_SCAN_DEPTH, DEFAULT_ORDER = 2, 100
@@ -21,7 +21,7 @@ _BEFORE = {"before_char", "before_desc", "0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoreEntry:
     """One entry. `place` is where it stands in the file, `content` is without decorators and may be empty.
 
     `sticky`, `cooldown` and `delay` count messages. `after` and `every` count messages of the character. `secondary` is
@@ -65,21 +65,21 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class Lorebook:
     """A lorebook. `token_budget` 0: it names none. Only `recursive` books let a content wake other entries."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[LoreEntry, ...]
     description: str = ""
     scan_depth: int = DEFAULT_SCAN_DEPTH
     token_budget: int = 0
     recursive: bool = False
 
 
-def read_book(raw: Mapping[str, Any]) -> Book:
+def read_book(raw: Mapping[str, Any]) -> Lorebook:
     """Any of the three shapes as a book. What cannot be made sense of counts as not being there."""
     body = body_of(raw)
-    return Book(
+    return Lorebook(
         name=text(body.get("name")).strip(),
         entries=tuple(_entry(place, entry) for place, entry in raw_entries(raw)),
         description=text(body.get("description")).strip(),
@@ -109,14 +109,14 @@ def raw_entries(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
     yield from ((place, entry) for place, entry in pairs[:MAX_ENTRIES] if isinstance(entry, Mapping))
 
 
-def _entry(place: str, raw: Mapping[str, Any]) -> Entry:
+def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
     content = decorators.split(text(raw.get("content")))
     said = content.values
     order = integer(find(raw, "insertion_order", "order"), DEFAULT_ORDER)
     selective = flag(raw.get("selective"), default="keysecondary" in raw)
     logic = integer(find(raw, "selectiveLogic", "selective_logic"), 0)
     own_depth = said.get("scan_depth", find(raw, "scan_depth", "scanDepth"))
-    return Entry(
+    return LoreEntry(
         place=place,
         name=text(raw.get("name")).strip() or text(raw.get("comment")).strip(),
         keys=words(find(raw, "keys", "key")),

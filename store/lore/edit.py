@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from store.lore.book import LOGICS, body_of, raw_entries, read_book
-from store.lore.loose import find, flag, integer, mapping, text, words
+from store.lore.lenient import find, flag, integer, mapping, text, words
 
 _NAMES = {  # what a field is called: in the two kinds of files, and whether a card's book has it in `extensions`
     "name": ("name", "comment", False),
@@ -34,7 +34,7 @@ _OURS = frozenset({"key", "keysecondary", "comment", "content", "constant", "sel
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EntryDraft:
     """An entry as a person sees and changes it. `content` has its decorators; `scan_depth` None: the book's."""
 
     name: str = ""
@@ -55,11 +55,11 @@ class Draft:
     whole_words: bool = True
 
 
-def draft_of(entry: Mapping[str, Any]) -> Draft:
+def draft_of(entry: Mapping[str, Any]) -> EntryDraft:
     """An entry of any shape, with what counts where the file says nothing."""
     depth, logic = find(entry, "scan_depth", "scanDepth"), integer(find(entry, "selectiveLogic"), 0)
     tossed = flag(find(entry, "useProbability", "use_probability"), True)
-    return Draft(
+    return EntryDraft(
         name=text(entry.get("name")).strip() or text(entry.get("comment")).strip(),
         keys=words(find(entry, "keys", "key")),
         content=text(entry.get("content")),
@@ -84,13 +84,13 @@ def entry_at(raw: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
     return dict(raw_entries(raw)).get(place)
 
 
-def changed(raw: Mapping[str, Any], place: str | None, draft: Draft) -> dict[str, Any]:
+def changed(raw: Mapping[str, Any], place: str | None, draft: EntryDraft) -> dict[str, Any]:
     """The file with one entry as the draft has it; no `place`: a new entry at the end."""
     book = copy.deepcopy(dict(raw))
     entries = _entries_of(book)
     entry = _blank(entries) if place is None else _at(entries, place)
     before = draft_of(entry)
-    for field in fields(Draft):
+    for field in fields(EntryDraft):
         value = getattr(draft, field.name)
         if value != getattr(before, field.name):
             _write(entry, field.name, list(value) if isinstance(value, tuple) else value)

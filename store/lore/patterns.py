@@ -29,7 +29,7 @@ _NO_SPACES = regex.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """Whether a key is in a text. `slow`: the search was given up, and it counts as not being there."""
 
     there: bool
@@ -69,15 +69,15 @@ def compiled(key: str, case_sensitive: bool) -> Any | None:
         return None
 
 
-def search(key: str, text: str, case_sensitive: bool) -> Found:
+def search(key: str, text: str, case_sensitive: bool) -> SearchResult:
     """Look for a pattern in a text that is as it was written."""
     pattern = compiled(key, case_sensitive)
     if pattern is None:
-        return Found(False)
+        return SearchResult(False)
     try:
-        return Found(pattern.search(text, timeout=TIME_LIMIT_S, concurrent=False) is not None)
+        return SearchResult(pattern.search(text, timeout=TIME_LIMIT_S, concurrent=False) is not None)
     except TimeoutError:
-        return Found(False, slow=True)
+        return SearchResult(False, slow=True)
 
 
 @functools.lru_cache(maxsize=8192)

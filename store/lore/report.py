@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from store.import_findings import Finding, Verdict
+from store.import_findings import Finding, FindingVerdict
 from store.lore import decorators
-from store.lore.book import MAX_ENTRIES, Entry, body_of, raw_entries, read_book
-from store.lore.loose import find, integer, mapping, text
+from store.lore.book import MAX_ENTRIES, LoreEntry, body_of, raw_entries, read_book
+from store.lore.lenient import find, integer, mapping, text
 from store.lore.patterns import broken
 
 _BOOK = frozenset({"name", "description", "scan_depth", "scanDepth", "token_budget", "tokenBudget", "entries"})
@@ -57,12 +57,12 @@ def _book_fields(body: Mapping[str, Any], path: str) -> Iterator[Finding]:
             yield Finding("kept", f"{path}.{name}", "unused")
 
 
-def _entries(entries: tuple[Entry, ...], path: str) -> Iterator[Finding]:
+def _entries(entries: tuple[LoreEntry, ...], path: str) -> Iterator[Finding]:
     """What the entries are good for, as groups."""
     told = [entry for entry in entries if entry.enabled and entry.content]
     pinned = [entry for entry in told if entry.pinned]
     reachable = [entry for entry in told if entry.keys or entry.forced or entry.constant]
-    groups: tuple[tuple[Verdict, str, int], ...] = (
+    groups: tuple[tuple[FindingVerdict, str, int], ...] = (
         ("applied", "lore_constant", len(pinned)),
         ("approximated", "lore_near", len(reachable) - len(pinned)),
         ("kept", "lore_without_keys", len(told) - len(reachable)),
@@ -73,7 +73,7 @@ def _entries(entries: tuple[Entry, ...], path: str) -> Iterator[Finding]:
     yield from (Finding(verdict, path, reason, {"n": n}) for verdict, reason, n in groups if n)
 
 
-def patterns_of(entry: Entry) -> tuple[tuple[str, bool], ...]:
+def patterns_of(entry: LoreEntry) -> tuple[tuple[str, bool], ...]:
     """All keys of an entry, with whether the entry wants them read as patterns."""
     keys = (*entry.keys, *entry.secondary, *entry.additional, *entry.excluded)
     return tuple((key, entry.use_regex) for key in keys)
@@ -81,14 +81,14 @@ def patterns_of(entry: Entry) -> tuple[tuple[str, bool], ...]:
 
 def _fields(entries: list[Mapping[str, Any]], path: str) -> Iterator[Finding]:
     """One line per field that is used by any entry."""
-    used: Counter[tuple[Verdict, str, str]] = Counter()
+    used: Counter[tuple[FindingVerdict, str, str]] = Counter()
     for entry in entries:
         used.update(set(_entry_fields(entry)))
     for (verdict, field, reason), n in sorted(used.items(), key=lambda item: (item[0][0], item[0][1])):
         yield Finding(verdict, f"{path}.{field}", reason, {"n": n})
 
 
-def _entry_fields(entry: Mapping[str, Any]) -> Iterator[tuple[Verdict, str, str]]:
+def _entry_fields(entry: Mapping[str, Any]) -> Iterator[tuple[FindingVerdict, str, str]]:
     for name, value in entry.items():
         if name != "extensions":
             yield from _one_field(entry, name, name, value)
@@ -98,7 +98,9 @@ def _entry_fields(entry: Mapping[str, Any]) -> Iterator[tuple[Verdict, str, str]
         yield "kept", f"content @@{name[:40]}", "lore_unknown_decorator"
 
 
-def _one_field(entry: Mapping[str, Any], name: str, field: str, value: Any) -> Iterator[tuple[Verdict, str, str]]:
+def _one_field(
+    entry: Mapping[str, Any], name: str, field: str, value: Any
+) -> Iterator[tuple[FindingVerdict, str, str]]:
     if name in _NAMES:
         return
     if name in _PLACES:

@@ -26,13 +26,13 @@ CLOCK: dict[str, Callable[[datetime], str]] = {
 }
 
 
-def told(name: str, now: float | None) -> str:
+def clock_text(name: str, now: float | None) -> str:
     """The moment `now` (seconds; None: this one) as the macro `name` of CLOCK tells it."""
     seconds = time.time() if now is None else min(max(now, 0.0), _LATEST)
     return CLOCK[name](datetime.fromtimestamp(seconds))
 
 
-def lasting(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A length of time in words: "a few seconds", "an hour", "3 days"."""
     for one, many, length in _LENGTHS:
         if seconds >= length:

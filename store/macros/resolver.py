@@ -31,7 +31,7 @@ Piece = tuple[str, bool]
 
 
 @dataclass(frozen=True)
-class Scene:
+class MacroContext:
     """What macros stand for beside the names. `texts` by their names in small letters; they are asked for when needed.
 
     `now` is a time in seconds (None: that of the machine). `seed` is what {{pick}} goes by, with `replay` all dice do:
@@ -42,12 +42,18 @@ class Scene:
     texts: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     now: float | None = None
     seed: str = ""
-    replay: bool = False
-    still: str | None = None
+    deterministic: bool = False
+    volatile_as: str | None = None
 
 
 def resolve(
-    text: str, *, char: str, user: str, original: str = "", scene: Scene | None = None, keep_unknown: bool = True
+    text: str,
+    *,
+    char: str,
+    user: str,
+    original: str = "",
+    context: MacroContext | None = None,
+    keep_unknown: bool = True,
 ) -> str:
     """`text` with its macros replaced. `char` and `user` are names, `original` is the text that this one replaces.
 
@@ -56,7 +62,7 @@ def resolve(
     if not may_be_in(text):
         return text
     names = {"char": char, "user": user, "original": original}
-    return _Resolving(text, names, scene or Scene(), keep_unknown).run()
+    return _Resolving(text, names, context or MacroContext(), keep_unknown).run()
 
 
 def may_be_in(text: str) -> bool:
@@ -67,9 +73,9 @@ def may_be_in(text: str) -> bool:
 class _Resolving:
     """One text on its way. `_open` holds the macros that are open, the innermost last."""
 
-    def __init__(self, text: str, names: Mapping[str, str], scene: Scene, keep_unknown: bool) -> None:
-        self._text, self._names, self._scene, self._keep = text, names, scene, keep_unknown
-        self._dice = clock_and_dice.Dice(self._scene.seed, text if self._scene.replay else None)
+    def __init__(self, text: str, names: Mapping[str, str], context: MacroContext, keep_unknown: bool) -> None:
+        self._text, self._names, self._scene, self._keep = text, names, context, keep_unknown
+        self._dice = clock_and_dice.Dice(self._scene.seed, text if self._scene.deterministic else None)
         self._done: list[str] = []
         self._open: deque[list[Piece]] = deque()
         self._inserted = 0
@@ -134,7 +140,7 @@ class _Resolving:
         if name in self._scene.texts:
             return self._scene.texts[name]()
         if name in clock_and_dice.CLOCK:
-            return self._scene.still or clock_and_dice.told(name, self._scene.now)
+            return self._scene.volatile_as or clock_and_dice.clock_text(name, self._scene.now)
         return {"newline": "\n", "noop": "", "trim": ""}.get(name)
 
     def _with_words(self, name: str, pieces: list[Piece]) -> str | None:
@@ -147,7 +153,7 @@ class _Resolving:
             value = self._dice.pick(options) if name == "pick" else self._dice.choose(options)
         elif name == "roll":
             value = self._dice.roll(words.lstrip(": "))
-        return self._scene.still or value if value is not None else None
+        return self._scene.volatile_as or value if value is not None else None
 
 
 def _joined(pieces: list[Piece]) -> str:

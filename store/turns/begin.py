@@ -154,7 +154,7 @@ def _resolved(session: Session, chat: Chat, command: TurnCommand, now: float) ->
     """The command's text as it enters the chat."""
     text = texts.clean(command.text)
     if macros.may_be_in(text):
-        text = chat_macros.resolved(session, chat, messages.character_of(session, chat), text, now)
+        text = chat_macros.resolve_in_chat(session, chat, messages.character_of(session, chat), text, now)
     text = text.strip()
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")

@@ -16,7 +16,7 @@ from bench.peers.talk import CHAR, LORE, LORE_WORD, USER, Words
 from bench.scenarios.many import lateness, tokens_per_s
 from bench.scenarios.table import Result
 from bench.scenarios.turns import Step, _judge_ours, beside_neighbours
-from deploy.own_redis import OwnRedis
+from deploy.managed_redis import ManagedRedis
 from engine.model.hardware import demo_model
 
 CONTEXT = 700
@@ -94,7 +94,7 @@ def test_retry_edit_and_lore_as_a_frontend_does_them(chat, asked):
 
 
 def test_a_redis_that_names_itself_anew_belongs_to_its_house(tmp_path):
-    server = OwnRedis(tmp_path / "redis")
+    server = ManagedRedis(tmp_path / "redis")
     inside = dict(os.environ, INGLENOOK_DATA_DIR=str(tmp_path))
     redis = subprocess.Popen(server.command(tmp_path / "redis.conf"), stdout=subprocess.DEVNULL)
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=inside)

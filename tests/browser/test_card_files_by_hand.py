@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from store import characters
 from store.accounts import get_user
 from store.cards.files import read_card
-from store.cards.keeping import envelope
+from store.cards.stored_card import envelope
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from deploy.container import EXIT_CONFIG, await_database, await_password, main
-from deploy.preflight import Fault
-from deploy.rooms import migrate
+from deploy.preflight import DeployError
+from deploy.room_processes import migrate
 from store.settings import Settings
 
 
@@ -21,7 +21,7 @@ def closed_door():
 
 
 def test_a_database_that_does_not_come_is_one_sentence_without_its_password(closed_door):
-    with pytest.raises(Fault, match=r"The database does not answer .*refused.*INGLENOOK_DATABASE_URL") as told:
+    with pytest.raises(DeployError, match=r"The database does not answer .*refused.*INGLENOOK_DATABASE_URL") as told:
         await_database(closed_door, within_s=0.1)
     assert len(str(told.value).splitlines()) == 1
     assert "secret" not in str(told.value)

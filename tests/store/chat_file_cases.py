@@ -4,7 +4,7 @@ import json
 
 from hypothesis import strategies as st
 
-from store.chat_files.document import Spoken, Tale, Wording
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 
 HEADER = {
     "user_name": "Ada",
@@ -38,17 +38,17 @@ FINISHES = st.sampled_from([None, "stop", "edited"])
 
 
 @st.composite
-def messages(draw) -> Spoken:
+def messages(draw) -> DocMessage:
     wording = st.builds(
-        Wording, WORDS, TIMES, FINISHES, hint=WORDS, status=st.none() | st.lists(FACTS, max_size=2).map(tuple)
+        DocAlternative, WORDS, TIMES, FINISHES, hint=WORDS, status=st.none() | st.lists(FACTS, max_size=2).map(tuple)
     )
     wordings = draw(
         st.lists(wording, min_size=1, max_size=3).filter(lambda all_: any(one.text.strip() for one in all_))
     )
-    return Spoken(
+    return DocMessage(
         role=draw(st.sampled_from(["user", "character", "narrator", "system"])),
         name=draw(LINE),
-        wordings=tuple(wordings),
+        alternatives=tuple(wordings),
         created_at=draw(TIMES),
         active=draw(st.integers(0, len(wordings) - 1)),
         pinned=draw(st.booleans()),
@@ -58,7 +58,7 @@ def messages(draw) -> Spoken:
 
 def tales():
     return st.builds(
-        Tale,
+        ChatDocument,
         character_name=LINE.filter(bool),
         user_name=LINE.filter(bool),
         messages=st.lists(messages(), min_size=1, max_size=4).map(tuple),

@@ -14,8 +14,8 @@ from card_files import DATA, ENTRY, V1, as_charx, as_json, as_png, as_webp, pack
 from store.cards import charx, png
 from store.cards.errors import MAX_FILE_BYTES, PROBLEMS, CardError
 from store.cards.files import read_card, write_json, write_png
-from store.cards.keeping import data_of, envelope, is_same, notes_of, record_of, tagline_of, with_tagline
 from store.cards.report import findings
+from store.cards.stored_card import data_of, envelope, is_same, notes_of, record_of, tagline_of, with_tagline
 
 CONTAINERS = {
     "json": as_json,
@@ -308,4 +308,4 @@ def test_an_archive_in_which_two_files_have_one_name_gives_the_first():
         archive.writestr("card.json", b"1")
         archive.writestr("card.json", b"2")
     data = out.getvalue()
-    assert charx.unpacked(data, charx.names(data)["card.json"], 9, "no_card") == b"1"
+    assert charx.unpack(data, charx.list_files(data)["card.json"], 9, "no_card") == b"1"

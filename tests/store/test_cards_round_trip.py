@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from store import card_import, characters
 from store.cards.files import read_card, write_json, write_png
-from store.cards.keeping import data_of, envelope, record_of
+from store.cards.normalize import KNOWN, TEXTS, repaired
 from store.cards.report import findings
-from store.cards.shape import KNOWN, TEXTS, mended
+from store.cards.stored_card import data_of, envelope, record_of
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
@@ -117,7 +117,7 @@ def same(one, other):
 
 def known_fields_are_whole(data, out):
     for name in {name for name in data if data[name] is not None} & KNOWN - {"name"}:
-        mend = mended(name, data[name])
+        mend = repaired(name, data[name])
         assert same(out.get(name), data[name]) or same(out.get(name), mend), name
 
 
@@ -156,12 +156,15 @@ def test_a_card_goes_through_the_database_and_back(database, user):
     @given(cards())
     def each(card):
         file = read_card(as_json(card), "file.json")
-        brought = card_import.bring(database, user, file.card)
+        brought = card_import.import_card(database, user, file.card)
         found = brought.character
         assert same(found.card, file.card)
         out = write_json(found.card)
-        assert card_import.bring(database, user, read_card(out, "x").card).already.id == (brought.already or found).id
-        if not brought.already:
+        assert (
+            card_import.import_card(database, user, read_card(out, "x").card).duplicate_of.id
+            == (brought.duplicate_of or found).id
+        )
+        if not brought.duplicate_of:
             characters.delete_character(database, user, found.id)
 
     each()

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, select, update
 
 from store import accounts, characters, chat_transfer, chats, message_pages, reread_cost, turns, usage_limits
 from store.broker import warmup
-from store.chat_files.document import Spoken, Tale, Wording
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.db import Database
 from store.models import Message, Turn
 
@@ -67,11 +67,13 @@ def new_house(steps, tmp_path):
 def story_of(house, ann, n_messages, window):
     """So many messages and the turns that wrote them, long ago; some are pinned, some deleted."""
     said = tuple(
-        Spoken(("user", "character")[n % 2], ("Ann", "Mo")[n % 2], (Wording(f"Line {n}.", 1.0 + n),), 1.0 + n)
+        DocMessage(
+            ("user", "character")[n % 2], ("Ann", "Mo")[n % 2], (DocAlternative(f"Line {n}.", 1.0 + n),), 1.0 + n
+        )
         for n in range(n_messages)
     )
     character = characters.list_characters(house, ann)[0]
-    chat = chat_transfer.import_chat(house, ann.id, character.id, Tale("", "Ann", said, 1.0))
+    chat = chat_transfer.import_chat(house, ann.id, character.id, ChatDocument("", "Ann", said, 1.0))
     chats.set_window(house, chat.id, {"messages": n_messages - window})
     with house.session() as session:
         ids = list(session.scalars(select(Message.id).where(Message.chat_id == chat.id).order_by(Message.ordinal)))

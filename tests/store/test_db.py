@@ -119,7 +119,7 @@ def test_processes_that_start_together_migrate_once(tmp_path):
         assert process.returncode == 0, errors.decode()
     db = Database(url)
     with db.reading() as session:
-        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read()))
+        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read_files()))
     db.close()
 
 
@@ -131,7 +131,7 @@ def test_threads_that_start_together_migrate_once(tmp_path):
     for thread in threads:
         thread.join()
     with db.reading() as session:
-        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read()))
+        assert len(session.scalars(select(Character)).all()) == len(list(bundled.read_files()))
     db.close()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.lore import decorators
-from store.lore.book import Entry, raw_entries, read_book
+from store.lore.book import LoreEntry, raw_entries, read_book
 from store.lore.report import findings
 
 CARD_BOOK = {
@@ -61,7 +61,7 @@ WORLD = {
         }
     }
 }
-KRAKEN = Entry(
+KRAKEN = LoreEntry(
     place="0",
     name="The kraken",
     keys=("kraken", "/squid\\d/i"),
@@ -91,7 +91,9 @@ KRAKEN = Entry(
 def test_every_shape_says_the_same(raw, place):
     before = copy.deepcopy(raw)
     (entry,) = read_book(raw).entries
-    assert entry == Entry(**{**{name: getattr(KRAKEN, name) for name in Entry.__dataclass_fields__}, "place": place})
+    assert entry == LoreEntry(
+        **{**{name: getattr(KRAKEN, name) for name in LoreEntry.__dataclass_fields__}, "place": place}
+    )
     assert raw == before
 
 

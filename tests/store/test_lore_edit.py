@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from test_lore_book import CARD_BOOK, WORLD
 
 from store.lore.book import read_book
-from store.lore.edit import Draft, as_v3, changed, draft_of, entry_at, without
+from store.lore.edit import EntryDraft, as_v3, changed, draft_of, entry_at, without
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 KEYS = st.lists(TEXT.map(lambda key: key.strip()).filter(bool), max_size=3).map(tuple)
 DRAFTS = st.builds(
-    Draft,
+    EntryDraft,
     name=TEXT.map(str.strip),
     keys=KEYS,
     content=TEXT,
@@ -118,4 +118,4 @@ def test_an_export_as_v3_wakes_as_the_file_did():
     assert {**asdict(theirs), "place": ""} == {**asdict(mine), "place": ""}
     assert out["data"]["entries"][0]["extensions"]["vectorized"] is True
     assert as_v3({"spec": "lorebook_v3", "data": CARD_BOOK}, "x")["data"]["entries"] == CARD_BOOK["entries"]
-    assert {field.name for field in fields(Draft)} >= {"sticky", "cooldown", "delay"}
+    assert {field.name for field in fields(EntryDraft)} >= {"sticky", "cooldown", "delay"}

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.lore import patterns
-from store.lore.book import Book, Entry, read_book
-from store.lore.match import Scene, activate
+from store.lore.book import Lorebook, LoreEntry, read_book
+from store.lore.match import MatchContext, activate
 
 
-def woken(entries, *texts, ordinal=10, budget=10_000, cost=lambda entry: 1, scene=None, **book):
+def woken(entries, *texts, ordinal=10, budget=10_000, cost=lambda entry: 1, context=None, **book):
     """Places of the entries that wake; `texts` are newest first."""
     read = read_book({"entries": entries, **book})
-    looked = scene or Scene(texts, ordinal)
-    return [found.entry.place for found in activate({"b": read}, looked, cost, budget).told]
+    looked = context or MatchContext(texts, ordinal)
+    return [found.entry.place for found in activate({"b": read}, looked, cost, budget).inserted]
 
 
 def entry(*keys, content=None, **fields):
@@ -105,22 +105,22 @@ def test_decorators_overrule_and_narrow_the_keys():
     every = with_lines("@@activate_only_every 2")
     for n, expected in ((2, ["1"]), (3, ["0"]), (4, ["0", "1"])):
         every["content"] = "@@activate_only_every 2\nAnother."
-        assert woken([after, every], scene=Scene(("dragon",), 10, n_replies=n)) == expected
+        assert woken([after, every], context=MatchContext(("dragon",), 10, n_replies=n)) == expected
 
 
 def test_after_a_match_an_entry_may_stay_for_good_or_never_come_again():
     for decorator, expected in (("keep_activate_after_match", True), ("dont_activate_after_match", False)):
         one = [entry("dragon", content=f"@@{decorator}\nA dragon.")]
-        assert woken(one, scene=Scene(("dragon",), 10)) == ["0"]
-        later = Scene(("dragon" if not expected else "nothing",), 900, woke={"b/0": [10]})
-        assert bool(woken(one, scene=later)) is expected
+        assert woken(one, context=MatchContext(("dragon",), 10)) == ["0"]
+        later = MatchContext(("dragon" if not expected else "nothing",), 900, activated_at={"b/0": [10]})
+        assert bool(woken(one, context=later)) is expected
 
 
 def test_sticky_and_cooldown_go_by_ordinals_before_the_reply():
     lasting = [entry("dragon", extensions={"sticky": 2, "cooldown": 4})]
 
-    def at(ordinal, text, *woke):
-        return bool(woken(lasting, scene=Scene((text,), ordinal, woke={"b/0": woke})))
+    def at(ordinal, text, *activated_at):
+        return bool(woken(lasting, context=MatchContext((text,), ordinal, activated_at={"b/0": activated_at})))
 
     assert at(10, "dragon")
     assert at(12, "nothing", 10)
@@ -138,9 +138,9 @@ def test_delay_waits_for_the_chat_to_be_that_long():
 
 
 def test_probability_is_a_roll_of_the_callers():
-    scene = Scene(("dragon",), 10, roll=lambda key: 49)
-    assert woken([entry("dragon", extensions={"probability": 50})], scene=scene) == ["0"]
-    assert woken([entry("dragon", extensions={"probability": 49})], scene=scene) == []
+    context = MatchContext(("dragon",), 10, roll=lambda key: 49)
+    assert woken([entry("dragon", extensions={"probability": 50})], context=context) == ["0"]
+    assert woken([entry("dragon", extensions={"probability": 49})], context=context) == []
 
 
 def test_room_goes_by_priority_and_places_by_order():
@@ -179,14 +179,16 @@ def test_lore_wakes_lore_only_where_the_book_asks_for_it():
 
 def test_a_pattern_that_takes_too_long_counts_as_not_found_and_is_named():
     entries = [entry(f"/(a+)+{n}$/", content=str(n)) for n in range(50)]
-    found = activate({"b": read_book({"entries": [*entries, entry("dragon")]})}, Scene(["a" * 4000 + " dragon"], 3))
-    assert [one.entry.place for one in found.told] == ["50"]
+    found = activate(
+        {"b": read_book({"entries": [*entries, entry("dragon")]})}, MatchContext(["a" * 4000 + " dragon"], 3)
+    )
+    assert [one.entry.place for one in found.inserted] == ["50"]
     assert "/(a+)+7$/" in found.slow
 
 
 def test_keys_may_have_macros_of_the_chat():
-    scene = Scene(("Hello Ann",), 3, spell=lambda key: key.replace("{{user}}", "Ann"))
-    assert woken([entry("{{user}}")], scene=scene) == ["0"]
+    context = MatchContext(("Hello Ann",), 3, expand_macros=lambda key: key.replace("{{user}}", "Ann"))
+    assert woken([entry("{{user}}")], context=context) == ["0"]
 
 
 KEYS = st.text(max_size=30) | st.text("()[]{}|*+?\\^$.ab1,:<>=!", max_size=30).map(lambda inner: f"/{inner}/i")
@@ -195,6 +197,6 @@ KEYS = st.text(max_size=30) | st.text("()[]{}|*+?\\^$.ab1,:<>=!", max_size=30).m
 @settings(max_examples=300, deadline=None)
 @given(KEYS, st.text("ab1 ()龙\n", max_size=60), st.booleans(), st.booleans())
 def test_no_key_makes_matching_fail(key, text, case_sensitive, use_regex):
-    one = Entry("0", "", (key,), "x", case_sensitive=case_sensitive, use_regex=use_regex)
-    activate({"b": Book("", (one, dataclasses.replace(one, place="1", secondary=(key,))))}, Scene([text], 1))
+    one = LoreEntry("0", "", (key,), "x", case_sensitive=case_sensitive, use_regex=use_regex)
+    activate({"b": Lorebook("", (one, dataclasses.replace(one, place="1", secondary=(key,))))}, MatchContext([text], 1))
     assert isinstance(patterns.broken((key, use_regex)), bool)

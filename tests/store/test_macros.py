@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store.macros import clock_and_dice, resolver
-from store.macros.resolver import MAX_INSERTED, Scene, resolve
+from store.macros.resolver import MAX_INSERTED, MacroContext, resolve
 
 NOON = 1_800_000_000.0  # whatever hour that is on this machine: the clock of a scene is its local time
 
@@ -59,15 +59,17 @@ def test_the_scene_tells_its_texts_and_is_asked_only_when_needed():
     def refused() -> str:
         raise AssertionError("nobody wanted this")
 
-    scene = Scene({"description": lambda: "An inn-keeper.", "scenario": refused})
-    assert said("{{Description}} {{lastMessage}}", scene=scene) == "An inn-keeper. {{lastMessage}}"
+    context = MacroContext({"description": lambda: "An inn-keeper.", "scenario": refused})
+    assert said("{{Description}} {{lastMessage}}", context=context) == "An inn-keeper. {{lastMessage}}"
 
 
 def test_the_clock_tells_the_time_of_the_scene():
-    told = said("{{isodate}}|{{isotime}}|{{weekday}}|{{date}}|{{time}}", scene=Scene(now=NOON))
+    told = said("{{isodate}}|{{isotime}}|{{weekday}}|{{date}}|{{time}}", context=MacroContext(now=NOON))
     shape = r"2027-01-1\d\|\d\d:\d\d\|(Thurs|Fri)day\|January 1\d, 2027\|\d{1,2}:\d\d [AP]M"
     assert re.fullmatch(shape, told)
-    assert said("{{time}} {{date}}", scene=Scene(now=1e300)) == said("{{time}} {{date}}", scene=Scene(now=9e99))
+    assert said("{{time}} {{date}}", context=MacroContext(now=1e300)) == said(
+        "{{time}} {{date}}", context=MacroContext(now=9e99)
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_the_clock_tells_the_time_of_the_scene():
      (8000, "2 hours"), (86_400, "a day"), (864_000, "10 days"), (-5, "a few seconds")],
 )  # fmt: skip
 def test_lengths_of_time(seconds, words):
-    assert clock_and_dice.lasting(seconds) == words
+    assert clock_and_dice.duration_text(seconds) == words
 
 
 @given(st.integers(1, 20), st.integers(1, 100), st.integers(0, 50))
@@ -91,18 +93,18 @@ def test_every_option_comes_up_and_no_other():
 
 def test_pick_is_of_one_mind_and_replayed_dice_too():
     text = "{{pick:a,b,c}}{{pick:a,b,c}}{{pick:a,b,c}}{{pick:a,b,c}}"
-    assert len({said(text, scene=Scene(seed="one")) for _ in range(20)}) == 1
-    assert len({said(text, scene=Scene(seed=str(n))) for n in range(20)}) > 5
-    assert len(set(said(text.replace("c", "d"), scene=Scene(seed="7")))) > 1  # each place has its own mind
+    assert len({said(text, context=MacroContext(seed="one")) for _ in range(20)}) == 1
+    assert len({said(text, context=MacroContext(seed=str(n))) for n in range(20)}) > 5
+    assert len(set(said(text.replace("c", "d"), context=MacroContext(seed="7")))) > 1  # each place has its own mind
     dice = "{{roll:d1000}} {{random:a,b,c}}"
-    assert len({said(dice, scene=Scene(seed="one", replay=True)) for _ in range(20)}) == 1
-    assert len({said(dice, scene=Scene(seed="one")) for _ in range(20)}) > 1
+    assert len({said(dice, context=MacroContext(seed="one", deterministic=True)) for _ in range(20)}) == 1
+    assert len({said(dice, context=MacroContext(seed="one")) for _ in range(20)}) > 1
 
 
 def test_what_moves_can_be_found():
-    scene = Scene(still="MOVES")
+    context = MacroContext(volatile_as="MOVES")
     assert (
-        said("{{user}} {{time}} {{roll:6}} {{pick:a,b}} {{unknown}}", scene=scene)
+        said("{{user}} {{time}} {{roll:6}} {{pick:a,b}} {{unknown}}", context=context)
         == "Ada MOVES MOVES MOVES {{unknown}}"
     )
 
@@ -116,9 +118,9 @@ WORDS = st.sampled_from(
 @given(st.lists(WORDS, max_size=60).map("".join))
 @example("{{{{noop}}user}}")
 def test_resolving_is_total_and_repeats_itself(text):
-    scene = Scene({"lastmessage": lambda: "{{user}} }} {{random::a::b}}"}, NOON, "seed", replay=True)
-    once = said(text, scene=scene)
-    assert once == said(text, scene=scene)
+    context = MacroContext({"lastmessage": lambda: "{{user}} }} {{random::a::b}}"}, NOON, "seed", deterministic=True)
+    once = said(text, context=context)
+    assert once == said(text, context=context)
     assert len(once) <= 40 * len(text) + 40
 
 
@@ -158,7 +160,7 @@ def test_hostile_texts_come_through_in_a_bounded_number_of_steps(name):
 
 
 def test_what_is_inserted_is_bounded():
-    scene = Scene({"description": lambda: "x" * 20_000})
-    assert len(said("{{description}}" * 5_000, scene=scene)) <= MAX_INSERTED
-    assert len(said("{{reverse:{{description}}}}" * 5_000, scene=scene)) <= MAX_INSERTED
+    context = MacroContext({"description": lambda: "x" * 20_000})
+    assert len(said("{{description}}" * 5_000, context=context)) <= MAX_INSERTED
+    assert len(said("{{reverse:{{description}}}}" * 5_000, context=context)) <= MAX_INSERTED
     assert resolver.MAX_DEPTH < 20

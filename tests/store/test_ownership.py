@@ -153,7 +153,7 @@ def test_everything_of_a_person_and_nothing_of_others(database, user, make_user,
     say(database, chat, 1.0, "a secret of mine")
     eve = make_user("Eve")
     say(database, make_chat(eve), 1.0, "a secret of Eve")
-    data = json.dumps(export.everything(database, user.id))
+    data = json.dumps(export.export_account(database, user.id))
     assert "a secret of mine" in data
     assert "Captain Ann" in data
     assert '"odd": true' in data
@@ -171,7 +171,7 @@ def test_a_deleted_account_leaves_nothing(database, user, make_user, make_chat, 
     accounts.delete_account(database, user.id)
     assert accounts.get_user(database, user.id) is None
     with pytest.raises(NotFound):
-        export.everything(database, user.id)
+        export.export_account(database, user.id)
     with database.reading() as session:
         assert session.query(Turn).count() == 0
     assert chats.get_chat(database, eve.id, others.id) == others

@@ -195,11 +195,11 @@ def test_who_is_not_signed_in_gets_nowhere(site, adas):
 @pytest.mark.parametrize("role", ROLES)
 def test_nobody_gets_at_what_is_somebody_elses(site, database, enter, adas, role):
     ada = adas["user_id"]
-    before = export.everything(database, ada)
+    before = export.export_account(database, ada)
     found = refusals(site, enter("Mallory", role), OWN, adas)
     assert {key: one for key, one in found.items() if one != (404, "not_found")} == {}
     assert len(found) == sum(kind in OWN for kind in ROUTES.values())
-    assert export.everything(database, ada) == before
+    assert export.export_account(database, ada) == before
 
 
 @pytest.mark.parametrize("role", ROLES[1:])

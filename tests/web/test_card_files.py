@@ -21,7 +21,7 @@ from store.bundled import character_id  # noqa: E402
 from store.cards import png  # noqa: E402
 from store.cards.errors import PROBLEMS  # noqa: E402
 from store.cards.files import read_card  # noqa: E402
-from store.cards.keeping import data_of, envelope  # noqa: E402
+from store.cards.stored_card import data_of, envelope  # noqa: E402
 from store.import_findings import Finding  # noqa: E402
 from web.characters import card_files  # noqa: E402
 from web.i18n.catalogue import words_of  # noqa: E402
@@ -220,4 +220,4 @@ class TestWords:
         (line,) = told["kept"]
         assert [label for label, _ in line.fields] == ["a", "b"]
         assert import_report.sentence(Finding("kept", "x", "nobody_wrote_this")) == "nobody_wrote_this"
-        assert card_import.BRINGERS
+        assert card_import.IMPORT_ROLES

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
-from store.bundled import read as bundled
+from store.bundled import read_files as bundled
 from store.views import CharacterView
 from web.characters import card_form, tags
 

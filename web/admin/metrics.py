@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from store import site_state, statistics
 from store.broker import registry
 from store.broker.registry import WorkerView
-from store.statistics import Figures
+from store.statistics import InstallationStats
 from web.auth.accounts import admin_only
 from web.services import Services, services
 
@@ -29,7 +29,7 @@ HOUR_DAYS = 1 / 24
 WorkerLoad = tuple[WorkerView, int]
 ValueByLabel = Mapping[str, float]
 # name, what it says, its label, values by label
-INSTALLATION_METRICS: tuple[tuple[str, str, str, Callable[[Figures], ValueByLabel]], ...] = (
+INSTALLATION_METRICS: tuple[tuple[str, str, str, Callable[[InstallationStats], ValueByLabel]], ...] = (
     ("turns", "Turns that have not ended, by state.", "state", lambda found: _all_states(found.unfinished)),
     ("turns_last_hour", "Turns that were asked for in the last hour, by state.", "state", lambda found: found.turns),
     ("people", "Accounts, by role.", "role", lambda found: found.people),
@@ -122,7 +122,7 @@ def _gauge(name: str, says: str, label: str, values: ValueByLabel) -> GaugeMetri
     return family
 
 
-def _figures(here: Services) -> Figures | None:
+def _figures(here: Services) -> InstallationStats | None:
     try:
         return statistics.count(here.database, HOUR_DAYS)
     except SQLAlchemyError:

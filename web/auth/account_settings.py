@@ -103,7 +103,7 @@ def sign_out_everywhere() -> Response:
 @limiter.limit(PER_DOWNLOAD, key_func=user_key)
 def download_data() -> Response:
     """Everything that is kept about me, as a JSON file."""
-    text = json.dumps(export.everything(services().database, me().id), ensure_ascii=False, indent=1)
+    text = json.dumps(export.export_account(services().database, me().id), ensure_ascii=False, indent=1)
     response = make_response(text)
     response.mimetype = "application/json"
     response.headers["Content-Disposition"] = 'attachment; filename="inglenook-my-data.json"'

@@ -16,7 +16,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import card_import, characters
-from store.cards import keeping, report
+from store.cards import report, stored_card
 from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.files import read_card, write_json, write_png
 from store.errors import NotFound, Refused
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
         if request.endpoint == "card_files.import_files":
             request.max_content_length = MAX_BYTES + (1 << 20)
 
-    app.add_template_global(lambda person: person.role in card_import.BRINGERS, "may_bring")
+    app.add_template_global(lambda person: person.role in card_import.IMPORT_ROLES, "may_bring")
     app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "most": MAX_FILES, "bytes": MAX_BYTES}, "card_files")
 
 
@@ -70,14 +70,14 @@ class Arrival:
 @signed_in
 def import_form() -> str:
     """The page with the form."""
-    return render_template("import_cards.html", arrivals=(), may=me().role in card_import.BRINGERS)
+    return render_template("import_cards.html", arrivals=(), may=me().role in card_import.IMPORT_ROLES)
 
 
 @blueprint.post("/bring")
 @signed_in
 def import_files() -> Page:
     """Take the files. One that becomes a character leads to its report, anything else to a list."""
-    if me().role not in card_import.BRINGERS:
+    if me().role not in card_import.IMPORT_ROLES:
         raise Problem(403, "adults_bring", say("adults_bring", Refused("adults_bring").message))
     files = [one for one in request.files.getlist("cards") if one.filename or one.content_length]
     if not files:
@@ -104,7 +104,7 @@ def finish_import(character_id: str) -> Page:
     """Name and rate a character that was brought along."""
     character, form = _own(character_id), request.form
     try:
-        card_import.settle(
+        card_import.finish_import(
             services().database, me(), character, form.get("name", ""), form.get("rating", character.rating)
         )
     except Refused as refusal:
@@ -145,13 +145,13 @@ def _import_file(file: FileStorage) -> Arrival:
         card = read_card(file.stream.read(MAX_FILE_BYTES + 1), name)
         picture, made = _picture(card.picture), card.card
         if card.picture and picture is None:
-            made = keeping.with_note(made, Finding("approximated", "picture", "no_picture"))
-        brought = card_import.bring(services().database, me(), made, picture)
+            made = stored_card.with_note(made, Finding("approximated", "picture", "no_picture"))
+        brought = card_import.import_card(services().database, me(), made, picture)
     except CardError as error:
         return Arrival(name, code=error.code, sentence=say(error.code, error.sentence))
     except Refused as refusal:
         return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))
-    return Arrival(name, brought.character, brought.already)
+    return Arrival(name, brought.character, brought.duplicate_of)
 
 
 def _left_out(file: FileStorage) -> Arrival:
@@ -193,7 +193,7 @@ def _own(character_id: str) -> CharacterView:
 
 
 def _card_to_export(character: CharacterView) -> dict[str, Any]:
-    return keeping.with_tagline(character.card, character.tagline)
+    return stored_card.with_tagline(character.card, character.tagline)
 
 
 def download(data: bytes, name: str, ending: str, mimetype: str) -> Response:

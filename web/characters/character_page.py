@@ -123,9 +123,9 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
 
 def _greeting(character: CharacterView, user: str) -> str:
     """How a story with this person would begin; what moves by itself (dice, the clock) may be another then."""
-    greeting, char = character.card.get("first_mes"), chat_macros.called(character.name, character.card)
-    scene = macros.Scene(chat_macros.card_texts(character.card, char, user, macros.Scene()))
-    return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, scene=scene)
+    greeting, char = character.card.get("first_mes"), chat_macros.display_name(character.name, character.card)
+    scene = macros.MacroContext(chat_macros.card_macros(character.card, char, user, macros.MacroContext()))
+    return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, context=scene)
 
 
 def _notes(card: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The form of one lorebook entry: what it shows, what came back, what is wrong in it.
 
-What it refuses to know: files and their names for things (store/lore/edit.py). To add a field: Draft there, then
+What it refuses to know: files and their names for things (store/lore/edit.py). To add a field: EntryDraft there, then
 EntryForm, NUMBERS or a line in `draft` here, and templates/lorebook_entry.html.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from store import texts
-from store.lore.edit import Draft
+from store.lore.edit import EntryDraft
 from web.i18n.language import gettext, marked
 
 NUMBERS: Mapping[str, tuple[str, str, int, int]] = {  # label, hint, least, most
@@ -58,7 +58,7 @@ class EntryForm:
                 found[name] = gettext("At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH)
         return found
 
-    def draft(self, before: Draft) -> Draft:
+    def draft(self, before: EntryDraft) -> EntryDraft:
         """What to keep; a text that only lost its kind of line ends in the browser stays as it was."""
         numbers: dict[str, Any] = {name: int(value) for name, value in self.numbers.items() if value}
         content = before.content if texts.clean(before.content) == self.content else self.content
@@ -75,7 +75,7 @@ class EntryForm:
         )
 
 
-def form_of(draft: Draft) -> EntryForm:
+def form_of(draft: EntryDraft) -> EntryForm:
     """What the form shows of an entry."""
     return EntryForm(
         name=draft.name,
@@ -102,7 +102,7 @@ def read_form(form: "MultiDict[str, str]") -> EntryForm:
     )
 
 
-def fingerprint(draft: Draft) -> str:
+def fingerprint(draft: EntryDraft) -> str:
     """A short sign of an entry: the same only while nobody changed it."""
     return hashlib.blake2b(repr(draft).encode(errors="backslashreplace"), digest_size=8).hexdigest()
 

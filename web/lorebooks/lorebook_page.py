@@ -19,8 +19,8 @@ from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.plain import MAX_JSON_BYTES, read_json
 from store.errors import NotFound, Refused
 from store.lore import books, edit, report
-from store.lore.book import Book, body_of, read_book
-from store.lore.match import Awake, Scene, activate
+from store.lore.book import Lorebook, body_of, read_book
+from store.lore.match import ActivatedEntry, MatchContext, activate
 from store.views import LorebookView
 from web import notices
 from web.auth.accounts import Page, me, signed_in
@@ -55,7 +55,7 @@ class OpenedLorebook:
     character_id: str = ""
 
     @property
-    def book(self) -> Book:
+    def book(self) -> Lorebook:
         """As it is read."""
         return read_book(self.data)
 
@@ -132,15 +132,15 @@ def delete(lorebook_id: str) -> Response:
 def try_out(lorebook_id: str) -> str:
     """Which entries would a text wake?"""
     opened, text = _open(lorebook_id), request.form.get("text", "")
-    found = activate({opened.id: opened.book}, Scene([text], 10**6, n_replies=10**6), budget=10**9)
-    return _lorebook_page(opened, tried=text, woken=found.told, slow=found.slow)
+    found = activate({opened.id: opened.book}, MatchContext([text], 10**6, n_replies=10**6), budget=10**9)
+    return _lorebook_page(opened, tried=text, woken=found.inserted, slow=found.slow)
 
 
 @blueprint.get("/<lorebook_id>/entries/new")
 @signed_in
 def new_entry(lorebook_id: str) -> str:
     """An empty form."""
-    return _entry_page(_open(lorebook_id), None, entry_form.form_of(edit.Draft()))
+    return _entry_page(_open(lorebook_id), None, entry_form.form_of(edit.EntryDraft()))
 
 
 @blueprint.post("/<lorebook_id>/entries")
@@ -240,7 +240,7 @@ def _read_file(data: bytes) -> dict[str, Any]:
     return raw
 
 
-def _draft(opened: OpenedLorebook, place: str) -> edit.Draft:
+def _draft(opened: OpenedLorebook, place: str) -> edit.EntryDraft:
     entry = edit.entry_at(opened.data, place)
     if entry is None:
         raise NotFound("page")
@@ -249,7 +249,7 @@ def _draft(opened: OpenedLorebook, place: str) -> edit.Draft:
 
 def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
     """Write an entry. Nothing that was written is lost when it cannot be kept."""
-    before = edit.Draft() if place is None else _draft(opened, place)
+    before = edit.EntryDraft() if place is None else _draft(opened, place)
     form = entry_form.read_form(request.form)
     wrong = form.wrong()
     if not wrong and place is not None and request.form.get("seen") != entry_form.fingerprint(before):
@@ -270,7 +270,7 @@ def _list_page(wrong: Sequence[str] = (), name: str = "") -> str:
 
 
 def _lorebook_page(
-    opened: OpenedLorebook, tried: str | None = None, woken: tuple[Awake, ...] = (), slow: tuple[str, ...] = ()
+    opened: OpenedLorebook, tried: str | None = None, woken: tuple[ActivatedEntry, ...] = (), slow: tuple[str, ...] = ()
 ) -> str:
     return render_template(
         "lorebook.html",
@@ -288,10 +288,10 @@ def _entry_page(
     opened: OpenedLorebook,
     place: str | None,
     form: entry_form.EntryForm,
-    before: edit.Draft | None = None,
+    before: edit.EntryDraft | None = None,
     wrong: Mapping[str, str] | None = None,
 ) -> str:
-    seen = entry_form.fingerprint(before or (edit.Draft() if place is None else _draft(opened, place)))
+    seen = entry_form.fingerprint(before or (edit.EntryDraft() if place is None else _draft(opened, place)))
     return render_template(
         "lorebook_entry.html", opened=opened, place=place, form=form, seen=seen, wrong=wrong or {}, fields=entry_form
     )

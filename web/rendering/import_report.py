@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from store.import_findings import Finding, Verdict
+from store.import_findings import Finding, FindingVerdict
 from web.i18n.language import gettext, marked
 
-VERDICTS: Mapping[Verdict, str] = {
+VERDICTS: Mapping[FindingVerdict, str] = {
     "applied": marked("Applied"),
     "approximated": marked("Applied, a little differently"),
     "kept": marked("Kept, but not used here"),
@@ -118,9 +118,9 @@ class Line:
     fields: tuple[tuple[str, str], ...]
 
 
-def told(findings: Iterable[Finding]) -> dict[Verdict, tuple[Line, ...]]:
+def told(findings: Iterable[Finding]) -> dict[FindingVerdict, tuple[Line, ...]]:
     """The lines of each verdict, those of one sentence together, in the order of the findings."""
-    found: dict[Verdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
+    found: dict[FindingVerdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
     for one in findings:
         fields = found[one.verdict].setdefault(sentence(one), [])
         if one.field:

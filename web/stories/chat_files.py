@@ -15,7 +15,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import characters, chat_files, chat_transfer, chats, texts
-from store.chat_files import jsonl, whole
+from store.chat_files import jsonl, native
 from store.errors import NotFound, Refused
 from store.views import CharacterView, ChatView
 from web import notices
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
         "most": MAX_FILES,
         "together": MAX_BYTES >> 20,
         "jsonl": jsonl.MAX_BYTES >> 20,
-        "json": whole.MAX_BYTES >> 20,
+        "json": native.MAX_BYTES >> 20,
     }
     app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "bytes": MAX_BYTES, "hint": hint}, "chat_files")
 
@@ -93,7 +93,7 @@ def import_files() -> Page:
 def report(chat_id: str) -> str:
     """What became of a file that was brought along."""
     chat = chats.get_chat(services().database, me().id, chat_id)
-    told = import_report.told(chat_transfer.report_of(services().database, me().id, chat_id))
+    told = import_report.told(chat_transfer.import_report(services().database, me().id, chat_id))
     return render_template("chat_report.html", chat=chat, report=told, titles=import_report.VERDICTS)
 
 
@@ -104,8 +104,8 @@ def export(chat_id: str, ending: str) -> Response:
     """The chat as a file."""
     if ending not in KINDS:
         raise NotFound()
-    tale = chat_transfer.tale_of(services().database, me().id, chat_id)
-    return download(chat_files.WRITERS[ending](tale), tale.title, ending, KINDS[ending])
+    document = chat_transfer.export_chat(services().database, me().id, chat_id)
+    return download(chat_files.WRITERS[ending](document), document.title, ending, KINDS[ending])
 
 
 def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: str) -> Arrival:
@@ -113,11 +113,11 @@ def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: 
     try:
         with _one_at_a_time:
             found = chat_files.read(file.stream.read(), time.time())
-        character = chosen or _character_named(found.tale.character_name, everybody)
+        character = chosen or _character_named(found.document.character_name, everybody)
         if not character:
-            return Arrival(name, code="no_character", sentence=_no_character_sentence(found.tale.character_name))
+            return Arrival(name, code="no_character", sentence=_no_character_sentence(found.document.character_name))
         return Arrival(
-            name, chat_transfer.import_chat(services().database, me().id, character, found.tale, found.findings)
+            name, chat_transfer.import_chat(services().database, me().id, character, found.document, found.findings)
         )
     except Refused as refusal:
         return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.segments import Segment
-from store.lore.loose import integer, mapping
-from store.lore.match import Activation, Awake, Scene, activate
+from store.lore.lenient import integer, mapping
+from store.lore.match import ActivatedEntry, Activation, MatchContext, activate
 from store.views import MessageView, Story
 from worker.prompt.lorebooks import ChatLorebooks, explanation
 from worker.prompt.persona import card_text
@@ -78,10 +78,12 @@ class LoreSelector:
         if ahead or not self._spec.keep_in_session or self._spec.kind == "status":
             return self._as_it_was()
         found = activate(
-            self._lorebooks.books, self._match_scene(), lambda entry: len(self._read(entry.content)), self._budget
+            self._lorebooks.books, self._match_context(), lambda entry: len(self._read(entry.content)), self._budget
         )
-        runs = {one.key: self._run(one.key, one.entry.content) for one in found.told if self._read(one.entry.content)}
-        contents = {one.key: one.entry.content for one in found.told}
+        runs = {
+            one.key: self._run(one.key, one.entry.content) for one in found.inserted if self._read(one.entry.content)
+        }
+        contents = {one.key: one.entry.content for one in found.inserted}
         if prompt := self._depth_prompt():
             contents[DEPTH_PROMPT] = prompt
             runs[DEPTH_PROMPT] = self._run(DEPTH_PROMPT, prompt, self._too_deep())
@@ -99,15 +101,15 @@ class LoreSelector:
         same = {key: run for key, run in self._runs.items() if self._says(contents.get(key, "")) == run.text}
         return PartLore(self._segments(same, contents), _stored(self._runs, self._woke))
 
-    def _match_scene(self) -> Scene:
+    def _match_context(self) -> MatchContext:
         messages = self._spec.messages
-        return Scene(
+        return MatchContext(
             texts=[message.text for message in reversed(messages)],
             ordinal=self._now,
             n_replies=sum(message.role == "character" for message in messages),
-            woke=self._woke,
+            activated_at=self._woke,
             roll=self._roll,
-            spell=self._lorebooks.spell,
+            expand_macros=self._lorebooks.expand_macros,
         )
 
     def _roll(self, key: str) -> int:
@@ -154,18 +156,18 @@ class LoreSelector:
     def _wakings(self, found: Activation) -> dict[str, list[int]]:
         """When those woke that last or rest for a while."""
         woke = {key: [at for at in ordinals if at < self._now] for key, ordinals in self._woke.items()}
-        for one in found.told:
-            if one.fresh and (one.entry.sticky or one.entry.cooldown):
+        for one in found.inserted:
+            if one.newly_activated and (one.entry.sticky or one.entry.cooldown):
                 woke[one.key] = [*woke.get(one.key, ()), self._now][-_MAX_WAKINGS:]
         return woke
 
     def _lines(self, found: Activation, runs: Mapping[str, LorePlacement]) -> tuple[dict[str, Any], ...]:
-        lines = [self._line(one, one.why) | {"new": runs[one.key].since == self._now} for one in found.told]
-        lines += [self._line(one, "no_room") for one in found.no_room]
+        lines = [self._line(one, one.why) | {"new": runs[one.key].since == self._now} for one in found.inserted]
+        lines += [self._line(one, "no_room") for one in found.over_budget]
         lines += [{"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in found.slow]
         return tuple(lines[:MAX_EXPLANATIONS])
 
-    def _line(self, one: Awake, why: str) -> dict[str, Any]:
+    def _line(self, one: ActivatedEntry, why: str) -> dict[str, Any]:
         return explanation(one.entry, one.book, why, one.by, len(self._read(one.entry.content)))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from store.lore.book import Book, Entry, read_book
+from store.lore.book import Lorebook, LoreEntry, read_book
 from store.views import Story
 from worker.prompt.persona import Cast, ConstantTexts, resolve
 from worker.prompt.segments import Limits, PromptFraming
@@ -23,7 +23,7 @@ CARD_BOOK_ID = "card"  # the id of the character's own book
 class ChatLorebooks:
     """The books of a chat, by id, and how their texts are resolved."""
 
-    books: Mapping[str, Book]
+    books: Mapping[str, Lorebook]
     cast: Cast
     card: Mapping[str, Any]
 
@@ -31,7 +31,7 @@ class ChatLorebooks:
         """What a content says in this chat."""
         return resolve(content, self.cast, self.card).strip()
 
-    def spell(self, key: str) -> str:
+    def expand_macros(self, key: str) -> str:
         """A key in this chat."""
         return resolve(key, self.cast, self.card) if "{{" in key or "<" in key else key
 
@@ -71,13 +71,13 @@ def constant_lore(lorebooks: ChatLorebooks, framing: PromptFraming, limits: Limi
     return ConstantLore(_standing(kept), limits.context // LORE_SHARE - left, tuple(why))
 
 
-def explanation(entry: Entry, book: str, why: str, by: str, n_tokens: int) -> dict[str, Any]:
+def explanation(entry: LoreEntry, book: str, why: str, by: str, n_tokens: int) -> dict[str, Any]:
     """A line of "what was added", as it is kept with a wording."""
     name = entry.name or next(iter(entry.keys), "") or f"#{entry.place}"
     return {"name": name[:80], "book": book[:80], "why": why, "key": by[:80], "tokens": n_tokens}
 
 
-def _standing(kept: list[tuple[str, Entry]]) -> ConstantTexts:
+def _standing(kept: list[tuple[str, LoreEntry]]) -> ConstantTexts:
     own = [entry for book_id, entry in kept if book_id == CARD_BOOK_ID]
     return ConstantTexts(
         before=tuple(entry.content for entry in own if entry.before_char),

@@ -45,13 +45,13 @@ class Cast:
 def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") -> str:
     """`text` with its macros replaced, the same every time for one chat; unknown macros are removed."""
     still = _SOMEBODY if cast.anybody else None
-    scene = macros.Scene(now=cast.since, seed=cast.seed, replay=True, still=still)
-    about = chat_macros.card_texts(card, cast.char, cast.user, scene)
+    scene = macros.MacroContext(now=cast.since, seed=cast.seed, deterministic=True, volatile_as=still)
+    about = chat_macros.card_macros(card, cast.char, cast.user, scene)
     about["persona"] = lambda: macros.resolve(
-        cast.persona.strip(), char=cast.char, user=cast.user, scene=scene, keep_unknown=False
+        cast.persona.strip(), char=cast.char, user=cast.user, context=scene, keep_unknown=False
     )
     scene = replace(scene, texts=about)
-    return macros.resolve(text, char=cast.char, user=cast.user, original=original, scene=scene, keep_unknown=False)
+    return macros.resolve(text, char=cast.char, user=cast.user, original=original, context=scene, keep_unknown=False)
 
 
 def card_text(card: Mapping[str, Any], name: str) -> str:

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from store.cards.shape import KNOWN, Shaped, mended, newer
+from store.cards.normalize import KNOWN, NormalizedCard, newer, repaired
 from store.import_findings import Finding
 
 RECORD = "_inglenook"
 _SHAPED = ("spec", "version", "outer", "mirrors", "odd")
 
 
-def kept(shaped: Shaped) -> dict[str, Any]:
+def to_stored(shaped: NormalizedCard) -> dict[str, Any]:
     """The card as a character has it."""
     record = {name: getattr(shaped, name) for name in _SHAPED if getattr(shaped, name)}
     if RECORD in shaped.data:
@@ -35,7 +35,7 @@ def data_of(card: Mapping[str, Any]) -> dict[str, Any]:
     record = record_of(card)
     data = {name: value for name, value in card.items() if name != RECORD}
     for name, value in _mapping(record.get("odd")).items():
-        if name in KNOWN and data.get(name) == mended(name, value):  # nobody has changed it since
+        if name in KNOWN and data.get(name) == repaired(name, value):  # nobody has changed it since
             data[name] = value
     return data | ({RECORD: record["same_name"]} if "same_name" in record else {})
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.preflight import Fault, unusable
+from deploy.preflight import DeployError, unusable
 
 LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
 
 
 @dataclass(frozen=True)
-class Layout:
+class StackPaths:
     """Where the files of a running stack lie."""
 
     data: Path
@@ -32,7 +32,7 @@ class Layout:
         object.__setattr__(self, "sockets", _socket_folder(self.run))
 
     def make(self) -> None:
-        """Create the folders. Raises Fault where that is not allowed."""
+        """Create the folders. Raises DeployError where that is not allowed."""
         try:
             for folder in (self.run, self.logs, self.sockets):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -54,19 +54,19 @@ class Layout:
 
 
 @contextlib.contextmanager
-def only_one(layout: Layout) -> Iterator[None]:
-    """Hold the data folder, or refuse because another stack does. Raises Fault."""
+def exclusive_lock(paths: StackPaths) -> Iterator[None]:
+    """Hold the data folder, or refuse because another stack does. Raises DeployError."""
     try:
-        layout.run.mkdir(parents=True, exist_ok=True)
+        paths.run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable(layout.run, error) from None
-    with (layout.run / "lock").open("a+", encoding="utf-8") as file:
+        raise unusable(paths.run, error) from None
+    with (paths.run / "lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise Fault(
-                f"Already running on {layout.data} (process {file.read() or '?'}): stop that one first."
+            raise DeployError(
+                f"Already running on {paths.data} (process {file.read() or '?'}): stop that one first."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -74,10 +74,10 @@ def only_one(layout: Layout) -> Iterator[None]:
         yield
 
 
-def is_running(layout: Layout) -> bool:
+def is_running(paths: StackPaths) -> bool:
     """Whether a stack holds this data folder."""
     try:
-        with (layout.run / "lock").open(encoding="utf-8") as file:
+        with (paths.run / "lock").open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -14,14 +14,14 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.preflight import Fault
+from deploy.preflight import DeployError
 
 HOST = "127.0.0.1"
 OLDEST = (6, 2)  # RQ moves its jobs with BLMOVE
 
 
 @dataclass(frozen=True)
-class OwnRedis:
+class ManagedRedis:
     """One server, not yet started."""
 
     folder: Path  # its data
@@ -75,7 +75,9 @@ def find_redis() -> str:
         packaged = Path(folder) / "bin" / "redis-server"
         if packaged.is_file():
             return str(packaged)
-    raise Fault("No redis-server of version 6.2 or newer was found: install one (Debian: `apt install redis-server`).")
+    raise DeployError(
+        "No redis-server of version 6.2 or newer was found: install one (Debian: `apt install redis-server`)."
+    )
 
 
 def redis_version(command: str) -> tuple[int, int]:

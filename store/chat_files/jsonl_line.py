@@ -13,7 +13,7 @@ from typing import Any
 
 from store import texts
 from store.chat_files import dates
-from store.chat_files.document import Spoken, Wording
+from store.chat_files.document import DocAlternative, DocMessage
 from store.models import SPEAKERS
 
 _ORDER = ("name", "is_user", "is_system", "send_date", "mes", "extra", "swipe_id", "swipes", "swipe_info")
@@ -32,14 +32,14 @@ def is_remark(line: Mapping[str, Any]) -> bool:
     return bool(line.get("is_system")) and not _ours(line) and isinstance(_extra(line).get("type"), str)
 
 
-def read(line: Mapping[str, Any], date: float, answer: bool) -> Spoken:
+def read(line: Mapping[str, Any], date: float, answer: bool) -> DocMessage:
     """The message of a line (see `is_message`) that was said at `date`; `answer` as in Spoken."""
     words, active = _texts(line)
     role = _role(line)
-    message = Spoken(
+    message = DocMessage(
         role=role,
         name=" ".join(texts.clean(_text(line.get("name"))).split())[:MAX_NAME],
-        wordings=tuple(Wording(text, date) for text in words),
+        alternatives=tuple(DocAlternative(text, date) for text in words),
         created_at=date,
         active=active,
         pinned=_ours(line).get("pinned") is True,
@@ -50,7 +50,7 @@ def read(line: Mapping[str, Any], date: float, answer: bool) -> Spoken:
     return kept if write(kept) == line else replace(message, extras={"line": dict(line)})
 
 
-def write(message: Spoken) -> dict[str, Any]:
+def write(message: DocMessage) -> dict[str, Any]:
     """The line of a message."""
     kept = (message.extras or {}).get("line")
     if not isinstance(kept, dict):
@@ -63,7 +63,7 @@ def write(message: Spoken) -> dict[str, Any]:
     return {key: line[key] for key in (*_ORDER, *line) if key in line}
 
 
-def _fresh(message: Spoken) -> dict[str, Any]:
+def _fresh(message: DocMessage) -> dict[str, Any]:
     extra: dict[str, Any] = {"type": "narrator"} if message.role == "narrator" else {}
     ours: dict[str, Any] = {"role": message.role} if message.role == "system" else {}
     ours |= {"pinned": True} if message.pinned else {}
@@ -78,13 +78,13 @@ def _fresh(message: Spoken) -> dict[str, Any]:
     return _with_texts(line, message)
 
 
-def _with_texts(line: Mapping[str, Any], message: Spoken) -> dict[str, Any]:
+def _with_texts(line: Mapping[str, Any], message: DocMessage) -> dict[str, Any]:
     written = dict(line) | {"mes": message.text}
-    if len(message.wordings) > 1 or "swipe_id" in line or "swipes" in line:
+    if len(message.alternatives) > 1 or "swipe_id" in line or "swipes" in line:
         written |= {"swipe_id": message.active, "swipes": message.texts}
     info = written.get("swipe_info")
-    if isinstance(info, list) and len(info) < len(message.wordings):
-        new = ({"send_date": dates.write(one.created_at), "extra": {}} for one in message.wordings[len(info) :])
+    if isinstance(info, list) and len(info) < len(message.alternatives):
+        new = ({"send_date": dates.write(one.created_at), "extra": {}} for one in message.alternatives[len(info) :])
         written["swipe_info"] = [*info, *new]
     return written
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
-from deploy.cli.place import Place, find_place, open_database
+from deploy.installation import Installation, find_installation, open_database
 from store import statistics
 from store.broker import client, registry
 
@@ -21,11 +21,11 @@ MB = 1_000_000
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def stats_command(days: float, as_json: bool) -> None:
     """Count people, chats, turns and bytes."""
-    place = find_place()
-    with open_database(place) as db:
+    installation = find_installation()
+    with open_database(installation) as db:
         counted = statistics.count(db, days)
-    found = {**asdict(counted), "block_bytes": _folder_bytes(place.settings.data_dir / "blocks"), "days": days}
-    found["workers"] = _workers(place)
+    found = {**asdict(counted), "block_bytes": _folder_bytes(installation.settings.data_dir / "blocks"), "days": days}
+    found["workers"] = _workers(installation)
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
 
 
@@ -57,10 +57,10 @@ def _worker_line(worker: dict[str, Any]) -> str:
     return f"model {worker['model'][:12]}; {busy}"
 
 
-def _workers(place: Place) -> dict[str, dict[str, Any]] | None:
+def _workers(installation: Installation) -> dict[str, dict[str, Any]] | None:
     """What each worker says about itself; None where Redis does not answer."""
     try:
-        with client.connect(place.settings.redis_url) as redis:
+        with client.connect(installation.settings.redis_url) as redis:
             loads = registry.loads(redis, registry.alive(redis))
     except RedisError:
         return None

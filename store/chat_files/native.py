@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from store import texts
 from store.chat_files import bounded
-from store.chat_files.document import Read, Spoken, Tale, Wording
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage, ImportedFile
 from store.errors import Refused
 from store.import_findings import Finding
 
@@ -27,59 +27,59 @@ Note = Annotated[str, Field(max_length=texts.MAX_TEXT)]
 Name = Annotated[str, Field(max_length=200)]
 
 
-def _kept_line(value: Any) -> str:
+def _unread_line(value: Any) -> str:
     """A line that could not be read; unlike other texts it may have bytes in it that are no UTF-8."""
     if not isinstance(value, str):
         raise ValueError("a line is a text")
     return value
 
 
-Kept = Annotated[Any, AfterValidator(_kept_line)]
+UnreadLine = Annotated[Any, AfterValidator(_unread_line)]
 
 
-class _Part(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Fact(_Part):
+class _FactModel(_StrictModel):
     name: Annotated[str, Field(max_length=200)]
     value: Annotated[str, Field(max_length=2_000)] | int
     unit: Annotated[str, Field(max_length=40)] = ""
 
 
-class _Lines(_Part):
+class _LinesModel(_StrictModel):
     header: dict[str, Any] | None = None
-    first: list[Kept] = []
+    first: list[UnreadLine] = []
     line: dict[str, Any] | None = None
-    after: list[Kept] = []
+    after: list[UnreadLine] = []
 
 
-class _Wording(_Part):
+class _AlternativeModel(_StrictModel):
     text: Words
     created_at: Time
     finish: Annotated[str, Field(max_length=40)] | None = None
     hint: Note = ""
-    status: Annotated[list[_Fact], Field(max_length=64)] | None = None
+    status: Annotated[list[_FactModel], Field(max_length=64)] | None = None
 
 
-class _Message(_Part):
+class _MessageModel(_StrictModel):
     role: Literal["user", "character", "narrator", "system"]
     name: Name
     active: Annotated[int, Field(ge=0)] = 0
     pinned: bool = False
     answer: bool = False
     created_at: Time
-    wordings: Annotated[list[_Wording], Field(min_length=1, max_length=1_000)]
-    extras: _Lines | None = None
+    wordings: Annotated[list[_AlternativeModel], Field(min_length=1, max_length=1_000)]
+    extras: _LinesModel | None = None
 
     @model_validator(mode="after")
-    def _one_counts(self) -> "_Message":
+    def _one_counts(self) -> "_MessageModel":
         if self.active >= len(self.wordings):
-            raise ValueError(f"there is no wording {self.active}")
+            raise ValueError(f"there is no alternative {self.active}")
         return self
 
 
-class _File(_Part):
+class _FileModel(_StrictModel):
     format: Literal["inglenook chat"]
     version: Literal[1]
     title: Name
@@ -90,58 +90,61 @@ class _File(_Part):
     reference: Note = ""
     settings: dict[str, Any] = {}
     lore: dict[str, Any] = {}
-    extras: _Lines | None = None
+    extras: _LinesModel | None = None
     created_at: Time
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=50_000)]
+    messages: Annotated[list[_MessageModel], Field(min_length=1, max_length=50_000)]
 
 
-def is_whole(data: bytes) -> bool:
+def is_native(data: bytes) -> bool:
     """Whether these bytes mean to be a file of ours: that stands at its beginning."""
     return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" and _MARK in data[:200]
 
 
-def read(data: bytes, now: float) -> Read:
+def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "chat_too_large", "chat_newer", "chat_damaged"."""
     bounded.refuse_if_large(data, MAX_BYTES)
     try:
         value = bounded.loaded(data.removeprefix(b"\xef\xbb\xbf"), MAX_DEPTH)
         if isinstance(value, dict) and isinstance(value.get("version"), int) and value["version"] > VERSION:
             raise Refused("chat_newer")
-        file = _File.model_validate(value)
+        file = _FileModel.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "file"
         raise Refused("chat_damaged", f"This file is damaged at {where}: bring along the whole file again.") from error
     except ValueError as error:
         raise Refused("chat_damaged", "This file is damaged at its text: bring along the whole file again.") from error
-    tale = _tale(file)
-    n_more = sum(len(message.wordings) - 1 for message in tale.messages)
-    findings = [Finding("applied", "messages", "chat_messages", {"n": len(tale.messages)})]
+    document = _document(file)
+    n_more = sum(len(message.alternatives) - 1 for message in document.messages)
+    findings = [Finding("applied", "messages", "chat_messages", {"n": len(document.messages)})]
     findings += [Finding("applied", "wordings", "chat_swipes", {"n": n_more})] if n_more else []
-    return Read(tale, tuple(findings))
+    return ImportedFile(document, tuple(findings))
 
 
-def write(tale: Tale) -> bytes:
+def write(document: ChatDocument) -> bytes:
     """The file of a chat."""
-    head = {"format": FORMAT, "version": VERSION, **{one.name: getattr(tale, one.name) for one in fields(tale)}}
+    head = {"format": FORMAT, "version": VERSION, **{one.name: getattr(document, one.name) for one in fields(document)}}
     del head["messages"]
-    rows = [bounded.dumped(_row(message)) for message in tale.messages]
+    rows = [bounded.dumped(_row(message)) for message in document.messages]
     top = bounded.dumped(head, indent=1).removesuffix(b"\n}")
     return top + b',\n "messages": [\n  ' + b",\n  ".join(rows) + b"\n ]\n}\n"
 
 
-def _row(message: Spoken) -> dict[str, Any]:
-    """A message without what is as usual."""
-    return _unusual(message) | {"wordings": [_unusual(wording) for wording in message.wordings]}
+def _row(message: DocMessage) -> dict[str, Any]:
+    """A message as an object of the file: fields that have their default value are left out."""
+    row = _without_defaults(message)
+    return {("wordings" if name == "alternatives" else name): value for name, value in row.items()} | {
+        "wordings": [_without_defaults(alternative) for alternative in message.alternatives]
+    }
 
 
-def _unusual(part: Spoken | Wording) -> dict[str, Any]:
-    values = {one.name: (getattr(part, one.name), one.default) for one in fields(part)}
-    return {name: value for name, (value, usual) in values.items() if value != usual}
+def _without_defaults(part: DocMessage | DocAlternative) -> dict[str, Any]:
+    values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
+    return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _tale(file: _File) -> Tale:
-    return Tale(
+def _document(file: _FileModel) -> ChatDocument:
+    return ChatDocument(
         character_name=_line(file.character_name),
         user_name=_line(file.user_name),
         messages=tuple(_spoken(message) for message in file.messages),
@@ -156,9 +159,9 @@ def _tale(file: _File) -> Tale:
     )
 
 
-def _spoken(message: _Message) -> Spoken:
-    wordings = tuple(
-        Wording(
+def _spoken(message: _MessageModel) -> DocMessage:
+    alternatives = tuple(
+        DocAlternative(
             text=texts.clean(one.text),
             created_at=one.created_at,
             finish=one.finish,
@@ -168,10 +171,10 @@ def _spoken(message: _Message) -> Spoken:
         for one in message.wordings
     )
     given = {name: getattr(message, name) for name in ("role", "created_at", "active", "pinned", "answer")}
-    return Spoken(name=_line(message.name), wordings=wordings, extras=_kept(message.extras), **given)
+    return DocMessage(name=_line(message.name), alternatives=alternatives, extras=_kept(message.extras), **given)
 
 
-def _kept(extras: _Lines | None) -> dict[str, Any] | None:
+def _kept(extras: _LinesModel | None) -> dict[str, Any] | None:
     return None if extras is None else extras.model_dump(exclude_unset=True)
 
 

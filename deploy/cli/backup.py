@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from deploy.cli.place import find_place, open_database
-from deploy.layout import Layout, only_one
-from deploy.preflight import Fault
+from deploy.installation import find_installation, open_database
+from deploy.preflight import DeployError
+from deploy.stack_paths import StackPaths, exclusive_lock
 from store.backup.dump import write_backup
 from store.backup.restore import restore_backup
 
@@ -33,9 +33,12 @@ def backup_command(file: Path, overwrite: bool) -> None:
     FILE may be a folder (the file is named by the time) or - for standard output. It holds every story and the key
     that signs cookies: keep it where only you can read it.
     """
-    place = find_place()
-    with open_database(place, any_version=True) as db, _target(file, overwrite, place.settings.data_dir) as path:
-        written = write_backup(db, path, place.settings.kept_secret_key())
+    installation = find_installation()
+    with (
+        open_database(installation, any_version=True) as db,
+        _target(file, overwrite, installation.settings.data_dir) as path,
+    ):
+        written = write_backup(db, path, installation.settings.kept_secret_key())
         if str(file) == "-":
             with path.open("rb") as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
@@ -49,8 +52,8 @@ def backup_command(file: Path, overwrite: bool) -> None:
 @click.option("--replace", is_flag=True, help="even if people live here: what is there is put aside")
 def restore_command(file: Path, replace: bool) -> None:
     """Make this house the one in FILE (- for standard input). It must not be running."""
-    settings = find_place().settings
-    with only_one(Layout(settings.data_dir)), _source(file, settings.data_dir) as path:
+    settings = find_installation().settings
+    with exclusive_lock(StackPaths(settings.data_dir)), _source(file, settings.data_dir) as path:
         restored = restore_backup(settings, path, replace)
     click.echo(
         f"The house of {datetime.fromtimestamp(restored.made_at):%Y-%m-%d %H:%M} is back: {_counted(restored.rows)}."
@@ -76,7 +79,7 @@ def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
     if file.is_dir():
         file = file / f"inglenook-{time.strftime('%Y%m%d-%H%M%S')}.zip"
     if file.exists() and not overwrite:
-        raise Fault(f"{file} is there already: name another file, or say --overwrite.")
+        raise DeployError(f"{file} is there already: name another file, or say --overwrite.")
     yield file
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from store import accounts, chat_files, chats, edits, message_pages
 from store import chat_transfer as whole_chats
 from store.bundled import character_id
-from store.chat_files import jsonl, whole
+from store.chat_files import jsonl, native
 from store.errors import NotFound
 from store.import_findings import Finding
 from store.turns import TurnCommand, submit
@@ -17,43 +17,43 @@ STORY = jsonl_of(HEADER, *LINES)
 
 def bring(database, user, data=STORY, now=9e8):
     found = chat_files.read(data, now)
-    return whole_chats.import_chat(database, user.id, character_id("mara"), found.tale, found.findings, now=now)
+    return whole_chats.import_chat(database, user.id, character_id("mara"), found.document, found.findings, now=now)
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tale=tales())
-def test_out_and_in_and_out_again_is_the_same(database, user, tale):
+@given(document=tales())
+def test_out_and_in_and_out_again_is_the_same(database, user, document):
     def again(made):
         chat = whole_chats.import_chat(database, user.id, character_id("mara"), made)
-        return whole_chats.tale_of(database, user.id, chat.id)
+        return whole_chats.export_chat(database, user.id, chat.id)
 
-    first = again(tale)
-    assert [one.texts for one in first.messages] == [one.texts for one in tale.messages]
-    assert [one.wordings for one in first.messages] == [one.wordings for one in tale.messages]
-    assert (first.lore, first.settings, first.author_note) == (tale.lore, tale.settings, tale.author_note)
-    second = again(chat_files.read(whole.write(first), 5.0).tale)
+    first = again(document)
+    assert [one.texts for one in first.messages] == [one.texts for one in document.messages]
+    assert [one.alternatives for one in first.messages] == [one.alternatives for one in document.messages]
+    assert (first.lore, first.settings, first.author_note) == (document.lore, document.settings, document.author_note)
+    second = again(chat_files.read(native.write(first), 5.0).document)
     assert second == first
     assert jsonl.write(second) == jsonl.write(first)
 
 
 def test_what_was_told_stays_with_the_chat_and_out_of_its_file(database, user):
     chat = bring(database, user)
-    told = whole_chats.report_of(database, user.id, chat.id)
+    told = whole_chats.import_report(database, user.id, chat.id)
     assert Finding("applied", "", "chat_messages", {"n": 5}) in told
-    assert b"chat_messages" not in whole.write(whole_chats.tale_of(database, user.id, chat.id))
+    assert b"chat_messages" not in native.write(whole_chats.export_chat(database, user.id, chat.id))
     plain = chats.create_chat(database, user.id, character_id("mara"), "Ada")
-    assert whole_chats.report_of(database, user.id, plain.id) == ()
+    assert whole_chats.import_report(database, user.id, plain.id) == ()
 
 
 def test_what_cannot_be_taken_as_it_was_is_told(database, user):
-    data = whole.write(
-        chat_files.read(jsonl_of(HEADER | {"user_name": "x" * 50, "character_name": "Zoltan"}, *LINES), 1.0).tale
+    data = native.write(
+        chat_files.read(jsonl_of(HEADER | {"user_name": "x" * 50, "character_name": "Zoltan"}, *LINES), 1.0).document
     )
     data = data.replace(b'"settings": {}', b'"settings": {"temperature": 99}').replace(
         b'"lore": {}', b'"lore": {"a": 1}'
     )
     chat = bring(database, user, data)
-    told = {one.reason for one in whole_chats.report_of(database, user.id, chat.id)}
+    told = {one.reason for one in whole_chats.import_report(database, user.id, chat.id)}
     assert {"chat_user", "chat_character", "chat_settings", "chat_lore"} <= told
     assert (chat.user_name, chat.settings) == (user.name, {})
 
@@ -61,12 +61,12 @@ def test_what_cannot_be_taken_as_it_was_is_told(database, user):
 def test_strangers_get_nothing(database, user, make_user):
     chat, other = bring(database, user), make_user("Eve", "child")
     with pytest.raises(NotFound):
-        whole_chats.tale_of(database, other.id, chat.id)
+        whole_chats.export_chat(database, other.id, chat.id)
     with pytest.raises(NotFound):
-        whole_chats.report_of(database, other.id, chat.id)
+        whole_chats.import_report(database, other.id, chat.id)
     found = chat_files.read(STORY, 1.0)
     with pytest.raises(NotFound):
-        whole_chats.import_chat(database, other.id, "f" * 32, found.tale)
+        whole_chats.import_chat(database, other.id, "f" * 32, found.document)
     assert chats.list_chats(database, other.id) == ()
 
 
@@ -77,7 +77,7 @@ def test_a_brought_chat_is_a_chat_like_others(database, user):
     turn = submit(database, user.id, TurnCommand("b" * 32, chat.id, "retry", edited.revision))
     assert turn.reply_message_id == messages[-1].id
     copy = edits.branch(database, user.id, messages[1].id)
-    out = jsonl.write(whole_chats.tale_of(database, user.id, copy.id)).split(b"\n")
+    out = jsonl.write(whole_chats.export_chat(database, user.id, copy.id)).split(b"\n")
     assert b"ada.png" in out[2]
     assert b"Hi, you." in out[2]
     assert b"Press" in out[3], "the remark behind it came along"

@@ -17,7 +17,7 @@ from store.invitations import first_admin_link
 from store.settings import AUTO, Settings
 
 Check = Callable[[], bool]
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def web_command() -> list[str]:
@@ -50,7 +50,7 @@ def admin_invitation(settings: Settings) -> str:
 
 def web_answers(settings: Settings) -> bool:
     """True if the web server on this machine says that it is well."""
-    host = EVERYWHERE.get(settings.host, settings.host)
+    host = LOOPBACK_OF_ANY.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
         connection.request("GET", "/healthz")

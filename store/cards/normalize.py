@@ -25,7 +25,7 @@ _BROKEN = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass
-class Shaped:
+class NormalizedCard:
     """A card in the form of V3, and what is needed to give back what the file had beside it."""
 
     data: dict[str, Any]
@@ -37,7 +37,7 @@ class Shaped:
     notes: list[Finding] = field(default_factory=list)
 
 
-def unfold(value: Any) -> Shaped:
+def normalize(value: Any) -> NormalizedCard:
     """The card that is written there. Raises CardError "no_card", "is_lorebook"."""
     if not isinstance(value, dict):
         raise CardError("no_card")
@@ -45,7 +45,7 @@ def unfold(value: Any) -> Shaped:
     inner = clean.get("data")
     is_v1, given = not isinstance(inner, dict), dict(inner) if isinstance(inner, dict) else {}
     _refuse_others(clean, given)
-    card = Shaped(dict(given), spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
+    card = NormalizedCard(dict(given), spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
     if n_mended:
         card.notes.append(Finding("approximated", "", "broken_characters", {"n": n_mended}))
     for name, content in clean.items():
@@ -54,10 +54,10 @@ def unfold(value: Any) -> Shaped:
     if is_v1 and inner is not None:
         card.data["data"] = inner  # its own place is taken in what goes out
     _note_version(card)
-    for name, mend in _MENDERS.items():
-        _mend(card, name, mend)
+    for name, mend in _REPAIRS.items():
+        _repair(card, name, mend)
     for name, content in clean.items():
-        if name in _MENDERS and given.get(name) is not None:
+        if name in _REPAIRS and given.get(name) is not None:
             _compare(card, given, name, content)
     return card
 
@@ -71,9 +71,9 @@ def _refuse_others(clean: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise CardError("no_card")
 
 
-def _place(card: Shaped, name: str, content: Any, is_v1: bool) -> None:
+def _place(card: NormalizedCard, name: str, content: Any, is_v1: bool) -> None:
     """What stands outside `data`: a field that is missing there, or something that is no field."""
-    if name not in _MENDERS:
+    if name not in _REPAIRS:
         card.outer[name] = content
     elif card.data.get(name) is None:
         card.data[name] = content
@@ -81,7 +81,7 @@ def _place(card: Shaped, name: str, content: Any, is_v1: bool) -> None:
             card.notes.append(Finding("approximated", f"data.{name}", "outside_data"))
 
 
-def _compare(card: Shaped, given: Mapping[str, Any], name: str, content: Any) -> None:
+def _compare(card: NormalizedCard, given: Mapping[str, Any], name: str, content: Any) -> None:
     """A field that stands outside of `data` once more: the same again, or another wording."""
     if any(json.dumps(content) == json.dumps(one) for one in (given[name], card.data.get(name))):
         card.mirrors.append(name)
@@ -89,7 +89,7 @@ def _compare(card: Shaped, given: Mapping[str, Any], name: str, content: Any) ->
         card.outer[name] = content
 
 
-def _note_version(card: Shaped) -> None:
+def _note_version(card: NormalizedCard) -> None:
     if newer(card.version):
         card.notes.append(Finding("approximated", "spec_version", "newer_version", {"version": card.version[:20]}))
 
@@ -102,7 +102,7 @@ def newer(version: str) -> bool:
         return False
 
 
-def _mend(card: Shaped, name: str, mend: "Mender") -> None:
+def _repair(card: NormalizedCard, name: str, mend: "Repair") -> None:
     was = card.data.get(name)
     now, reason, is_lossy = mend(was)
     if is_lossy:
@@ -115,16 +115,16 @@ def _mend(card: Shaped, name: str, mend: "Mender") -> None:
         card.data[name] = now
 
 
-def mended(name: str, value: Any) -> Any:
+def repaired(name: str, value: Any) -> Any:
     """What `unfold` makes of a field with this content; None when it leaves the field out."""
-    return _MENDERS[name](value)[0]
+    return _REPAIRS[name](value)[0]
 
 
-Mended = tuple[Any, str, bool]  # the value, a reason to tell, whether the original has to be set aside
-Mender = Callable[[Any], Mended]
+Repaired = tuple[Any, str, bool]  # the value, a reason to tell, whether the original has to be set aside
+Repair = Callable[[Any], Repaired]
 
 
-def _text(value: Any) -> Mended:
+def _text(value: Any) -> Repaired:
     if isinstance(value, str):
         return value, "", False
     if value is None:
@@ -134,7 +134,7 @@ def _text(value: Any) -> Mended:
     return "", "odd_shape", True
 
 
-def _name(value: Any) -> Mended:
+def _name(value: Any) -> Repaired:
     name, reason, is_lossy = _text(value)
     words = " ".join(name.split())
     if len(words) > MAX_NAME:
@@ -142,12 +142,12 @@ def _name(value: Any) -> Mended:
     return name, reason, is_lossy
 
 
-def _optional_text(value: Any) -> Mended:
+def _optional_text(value: Any) -> Repaired:
     return (None, "", False) if value is None else _text(value)
 
 
-def _words(separator: str | None) -> Mender:
-    def mend(value: Any) -> Mended:
+def _words(separator: str | None) -> Repair:
+    def mend(value: Any) -> Repaired:
         if isinstance(value, str):
             parts = value.split(separator) if separator else [value]
             return [part.strip() if separator else part for part in parts if part.strip()], "was_text", False
@@ -161,14 +161,14 @@ def _words(separator: str | None) -> Mender:
     return mend
 
 
-def _mapping(value: Any) -> Mended:
+def _mapping(value: Any) -> Repaired:
     if isinstance(value, dict):
         return value, "", False
     is_odd = value not in (None, [], "")
     return {}, "odd_shape" if is_odd else "", is_odd
 
 
-def _book(value: Any) -> Mended:
+def _book(value: Any) -> Repaired:
     if isinstance(value, list):
         return {"entries": value, "extensions": {}}, "", False
     if value is None or isinstance(value, dict):
@@ -176,11 +176,11 @@ def _book(value: Any) -> Mended:
     return None, "odd_shape", True
 
 
-def _anything(value: Any) -> Mended:
+def _anything(value: Any) -> Repaired:
     return value, "", False
 
 
-_MENDERS: Mapping[str, Mender] = {
+_REPAIRS: Mapping[str, Repair] = {
     **dict.fromkeys(TEXTS, _text),
     "name": _name,
     "alternate_greetings": _words(None),
@@ -193,7 +193,7 @@ _MENDERS: Mapping[str, Mender] = {
         ("assets", "creator_notes_multilingual", "source", "creation_date", "modification_date"), _anything
     ),
 }
-KNOWN = frozenset(_MENDERS)
+KNOWN = frozenset(_REPAIRS)
 
 
 def _word(value: Any) -> str:

@@ -6,7 +6,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 
 @dataclass(frozen=True)
-class Line:
+class DoctorFinding:
     """One finding: `state` is ok, warn or fail; `advice` says what to do, where `words` do not say so already."""
 
     name: str

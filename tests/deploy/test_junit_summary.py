@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.summary import main
+from deploy.junit_summary import main
 
 PASSED = '<testcase classname="a" name="good"/>'
 FAILED = '<testcase classname="a" name="bad"><failure message="no"/></testcase>'

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store import chat_files
-from store.chat_files import bounded, dates, jsonl, lines, markdown, whole
+from store.chat_files import bounded, dates, jsonl, jsonl_line, markdown, native
 from store.errors import REFUSALS, Refused
 
 NOW = 1_700_000_000.0
@@ -37,10 +37,10 @@ def refusal(data: bytes) -> str:
 
 def test_a_file_of_another_program():
     found = read(jsonl_of(HEADER, *LINES))
-    tale = found.tale
-    assert (tale.character_name, tale.user_name, tale.author_note) == ("Mara", "Ada", "Be brief.")
-    assert tale.created_at == dates.read(HEADER["create_date"])
-    said = [(one.role, one.name, one.text, one.active, len(one.wordings), one.answer) for one in tale.messages]
+    document = found.document
+    assert (document.character_name, document.user_name, document.author_note) == ("Mara", "Ada", "Be brief.")
+    assert document.created_at == dates.read(HEADER["create_date"])
+    said = [(one.role, one.name, one.text, one.active, len(one.alternatives), one.answer) for one in document.messages]
     assert said == [
         ("character", "Mara", "Hello.", 1, 3, False),
         ("user", "Ada", "Hi.", 0, 1, False),
@@ -59,7 +59,7 @@ def test_a_file_of_another_program():
 
 def test_it_comes_out_as_it_came():
     data = jsonl_of(HEADER, *LINES)
-    assert rows_of(jsonl.write(read(data).tale)) == rows_of(data)
+    assert rows_of(jsonl.write(read(data).document)) == rows_of(data)
 
 
 @pytest.mark.parametrize(
@@ -70,63 +70,65 @@ def test_a_line_that_cannot_be_read_is_told_and_kept_where_it_was(torn):
     for at in (1, 3):
         data = b"\n".join([*good[:at], torn, *good[at:]]) + b"\n"
         found = read(data)
-        assert [one.text for one in found.tale.messages] == ["Hello.", "Hi."]
+        assert [one.text for one in found.document.messages] == ["Hello.", "Hi."]
         assert reasons(found)["chat_unread"] == {"n": 1, "lines": str(at + 1)}
-        rows = jsonl.write(found.tale).rstrip(b"\n").split(b"\n")
+        rows = jsonl.write(found.document).rstrip(b"\n").split(b"\n")
         assert rows.index(torn) == at
-        assert jsonl.write(read(whole.write(found.tale)).tale) == jsonl.write(found.tale)
+        assert jsonl.write(read(native.write(found.document)).document) == jsonl.write(found.document)
 
 
 def test_a_line_that_is_too_long_is_kept_too():
     long = json.dumps({"mes": "x" * bounded.MAX_LINE_BYTES}).encode()
     found = read(jsonl_of(HEADER, *LINES[:1]) + long)
     assert reasons(found)["chat_unread"] == {"n": 1, "lines": "3"}
-    assert jsonl.write(found.tale).rstrip(b"\n").endswith(long)
+    assert jsonl.write(found.document).rstrip(b"\n").endswith(long)
 
 
 def test_names_are_found_where_the_header_has_none():
-    assert read(jsonl_of(*LINES)).tale.user_name == "Ada"
-    assert jsonl.write(read(jsonl_of(*LINES)).tale) == jsonl.write(read(jsonl.write(read(jsonl_of(*LINES)).tale)).tale)
-    group = read(jsonl_of({"user_name": "unused", "character_name": "unused"}, *LINES)).tale
+    assert read(jsonl_of(*LINES)).document.user_name == "Ada"
+    assert jsonl.write(read(jsonl_of(*LINES)).document) == jsonl.write(
+        read(jsonl.write(read(jsonl_of(*LINES)).document)).document
+    )
+    group = read(jsonl_of({"user_name": "unused", "character_name": "unused"}, *LINES)).document
     assert (group.user_name, group.character_name) == ("Ada", "Mara")
-    nameless = read(jsonl_of(HEADER, {"mes": "Hm."}, {"mes": "Ah.", "is_user": True})).tale
+    nameless = read(jsonl_of(HEADER, {"mes": "Hm."}, {"mes": "Ah.", "is_user": True})).document
     assert [one.name for one in nameless.messages] == ["Mara", "Ada"]
 
 
 def test_what_was_changed_here_is_in_the_file_and_the_rest_stays():
-    tale = read(jsonl_of(HEADER, *LINES)).tale
-    first, second, *others = tale.messages
-    edited = dataclasses.replace(first.wordings[1], text="Welcome.")
-    first = dataclasses.replace(first, wordings=(first.wordings[0], edited), active=1, pinned=True)
-    changed = dataclasses.replace(tale, messages=(first, second, *others), author_note="Be long.")
+    document = read(jsonl_of(HEADER, *LINES)).document
+    first, second, *others = document.messages
+    edited = dataclasses.replace(first.alternatives[1], text="Welcome.")
+    first = dataclasses.replace(first, alternatives=(first.alternatives[0], edited), active=1, pinned=True)
+    changed = dataclasses.replace(document, messages=(first, second, *others), author_note="Be long.")
     header, line, *rest = rows_of(jsonl.write(changed))
     assert header == HEADER | {"chat_metadata": HEADER["chat_metadata"] | {"note_prompt": "Be long."}}
     assert (line["mes"], line["swipes"], line["swipe_id"]) == ("Welcome.", ["Hey.", "Welcome."], 1)
     assert line["extra"] == LINES[0]["extra"] | {"inglenook": {"pinned": True}}
     assert line["send_date"] == LINES[0]["send_date"]
     assert rest == LINES[1:]
-    assert read(jsonl.write(changed)).tale.messages[0].pinned
+    assert read(jsonl.write(changed)).document.messages[0].pinned
 
 
 @settings(deadline=None)
 @given(tales())
-def test_our_own_file_keeps_everything(tale):
-    data = whole.write(tale)
-    assert whole.is_whole(data)
-    assert read(data).tale == tale
-    assert json.loads(whole.write(read(data).tale)) == json.loads(data)
+def test_our_own_file_keeps_everything(document):
+    data = native.write(document)
+    assert native.is_native(data)
+    assert read(data).document == document
+    assert json.loads(native.write(read(data).document)) == json.loads(data)
 
 
 @settings(deadline=None)
 @given(tales())
-def test_lines_of_ours_come_back_equal(tale):
-    first = jsonl.write(tale)
+def test_lines_of_ours_come_back_equal(document):
+    first = jsonl.write(document)
     found = read(first)
-    assert [one.texts for one in found.tale.messages] == [one.texts for one in tale.messages]
-    assert [one.active for one in found.tale.messages] == [one.active for one in tale.messages]
-    assert [one.pinned for one in found.tale.messages] == [one.pinned for one in tale.messages]
-    assert [one.role for one in found.tale.messages] == [one.role for one in tale.messages]
-    assert jsonl.write(found.tale) == first
+    assert [one.texts for one in found.document.messages] == [one.texts for one in document.messages]
+    assert [one.active for one in found.document.messages] == [one.active for one in document.messages]
+    assert [one.pinned for one in found.document.messages] == [one.pinned for one in document.messages]
+    assert [one.role for one in found.document.messages] == [one.role for one in document.messages]
+    assert jsonl.write(found.document) == first
 
 
 ANYTHING = st.recursive(
@@ -135,7 +137,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-KEYS = st.sampled_from([*sorted(lines.KNOWN), "x", "chat_metadata"])
+KEYS = st.sampled_from([*sorted(jsonl_line.KNOWN), "x", "chat_metadata"])
 SAID = {"swipes": st.lists(st.text(max_size=4), max_size=3), "swipe_id": st.integers(-1, 4), "extra": ANYTHING}
 LINE = st.dictionaries(KEYS, ANYTHING, max_size=8) | st.fixed_dictionaries({"mes": st.text(max_size=9)}, optional=SAID)
 
@@ -146,9 +148,9 @@ LINE = st.dictionaries(KEYS, ANYTHING, max_size=8) | st.fixed_dictionaries({"mes
 def test_whatever_stands_in_the_lines_comes_out_again(given_lines):
     data = jsonl_of(*given_lines, {"mes": "end"})
     found = read(data)
-    assert rows_of(jsonl.write(found.tale)) == rows_of(data)
-    assert jsonl.write(read(whole.write(found.tale)).tale) == jsonl.write(found.tale)
-    for message in found.tale.messages:
+    assert rows_of(jsonl.write(found.document)) == rows_of(data)
+    assert jsonl.write(read(native.write(found.document)).document) == jsonl.write(found.document)
+    for message in found.document.messages:
         message.text.encode()
         assert message.role in ("user", "character", "narrator", "system")
 
@@ -183,7 +185,7 @@ def test_refusals(data, code):
 
 
 def test_refusals_of_our_own_file():
-    data = whole.write(read(jsonl_of(HEADER, *LINES)).tale)
+    data = native.write(read(jsonl_of(HEADER, *LINES)).document)
     assert refusal(data.replace(b'"version": 1', b'"version": 2')) == "chat_newer"
     assert refusal(data[:-20]) == "chat_damaged"
     assert refusal(data.replace(b'"role": "user"', b'"role": "cat"')) == "chat_damaged"
@@ -227,7 +229,7 @@ def test_dates_come_back(seconds):
 
 
 def test_markdown_is_a_story_to_read():
-    text = markdown.write(read(jsonl_of(HEADER | {"user_name": "A*da"}, *LINES)).tale).decode()
+    text = markdown.write(read(jsonl_of(HEADER | {"user_name": "A*da"}, *LINES)).document).decode()
     assert text.startswith("# Mara\n\n*Mara · A\\*da · 2024-01-05*\n")
     assert "**Mara**\n\nHello.\n" in text
     assert "> Snow falls.\n" in text
