@@ -22,7 +22,7 @@ DATA_DIR, REDIS_URL, MODEL = PREFIX + "DATA_DIR", PREFIX + "REDIS_URL", PREFIX +
 
 @dataclass(frozen=True)
 class Installation:
-    """A house, whether or not it is running. `has_own_redis`: `make run` starts one for it."""
+    """An installation, running or not. `manages_redis`: `make run` starts a Redis for it."""
 
     settings: Settings
     environ: Mapping[str, str]

@@ -1,6 +1,6 @@
 """Whole chats in and out of the database: what chat_files reads becomes a chat, a chat becomes what it writes.
 
-What it does: `import_chat` is one transaction, so a chat is there with all of its messages or not at all; `tale_of`
+What it does: `import_chat` is one transaction, so a chat is there with all of its messages or not at all; `export_chat`
 reads a chat as of one moment. Nothing is sent to a worker: an imported chat is text until its owner opens it.
 What it refuses to know: file formats (chat_files), and who is told.
 """

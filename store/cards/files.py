@@ -31,7 +31,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 @dataclass(frozen=True)
 class CardFile:
-    """A card as it will be kept (keeping.py), and the picture that came with it, if one did."""
+    """A card as it will be kept (stored_card.py), and the picture that came with it, if one did."""
 
     card: dict[str, Any]
     picture: bytes | None = field(default=None, repr=False)

@@ -1,7 +1,7 @@
 """What becomes of a card here: `findings`, field by field. Pure.
 
 It is worked out anew each time, so it tells what this version of the house applies to the card as it is now; only
-what was met while the file was read is remembered (keeping.py).
+what was met while the file was read is remembered (stored_card.py).
 What it refuses to know: languages (web/rendering/import_report.py has the sentences) and the fields of lorebooks
 (store/lore). When a field is applied that was not: move it here.
 """

@@ -1,7 +1,7 @@
 """Files of whole chats: read and written, bytes in and values out. Pure: no database, no clock but the one it is given.
 
 `read` finds out which kind a file is: lines of JSON as other programs write them (jsonl.py), or our own lossless JSON
-(whole.py). Markdown (markdown.py) is for people and only written.
+(native.py). Markdown (markdown.py) is for people and only written.
 To add a kind: a module beside them, and a line in `read` and `WRITERS`.
 """
 

@@ -1,7 +1,7 @@
 """Lines of JSON: the chat files that most programs write. The first line is about the chat, each other one a message.
 
 What it does: `read` takes every line that can be understood, reports the others with their numbers and keeps them where
-they stood; `write` gives all of it back. What it refuses to know: what stands in a message (lines.py).
+they stood; `write` gives all of it back. What it refuses to know: what stands in a message (jsonl_line.py).
 """
 
 import io
