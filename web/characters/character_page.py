@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from store import characters, chat_macros, macros, personas
 from store.accounts import LOCALES
-from store.cards import keeping
+from store.cards import stored_card
 from store.errors import NotFound, Refused
 from store.models import RATINGS
 from store.status import MAX_FIELDS
@@ -112,7 +112,7 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
         notes=render(_notes(character.card)),
         made_by=_line(character.card.get("creator")),
         card_version=_line(character.card.get("character_version")),
-        brought=bool(keeping.record_of(character.card)),
+        brought=bool(stored_card.record_of(character.card)),
         personas=personas.list_personas(services().database, me().id),
         chosen=chosen,
         name=name or me().name,
