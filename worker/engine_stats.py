@@ -1,7 +1,7 @@
 """What this worker says about its engine in its heartbeat: the model and its plan, then figures of now.
 
 What it refuses to know: Redis (store/broker/registry.py keeps it for some seconds), and who reads it.
-To add a figure: a field of the store's EngineView, and a line context.
+To add a figure: a field of the store's EngineView, and a line here.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from worker.prompt.persona import Cast
 
 _INSTRUCTIONS = {
     "en": {
-        "narrate": "The narrator now describes the part_input in two or three sentences: place, light, sounds, what "
+        "narrate": "The narrator now describes the scene in two or three sentences: place, light, sounds, what "
         "happens around {char} and {user}. Nobody speaks.",
         "hint": "The narrator mentions this: {hint}",
         "suggest": "Write the next message of {user}: one or two sentences, in the first person, as {user} talks.",
