@@ -97,7 +97,7 @@ def why(chat):
 
 def banners(chat):
     """Everything that is only there when something has happened."""
-    chat.page.evaluate(SHOW, ["offline", "trouble", "failure", "notice", "reload", "toast", "undo", "newest"])
+    chat.page.evaluate(SHOW, ["offline", "outage", "failure", "notice", "reload", "toast", "undo", "newest"])
 
 
 def offer(chat):

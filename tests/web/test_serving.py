@@ -98,7 +98,7 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     assert tab.until("service_status", where=lambda m: m["trouble"] == "redis")
     page = ada.get("/")
     assert page.status_code == 200
-    assert 'data-trouble="redis"' in page.text
+    assert 'data-outage="redis"' in page.text
     assert "Is anybody there?" in ada.get(f"/chat/{chat}").text
     greeting = chats.transcript(database, chat)[0].id
     assert ada.get(f"/chat/{chat}/price?message={greeting}").json()["edit"]["messages"] == 2

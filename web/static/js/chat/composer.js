@@ -1,8 +1,8 @@
-/* Where you write: the draft that survives a reload, the button that is Send or Stop, the keys of the whole page.
+/* The composer: the draft that survives a reload, the button that is Send or Stop, the keyboard shortcuts of the page.
    Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "swipe" (detail: -1 or 1),
    "edit" (the last own message), "typed" (the person changed the draft). */
 
-import { keep, recall } from "../lib/storage.js";
+import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
 
 const byTouch = matchMedia("(pointer: coarse)");
@@ -17,15 +17,15 @@ export class Composer extends EventTarget {
     this.notice = document.getElementById("notice");
     this.words = document.getElementById("notice-words");
     this.reload = document.getElementById("reload");
-    if (!this.draft.value) this.draft.value = recall("draft", chat) ?? "";
-    this.draft.addEventListener("input", () => this.#typed());
+    if (!this.draft.value) this.draft.value = load("draft", chat) ?? "";
+    this.draft.addEventListener("input", () => this.#onInput());
     this.reload.addEventListener("click", () => location.reload());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#press();
+      this.#onButton();
     });
-    document.addEventListener("keydown", (event) => this.#key(event));
-    this.#changed();
+    document.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#draftChanged();
     if (!byTouch.matches) this.focus();
   }
 
@@ -45,55 +45,55 @@ export class Composer extends EventTarget {
   /** Send becomes Stop while a reply is under way. */
   setBusy(busy) {
     this.button.dataset.mode = busy ? "stop" : "send";
-    this.#name();
+    this.#updateButton();
   }
 
   /** Put a text that could not be sent back, before whatever was written since. */
-  giveBack(text) {
-    this.fill([text, this.draft.value].filter(Boolean).join("\n\n"));
+  restoreDraft(text) {
+    this.setDraft([text, this.draft.value].filter(Boolean).join("\n\n"));
   }
 
   /** Replace the draft, for good. */
-  fill(text) {
+  setDraft(text) {
     this.draft.value = text;
-    keep("draft", this.chat, text);
-    this.#changed();
+    store("draft", this.chat, text);
+    this.#draftChanged();
   }
 
   /** Show text that is still coming: it is not kept yet. */
-  show(text) {
+  previewDraft(text) {
     this.draft.value = text;
-    this.#changed();
+    this.#draftChanged();
     this.draft.scrollTop = this.draft.scrollHeight;
   }
 
   /** A sentence above the box; none takes it away. `calm`: it only informs. `stale`: reloading the page helps. */
-  say(sentence = "", { calm = false, stale = false } = {}) {
+  showNotice(sentence = "", { calm = false, stale = false } = {}) {
     this.words.textContent = sentence;
     this.reload.hidden = !stale;
     this.notice.toggleAttribute("data-calm", calm);
     this.notice.hidden = !sentence;
   }
 
-  #press() {
-    if (this.button.dataset.mode === "stop") this.#tell("stop");
-    else this.#tell("send", this.draft.value.trim());
+  #onButton() {
+    if (this.button.dataset.mode === "stop") this.#emit("stop");
+    else this.#emit("send", this.draft.value.trim());
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  #key(event) {
+  #onKey(event) {
     if (event.isComposing || event.defaultPrevented) return;
-    const told = this.#meaning(event);
-    if (!told) return;
+    const shortcut = this.#shortcut(event);
+    if (!shortcut) return;
     event.preventDefault();
-    this.#tell(...told);
+    this.#emit(...shortcut);
   }
 
   /** What a key asks for: [event, detail], or nothing. */
-  #meaning({ key, target, ctrlKey, altKey, shiftKey, metaKey }) {
+  #shortcut({ key, target, ctrlKey, altKey, shiftKey, metaKey }) {
     if (key === "Escape") return ["stop"];
     if (key === "Enter" && ctrlKey) return ["retry"];
     if (key === "Enter" && altKey) return ["continue"];
@@ -108,21 +108,21 @@ export class Composer extends EventTarget {
     return null;
   }
 
-  #typed() {
-    keep("draft", this.chat, this.draft.value);
-    this.say();
-    this.#changed();
-    this.#tell("typed");
+  #onInput() {
+    store("draft", this.chat, this.draft.value);
+    this.showNotice();
+    this.#draftChanged();
+    this.#emit("typed");
   }
 
-  #changed() {
-    this.#name();
+  #draftChanged() {
+    this.#updateButton();
     if (CSS.supports("field-sizing", "content")) return;
     this.draft.style.height = "auto";
     this.draft.style.height = `${this.draft.scrollHeight}px`;
   }
 
-  #name() {
+  #updateButton() {
     const stop = this.button.dataset.mode === "stop";
     this.button.toggleAttribute("data-empty", this.empty);
     this.button.setAttribute("aria-label", stop ? t("Stop") : this.empty ? t("Continue the story") : t("Send"));

@@ -1,18 +1,18 @@
-/* The banner that says that the line is down, and what the chat page asks the server for without the web socket. */
+/* The connection banner (offline, retry countdown), and the two requests of the chat page that need no web socket. */
 
 import { t } from "../lib/i18n.js";
 
 const JSON_ONLY = { headers: { Accept: "application/json" } };
 
 /** Say when the line is down; `whenUp` is called each time that it has come up. */
-export function watchLine(wire, chat, whenUp) {
+export function watchConnection(socket, chat, onUp) {
   const offline = document.getElementById("offline");
-  document.getElementById("reconnect").addEventListener("click", () => wire.now());
-  wire.addEventListener("up", () => {
+  document.getElementById("reconnect").addEventListener("click", () => socket.reconnectNow());
+  socket.addEventListener("up", () => {
     offline.hidden = true;
-    whenUp();
+    onUp();
   });
-  wire.addEventListener("down", ({ detail }) => {
+  socket.addEventListener("down", ({ detail }) => {
     document.body.dataset.line = "down";
     offline.hidden = detail.tries < 2; // a hiccup is not worth a banner
     document.getElementById("offline-when").textContent = t("Trying again in {seconds} s.", { seconds: Math.ceil(detail.pause) });
@@ -21,7 +21,7 @@ export function watchLine(wire, chat, whenUp) {
 }
 
 /** The button for the messages before those on the page. */
-export function offerEarlier(story, chat, say) {
+export function offerEarlierMessages(story, chat, say) {
   story.earlier.addEventListener("click", async () => {
     const answer = await fetch(`/chat/${chat}/messages?before=${story.firstOrdinal}`, JSON_ONLY).catch(() => null);
     if (!answer?.ok) return say(t("The earlier messages did not come: try again."));

@@ -1,301 +1,264 @@
-/* The chat page's conductor: what the wire says goes to the story, what the person does goes to the wire.
+/* The controller of the chat page: dispatches the frames of the server to the parts of the page.
 
-   Nothing is lost: a command is kept (outbox.js) until the server acknowledges it and sent again with the SAME turn id
-   after every reconnect. After a reconnect the page opens the chat again from the last event it has. Sequence numbers:
-   web/live/event_cursor.py fills gaps; a gap here means: open again. */
+   What it does: HANDLERS is the table of all frames that this page handles (web/live sends them); a frame of another type
+   is ignored. After a reconnect the page opens the chat again from the last event that it has; the server replays what is
+   missing (web/live/event_cursor.py), and a gap in the sequence numbers means here: open again.
+   What it refuses to know: what the person asks for (commands.js); how a message, a menu or a panel looks.
+   To add a frame: a line in HANDLERS and its method, here or in message_actions.js; on the server its sender in web/live.
+   A frame that changes nothing but one part of the page goes to that part straight from HANDLERS. */
 
 import { Announcement } from "../lib/announcement.js";
+import { Commands } from "./commands.js";
 import { Composer } from "./composer.js";
-import { Ended } from "./turn_end.js";
-import { Hand } from "./message_actions.js";
-import { offerEarlier, watchLine } from "./connection_banner.js";
-import { sayMinutesLeft } from "./daily_limit.js";
+import { MessageActions } from "./message_actions.js";
 import { Outbox } from "./outbox.js";
+import { Socket } from "./socket.js";
 import { StatusPanel } from "./status_panel.js";
 import { Story } from "./story.js";
 import { Suggestion } from "./suggestion.js";
 import { Tools } from "./tools.js";
 import { Turn } from "./turn.js";
-import { Wire } from "./socket.js";
+import { TurnEnd } from "./turn_end.js";
+import { offerEarlierMessages, watchConnection } from "./connection_banner.js";
+import { showMinutesLeft } from "./daily_limit.js";
 import { t } from "../lib/i18n.js";
 
-const story = new Story();
-const chat = story.root.dataset.chat;
-const composer = new Composer(chat);
-const tools = new Tools(chat, composer);
-const suggestion = new Suggestion(composer, chat);
-const statusPanel = new StatusPanel(chat);
-const wire = new Wire("/ws");
-const outbox = new Outbox(chat, wire);
-const hand = new Hand(story, composer, { wire, chat, isBusy, revision: () => revision });
-const ended = new Ended(story, suggestion, statusPanel);
-const announcement = new Announcement(document.getElementById("announcement"));
-const trouble = document.getElementById("trouble");
+const TRY_AGAIN_MS = 2000;
+const WAITING_STATES = ["waiting", "queued", "sending"];
+const END_STATES = ["done", "failed", "cancelled"];
 
-let revision = Number(story.root.dataset.revision);
-let turn = null; // see turn.js
-let opening = false; // asked for a snapshot, which has not come yet
-let newest = 0; // the newest revision that was heard of
-
-function isBusy() {
-  return Boolean(turn || outbox.held);
-}
-
-/** The turn whose end this page wants to hear: of one that was only just sent, nothing may have been heard yet. */
-function waited() {
-  return turn?.id ?? (outbox.held?.handed ? outbox.held.id : null);
-}
-
-/** Ask for a snapshot, and how that turn has ended, if it has. */
-function open() {
-  if (opening) return;
-  opening = wire.send({ type: "open", chat, turn: waited(), after: turn?.seq ?? 0, stream: turn?.stream ?? null });
-}
-
-function setBusy() {
-  for (const part of [composer, tools, story]) part.setBusy(isBusy());
-  if (!turn) tools.tell(outbox.held?.kind, { state: "sending" });
-}
-
-/** Show the turn as it is now. */
-function showTurn() {
-  story.showTurn(turn);
-  tools.tell(turn.part.kind, turn.stage);
-  if (turn.part.kind === "suggest") suggestion.stream(turn.id, turn.part.text);
-}
-
-function stage(fresh) {
-  if (!turn) return;
-  turn.stage = fresh;
-  showTurn();
-}
-
-/* From the server */
-
-const heard = {
-  opened(message) {
-    opening = false;
-    document.body.dataset.line = "up"; // and the page knows what the server knows
-    revision = message.revision;
-    const late = message.ended?.turn === waited() ? message.ended : null; // not if its end came before the snapshot
-    if (turn?.id !== message.turn?.id) turn = null;
-    else if (turn && message.after === 0) turn.seq = 0;
-    story.sync(message.messages, message.earlier);
-    hand.setUp(message);
-    statusPanel.show(story.status);
-    if (late) ended.missed(late, message.suggestion);
-    if (message.turn) resume(message.turn);
-    else if (message.unanswered) story.showFailure(message.unanswered.error.message, message.unanswered.kind);
-    else story.hideFailure();
-    if (message.suggestion) suggestion.arrive(message.suggestion.turn, message.suggestion.text);
-    settle(message);
-    setBusy();
-    if (message.revision < newest) open(); // something was changed while this was on its way
-  },
-
-  ack(message) {
-    let kind = message.message ? "chat" : "retry";
-    if (outbox.held?.id === message.id) {
-      kind = outbox.held.kind;
-      delivered();
-    }
-    revision = Math.max(revision, message.revision);
-    if (message.message) story.put(message.message);
-    sayMinutesLeft(message.minutes_left);
-    if (["done", "failed", "cancelled"].includes(message.state)) open();
-    else if (!turn) begin({ id: message.id, kind, state: message.state });
-    setBusy();
-  },
-
-  refused(message) {
-    hand.refused(message);
-    if (message.id === null && (message.of ?? "open") === "open") {
-      opening = false;
-      if (outbox.held) setTimeout(open, 2000); // not now: it goes out again after the next snapshot
-    }
-    if (message.id !== null && message.id === outbox.held?.id) {
-      const { text } = delivered();
-      if (text) composer.giveBack(text);
-      open();
-    }
-    composer.say(message.error.message, { stale: ["moved_on", "bad_frame"].includes(message.error.code) });
-    setBusy();
-  },
-
-  changed(message) {
-    newest = Math.max(newest, message.revision);
-    if (message.by) hand.done(message);
-    if (!outbox.held && (message.revision > revision || (message.turn && message.turn !== turn?.id))) open();
-  },
-
-  ...hand.heard,
-
-  place(message) {
-    if (turn?.id === message.turn && ["waiting", "queued", "sending"].includes(turn.stage.state)) stage(message);
-  },
-
-  service_status(message) {
-    trouble.hidden = !message.trouble;
-    trouble.dataset.trouble = message.trouble;
-    announcement.show(message.announcement);
-  },
-
-  state: stage,
-
-  part(event) {
-    turn.begin(event);
-    showTurn();
-  },
-
-  text(event) {
-    turn.hear(event);
-    showTurn();
-  },
-
-  done: end,
-
-  cancelled(event) {
-    const { kind } = turn;
-    if (!end(event) && kind === "chat") story.showFailure(t("You stopped this before there were any words."), kind);
-  },
-
-  failed(event) {
-    const { kind } = turn;
-    end(event);
-    story.showFailure(event.error.message, kind);
-  },
+/** type of a frame -> what the page does with it. The last six are events of a turn and come in order (`seq`). */
+const HANDLERS = {
+  opened: (page, frame) => page.onOpened(frame),
+  ack: (page, frame) => page.onAck(frame),
+  refused: (page, frame) => page.onRefused(frame),
+  changed: (page, frame) => page.onChanged(frame),
+  place: (page, frame) => page.onPlace(frame),
+  service_status: (page, frame) => page.onServiceStatus(frame),
+  branched: (page, frame) => page.actions.goToBranch(frame),
+  why: (page, frame) => page.actions.showProbabilities(frame),
+  added: (page, frame) => page.actions.showLoreUsed(frame),
+  memory: (page, frame) => page.actions.setMemory(frame),
+  setup: (page, frame) => page.actions.applySetup(frame),
+  state: (page, event) => page.setStage(event),
+  part: (page, event) => page.onPart(event),
+  text: (page, event) => page.onText(event),
+  done: (page, event) => page.onTurnEnd(event),
+  cancelled: (page, event) => page.onCancelled(event),
+  failed: (page, event) => page.onFailed(event),
 };
 
-/** Events with a sequence number belong to a turn and come in order; anything else is a message for the page. */
-function hear(message) {
-  if (message.seq === undefined) return heard[message.type]?.(message);
-  if (message.turn !== turn?.id) return open(); // begun in another window
-  if (message.seq <= turn.seq) return undefined;
-  if (message.seq > turn.seq + 1) return open();
-  [turn.seq, turn.stream] = [message.seq, message.stream];
-  return heard[message.type]?.(message);
-}
+export class ChatController {
+  turn = null; // the unfinished turn, see turn.js
+  #opening = false; // asked for a snapshot, which has not come yet
+  #newestRevision = 0; // the newest revision that was heard of
 
-function begin(fresh) {
-  turn = new Turn(fresh);
-  showTurn();
-}
+  constructor() {
+    this.story = new Story();
+    this.chat = this.story.root.dataset.chat;
+    this.composer = new Composer(this.chat);
+    this.tools = new Tools(this.chat, this.composer);
+    this.suggestion = new Suggestion(this.composer, this.chat);
+    this.statusPanel = new StatusPanel(this.chat);
+    this.socket = new Socket("/ws");
+    this.outbox = new Outbox(this.chat, this.socket);
+    this.actions = new MessageActions(this);
+    this.turnEnd = new TurnEnd(this.story, this.suggestion, this.statusPanel);
+    this.announcement = new Announcement(document.getElementById("announcement"));
+    this.outage = document.getElementById("outage");
+    this.revision = Number(this.story.root.dataset.revision);
+    this.commands = new Commands(this);
+  }
 
-/** The turn of a fresh snapshot: go on where we were, or begin anew. */
-function resume(fresh) {
-  if (!turn) return begin(fresh);
-  return stage({ state: fresh.state });
-}
+  /** Connect; a command that an earlier visit left in the outbox is shown and goes out after the first snapshot. */
+  start() {
+    offerEarlierMessages(this.story, this.chat, (words) => this.composer.showNotice(words));
+    watchConnection(this.socket, this.chat, () => {
+      this.#opening = false;
+      this.open();
+    });
+    this.socket.addEventListener("message", ({ detail }) => this.#dispatch(detail));
+    if (this.outbox.pending) this.commands.showUnsent();
+    this.updateBusy();
+    this.socket.connect();
+  }
 
-/** The turn has ended; whether anything came of it. */
-function end(event) {
-  const was = turn;
-  const { messages = [] } = event;
-  turn = null;
-  revision = Math.max(revision, event.revision ?? 0);
-  story.finish(messages);
-  ended.heard(was, event);
-  setBusy();
-  return Boolean(messages.length || event.suggestion);
-}
+  /** Whether a turn is under way or a command waits for its acknowledgement. */
+  get isBusy() {
+    return Boolean(this.turn || this.outbox.pending);
+  }
 
-/* From the person */
+  /* Frames of the server */
 
-function submit(kind, text = "", then = []) {
-  if (isBusy()) return composer.say(t("A reply is still on its way: wait for it or press stop."));
-  composer.say();
-  story.hideFailure();
-  outbox.put(kind, text, then, revision);
-  showUnsent();
-  outbox.send();
-  setBusy();
-  return undefined;
-}
+  /** A frame with a sequence number is an event of a turn and comes in order; any other is for the page. */
+  #dispatch(frame) {
+    if (frame.seq !== undefined && !this.#isNextEvent(frame)) return;
+    HANDLERS[frame.type]?.(this, frame);
+  }
 
-function showUnsent() {
-  const { id, kind, text } = outbox.held;
-  if (kind === "chat") story.putPending(id, text);
-  if (!wire.up) composer.say(t("Not sent yet: it goes out as soon as the line is back."), { calm: true });
-}
+  /** Whether this event follows the last one; opens the chat again when events are missing. */
+  #isNextEvent(event) {
+    const turn = this.turn;
+    if (event.turn === turn?.id && event.seq <= turn.seq) return false;
+    if (event.turn !== turn?.id || event.seq > turn.seq + 1) {
+      this.open(); // begun in another window, or a gap
+      return false;
+    }
+    [turn.seq, turn.stream] = [event.seq, event.stream];
+    return true;
+  }
 
-/** What was held has arrived, was refused or was taken back. Returns it. */
-function delivered() {
-  const was = outbox.forget();
-  story.dropPending(was.id);
-  composer.say();
-  return was;
-}
+  /** A snapshot: the answer to `open`. */
+  onOpened(snapshot) {
+    this.#opening = false;
+    document.body.dataset.line = "up"; // and the page knows what the server knows
+    this.revision = snapshot.revision;
+    const late = snapshot.ended?.turn === this.#awaitedTurn ? snapshot.ended : null; // not if its end came before the snapshot
+    if (this.turn?.id !== snapshot.turn?.id) this.turn = null;
+    else if (this.turn && snapshot.after === 0) this.turn.seq = 0;
+    this.story.sync(snapshot.messages, snapshot.earlier);
+    this.actions.applySetup(snapshot);
+    this.statusPanel.show(this.story.status);
+    if (late) this.turnEnd.missed(late, snapshot.suggestion);
+    if (snapshot.turn) this.#resume(snapshot.turn);
+    else if (snapshot.unanswered) this.story.showFailure(snapshot.unanswered.error.message, snapshot.unanswered.kind);
+    else this.story.hideFailure();
+    if (snapshot.suggestion) this.suggestion.arrive(snapshot.suggestion.turn, snapshot.suggestion.text);
+    this.commands.resendUnlessReceived(snapshot);
+    this.updateBusy();
+    if (snapshot.revision < this.#newestRevision) this.open(); // something was changed while this was on its way
+  }
 
-/** After a snapshot: was the command that we are not sure of received? If not, it is sent again under the same id. */
-function settle(snapshot) {
-  if (!outbox.held) return;
-  const { id } = outbox.held;
-  if ([snapshot.turn?.id, snapshot.ended?.turn].includes(id) || snapshot.messages.some((message) => message.turn_id === id)) {
-    delivered();
-  } else {
-    showUnsent();
-    outbox.send();
+  /** The server has a command of ours. */
+  onAck(ack) {
+    let kind = ack.message ? "chat" : "retry";
+    if (this.outbox.pending?.id === ack.id) {
+      kind = this.outbox.pending.kind;
+      this.commands.clearOutbox();
+    }
+    this.revision = Math.max(this.revision, ack.revision);
+    if (ack.message) this.story.put(ack.message);
+    showMinutesLeft(ack.minutes_left);
+    if (END_STATES.includes(ack.state)) this.open();
+    else if (!this.turn) this.#begin({ id: ack.id, kind, state: ack.state });
+    this.updateBusy();
+  }
+
+  /** The server did not do what a command asked for. */
+  onRefused(refusal) {
+    this.actions.onRefused(refusal);
+    if (refusal.id === null && (refusal.of ?? "open") === "open") {
+      this.#opening = false;
+      if (this.outbox.pending) setTimeout(() => this.open(), TRY_AGAIN_MS); // it goes out again after the next snapshot
+    }
+    if (refusal.id !== null && refusal.id === this.outbox.pending?.id) {
+      const { text } = this.commands.clearOutbox();
+      if (text) this.composer.restoreDraft(text);
+      this.open();
+    }
+    this.composer.showNotice(refusal.error.message, { stale: ["moved_on", "bad_frame"].includes(refusal.error.code) });
+    this.updateBusy();
+  }
+
+  /** The chat has a newer revision. */
+  onChanged(change) {
+    this.#newestRevision = Math.max(this.#newestRevision, change.revision);
+    if (change.by) this.actions.onChanged(change);
+    const isNews = change.revision > this.revision || (change.turn && change.turn !== this.turn?.id);
+    if (!this.outbox.pending && isNews) this.open();
+  }
+
+  /** Where a waiting turn stands in its queue. */
+  onPlace(place) {
+    if (this.turn?.id === place.turn && WAITING_STATES.includes(this.turn.stage.state)) this.setStage(place);
+  }
+
+  /** The status of the service: whether turns can be served, and the announcement. */
+  onServiceStatus({ trouble, announcement }) {
+    this.outage.hidden = !trouble;
+    this.outage.dataset.outage = trouble;
+    this.announcement.show(announcement);
+  }
+
+  /** A `state` event, or a stage that this page knows by itself. */
+  setStage(stage) {
+    if (!this.turn) return;
+    this.turn.stage = stage;
+    this.#showTurn();
+  }
+
+  onPart(event) {
+    this.turn.beginPart(event);
+    this.#showTurn();
+  }
+
+  onText(event) {
+    this.turn.addText(event);
+    this.#showTurn();
+  }
+
+  /** The turn has ended. Returns whether anything came of it. */
+  onTurnEnd(event) {
+    const { messages = [] } = event;
+    const turn = this.turn;
+    this.turn = null;
+    this.revision = Math.max(this.revision, event.revision ?? 0);
+    this.story.finish(messages);
+    this.turnEnd.show(turn, event);
+    this.updateBusy();
+    return Boolean(messages.length || event.suggestion);
+  }
+
+  onCancelled(event) {
+    const { kind } = this.turn;
+    if (!this.onTurnEnd(event) && kind === "chat") {
+      this.story.showFailure(t("You stopped this before there were any words."), kind);
+    }
+  }
+
+  onFailed(event) {
+    const { kind } = this.turn;
+    this.onTurnEnd(event);
+    this.story.showFailure(event.error.message, kind);
+  }
+
+  /* The turn under way */
+
+  /** The turn whose end this page waits for; of one that was only just sent, no event may have come yet. */
+  get #awaitedTurn() {
+    return this.turn?.id ?? (this.outbox.pending?.handed ? this.outbox.pending.id : null);
+  }
+
+  /** Ask for a snapshot, and how the awaited turn has ended, if it has. */
+  open() {
+    if (this.#opening) return;
+    const { seq = 0, stream = null } = this.turn ?? {};
+    this.#opening = this.socket.send({ type: "open", chat: this.chat, turn: this.#awaitedTurn, after: seq, stream });
+  }
+
+  #begin(turn) {
+    this.turn = new Turn(turn);
+    this.#showTurn();
+  }
+
+  /** The turn of a fresh snapshot: go on where this page was, or begin anew. */
+  #resume(turn) {
+    if (this.turn) this.setStage({ state: turn.state });
+    else this.#begin(turn);
+  }
+
+  #showTurn() {
+    const { id, part, stage } = this.turn;
+    this.story.showTurn(this.turn);
+    this.tools.showStage(part.kind, stage);
+    if (part.kind === "suggest") this.suggestion.stream(id, part.text);
+  }
+
+  /** Enable or disable what only makes sense while nothing is under way. */
+  updateBusy() {
+    for (const part of [this.composer, this.tools, this.story]) part.setBusy(this.isBusy);
+    if (!this.turn) this.tools.showStage(this.outbox.pending?.kind, { state: "sending" });
   }
 }
 
-function stop() {
-  if (outbox.held && !outbox.held.handed) {
-    const { text } = delivered(); // it surely never left this browser
-    if (text) composer.giveBack(text);
-    return setBusy();
-  }
-  if (!turn) return undefined;
-  if (wire.send({ type: "stop", turn: turn.id })) stage({ state: "stopping" });
-  else composer.say(t("The line is down: stop again when it is back."));
-  return undefined;
-}
-
-function retry() {
-  if (!isBusy() && story.canRetry) submit("retry");
-}
-
-/** The other wordings of a message; beyond the newest one of the last message there is a new one. */
-function swipe(message, step) {
-  if (!message || isBusy()) return;
-  const position = message.active + step;
-  if (position >= message.alternatives.length) {
-    if (message === story.last) retry();
-  } else if (position >= 0) {
-    wire.send({ type: "choose", message: message.id, position, revision });
-  }
-}
-
-composer.addEventListener("send", ({ detail: text }) => {
-  if (!text) return submit("continue");
-  if (!isBusy()) composer.fill("");
-  return submit("chat", text, tools.then);
-});
-composer.addEventListener("stop", stop);
-composer.addEventListener("retry", retry);
-composer.addEventListener("continue", () => submit("continue"));
-composer.addEventListener("edit", () => hand.editLast());
-composer.addEventListener("swipe", ({ detail: step }) => story.last?.role !== "user" && swipe(story.last, step));
-tools.addEventListener("ask", ({ detail: { kind, words } }) => {
-  const text = words ? composer.text.trim() : "";
-  if (text && !isBusy()) composer.fill("");
-  submit(kind, text);
-});
-document.getElementById("failure-retry").addEventListener("click", () => {
-  const { kind } = story.failure.dataset;
-  submit(kind === "chat" ? "retry" : kind, "", kind === "chat" ? tools.then : []);
-});
-story.addEventListener("act", ({ detail: { act, message, button } }) => {
-  if (act === "retry") retry();
-  else if (act === "menu") hand.openMenu(message, button);
-  else swipe(message, act === "next" ? 1 : -1);
-});
-
-offerEarlier(story, chat, (words) => composer.say(words));
-watchLine(wire, chat, () => {
-  opening = false;
-  open();
-});
-wire.addEventListener("message", ({ detail }) => hear(detail));
-if (outbox.held) showUnsent();
-setBusy();
-wire.connect();
+new ChatController().start();

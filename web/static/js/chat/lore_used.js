@@ -1,4 +1,4 @@
-/* What was added: which entries of lorebooks the storyteller was told for a reply, below the reply.
+/* The lore used: which lorebook entries were in the prompt of a reply, in a panel below it.
    lore: [{ name, book, why, key, tokens, new }], see worker/prompt/lore.py. */
 
 import { t, tn } from "../lib/i18n.js";
@@ -13,7 +13,7 @@ const REASONS = {
   slow: () => t("this pattern took too long and counted as not found"),
 };
 
-export class Added {
+export class LoreUsed {
   #element = null;
 
   constructor() {
@@ -24,8 +24,8 @@ export class Added {
     this.close();
     this.#element = element;
     this.root = this.blank.content.firstElementChild.cloneNode(true);
-    this.root.querySelector("ul").append(...lore.map(drawn));
-    this.root.addEventListener("keydown", (event) => this.#key(event));
+    this.root.querySelector("ul").append(...lore.map(entryItem));
+    this.root.addEventListener("keydown", (event) => this.#onKey(event));
     this.root.querySelector("[data-close]").addEventListener("click", () => this.close());
     element.querySelector(".prose").after(this.root);
     this.root.focus({ preventScroll: true });
@@ -40,13 +40,13 @@ export class Added {
     this.#element = null;
   }
 
-  #key(event) {
+  #onKey(event) {
     event.stopPropagation();
     if (event.key === "Escape") this.close();
   }
 }
 
-function drawn(line) {
+function entryItem(line) {
   const item = document.createElement("li");
   item.dataset.why = line.why;
   const [name, about] = ["b", "small"].map((tag) => document.createElement(tag));

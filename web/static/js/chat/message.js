@@ -1,32 +1,32 @@
-/* One message on the page: fills an element made of templates/_message.html with what the server says about it. */
+/* One message: fills an element made of templates/_message.html with what the server says about it. */
 
-import { fieldList } from "../lib/fact_list.js";
-import { tellTimes } from "../lib/times.js";
+import { factList } from "../lib/fact_list.js";
+import { fillTimes } from "../lib/times.js";
 import { t } from "../lib/i18n.js";
 
-export const chosenOf = (message) => message.alternatives[message.active];
+export const activeAlternative = (message) => message.alternatives[message.active];
 
 /** Whether `message` can be written again or go on: a reply, not a greeting, not the person's own. */
-export const isReply = (message) => Boolean(message?.turn_id) && isTold(message);
+export const isReply = (message) => Boolean(message?.turn_id) && isFromStoryteller(message);
 
 /** Whether somebody of the story says it: the character or the narrator. */
-export const isTold = (message) => message?.role === "character" || message?.role === "narrator";
+export const isFromStoryteller = (message) => message?.role === "character" || message?.role === "narrator";
 
-export function fill(element, message) {
-  const chosen = chosenOf(message);
+export function fillMessage(element, message) {
+  const alternative = activeAlternative(message);
   element.dataset.id = message.id;
   element.dataset.role = message.role;
   delete element.dataset.pending;
   element.querySelector(".name").textContent = message.name;
   const prose = element.querySelector(".prose");
-  if (element.shown !== chosen.html) prose.innerHTML = chosen.html; // rendered and sanitized by the server
-  element.shown = chosen.html;
+  if (element.shown !== alternative.html) prose.innerHTML = alternative.html; // rendered and sanitized by the server
+  element.shown = alternative.html;
   element.querySelector(".pinned").hidden = !message.pinned;
   element.querySelector(".swipes").hidden = message.alternatives.length < 2;
   element.querySelector(".count").textContent = `${message.active + 1}/${message.alternatives.length}`;
   element.querySelector("time").dataset.epoch = message.created_at;
-  fillStatus(element, chosen.status);
-  tellTimes(element);
+  fillStatus(element, alternative.status);
+  fillTimes(element);
 }
 
 function fillStatus(element, status) {
@@ -34,7 +34,7 @@ function fillStatus(element, status) {
   const panel = element.querySelector(".facts");
   button.hidden = !status?.length;
   if (!status?.length) panel.hidden = true;
-  panel.replaceChildren(...(status?.length ? [fieldList(status)] : []));
+  panel.replaceChildren(...(status?.length ? [factList(status)] : []));
   button.setAttribute("aria-expanded", String(!panel.hidden));
 }
 
@@ -47,12 +47,12 @@ export function toggleStatus(element) {
 }
 
 /** What a finished message sounds like. */
-export function spoken(message) {
-  return `${message.name}: ${chosenOf(message).text.replaceAll("*", "")}`;
+export function spokenText(message) {
+  return `${message.name}: ${activeAlternative(message).text.replaceAll("*", "")}`;
 }
 
 /** Which buttons make sense. `last`: it is the newest message. */
-export function mark(element, message, { busy, last }) {
+export function updateButtons(element, message, { busy, last }) {
   const again = last && isReply(message);
   element.querySelector('[data-act="menu"]').hidden = !message;
   const newest = message && message.active + 1 >= message.alternatives.length;

@@ -1,118 +1,122 @@
-/* What the person changes by hand: edit, copy, pin, branch, delete and undo, start over; and why these words. Joins the
-   menu, the box and the toast with the frames of web/live/changes.py.
-   `page`: { wire, chat, isBusy(), revision() }. */
+/* The actions on a message: edit, copy, pin, branch, delete and undo, token probabilities, lore used; and the setup of the
+   chat. Joins the menu, the editor, the panels and the toast with the frames of web/live/changes.py.
+   `page`: the ChatController.
+   To add an action: its button in templates/chat.html (data-do) with its drawing in templates/_chat_icons.html, a line in
+   openMenu (when it is offered) and in #do (what it sends); for a new frame web/live/changes.py, and for a new answer a
+   line in HANDLERS (controller.js). */
 
-import { Added } from "./lore_used.js";
-import { Editing } from "./editing.js";
+import { LoreUsed } from "./lore_used.js";
+import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
-import { chosenOf, isTold } from "./message.js";
-import { Prices } from "./reread_cost.js";
-import { Setup } from "./setup_panel.js";
+import { RereadCosts } from "./reread_cost.js";
+import { SetupPanel } from "./setup_panel.js";
 import { Toast } from "../lib/toast.js";
-import { Why } from "./token_probabilities.js";
+import { TokenProbabilities } from "./token_probabilities.js";
+import { activeAlternative, isFromStoryteller } from "./message.js";
 import { t } from "../lib/i18n.js";
 
-/** `heard`: what to do with the messages that are for it alone. */
-export class Hand {
-  #keepsWhy = false; // replies that come now keep their words' chances
+export class MessageActions {
+  #keepsProbabilities = false; // of replies that come from now on
 
-  constructor(story, composer, page) {
+  constructor(page) {
+    const { story, composer } = page;
     this.story = story;
     this.composer = composer;
     this.page = page;
     this.menu = new MessageMenu();
-    this.editing = new Editing();
-    this.why = new Why();
-    this.added = new Added();
+    this.editor = new MessageEditor();
+    this.probabilities = new TokenProbabilities();
+    this.loreUsed = new LoreUsed();
     this.toast = new Toast(composer);
-    this.prices = new Prices(story, page.chat);
-    this.setup = new Setup((frame) => page.wire.send({ ...frame, chat: page.chat }));
+    this.costs = new RereadCosts(story, page.chat);
+    this.setup = new SetupPanel((frame) => page.socket.send({ ...frame, chat: page.chat }));
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
-    this.editing.addEventListener("save", ({ detail: { message, text } }) => {
-      if (!this.#change("edit", message, { text })) this.editing.refused();
+    this.editor.addEventListener("save", ({ detail: { message, text } }) => {
+      if (!this.#change("edit", message, { text })) this.editor.refused();
     });
-    this.editing.addEventListener("close", () => composer.focus());
-    this.heard = {
-      branched: ({ chat }) => location.assign(`/chat/${chat}`),
-      why: (message) => this.#explain(message),
-      added: (message) => this.#tellAdded(message),
-      memory: (message) => this.remember(message),
-      setup: (message) => this.setUp(message),
-    };
+    this.editor.addEventListener("close", () => composer.focus());
   }
 
   /** The chat as it was opened, or set up anew. */
-  setUp(chat) {
-    this.#keepsWhy = chat.settings.top_n > 0;
-    if (chat.memory) this.remember(chat.memory);
+  applySetup(chat) {
+    this.#keepsProbabilities = chat.settings.top_n > 0;
+    if (chat.memory) this.setMemory(chat.memory);
     this.setup.apply(chat);
     if (chat.type === "setup") this.setup.confirm();
   }
 
+  /** The answer to `branch` and `start_over`: go to the new chat. */
+  goToBranch({ chat }) {
+    location.assign(`/chat/${chat}`);
+  }
+
   /** Where the model's memory begins now. */
-  remember(memory) {
-    this.prices.memory = memory;
+  setMemory(memory) {
+    this.costs.memory = memory;
     this.story.setMemory(memory);
   }
 
+  /** Open the menu of a message; what changes the story is off while a turn is under way. */
   openMenu(message, button) {
-    const now = this.page.isBusy() ? "off" : true;
+    const now = this.page.isBusy ? "off" : true;
     this.menu.open(message, button, {
       edit: now,
       copy: true,
       pin: now === "off" ? now : message.pinned ? t("Unpin") : t("Pin"),
       branch: true,
-      why: this.#hasWhy(message),
-      added: chosenOf(message).lore ?? isTold(message),
+      why: this.#hasProbabilities(message),
+      added: activeAlternative(message).lore ?? isFromStoryteller(message),
       delete: now,
     });
-    if (now !== "off") this.prices.tell("delete", message, (words) => this.menu.tellPrice(message, words));
+    if (now !== "off") this.costs.show("delete", message, (words) => this.menu.showCost(message, words));
   }
 
   /** Edit the last message of the person's own. */
   editLast() {
     const mine = [...this.story.known.values()].filter(({ role }) => role === "user");
     const last = mine.sort((one, other) => one.ordinal - other.ordinal).at(-1);
-    if (last && !this.page.isBusy()) this.#edit(last);
+    if (last && !this.page.isBusy) this.#edit(last);
   }
 
   /** The server did what this window asked for. */
-  done({ by, message: id, now }) {
-    if (by === "edit") this.editing.saved(id);
+  onChanged({ by, message: id, now }) {
+    if (by === "edit") this.editor.saved(id);
     if (now) this.story.put(now);
-    if (by === "restore") this.story.find(id)?.scrollIntoView({ block: "nearest" });
+    if (by === "restore") this.story.elementOf(id)?.scrollIntoView({ block: "nearest" });
     if (by !== "delete") return;
-    this.why.close();
-    this.added.close();
+    this.probabilities.close();
+    this.loreUsed.close();
     this.story.remove(id);
     this.toast.show(t("Deleted."), () => this.#change("restore", { id }));
   }
 
   /** The server did not do it, and the page says why. */
-  refused({ of, error }) {
-    if (of === "edit") this.editing.refused();
+  onRefused({ of, error }) {
+    if (of === "edit") this.editor.refused();
     if (of === "setup") this.setup.refused(error.message);
   }
 
-  #explain({ message: id, position, words }) {
+  /** The answer to `why`: the words of an alternative with their probabilities. */
+  showProbabilities({ message: id, position, words }) {
     const message = this.story.known.get(id);
     if (message?.active !== position) return;
-    this.added.close();
-    if (words.length) this.why.show(this.story.find(id), words);
-    else this.composer.say(t("Nothing was kept about these words."));
+    this.loreUsed.close();
+    if (words.length) this.probabilities.show(this.story.elementOf(id), words);
+    else this.composer.showNotice(t("Nothing was kept about these words."));
   }
 
-  #tellAdded({ message: id, position, lore }) {
+  /** The answer to `added`: the lorebook entries that an alternative was written with. */
+  showLoreUsed({ message: id, position, lore }) {
     if (this.story.known.get(id)?.active !== position) return;
-    this.why.close();
-    if (lore.length) this.added.show(this.story.find(id), lore);
-    else this.composer.say(t("No lorebook added anything to this."));
+    this.probabilities.close();
+    if (lore.length) this.loreUsed.show(this.story.elementOf(id), lore);
+    else this.composer.showNotice(t("No lorebook added anything to this."));
   }
 
   #do(act, message) {
     if (act === "edit") this.#edit(message);
-    else if (act === "copy") this.#copy(chosenOf(message).text);
+    else if (act === "copy") this.#copy(activeAlternative(message).text);
     else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
     else if (act === "branch") this.#send({ type: "branch", message: message.id });
     else if (act === "added") this.#send({ type: "added", message: message.id, position: message.active });
@@ -121,38 +125,38 @@ export class Hand {
   }
 
   #change(type, { id }, more = {}) {
-    return this.#send({ type, message: id, revision: this.page.revision(), ...more });
+    return this.#send({ type, message: id, revision: this.page.revision, ...more });
   }
 
   /** Send what is not kept until the line is back; whether it is on its way. */
   #send(frame) {
-    const sent = this.page.wire.send(frame);
-    this.composer.say(sent ? "" : t("The line is down: try again when it is back."));
+    const sent = this.page.socket.send(frame);
+    this.composer.showNotice(sent ? "" : t("The line is down: try again when it is back."));
     return sent;
   }
 
   #edit(message) {
-    this.why.close();
-    this.added.close();
-    this.editing.begin(this.story.find(message.id), message);
-    this.prices.tell("edit", message, (words) => this.editing.tellPrice(message, words));
+    this.probabilities.close();
+    this.loreUsed.close();
+    this.editor.begin(this.story.elementOf(message.id), message);
+    this.costs.show("edit", message, (words) => this.editor.showCost(message, words));
   }
 
-  #hasWhy(message) {
-    return chosenOf(message).why ?? (this.#keepsWhy && isTold(message));
+  #hasProbabilities(message) {
+    return activeAlternative(message).why ?? (this.#keepsProbabilities && isFromStoryteller(message));
   }
 
   async #copy(text) {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      copyByHand(text); // there is no clipboard on pages without https
+      copyBySelection(text); // there is no clipboard on pages without https
     }
     this.toast.show(t("Copied."));
   }
 }
 
-function copyByHand(text) {
+function copyBySelection(text) {
   const box = document.createElement("textarea");
   box.className = "hidden";
   box.value = text;

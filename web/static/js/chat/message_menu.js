@@ -1,5 +1,5 @@
-/* The menu behind each message: one menu for all, put beside the button that asked for it. Arrow keys, Home and End walk,
-   Escape and Tab close. Events: "choose" (detail: { act, message }). */
+/* The context menu of a message: one menu for all, placed beside the button that opened it. Arrow keys, Home and End move
+   the focus, Escape and Tab close. Events: "choose" (detail: { act, message }). */
 
 export class MessageMenu extends EventTarget {
   #message = null;
@@ -9,17 +9,17 @@ export class MessageMenu extends EventTarget {
   constructor() {
     super();
     this.root = document.getElementById("message-menu");
-    this.price = document.getElementById("delete-price");
+    this.cost = document.getElementById("delete-price");
     this.items = [...this.root.querySelectorAll("[role=menuitem]")];
     this.root.addEventListener("click", (event) => this.#choose(event.target.closest("[data-do]")));
-    this.root.addEventListener("keydown", (event) => this.#key(event));
+    this.root.addEventListener("keydown", (event) => this.#onKey(event));
     this.root.addEventListener("focusout", ({ relatedTarget }) => {
       if (relatedTarget && !this.root.contains(relatedTarget)) this.close(false);
     });
     document.addEventListener("pointerdown", ({ target }) => {
       if (!this.root.contains(target) && !this.#button?.contains(target)) this.close(false);
     });
-    document.getElementById("main").addEventListener("scroll", () => this.#follow(), { passive: true });
+    document.getElementById("main").addEventListener("scroll", () => this.#closeWhenScrolled(), { passive: true });
     window.addEventListener("resize", () => this.close());
   }
 
@@ -28,7 +28,7 @@ export class MessageMenu extends EventTarget {
     if (this.#button === button) return this.close();
     this.close(false);
     [this.#message, this.#button] = [message, button];
-    this.price.textContent = "";
+    this.cost.textContent = "";
     for (const item of this.items) {
       const offer = offers[item.dataset.do];
       item.hidden = offer === false;
@@ -38,14 +38,14 @@ export class MessageMenu extends EventTarget {
     this.root.hidden = false;
     this.#place(button.getBoundingClientRect());
     button.setAttribute("aria-expanded", "true");
-    this.#walkable[0]?.focus({ preventScroll: true });
+    this.#enabledItems[0]?.focus({ preventScroll: true });
     return undefined;
   }
 
   /** What deleting this message costs, in words; too late when the menu is closed. */
-  tellPrice(message, words) {
+  showCost(message, words) {
     if (!this.#button || this.#message !== message) return;
-    this.price.textContent = words;
+    this.cost.textContent = words;
     this.#place(this.#button.getBoundingClientRect());
   }
 
@@ -59,7 +59,7 @@ export class MessageMenu extends EventTarget {
     if (giveFocusBack && inside) button.focus({ preventScroll: true });
   }
 
-  get #walkable() {
+  get #enabledItems() {
     return this.items.filter((item) => !item.hidden && !item.disabled);
   }
 
@@ -79,13 +79,13 @@ export class MessageMenu extends EventTarget {
   }
 
   /** The story was scrolled: a menu does not stay where its button is no longer. */
-  #follow() {
+  #closeWhenScrolled() {
     if (this.#button && Math.abs(this.#button.getBoundingClientRect().top - this.#top) > 4) this.close();
   }
 
-  #key(event) {
+  #onKey(event) {
     event.stopPropagation();
-    const items = this.#walkable;
+    const items = this.#enabledItems;
     const at = items.indexOf(document.activeElement);
     const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
     if (next !== undefined) items.at(next % items.length).focus();

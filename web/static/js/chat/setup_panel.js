@@ -1,14 +1,14 @@
-/* The setup panel: title, notes, how it is told. What is changed is sent as soon as the person leaves it; what another
-   window changes is shown unless it is being written here. `send(frame)`: whether it is on its way.
-   Events: "over" (start over). */
+/* The setup panel: title, notes, lorebooks, sampler settings. Autosave: a change is sent when a field is left. A change of
+   another window is shown unless the field is being edited here. `send(frame)`: whether the frame is on its way.
+   Events: "over" (start over). To add a sampler dial: web/stories/sampler_dials.py; the panel shows every [data-dial]. */
 
 import { t } from "../lib/i18n.js";
 
 const FIELDS = ["title", "user_persona", "author_note", "reference"];
 const TOP_N = 5;
 
-export class Setup extends EventTarget {
-  #known = null; // what the server has
+export class SetupPanel extends EventTarget {
+  #saved = null; // what the server has
   #settings = {};
   #unsent = false;
 
@@ -20,17 +20,17 @@ export class Setup extends EventTarget {
     this.kept = document.getElementById("setup-kept");
     this.title = document.getElementById("chat-title");
     this.over = document.getElementById("over");
-    this.why = document.getElementById("setup-why");
+    this.keepProbabilities = document.getElementById("setup-why");
     this.books = [...this.form.querySelectorAll("[name=books]")];
     this.dials = [...this.form.querySelectorAll("[data-dial]")];
     this.presets = [...this.form.querySelectorAll("[data-preset]")];
     document.getElementById("setup-button").addEventListener("click", () => this.open());
-    for (const dialog of [this.panel, this.over]) this.#asDialog(dialog);
+    for (const dialog of [this.panel, this.over]) this.#prepareDialog(dialog);
     this.panel.addEventListener("close", () => this.#save());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", () => this.#save());
-    this.form.addEventListener("input", ({ target }) => this.#turned(target));
-    this.form.addEventListener("click", ({ target }) => this.#press(target.closest("button")));
+    this.form.addEventListener("input", ({ target }) => this.#onDial(target));
+    this.form.addEventListener("click", ({ target }) => this.#onButton(target.closest("button")));
     document.getElementById("over-yes").addEventListener("click", () => {
       this.over.close();
       this.panel.close();
@@ -45,12 +45,12 @@ export class Setup extends EventTarget {
 
   /** The chat as the server has it. */
   apply({ title, user_persona, author_note, reference, settings, books }) {
-    const first = !this.#known;
-    this.#known = { title, user_persona, author_note, reference, settings, books };
+    const first = !this.#saved;
+    this.#saved = { title, user_persona, author_note, reference, settings, books };
     if (this.#unsent) return this.#save();
     for (const name of FIELDS) {
       const field = this.form.elements[name];
-      if (first || field !== document.activeElement || !this.panel.open) field.value = this.#known[name];
+      if (first || field !== document.activeElement || !this.panel.open) field.value = this.#saved[name];
     }
     for (const book of this.books) book.checked = books.includes(book.value);
     this.#settings = { ...settings };
@@ -70,28 +70,28 @@ export class Setup extends EventTarget {
   }
 
   #save() {
-    const frame = this.#changes();
+    const frame = this.#changedFields();
     if (!Object.keys(frame).length) return;
     this.#unsent = !this.send({ type: "setup", ...frame });
     this.kept.textContent = this.#unsent ? t("Not saved yet: the line is down") : t("Saving…");
   }
 
-  #changes() {
-    if (!this.#known) return {};
+  #changedFields() {
+    if (!this.#saved) return {};
     const changed = FIELDS.map((name) => [name, this.form.elements[name].value.trim()]);
-    const frame = Object.fromEntries(changed.filter(([name, value]) => value !== this.#known[name].trim()));
+    const frame = Object.fromEntries(changed.filter(([name, value]) => value !== this.#saved[name].trim()));
     if (frame.title === "") {
       delete frame.title;
-      this.form.elements.title.value = this.#known.title;
+      this.form.elements.title.value = this.#saved.title;
     }
-    if (!same(this.#settings, this.#known.settings)) frame.settings = this.#settings;
+    if (!sameSettings(this.#settings, this.#saved.settings)) frame.settings = this.#settings;
     const books = this.books.filter((book) => book.checked).map((book) => book.value);
-    const known = this.#known.books.filter((id) => this.books.some((book) => book.value === id)); // the others are gone
+    const known = this.#saved.books.filter((id) => this.books.some((book) => book.value === id)); // the others are gone
     if (books.toSorted().join() !== known.toSorted().join()) frame.books = books;
     return frame;
   }
 
-  #press(button) {
+  #onButton(button) {
     if (button?.dataset.preset) {
       const { top_n } = this.#settings;
       this.#settings = { ...JSON.parse(button.dataset.settings), ...(top_n ? { top_n } : {}) };
@@ -106,9 +106,9 @@ export class Setup extends EventTarget {
     this.#save();
   }
 
-  #turned(target) {
-    if (target === this.why) {
-      if (this.why.checked) this.#settings.top_n = TOP_N;
+  #onDial(target) {
+    if (target === this.keepProbabilities) {
+      if (this.keepProbabilities.checked) this.#settings.top_n = TOP_N;
       else delete this.#settings.top_n;
     } else if (target.dataset.dial) {
       this.#settings[target.dataset.dial] = Number(target.value);
@@ -124,10 +124,10 @@ export class Setup extends EventTarget {
       dial.value = value;
       dial.previousElementSibling.textContent = value;
     }
-    this.why.checked = this.#settings.top_n > 0;
+    this.keepProbabilities.checked = this.#settings.top_n > 0;
     const { top_n: _, ...told } = this.#settings;
     for (const preset of this.presets) {
-      preset.setAttribute("aria-pressed", String(same(JSON.parse(preset.dataset.settings), told)));
+      preset.setAttribute("aria-pressed", String(sameSettings(JSON.parse(preset.dataset.settings), told)));
     }
   }
 
@@ -138,7 +138,7 @@ export class Setup extends EventTarget {
   }
 
   /** Keys stay inside; a press beside it, or on a button for it, closes it. */
-  #asDialog(dialog) {
+  #prepareDialog(dialog) {
     dialog.addEventListener("keydown", (event) => event.stopPropagation());
     dialog.addEventListener("click", ({ target }) => {
       if (target === dialog || target.closest("[data-close]")) dialog.close();
@@ -146,7 +146,7 @@ export class Setup extends EventTarget {
   }
 }
 
-function same(one, other) {
+function sameSettings(one, other) {
   const names = new Set([...Object.keys(one), ...Object.keys(other)]);
   return [...names].every((name) => one[name] === other[name]);
 }

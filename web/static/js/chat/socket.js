@@ -1,24 +1,24 @@
-/* The web socket: connects, comes back by itself with growing pauses, notices a dead line. Knows no message's meaning
-   but ping and pong. Events: "up", "down" (detail: seconds until the next try), "message" (detail: the message). */
+/* The web socket: connects, reconnects with exponential backoff and jitter, detects a dead connection by heartbeat. Knows
+   no frame's meaning but ping and pong. Events: "up", "down" (detail: seconds until the next try), "message" (detail: the frame). */
 
 const PAUSES_S = [0.5, 1, 1, 1.5, 2, 2, 4, 8, 15]; // a restart is over in a few seconds; what lasts longer may last long
 const PING_EVERY_MS = 20000;
 const ANSWER_WITHIN_MS = 8000;
 
-export class Wire extends EventTarget {
+export class Socket extends EventTarget {
   #socket = null;
   #tries = 0;
-  #retry = 0;
-  #ping = 0;
-  #deadline = 0;
+  #retryTimer = 0;
+  #pingTimer = 0;
+  #pongTimer = 0;
 
   constructor(path) {
     super();
     this.url = new URL(path, location.href);
     this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    window.addEventListener("online", () => this.now());
-    window.addEventListener("offline", () => this.#drop());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#check());
+    window.addEventListener("online", () => this.reconnectNow());
+    window.addEventListener("offline", () => this.#abandon());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#checkConnection());
   }
 
   get up() {
@@ -26,25 +26,25 @@ export class Wire extends EventTarget {
   }
 
   connect() {
-    clearTimeout(this.#retry);
+    clearTimeout(this.#retryTimer);
     const socket = new WebSocket(this.url);
     this.#socket = socket;
     socket.onopen = () => {
       this.#tries = 0;
-      this.#ping = setInterval(() => this.#check(), PING_EVERY_MS);
+      this.#pingTimer = setInterval(() => this.#checkConnection(), PING_EVERY_MS);
       this.dispatchEvent(new Event("up"));
     };
     socket.onmessage = (event) => {
-      clearTimeout(this.#deadline);
-      this.#deadline = 0;
+      clearTimeout(this.#pongTimer);
+      this.#pongTimer = 0;
       const message = JSON.parse(event.data);
       if (message.type !== "pong") this.dispatchEvent(new CustomEvent("message", { detail: message }));
     };
-    socket.onclose = () => socket === this.#socket && this.#down();
+    socket.onclose = () => socket === this.#socket && this.#onDown();
   }
 
   /** Try again now, if the line is down. */
-  now() {
+  reconnectNow() {
     if (!this.#socket || this.#socket.readyState === WebSocket.CLOSED) this.connect();
   }
 
@@ -55,31 +55,31 @@ export class Wire extends EventTarget {
     return true;
   }
 
-  #check() {
-    if (!this.up) return this.now();
+  #checkConnection() {
+    if (!this.up) return this.reconnectNow();
     this.send({ type: "ping" });
-    this.#deadline ||= setTimeout(() => this.#drop(), ANSWER_WITHIN_MS);
+    this.#pongTimer ||= setTimeout(() => this.#abandon(), ANSWER_WITHIN_MS);
     return undefined;
   }
 
   /** The line is dead though nobody said so: do not wait for the close handshake. */
-  #drop() {
+  #abandon() {
     const socket = this.#socket;
     if (!socket || socket.readyState === WebSocket.CLOSED) return;
     socket.onclose = socket.onmessage = socket.onopen = null;
     socket.close();
     this.#socket = null;
-    this.#down();
+    this.#onDown();
   }
 
-  #down() {
-    clearInterval(this.#ping);
-    clearTimeout(this.#deadline);
-    this.#deadline = 0;
+  #onDown() {
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#pongTimer);
+    this.#pongTimer = 0;
     const pause = PAUSES_S[Math.min(this.#tries, PAUSES_S.length - 1)] * (0.75 + Math.random() / 2);
     this.#tries += 1;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.connect(), pause * 1000);
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.connect(), pause * 1000);
     this.dispatchEvent(new CustomEvent("down", { detail: { pause, tries: this.#tries } }));
   }
 }

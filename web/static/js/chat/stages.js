@@ -1,18 +1,18 @@
-/* What a turn is doing, in words for people; and what turns are made of. Pure. */
+/* The stages of a turn (queued, waking, reading, writing) in words for people; kinds of turns; turn ids. Pure. */
 
 import { t, tn } from "../lib/i18n.js";
 
 /** Kinds whose result is a message of the story. The others: "suggest" (goes into the box) and "status" (into the panel). */
-const TELLING = new Set(["chat", "retry", "continue", "narrate"]);
+const MESSAGE_KINDS = new Set(["chat", "retry", "continue", "narrate"]);
 
-export const tells = (kind) => TELLING.has(kind);
+export const writesMessage = (kind) => MESSAGE_KINDS.has(kind);
 
 /** stage: { state, ahead?, eta_s?, done?, total? } -> a few words. */
-export function stageWords(stage) {
+export function stageText(stage) {
   switch (stage.state) {
     case "sending": return t("sending");
     case "waiting": return t("waiting for a free place");
-    case "queued": return queueWords(stage);
+    case "queued": return queueText(stage);
     case "waking": return t("waking up");
     case "reading": return stage.total ? t("reading, {percent} %", { percent: percentOf(stage) }) : t("reading");
     case "writing": return t("writing");
@@ -21,12 +21,12 @@ export function stageWords(stage) {
   }
 }
 
-function queueWords({ ahead, eta_s: eta }) {
-  const place = placeWords(ahead ?? null);
+function queueText({ ahead, eta_s: eta }) {
+  const place = placeText(ahead ?? null);
   return eta ? t("{place}, about {seconds} s", { place, seconds: Math.max(1, Math.round(eta)) }) : place;
 }
 
-function placeWords(ahead) {
+function placeText(ahead) {
   if (ahead === null) return t("in line");
   return ahead === 0 ? t("next in line") : tn("{n} person ahead", "{n} people ahead", ahead);
 }

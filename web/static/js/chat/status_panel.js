@@ -1,7 +1,7 @@
-/* The newest status of the chat, in the page's head: a button with its first words, and a card with all of it. */
+/* The status panel: the newest status of the chat, as a button in the page's head and as a card. */
 
-import { brief, fieldList } from "../lib/fact_list.js";
-import { keep, recall } from "../lib/storage.js";
+import { briefValues, factList } from "../lib/fact_list.js";
+import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
 
 const WIDE = matchMedia("(min-width: 76rem)"); // beside the story there is room for the card
@@ -29,11 +29,11 @@ export class StatusPanel {
     const fresh = this.button.hidden;
     this.button.hidden = !status;
     if (!status) return this.open(false);
-    const [first = t("Status"), ...others] = brief(status);
+    const [first = t("Status"), ...others] = briefValues(status);
     this.brief.textContent = first;
     this.rest.textContent = others.map((words) => ` · ${words}`).join("");
-    this.fields.replaceChildren(fieldList(status));
-    if (fresh) this.open(WIDE.matches && recall("status", this.chat) !== "closed");
+    this.fields.replaceChildren(factList(status));
+    if (fresh) this.open(WIDE.matches && load("status", this.chat) !== "closed");
     return undefined;
   }
 
@@ -41,6 +41,6 @@ export class StatusPanel {
   open(open, remember = false) {
     this.card.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
-    if (remember) keep("status", this.chat, open ? null : "closed");
+    if (remember) store("status", this.chat, open ? null : "closed");
   }
 }

@@ -1,15 +1,15 @@
-/* The messages on the page: keeps the elements equal to what the server says. What is being written is in streaming.js.
-   Knows nothing of the wire. Markup: templates/_message.html, cloned from <template id="blank">.
+/* The list of messages: keeps the elements equal to what the server says (streaming text is in streaming.js). Knows nothing
+   of the web socket. Markup: templates/_message.html, cloned from <template id="blank">.
    Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }). */
 
-import { Live } from "./streaming.js";
-import { chosenOf, fill, isReply, mark, toggleStatus } from "./message.js";
+import { StreamingMessages } from "./streaming.js";
+import { activeAlternative, fillMessage, isReply, toggleStatus, updateButtons } from "./message.js";
 import { draw } from "../lib/prose.js";
-import { tellTimes } from "../lib/times.js";
+import { fillTimes } from "../lib/times.js";
 import { tn } from "../lib/i18n.js";
 
 const NEAR_PX = 60;
-const memoryWords = (n) => tn("{n} earlier message is out of memory", "{n} earlier messages are out of memory", n);
+const memoryText = (n) => tn("{n} earlier message is out of memory", "{n} earlier messages are out of memory", n);
 
 export class Story extends EventTarget {
   #following = true;
@@ -26,18 +26,18 @@ export class Story extends EventTarget {
     this.newest = document.getElementById("newest");
     this.earlier = document.getElementById("earlier");
     this.known = new Map(); // id -> the server's message
-    this.live = new Live(this);
-    this.scroller.addEventListener("scroll", () => this.#watch(), { passive: true });
+    this.streaming = new StreamingMessages(this);
+    this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.newest.addEventListener("click", () => this.toEnd());
-    this.list.addEventListener("click", (event) => this.#press(event.target.closest("button[data-act]")));
+    this.list.addEventListener("click", (event) => this.#onButton(event.target.closest("button[data-act]")));
     new ResizeObserver(() => this.follow()).observe(this.scroller);
-    tellTimes(this.list);
+    fillTimes(this.list);
     this.toEnd();
   }
 
   /** Show exactly these messages (the newest ones) below whatever older ones are already on the page. */
   sync(messages, earlier) {
-    this.live.drop();
+    this.streaming.drop();
     const first = messages[0]?.ordinal ?? 0;
     const ids = new Set(messages.map((message) => message.id));
     for (const element of [...this.list.children]) {
@@ -55,41 +55,41 @@ export class Story extends EventTarget {
   /** Add or change one message. */
   put(message) {
     this.known.set(message.id, message);
-    fill(this.find(message.id) ?? this.#insert(message.ordinal), message);
-    this.#mark();
+    fillMessage(this.elementOf(message.id) ?? this.#insertByOrdinal(message.ordinal), message);
+    this.#updateAllButtons();
     this.follow();
   }
 
   /** A message that is no longer there. */
   remove(id) {
     this.known.delete(id);
-    this.find(id)?.remove();
-    this.#mark();
+    this.elementOf(id)?.remove();
+    this.#updateAllButtons();
   }
 
   /** Where the model's memory begins: { from: an ordinal, forgotten: how many messages it has lost }. */
   setMemory(memory) {
     this.#memory = memory;
-    this.#mark();
+    this.#updateAllButtons();
   }
 
   /** Show a message as the server last said it. */
   refill(id) {
-    const element = this.find(id);
-    if (element) fill(element, this.known.get(id));
+    const element = this.elementOf(id);
+    if (element) fillMessage(element, this.known.get(id));
   }
 
   /** Older messages, put before all others without moving what is being read. */
-  prepend(messages) {
+  prependOlder(messages) {
     const height = this.scroller.scrollHeight;
     const anchor = this.list.firstElementChild;
     for (const message of messages) {
       this.known.set(message.id, message);
-      const element = this.#clone();
-      fill(element, message);
+      const element = this.#cloneBlank();
+      fillMessage(element, message);
       this.list.insertBefore(element, anchor);
     }
-    this.#mark();
+    this.#updateAllButtons();
     this.scroller.scrollTop += this.scroller.scrollHeight - height;
   }
 
@@ -110,13 +110,13 @@ export class Story extends EventTarget {
   /** The newest status of the chat, or null. */
   get status() {
     const newestFirst = [...this.known.values()].sort((one, other) => other.ordinal - one.ordinal);
-    return newestFirst.map((message) => chosenOf(message).status).find((status) => status?.length) ?? null;
+    return newestFirst.map((message) => activeAlternative(message).status).find((status) => status?.length) ?? null;
   }
 
   /** The person's message before the server has acknowledged it. */
   putPending(id, text) {
-    if (this.find(id)) return;
-    const element = this.add();
+    if (this.elementOf(id)) return;
+    const element = this.appendBlank();
     element.dataset.id = id;
     element.dataset.role = "user";
     element.dataset.pending = "";
@@ -125,22 +125,22 @@ export class Story extends EventTarget {
   }
 
   dropPending(id) {
-    this.find(id)?.remove();
+    this.elementOf(id)?.remove();
   }
 
   /** Show the turn under way. */
   showTurn(turn) {
     this.hideFailure();
-    this.live.show(turn);
-    this.#mark();
+    this.streaming.show(turn);
+    this.#updateAllButtons();
     this.follow();
   }
 
   /** The turn has ended, with these messages. */
   finish(messages) {
-    this.live.finish(messages);
+    this.streaming.finish(messages);
     for (const message of messages) this.put(message);
-    this.#mark();
+    this.#updateAllButtons();
   }
 
   /** `kind`: what to ask for when the person wants it tried again. */
@@ -163,7 +163,7 @@ export class Story extends EventTarget {
   /** No swiping and no retrying while a reply is under way. */
   setBusy(busy) {
     this.#busy = busy;
-    this.#mark();
+    this.#updateAllButtons();
   }
 
   toEnd() {
@@ -175,19 +175,19 @@ export class Story extends EventTarget {
   /** Follow the words only if the reader was at the end; otherwise say that there are new ones. */
   follow() {
     if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
-    else if (this.live.hasWords) this.newest.hidden = false;
+    else if (this.streaming.hasWords) this.newest.hidden = false;
   }
 
-  find(id) {
+  elementOf(id) {
     return id ? this.list.querySelector(`[data-id="${CSS.escape(id)}"]`) : null;
   }
 
   /** A new element at the end. */
-  add() {
-    return this.list.appendChild(this.#clone());
+  appendBlank() {
+    return this.list.appendChild(this.#cloneBlank());
   }
 
-  #press(button) {
+  #onButton(button) {
     if (!button) return;
     const element = button.closest(".message");
     const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id), button };
@@ -195,36 +195,36 @@ export class Story extends EventTarget {
     else if (detail.message) this.dispatchEvent(new CustomEvent("act", { detail }));
   }
 
-  #mark() {
+  #updateAllButtons() {
     const last = this.list.lastElementChild;
-    this.#markMemory();
+    this.#updateMemoryLine();
     for (const element of this.list.children) {
-      mark(element, this.known.get(element.dataset.id), { busy: this.#busy, last: element === last });
+      updateButtons(element, this.known.get(element.dataset.id), { busy: this.#busy, last: element === last });
     }
   }
 
   /** A dotted line above the first message that the model remembers, if that one is on the page. */
-  #markMemory() {
+  #updateMemoryLine() {
     const { from, forgotten } = this.#memory;
     const first = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal >= from);
     const isFirst = first === this.list.firstElementChild && this.known.get(first?.dataset.id)?.ordinal !== from;
     for (const line of this.list.querySelectorAll(".memory")) {
       line.hidden = !forgotten || isFirst || line.parentElement !== first;
-      line.textContent = line.hidden ? "" : memoryWords(forgotten);
+      line.textContent = line.hidden ? "" : memoryText(forgotten);
     }
   }
 
   /** A new element in its place among those that the server knows. */
-  #insert(ordinal) {
+  #insertByOrdinal(ordinal) {
     const next = [...this.list.children].find((one) => this.known.get(one.dataset.id)?.ordinal > ordinal);
-    return this.list.insertBefore(this.#clone(), next ?? null);
+    return this.list.insertBefore(this.#cloneBlank(), next ?? null);
   }
 
-  #clone() {
+  #cloneBlank() {
     return this.blank.content.firstElementChild.cloneNode(true);
   }
 
-  #watch() {
+  #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     this.#following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
     if (this.#following) this.newest.hidden = true;

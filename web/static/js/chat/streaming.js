@@ -1,14 +1,14 @@
-/* The messages that are being written: shows every part of a turn that tells something, in a message of its own, or, for
-   a retry or a continue, in the message that changes. `story` (story.js) has the list; `turn` (turn.js) has the texts. */
+/* The streaming messages: shows every part of a turn that writes a message in an element of its own, or, for a retry or a
+   continue, in the message that it changes. `story` (story.js) has the list; `turn` (turn.js) has the texts. */
 
-import { chosenOf, isReply, isTold } from "./message.js";
+import { activeAlternative, isReply, isFromStoryteller } from "./message.js";
 import { draw } from "../lib/prose.js";
-import { stageWords, tells } from "./stages.js";
+import { stageText, writesMessage } from "./stages.js";
 import { t } from "../lib/i18n.js";
 
-export class Live {
+export class StreamingMessages {
   #story;
-  #shown = []; // { part, element, borrowed: id or null, base, drawn }
+  #slots = []; // { part, element, borrowed: id or null, base, drawn }
   #frame = 0;
   #turn = null;
 
@@ -18,26 +18,26 @@ export class Live {
 
   /** Whether there are words that were not there before. */
   get hasWords() {
-    return this.#shown.some((one) => one.part.text);
+    return this.#slots.some((one) => one.part.text);
   }
 
   /** Show the turn as it is now; drawn once per frame however fast its text comes. */
   show(turn) {
     if (this.#turn !== turn) this.drop();
     this.#turn = turn;
-    this.#arrange();
+    this.#arrangeParts();
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      for (const one of this.#shown) this.#draw(one);
+      for (const one of this.#slots) this.#draw(one);
       this.#story.follow();
     });
   }
 
   /** The turn has ended: the server's messages take the places of what was shown; the rest goes away. */
   finish(messages) {
-    const free = this.#shown.filter((one) => !one.borrowed);
+    const free = this.#slots.filter((one) => !one.borrowed);
     for (const message of messages) {
-      if (this.#story.find(message.id)) continue;
+      if (this.#story.elementOf(message.id)) continue;
       const place = free.findIndex((one) => one.part.role === message.role);
       if (place >= 0) free.splice(place, 1)[0].element.dataset.id = message.id;
     }
@@ -53,11 +53,11 @@ export class Live {
   #end(isKept) {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    const shown = this.#shown;
-    this.#shown = [];
+    const shown = this.#slots;
+    this.#slots = [];
     this.#turn = null;
     for (const one of shown) {
-      this.#rest(one);
+      this.#hideStage(one);
       delete one.element.dataset.stale;
       if (isKept(one)) continue;
       if (one.borrowed) this.#story.refill(one.borrowed);
@@ -66,54 +66,54 @@ export class Live {
   }
 
   /** One element per part that tells; the last one shows the stage. */
-  #arrange() {
-    const telling = this.#turn.parts.filter((part) => tells(part.kind));
-    for (const extra of this.#shown.splice(telling.length)) {
+  #arrangeParts() {
+    const telling = this.#turn.parts.filter((part) => writesMessage(part.kind));
+    for (const extra of this.#slots.splice(telling.length)) {
       if (extra.borrowed) this.#story.refill(extra.borrowed);
       else extra.element.remove();
     }
     telling.forEach((part, index) => {
-      this.#shown[index] ??= this.#place(part);
-      this.#name(this.#shown[index]);
-      if (part === this.#turn.part) this.#stage(this.#shown[index]);
-      else this.#rest(this.#shown[index]);
+      this.#slots[index] ??= this.#newSlot(part);
+      this.#showName(this.#slots[index]);
+      if (part === this.#turn.part) this.#showStage(this.#slots[index]);
+      else this.#hideStage(this.#slots[index]);
     });
   }
 
-  #place(part) {
-    const borrowed = this.#borrowed(part);
-    if (!borrowed) return { part, element: this.#story.add(), borrowed: null, base: "", drawn: null };
-    const base = part.kind === "continue" ? chosenOf(borrowed).text : "";
-    const element = this.#story.find(borrowed.id);
+  #newSlot(part) {
+    const borrowed = this.#messageChangedBy(part);
+    if (!borrowed) return { part, element: this.#story.appendBlank(), borrowed: null, base: "", drawn: null };
+    const base = part.kind === "continue" ? activeAlternative(borrowed).text : "";
+    const element = this.#story.elementOf(borrowed.id);
     if (part.kind === "retry") element.dataset.stale = "";
     return { part, element, borrowed: borrowed.id, base, drawn: null };
   }
 
   /** The message that a part changes: as the server says, or, before it has, as it will. */
-  #borrowed(part) {
+  #messageChangedBy(part) {
     const named = this.#story.known.get(part.message);
     const last = this.#story.last;
     if (named) return named;
     if (part.kind === "retry" && isReply(last)) return last;
-    return part.kind === "continue" && isTold(last) ? last : null;
+    return part.kind === "continue" && isFromStoryteller(last) ? last : null;
   }
 
-  #name({ element, part, borrowed }) {
+  #showName({ element, part, borrowed }) {
     if (borrowed) return;
     element.dataset.role = part.role;
     const usual = part.role === "narrator" ? t("Narrator") : this.#story.root.dataset.character;
     element.querySelector(".name").textContent = part.name || usual;
   }
 
-  #stage({ element }) {
+  #showStage({ element }) {
     const label = element.querySelector(".stage");
     element.dataset.live = "";
     label.hidden = false;
     label.dataset.state = this.#turn.stage.state;
-    label.textContent = stageWords(this.#turn.stage);
+    label.textContent = stageText(this.#turn.stage);
   }
 
-  #rest({ element }) {
+  #hideStage({ element }) {
     delete element.dataset.live;
     element.querySelector(".stage").hidden = true;
   }

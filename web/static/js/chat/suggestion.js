@@ -1,8 +1,7 @@
-/* A suggestion of what you could say: streams into the box while you let it, is yours to edit from then on. It never
-   takes the place of words of yours: then it is offered above the box instead. What you have used or sent away does not
-   come back after a reload. */
+/* The suggestion of what the person could say: streams into an empty draft and is theirs to edit. It never overwrites a
+   draft: then it is offered above the box instead. A used or sent suggestion does not come back after a reload. */
 
-import { keep, recall } from "../lib/storage.js";
+import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
 
 export class Suggestion {
@@ -17,8 +16,8 @@ export class Suggestion {
     this.title = document.getElementById("offer-title");
     this.words = document.getElementById("offer-words");
     this.use = document.getElementById("offer-use");
-    composer.addEventListener("typed", () => this.#letGo());
-    this.use.addEventListener("click", () => this.#take());
+    composer.addEventListener("typed", () => this.#stopStreaming());
+    this.use.addEventListener("click", () => this.#use());
     document.getElementById("offer-dismiss").addEventListener("click", () => this.#close(true));
   }
 
@@ -30,40 +29,40 @@ export class Suggestion {
       this.#close(false);
     }
     this.composer.draft.toggleAttribute("data-suggested", this.#streaming);
-    if (this.#streaming && text) this.composer.show(text);
+    if (this.#streaming && text) this.composer.previewDraft(text);
   }
 
   /** The turn has ended; `text` is what it suggests, if it does. True when that is in the box now. */
   finish(turn, text) {
-    const ours = this.#turn === turn && this.#streaming;
-    if (!text && ours) this.composer.fill(this.composer.text); // it failed: what has come stays
-    this.#letGo();
+    const isStreamed = this.#turn === turn && this.#streaming;
+    if (!text && isStreamed) this.composer.setDraft(this.composer.text); // it failed: what has come stays
+    this.#stopStreaming();
     this.#turn = null;
-    return Boolean(text) && this.arrive(turn, text, ours);
+    return Boolean(text) && this.arrive(turn, text, isStreamed);
   }
 
   /** A finished suggestion, perhaps of another window or another day. */
-  arrive(turn, text, ours = false) {
-    if (recall("suggested", this.chat) === turn) return false;
-    if (ours || this.composer.empty) {
-      this.#settle(turn);
-      this.composer.fill(text);
+  arrive(turn, text, isStreamed = false) {
+    if (load("suggested", this.chat) === turn) return false;
+    if (isStreamed || this.composer.empty) {
+      this.#markUsed(turn);
+      this.composer.setDraft(text);
       return true;
     }
     if (this.composer.text.trim() !== text.trim()) this.#offer({ text, turn }, t("A suggestion"), t("Use it"));
     return false;
   }
 
-  #letGo() {
+  #stopStreaming() {
     this.#streaming = false;
     this.composer.draft.removeAttribute("data-suggested");
   }
 
-  #take() {
+  #use() {
     const { text, turn } = this.#offered;
     const mine = this.composer.text;
-    this.#settle(turn);
-    this.composer.fill(text);
+    this.#markUsed(turn);
+    this.composer.setDraft(text);
     this.composer.focus();
     if (mine.trim()) this.#offer({ text: mine, turn: null }, t("Your own words"), t("Put them back"));
     else this.#close(false);
@@ -78,12 +77,12 @@ export class Suggestion {
   }
 
   #close(forGood) {
-    if (forGood) this.#settle(this.#offered?.turn);
+    if (forGood) this.#markUsed(this.#offered?.turn);
     this.#offered = null;
     this.bar.hidden = true;
   }
 
-  #settle(turn) {
-    if (turn) keep("suggested", this.chat, turn);
+  #markUsed(turn) {
+    if (turn) store("suggested", this.chat, turn);
   }
 }

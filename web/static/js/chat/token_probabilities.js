@@ -1,5 +1,5 @@
-/* Why these words: a reply's words in the colours of how likely they were, in the place of the reply. A click, or the
-   arrow keys, show what else could have stood there. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py. */
+/* The token probabilities ("why these words"): a reply as a heat map in the place of its text. A click, or the arrow keys,
+   show the alternatives of a word. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py. */
 
 import { t } from "../lib/i18n.js";
 
@@ -9,7 +9,7 @@ const percent = (p) => (p >= 0.1 || p === 0 ? `${Math.round(p * 100)} %` : `${(p
 /** A word as people can see it. Most begin with a blank: that is not worth a sign. */
 const visible = (text) => text.replaceAll("\n", "⏎").replace(/^ (?=\S)/, "").replace(/^ +$/, "·") || "·";
 
-export class Why {
+export class TokenProbabilities {
   #element = null;
 
   constructor() {
@@ -22,11 +22,11 @@ export class Why {
     this.root = this.blank.content.firstElementChild.cloneNode(true);
     this.words = words;
     const list = this.root.querySelector(".words");
-    list.append(...words.map(drawWord));
+    list.append(...words.map(wordElement));
     list.firstElementChild.tabIndex = 0;
-    list.addEventListener("click", ({ target }) => this.#choose(target.closest(".word")));
-    list.addEventListener("focusin", ({ target }) => this.#choose(target.closest(".word")));
-    this.root.addEventListener("keydown", (event) => this.#key(event));
+    list.addEventListener("click", ({ target }) => this.#select(target.closest(".word")));
+    list.addEventListener("focusin", ({ target }) => this.#select(target.closest(".word")));
+    this.root.addEventListener("keydown", (event) => this.#onKey(event));
     this.root.querySelector("[data-close]").addEventListener("click", () => this.close());
     element.dataset.mode = "why";
     element.querySelector(".prose").after(this.root);
@@ -43,17 +43,17 @@ export class Why {
     this.#element = null;
   }
 
-  #choose(word) {
+  #select(word) {
     if (!word || word.ariaPressed === "true") return;
     for (const one of word.parentElement.querySelectorAll('[aria-pressed="true"]')) one.ariaPressed = "false";
     for (const one of word.parentElement.querySelectorAll('[tabindex="0"]')) one.tabIndex = -1;
     word.ariaPressed = "true";
     word.tabIndex = 0;
     word.focus({ preventScroll: true });
-    this.root.querySelector(".likely").replaceChildren(likely(this.words[[...word.parentElement.children].indexOf(word)]));
+    this.root.querySelector(".likely").replaceChildren(alternativesList(this.words[[...word.parentElement.children].indexOf(word)]));
   }
 
-  #key(event) {
+  #onKey(event) {
     event.stopPropagation();
     const word = event.target.closest(".word");
     const next = { ArrowRight: word?.nextElementSibling, ArrowLeft: word?.previousElementSibling }[event.key];
@@ -64,7 +64,7 @@ export class Why {
   }
 }
 
-function drawWord({ text, p }) {
+function wordElement({ text, p }) {
   const word = document.createElement("span");
   word.className = "word";
   word.role = "button";
@@ -77,14 +77,14 @@ function drawWord({ text, p }) {
 }
 
 /** What could have stood in the place of a word, the likeliest first. */
-function likely({ text, p, top }) {
+function alternativesList({ text, p, top }) {
   const list = document.createElement("ol");
-  for (const [other, chance] of top) if (chance > 0) list.append(row(other, chance, other === text));
-  if (!top.some(([other]) => other === text)) list.append(row(text, p, true));
+  for (const [other, chance] of top) if (chance > 0) list.append(alternativeItem(other, chance, other === text));
+  if (!top.some(([other]) => other === text)) list.append(alternativeItem(text, p, true));
   return list;
 }
 
-function row(text, p, chosen) {
+function alternativeItem(text, p, chosen) {
   const item = document.createElement("li");
   item.toggleAttribute("data-chosen", chosen);
   const [word, chance, bar] = ["q", "b", "span"].map((name) => document.createElement(name));

@@ -1,13 +1,13 @@
-/* The row above the box: Continue, Narrate, Suggest, Status, and the menu of what comes after each message of yours.
-   While something is done that has no message in the story, the row says how far it is.
-   Events: "ask" (detail: { kind, words }; words: what is in the box is a direction for the narrator). */
+/* The toolbar above the box: Continue, Narrate, Suggest, Status, and the menu of what follows each message of the person.
+   It also shows the stage of a turn that has no message in the story.
+   Events: "ask" (detail: { kind, words }; words: the draft is a direction for the narrator). */
 
-import { keep, recall } from "../lib/storage.js";
-import { stageWords } from "./stages.js";
+import { load, store } from "../lib/storage.js";
+import { stageText } from "./stages.js";
 import { t } from "../lib/i18n.js";
 
 const FOLLOWERS = { narrate: t("narrate"), status: t("status"), suggest: t("suggest") };
-const WHO = { suggest: t("Your next line"), status: t("The status") };
+const SUBJECTS = { suggest: t("Your next line"), status: t("The status") };
 
 export class Tools extends EventTarget {
   constructor(chat, composer) {
@@ -20,20 +20,20 @@ export class Tools extends EventTarget {
     this.menu = document.getElementById("after-menu");
     this.boxes = [...this.menu.querySelectorAll("input[name=then]")];
     this.direct = document.getElementById("narrate-words");
-    const kept = recall("then", chat) ?? [];
+    const kept = load("then", chat) ?? [];
     for (const box of this.boxes) box.checked = kept.includes(box.value);
-    this.#count();
+    this.#updateBadge();
     this.row.addEventListener("click", (event) => {
       const kind = event.target.closest("button[data-kind]")?.dataset.kind;
-      if (kind) this.#ask(kind, false);
+      if (kind) this.#emitAsk(kind, false);
     });
-    this.direct.addEventListener("click", () => this.#ask("narrate", true));
-    this.after.addEventListener("click", () => this.#open(this.menu.hidden));
-    this.menu.addEventListener("change", () => this.#choose());
+    this.direct.addEventListener("click", () => this.#emitAsk("narrate", true));
+    this.after.addEventListener("click", () => this.#toggleMenu(this.menu.hidden));
+    this.menu.addEventListener("change", () => this.#saveFollowers());
     document.addEventListener("pointerdown", (event) => {
-      if (!this.menu.contains(event.target) && !this.after.contains(event.target)) this.#open(false);
+      if (!this.menu.contains(event.target) && !this.after.contains(event.target)) this.#toggleMenu(false);
     });
-    document.addEventListener("keydown", (event) => this.#key(event), { capture: true });
+    document.addEventListener("keydown", (event) => this.#onKey(event), { capture: true });
   }
 
   /** What follows each message of mine, in the order of doing. */
@@ -47,47 +47,47 @@ export class Tools extends EventTarget {
   }
 
   /** Say what is being done for `kind`, if it has no message of its own; nothing otherwise. */
-  tell(kind, stage) {
-    const who = WHO[kind];
-    this.doing.hidden = !who;
-    this.row.toggleAttribute("data-doing", Boolean(who));
-    this.doing.textContent = who ? t("{who}: {stage}", { who, stage: stageWords(stage) }) : "";
-    if (who) this.doing.dataset.state = stage.state;
+  showStage(kind, stage) {
+    const subject = SUBJECTS[kind];
+    this.doing.hidden = !subject;
+    this.row.toggleAttribute("data-doing", Boolean(subject));
+    this.doing.textContent = subject ? t("{who}: {stage}", { who: subject, stage: stageText(stage) }) : "";
+    if (subject) this.doing.dataset.state = stage.state;
   }
 
-  #ask(kind, words) {
-    this.#open(false);
+  #emitAsk(kind, words) {
+    this.#toggleMenu(false);
     this.dispatchEvent(new CustomEvent("ask", { detail: { kind, words } }));
   }
 
-  #open(open) {
+  #toggleMenu(open) {
     this.menu.hidden = !open;
     this.direct.disabled = this.composer.empty || this.row.hasAttribute("data-busy");
     this.after.setAttribute("aria-expanded", String(open));
   }
 
-  #choose() {
-    keep("then", this.chat, this.then.length ? this.then : null);
-    this.#count();
+  #saveFollowers() {
+    store("then", this.chat, this.then.length ? this.then : null);
+    this.#updateBadge();
   }
 
-  #count() {
+  #updateBadge() {
     const count = this.then.length;
     const badge = this.after.querySelector(".badge");
     badge.textContent = count;
     badge.hidden = !count;
-    this.after.setAttribute("aria-label", t("Then, after my message: {what}", { what: this.#followers() }));
+    this.after.setAttribute("aria-label", t("Then, after my message: {what}", { what: this.#followerNames() }));
   }
 
-  #followers() {
+  #followerNames() {
     return this.then.map((kind) => FOLLOWERS[kind]).join(", ") || t("nothing");
   }
 
-  #key(event) {
+  #onKey(event) {
     if (event.key !== "Escape" || this.menu.hidden) return;
     event.preventDefault();
     event.stopPropagation();
-    this.#open(false);
+    this.#toggleMenu(false);
     this.after.focus();
   }
 }

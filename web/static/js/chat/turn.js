@@ -1,5 +1,5 @@
-/* The turn under way as this page knows it: its parts, their texts so far, and which events have been heard. No DOM.
-   A new attempt begins again at part 0, offset 0; what the old one wrote stays in `text` until new text replaces it. */
+/* The state of the unfinished turn: its parts, their texts so far, the last sequence number. No DOM.
+   A new attempt begins again at part 0, offset 0; the text of the old one stays in `text` until new text replaces it. */
 
 const ROLES = { narrate: "narrator", suggest: "user", status: "status" };
 
@@ -19,7 +19,7 @@ export class Turn {
   }
 
   /** A `part` event. */
-  begin({ part: index, attempt, kind, role, name, message }) {
+  beginPart({ part: index, attempt, kind, role, name, message }) {
     this.attempt = Math.max(attempt, this.attempt);
     this.parts.length = Math.min(this.parts.length, index + 1);
     if (this.parts.length <= index) this.parts.push({ text: "" });
@@ -27,7 +27,7 @@ export class Turn {
   }
 
   /** A `text` event. Offsets count characters as the server does: code points. */
-  hear({ part: index = 0, attempt, offset, text }) {
+  addText({ part: index = 0, attempt, offset, text }) {
     const part = this.parts[index] ?? this.part;
     if (attempt > this.attempt && offset === 0) part.text = "";
     this.attempt = Math.max(attempt, this.attempt);

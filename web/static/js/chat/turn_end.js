@@ -1,38 +1,38 @@
-/* What the end of a turn brings besides its messages: the suggestion in the box, the status in its panel, the words for
-   those who listen, and the sign for those who look elsewhere (lib/notifications.js). Heard as it happens, or read in a snapshot when
-   the line was down just then. */
+/* What the end of a turn brings besides its messages: the suggestion in the box, the status in its panel, the text for
+   screen readers (aria-live), and the notification (lib/notifications.js). The end comes as an event, or in a snapshot
+   when the connection was down just then. */
 
-import { Done } from "../lib/notifications.js";
-import { spoken } from "./message.js";
+import { Notifications } from "../lib/notifications.js";
+import { spokenText } from "./message.js";
 import { t } from "../lib/i18n.js";
 
-export class Ended {
+export class TurnEnd {
   constructor(story, suggestion, statusPanel) {
     this.story = story;
     this.suggestion = suggestion;
     this.statusPanel = statusPanel;
-    this.done = new Done(story.root, story.root.dataset.chat);
+    this.notifications = new Notifications(story.root, story.root.dataset.chat);
     this.announcer = document.getElementById("announcer");
   }
 
   /** The last event of a turn has come; its messages are on the page. */
-  heard({ id, kind }, { type, messages = [], suggestion }) {
-    this.#show(id, kind, messages, suggestion);
-    this.done.tell(id, type);
+  show({ id, kind }, { type, messages = [], suggestion }) {
+    this.#showResults(id, kind, messages, suggestion);
+    this.notifications.announce(id, type);
   }
 
   /** It ended while nothing could be heard; a snapshot says so, with the newest suggestion of the chat. */
-  missed({ turn: id, kind, state, messages }, suggested) {
+  missed({ turn: id, kind, state, messages }, suggestion) {
     const written = messages.map((message) => this.story.known.get(message)).filter(Boolean);
-    this.#show(id, kind, written, suggested?.turn === id ? suggested.text : null);
-    this.done.tellLate(id, state);
+    this.#showResults(id, kind, written, suggestion?.turn === id ? suggestion.text : null);
+    this.notifications.announceLate(id, state);
   }
 
-  #show(id, kind, messages, suggested) {
+  #showResults(id, kind, messages, suggested) {
     const inBox = this.suggestion.finish(id, suggested);
     this.statusPanel.show(this.story.status);
     if (kind === "status" && this.story.status) this.statusPanel.open(true);
-    const said = [...messages.map(spoken), inBox ? t("A suggestion is in the box.") : ""];
-    this.announcer.textContent = said.filter(Boolean).join("\n");
+    const lines = [...messages.map(spokenText), inBox ? t("A suggestion is in the box.") : ""];
+    this.announcer.textContent = lines.filter(Boolean).join("\n");
   }
 }

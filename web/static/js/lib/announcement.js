@@ -1,6 +1,6 @@
-/* The line for everybody: shown, renewed, and put away in this browser without leaving the page. */
+/* The announcement, a banner on every page: shown, renewed by the live connection, and dismissed without leaving the page. */
 
-import { keep, recall } from "./storage.js";
+import { load, store } from "./storage.js";
 
 const PUT_AWAY = ["put-away", "house"]; // what another tab has put away need not be shown here again
 
@@ -16,7 +16,7 @@ export class Announcement {
   /** `told`: { id, text }, or null when there is none any more. */
   show(told) {
     const { form } = this;
-    form.hidden = !told || told.id === recall(...PUT_AWAY);
+    form.hidden = !told || told.id === load(...PUT_AWAY);
     if (!told || form.elements.id.value === told.id) return;
     form.elements.id.value = told.id;
     form.querySelector("p").textContent = told.text;
@@ -26,7 +26,7 @@ export class Announcement {
       told, this tab keeps it hidden. */
   #putAway() {
     this.form.hidden = true;
-    keep(...PUT_AWAY, this.form.elements.id.value);
+    store(...PUT_AWAY, this.form.elements.id.value);
     fetch(this.form.action, { method: "POST", body: new FormData(this.form), headers: { Accept: "application/json" }, keepalive: true }).catch(() => {});
   }
 }

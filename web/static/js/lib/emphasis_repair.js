@@ -1,5 +1,6 @@
-/* Puts the stars of one paragraph right, as a kind reader would: models close *actions* badly. web/rendering/emphasis_repair.py is the same,
-   word for word, and says how; change both together. Pure. */
+/* Emphasis repair of one paragraph: pairs and nests the stars of *actions* that a model closed badly. Pure.
+   The twin of web/rendering/emphasis_repair.py, which says how; change both together (tests/browser/test_prose_twins.py).
+   repairEmphasis is repair_emphasis there, EmphasisRepair is _EmphasisRepair, and their methods have the same names. */
 
 export const OPEN = { em: "\ufdd0", strong: "\ufdd2" };
 export const CLOSE = { em: "\ufdd1", strong: "\ufdd3" };
@@ -11,22 +12,22 @@ const IN_WORD = /^[0-9A-Za-z]/;
 const isSpace = (letter) => /^\s$/.test(letter);
 
 /** The paragraph with marks in the place of stars. */
-export function mend(paragraph) {
-  const mender = new Mender();
+export function repairEmphasis(paragraph) {
+  const repair = new EmphasisRepair();
   const text = paragraph.replace(FOREIGN, "");
   let at = 0;
   text.split(PIECES).forEach((piece, index) => {
     if (index % 2 && piece[0] === "*") {
-      mender.stars(piece, text[at - 1] ?? " ", text[at + piece.length] ?? "");
+      repair.stars(piece, text[at - 1] ?? " ", text[at + piece.length] ?? "");
     } else {
-      mender.plain(piece, index % 2 === 1 && !"`\\".includes(piece[0]));
+      repair.plain(piece, index % 2 === 1 && !"`\\".includes(piece[0]));
     }
     at += piece.length;
   });
-  return mender.finish();
+  return repair.finish();
 }
 
-class Mender {
+class EmphasisRepair {
   #out = [];
   #open = []; // [kind, index of the piece that is its opening mark]
   #edge = 0; // where an action began whose first star is missing

@@ -1,4 +1,4 @@
-/* The facts of a status as a list: time, place, mood. Only textContent: what a model wrote stays text. */
+/* A status (time, place, mood) as a definition list. XSS-safe: only textContent, so what a model wrote stays text. */
 
 import { t } from "./i18n.js";
 
@@ -6,11 +6,11 @@ import { t } from "./i18n.js";
 const USUAL = { __proto__: null, Mood: t("Mood"), Place: t("Place") };
 
 /** The words of a status that fit on a button: what is no number. */
-export const brief = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf);
+export const briefValues = (status) => status.filter(({ value }) => typeof value === "string").map(valueOf);
 
 export const valueOf = ({ value, unit }) => `${value}${unit ? ` ${unit}` : ""}`;
 
-export function fieldList(status) {
+export function factList(status) {
   const list = document.createElement("dl");
   list.className = "fields";
   for (const field of status) {
@@ -20,14 +20,14 @@ export function fieldList(status) {
     name.textContent = USUAL[field.name] ?? field.name;
     value.textContent = valueOf(field);
     row.append(name, value);
-    if (field.unit === "%") fill(row, field.value);
+    if (field.unit === "%") addBar(row, field.value);
     list.append(row);
   }
   return list;
 }
 
 /** A bar under the fact; drawn by the style, for a list of facts has only names and values in it. */
-function fill(row, percent) {
+function addBar(row, percent) {
   row.className = "filled";
   row.style.setProperty("--full", `${Math.min(100, Math.max(0, Number(percent) || 0))}%`);
 }

@@ -1,6 +1,6 @@
-/* Files that are dragged over a page: a zone appears, and what falls into it goes into the page's form and is sent.
-   Only a page with a [data-drop] form has it; who drags nothing sees nothing of it.
-   Files that are too large together (data-bytes) do not set out: the server would take nothing of them. */
+/* Drag and drop of files: while files are dragged over the page a drop zone covers it; dropped files go into the form with
+   [data-drop], which is sent. Without such a form nothing happens.
+   Size check before the upload: files that are too large together (data-bytes) are not sent; the server would refuse all. */
 
 import { tn } from "./i18n.js";
 
@@ -12,13 +12,13 @@ let depth = 0;  // entering a child is an enter and a leave
 
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
-function show(on) {
+function showZone(on) {
   zone.hidden = !on;
   if (!on) depth = 0;
 }
 
 /** Whether the files may come at once; if not, a sentence says why, beside the field or, where none is seen, above. */
-function fits() {
+function checkSize() {
   const [size, most] = [[...field.files].reduce((sum, file) => sum + file.size, 0), Number(form.dataset.bytes)];
   document.getElementById("too-much")?.remove();
   if (size <= most) return true;
@@ -41,13 +41,13 @@ function fits() {
 }
 
 if (form && zone) {
-  field.addEventListener("change", fits);
-  form.addEventListener("submit", (event) => fits() || event.preventDefault());
+  field.addEventListener("change", checkSize);
+  form.addEventListener("submit", (event) => checkSize() || event.preventDefault());
   document.addEventListener("dragenter", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
     depth += 1;
-    show(true);
+    showZone(true);
   });
   document.addEventListener("dragover", (event) => {
     if (hasFiles(event)) event.preventDefault();
@@ -55,15 +55,15 @@ if (form && zone) {
   document.addEventListener("dragleave", (event) => {
     if (!hasFiles(event)) return;
     depth -= 1;
-    if (depth <= 0) show(false);
+    if (depth <= 0) showZone(false);
   });
   document.addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
-    show(false);
+    showZone(false);
     if (!event.dataTransfer.files.length) return;
     field.files = event.dataTransfer.files;
     form.requestSubmit();
   });
-  globalThis.addEventListener("pageshow", () => show(false));
+  globalThis.addEventListener("pageshow", () => showZone(false));
 }

@@ -1,5 +1,6 @@
-/* Our words in the language of the page. The page brings them (templates/base.html); an English one brings none, for
-   English is what stands in the code. Pure but for that one look at the page. */
+/* Translation of the texts in scripts. The page brings the translations (templates/base.html); an English page brings none,
+   for English is what stands in the code. Pure but for that one look at the page.
+   To add a text: t("...") or tn("...", "...", n) with literal strings, then `make words` and its translation. */
 
 const words = JSON.parse(globalThis.document?.getElementById("words")?.textContent ?? "{}");
 

@@ -1,34 +1,35 @@
-/* Tells a person who looks elsewhere that a reply is there: by a notification while the page is out of sight, by a soft
-   sound; each only for who has asked for it in the settings. It says who has written, never what: others may see it.
-   A page that could not hear the end tells it when it is back, unless another window of this browser has done so. */
+/* Notifications about the end of a turn: a desktop notification while the page is hidden, and a sound; each only if the
+   person switched it on in the settings. It says which character has written, never what: others may see it.
+   Deduplicated over the windows of a browser: an end that came while the page was offline is announced later only if no
+   other window has announced it (the last announced turn is in the storage). */
 
-import { Chime } from "./sound.js";
-import { keep, recall } from "./storage.js";
+import { Sound } from "./sound.js";
+import { load, store } from "./storage.js";
 import { t } from "./i18n.js";
 
-export class Done {
+export class Notifications {
   #shown = null;
 
   /** `story`: the element that knows what was asked for (data-notify, data-sound). */
   constructor(story, chat) {
     this.story = story;
     this.chat = chat;
-    this.chime = "sound" in story.dataset ? new Chime() : null;
+    this.sound = "sound" in story.dataset ? new Sound() : null;
     document.addEventListener("visibilitychange", () => document.hidden || this.#shown?.close());
   }
 
   /** A turn has ended as `state`: "done", "failed" or "cancelled". */
-  tell(turn, state) {
-    keep("told", this.chat, turn);
+  announce(turn, state) {
+    store("told", this.chat, turn);
     if (state === "cancelled") return;
     const words = state === "failed" ? t("The reply could not be written.") : t("A reply is there.");
-    this.chime?.play();
+    this.sound?.play();
     if ("notify" in this.story.dataset && document.hidden) this.#notify(words);
   }
 
   /** It ended while this page could not hear it. */
-  tellLate(turn, state) {
-    if (turn !== recall("told", this.chat)) this.tell(turn, state);
+  announceLate(turn, state) {
+    if (turn !== load("told", this.chat)) this.announce(turn, state);
   }
 
   #notify(body) {

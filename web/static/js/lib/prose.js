@@ -1,8 +1,8 @@
-/* Draws story text while it streams: *actions* in italics (also while still unclosed), "speech" in its own colour.
-   Only textContent and element building, never innerHTML: what a model wrote stays text. web/rendering/prose.py does the same for
-   finished messages; change both together. `spans` is pure. */
+/* The renderer of story text while it streams: *actions* in italics (also while still unclosed), "speech" in its own colour.
+   XSS-safe: only textContent and element building, never innerHTML. The twin of web/rendering/prose.py, which renders
+   finished messages; change both together (tests/browser/test_prose_twins.py). `spans` is pure. */
 
-import { CLOSE, OPEN, mend } from "./emphasis_repair.js";
+import { CLOSE, OPEN, repairEmphasis } from "./emphasis_repair.js";
 
 const QUOTES = { '"': '"', "“": "”", "「": "」", "『": "』", "«": "»" };
 const OPENS = new Map(Object.entries(OPEN).map(([kind, mark]) => [mark, kind]));
@@ -12,7 +12,7 @@ const RULE = /^ {0,3}([*_-])( *\1){2,} *$/;
 
 /** Split one paragraph into runs: [{ text, marks: ["em", "speech", ...] }], outermost mark first. */
 export function spans(paragraph) {
-  const mended = mend(paragraph);
+  const repaired = repairEmphasis(paragraph);
   const runs = [];
   let marks = [];
   let closer = "";
@@ -30,23 +30,23 @@ export function spans(paragraph) {
     marks = marks.slice(0, marks.lastIndexOf(mark));
     if (!marks.includes("speech")) closer = "";
   };
-  for (let i = 0; i < mended.length; i += 1) {
-    const letter = mended[i];
+  for (let i = 0; i < repaired.length; i += 1) {
+    const letter = repaired[i];
     const speaking = closer && marks.at(-1) === "speech";
     if (OPENS.has(letter)) {
       push(OPENS.get(letter));
     } else if (CLOSES.has(letter)) {
       popTo(CLOSES.get(letter));
-    } else if (ESCAPED.test(mended.slice(i, i + 2))) {
+    } else if (ESCAPED.test(repaired.slice(i, i + 2))) {
       i += 1;
-      text += mended[i];
+      text += repaired[i];
     } else if (speaking && letter === closer) {
       text += letter;
       popTo("speech");
-    } else if (speaking && letter === "\n" && mended.lastIndexOf(closer) < i) {
+    } else if (speaking && letter === "\n" && repaired.lastIndexOf(closer) < i) {
       popTo("speech");
       text += letter;
-    } else if (!closer && QUOTES[letter] && !(letter === '"' && /\p{Nd}$/u.test(mended.slice(0, i)))) {
+    } else if (!closer && QUOTES[letter] && !(letter === '"' && /\p{Nd}$/u.test(repaired.slice(0, i)))) {
       push("speech");
       closer = QUOTES[letter];
       text += letter;
@@ -65,20 +65,20 @@ export function draw(element, text) {
   blocks.forEach((block, index) => {
     const old = element.childNodes[index];
     if (old && old.drawnFrom === block) return;
-    const fresh = RULE.test(block) ? document.createElement("hr") : paragraph(block.trim());
+    const fresh = RULE.test(block) ? document.createElement("hr") : paragraphElement(block.trim());
     fresh.drawnFrom = block;
     if (old) old.replaceWith(fresh);
     else element.append(fresh);
   });
 }
 
-function paragraph(block) {
+function paragraphElement(block) {
   const element = document.createElement("p");
-  for (const run of spans(block)) element.append(build(run));
+  for (const run of spans(block)) element.append(runElement(run));
   return element;
 }
 
-function build({ text, marks }) {
+function runElement({ text, marks }) {
   const lines = text.split("\n");
   let node = document.createDocumentFragment();
   lines.forEach((line, index) => {

@@ -1,9 +1,9 @@
-/* Small things that must survive a reload, per chat: the draft, and a message that was sent but not yet acknowledged. */
+/* Small values in localStorage, per chat: the draft, the unsent command, open panels. They survive a reload. */
 
 const name = (what, chat) => `inglenook:${what}:${chat}`;
 
 /** The kept value, or null. Storage may be switched off; then nothing survives and everything else works. */
-export function recall(what, chat) {
+export function load(what, chat) {
   try {
     return JSON.parse(localStorage.getItem(name(what, chat)));
   } catch {
@@ -12,9 +12,9 @@ export function recall(what, chat) {
 }
 
 /** Keep a value; null or an empty text forgets it. */
-export function keep(what, chat, value) {
+export function store(what, chat, value) {
   try {
     if (value === null || value === "") localStorage.removeItem(name(what, chat));
     else localStorage.setItem(name(what, chat), JSON.stringify(value));
-  } catch { /* see recall */ }
+  } catch { /* see load */ }
 }

@@ -1,4 +1,4 @@
-/* Times in the reader's own zone and manner. */
+/* Dates and times in the reader's own time zone and locale. */
 
 import { t } from "./i18n.js";
 
@@ -7,22 +7,22 @@ const PAGE = document.documentElement.lang;
 export const LOCALE = navigator.languages.find((one) => one.split("-")[0] === PAGE.split("-")[0]) ?? PAGE;
 
 /** Fill every <time data-epoch> below `root`. */
-export function tellTimes(root) {
+export function fillTimes(root) {
   for (const time of root.querySelectorAll("time[data-epoch]")) {
     const date = new Date(Number(time.dataset.epoch) * 1000);
     time.dateTime = date.toISOString();
     time.title = date.toLocaleString(LOCALE);
-    time.textContent = time.dataset.style === "ago" ? ago(date) : clock(date);
+    time.textContent = time.dataset.style === "ago" ? relativeTime(date) : clockTime(date);
   }
 }
 
-function clock(date) {
+function clockTime(date) {
   const today = date.toDateString() === new Date().toDateString();
   const hour = { hour: "2-digit", minute: "2-digit" };
   return today ? date.toLocaleTimeString(LOCALE, hour) : date.toLocaleString(LOCALE, { day: "numeric", month: "short", ...hour });
 }
 
-function ago(date) {
+function relativeTime(date) {
   const words = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto" });
   const minutes = Math.round((date - Date.now()) / 60000);
   if (minutes > -1) return t("just now");

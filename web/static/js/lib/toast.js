@@ -1,4 +1,4 @@
-/* A few words that go away by themselves, perhaps with a way back. */
+/* The toast: a short message that disappears after some seconds, perhaps with an undo button. */
 
 const STAYS_MS = 8000;
 
@@ -17,7 +17,7 @@ export class Toast {
       undo?.();
     });
     this.root.addEventListener("pointerenter", () => clearTimeout(this.#timer));
-    this.root.addEventListener("pointerleave", () => this.#wait());
+    this.root.addEventListener("pointerleave", () => this.#startTimer());
   }
 
   /** `undo`: what the button does; without one there is no button. */
@@ -27,7 +27,7 @@ export class Toast {
     this.button.hidden = !undo;
     this.root.hidden = false;
     if (undo) this.button.focus({ preventScroll: true });
-    this.#wait();
+    this.#startTimer();
   }
 
   hide() {
@@ -36,7 +36,7 @@ export class Toast {
     this.root.hidden = true;
   }
 
-  #wait() {
+  #startTimer() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.hide(), STAYS_MS);
   }

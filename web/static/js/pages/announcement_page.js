@@ -1,4 +1,4 @@
-/* On the plain pages: the line for everybody can be put away without loading the page again. */
+/* The announcement on pages without a live connection: it can be dismissed without loading the page again. */
 import { Announcement } from "../lib/announcement.js";
 
 const form = document.getElementById("announcement");

@@ -1,4 +1,4 @@
-/* Choosing who one is: the name follows the persona, until somebody has written another one. */
+/* The choice of a persona: the name follows the persona until the person has written another one. */
 const name = document.getElementById("as");
 const personas = document.getElementById("personas");
 let proposed = name.value;

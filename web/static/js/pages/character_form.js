@@ -1,4 +1,4 @@
-/* The form of a character: rows that come and go, and the picture as soon as it is chosen. */
+/* The character form: rows that can be added and removed, and a preview of the chosen picture. */
 
 for (const list of document.querySelectorAll("[data-list]")) rows(list);
 

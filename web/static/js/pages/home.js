@@ -1,6 +1,6 @@
-/* The library: lists that get shorter while one types, tags to choose from, and times. */
-import { sieve } from "../lib/list_filter.js";
-import { tellTimes } from "../lib/times.js";
+/* The home page and the list of all chats: the filter of a list, and times. */
+import { filterList } from "../lib/list_filter.js";
+import { fillTimes } from "../lib/times.js";
 
-tellTimes(document);
-for (const search of document.querySelectorAll(".search")) sieve(search, document.getElementById("tags"));
+fillTimes(document);
+for (const search of document.querySelectorAll(".search")) filterList(search, document.getElementById("tags"));

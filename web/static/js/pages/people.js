@@ -1,7 +1,7 @@
-/* The admin's page: times, and the invitation into the clipboard where the browser lets us. */
-import { tellTimes } from "../lib/times.js";
+/* The admin's page of people: times, and copying the invitation link where the browser has a clipboard. */
+import { fillTimes } from "../lib/times.js";
 
-tellTimes(document);
+fillTimes(document);
 const link = document.getElementById("link");
 const copy = document.getElementById("copy");
 

@@ -1,9 +1,9 @@
-/* Editing a message in place: one at a time, in a box where its words were. Escape closes, Ctrl+Enter saves.
+/* The in-place editor: one message at a time, in a box where its text was. Escape closes, Ctrl+Enter saves.
    Events: "save" (detail: { message, text }), "close". */
 
-import { chosenOf } from "./message.js";
+import { activeAlternative } from "./message.js";
 
-export class Editing extends EventTarget {
+export class MessageEditor extends EventTarget {
   #element = null;
   #message = null;
 
@@ -18,23 +18,23 @@ export class Editing extends EventTarget {
     const form = this.blank.content.firstElementChild.cloneNode(true);
     this.form = form;
     this.box = form.querySelector("textarea");
-    this.box.value = chosenOf(message).text;
+    this.box.value = activeAlternative(message).text;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#save();
     });
-    form.addEventListener("keydown", (event) => this.#key(event));
+    form.addEventListener("keydown", (event) => this.#onKey(event));
     form.querySelector("[data-cancel]").addEventListener("click", () => this.close());
     element.dataset.mode = "edit";
     element.querySelector(".prose").after(form);
-    this.box.addEventListener("input", () => this.#fit());
-    this.#fit();
+    this.box.addEventListener("input", () => this.#fitHeight());
+    this.#fitHeight();
     this.box.focus({ preventScroll: true });
     form.scrollIntoView({ block: "nearest" });
   }
 
   /** What a change of this message costs, in words; too late when another one is being edited. */
-  tellPrice(message, words) {
+  showCost(message, words) {
     if (this.#message === message) this.form.querySelector(".hint").textContent = words;
   }
 
@@ -53,24 +53,24 @@ export class Editing extends EventTarget {
 
   /** It was refused: the words stay here. */
   refused() {
-    if (this.#element) this.#wait(false);
+    if (this.#element) this.#setWaiting(false);
   }
 
   #save() {
     const text = this.box.value.trim();
     if (!text) return this.box.focus();
-    if (text === chosenOf(this.#message).text) return this.close();
-    this.#wait(true);
+    if (text === activeAlternative(this.#message).text) return this.close();
+    this.#setWaiting(true);
     this.dispatchEvent(new CustomEvent("save", { detail: { message: this.#message, text } }));
     return undefined;
   }
 
-  #wait(waiting) {
+  #setWaiting(waiting) {
     this.form.querySelector("[data-testid=edit-save]").disabled = waiting;
     this.box.readOnly = waiting;
   }
 
-  #key(event) {
+  #onKey(event) {
     event.stopPropagation();
     if (event.isComposing) return;
     if (event.key === "Escape") this.close();
@@ -79,7 +79,7 @@ export class Editing extends EventTarget {
     event.preventDefault();
   }
 
-  #fit() {
+  #fitHeight() {
     if (CSS.supports("field-sizing", "content")) return;
     this.box.style.height = "auto";
     this.box.style.height = `${this.box.scrollHeight + 2}px`;

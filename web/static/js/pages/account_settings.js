@@ -1,27 +1,27 @@
-/* The settings page: the browser's permission to notify is asked for when the switch is set, and the sound is heard
-   when it is chosen. Without a permission the switch goes back, with the reason beside it. */
+/* The account settings: asks for the browser's permission when notifications are switched on, and plays the sound when it
+   is chosen. Without the permission the switch goes back, with the reason beside it. */
 
-import { Chime } from "../lib/sound.js";
+import { Sound } from "../lib/sound.js";
 import { t } from "../lib/i18n.js";
 
 const notify = document.getElementById("notify");
 const hint = document.getElementById("notify-hint");
 const sound = document.getElementById("sound");
-const chime = new Chime();
+const replySound = new Sound();
 
 /** Whether notifications can be shown now; says why not. */
-async function allowed() {
+async function askPermission() {
   if (!globalThis.Notification) {
     hint.textContent = t("This browser has no notifications for this page: they need an https address.");
     return false;
   }
   const answer = await Notification.requestPermission();
   hint.textContent = answer === "granted" ? "" : t("This browser does not let this page notify you.");
-  return answer === "granted" && isPossible();
+  return answer === "granted" && canNotify();
 }
 
 /** Some phones allow notifications and have none for pages. One that is closed at once tells. */
-function isPossible() {
+function canNotify() {
   try {
     new Notification(document.title, { tag: "test", silent: true }).close();
     return true;
@@ -32,10 +32,10 @@ function isPossible() {
 }
 
 notify.addEventListener("change", async () => {
-  if (notify.checked) notify.checked = await allowed();
+  if (notify.checked) notify.checked = await askPermission();
   else hint.textContent = "";
 });
-sound.addEventListener("change", () => sound.checked && chime.play());
+sound.addEventListener("change", () => sound.checked && replySound.play());
 if (notify.checked && globalThis.Notification?.permission !== "granted") {
   hint.textContent = t("Not allowed in this browser yet: switch it off and on again.");
 }
