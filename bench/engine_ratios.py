@@ -71,7 +71,7 @@ class Ratios:
     # -- waking -----------------------------------------------------------------------------------------------------
 
     def waking(self) -> None:
-        engine = self.engine(folder=self.folder / "wake", ram_bytes=1 << 30)
+        engine = self.engine(folder=self.folder / "wake", ram_bytes=1 << 30, park_after_s=0.0)
         story = BenchStory(engine, "long")
         story.fill(1500)
         read = self.turn_seconds(story, "read_s")
@@ -98,8 +98,9 @@ class Ratios:
         return float(getattr(story.turn(max_tokens=1, keep=False).stats, field))
 
     def parked(self, engine: Engine, story: BenchStory) -> float:
+        BenchStory(engine, "another", n_persona=20).turn(max_tokens=1, keep=False)  # parks all that are idle
         settle(engine)
-        engine._cells.release(engine._residents.sessions[story.name])  # the loop is idle: nobody else touches it
+        assert story.name not in engine.resident()
         started = time.monotonic()
         done = story.turn(max_tokens=1, keep=False)
         assert done.stats.n_restored, "the session was not restored"
@@ -264,7 +265,7 @@ class Ratios:
 
 def settle(engine: Engine) -> None:
     """Wait until the footer of the last turn has been read, too."""
-    while any(session.busy for session in list(engine._residents.sessions.values())):
+    while engine.stalled_s():
         time.sleep(0.001)
 
 

@@ -152,9 +152,7 @@ def full_disk(folder: Path) -> Finding:
         engine = small_engine(model, folder / "blocks")
         for number in range(50):
             read_something(engine, f"s{number % 5}", number)
-        assert engine._disk is not None
-        engine._disk.flush()
-        skipped = engine._disk.n_skipped
+        skipped = _skipped(engine)
         engine.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -221,9 +219,9 @@ def _same_turn(engine: Engine, plain: Engine, number: int) -> bool:
 
 
 def _skipped(engine: Engine) -> int:
-    assert engine._disk is not None
-    engine._disk.flush()
-    return engine._disk.n_skipped
+    assert engine.blocks.disk is not None
+    engine.blocks.disk.flush()
+    return engine.blocks.disk.n_skipped
 
 
 if __name__ == "__main__":

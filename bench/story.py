@@ -117,7 +117,7 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
         assert pieces > 1 or stats.n_generated < 3, "the turn did not stream"
         worst = max(worst, stats.n_evaluated / new)
     pinned = request.wanted[: request.pinned]
-    held = engine._residents.sessions[player.chat.id].held[: request.pinned]
+    held = engine.inspect(player.chat.id)[: request.pinned]
     assert [each.segment for each in held] == list(pinned)
     assert (held[0].segment.name, held[0].position, held[-1].end) == ("persona", 0, sum(len(s.tokens) for s in pinned))
     growth = memory[-1] - memory[n_turns // 3]

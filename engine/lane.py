@@ -1,7 +1,7 @@
 """A lane: one turn at work, from its first token read to its footer. Decides what to decode next and what follows.
 
 Touches its session only through `Cells`, the model only through the backend and its sampler. It does not know the other
-lanes; engine/engine.py joins them into batches.
+lanes; engine/scheduler.py joins them into batches.
 """
 
 import time
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum
 
-from engine.backend import Backend, Choice, Sampler, TokenRun
+from engine.backend import Choice, Sampler, TokenRun
 from engine.errors import RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
-from engine.kv.cells import Cells
-from engine.kv.logits_cache import LogitsCache
+from engine.kv.cache import KvCache
 from engine.kv.planner import common_prefix
-from engine.kv.restore_policy import RestorePolicy
+from engine.kv.restore_policy import AT_HAND
 from engine.kv.session import Session
-from engine.kv.sync import PendingTokens, sync
+from engine.kv.sync import PendingTokens, Sync
+from engine.kv.turn_plan import TurnPlan
 from engine.segments import ReplySpec
 from engine.text.detokenizer import Detokenizer
 from engine.ticket import Ticket
@@ -36,21 +36,15 @@ class Stage(Enum):
 class Lane:
     """See the module text. Life: `start`, then `runs` / `decoded` in turn until `stage` is OVER."""
 
-    def __init__(
-        self,
-        ticket: Ticket,
-        session: Session,
-        cells: Cells,
-        backend: Backend,
-        logits_cache: LogitsCache,
-        policy: RestorePolicy,
-    ) -> None:
+    def __init__(self, ticket: Ticket, session: Session, plan: TurnPlan, kv: KvCache) -> None:
         self.ticket, self.session = ticket, session
-        self._cells, self._backend, self._logits_cache, self._policy = cells, backend, logits_cache, policy
+        self._plan, self._kv = plan, kv
+        self._cells, self._backend = kv.cells, kv.backend
+        self._sync = Sync(session, ticket.request, kv.cells, kv.backend, kv.policy)
         self.stage = Stage.READING
         self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
         self._pending: deque[PendingTokens] = deque()
-        self._total = 0
+        self._n_to_read = 0
         reply = ticket.request.reply
         self._text = Detokenizer(reply.stop, trim=not reply.prefix) if reply else Detokenizer()
         self._written: list[int] = []
@@ -69,44 +63,29 @@ class Lane:
             self._end_at_once(Failed(error.code, str(error)))
             return
         if not request.use_blocks:
-            self._policy.quarantine(self.session, request)
-            self._logits_cache.clear()
-        else:
-            self._policy.record_skip(self.session, request)
+            self._kv.policy.quarantine(self.session, request)
+            self._kv.logits.clear()
+        self._kv.cost_model.record_skip(self._plan.skipped)
         if self.session.parked:
             self.ticket.waking()
-        self._sync()
-        if request.use_blocks and not self._cells.snapshot_only:
-            self._adopt()
+        self._carry_out(self._plan)
         if self._pending and not self._pending[0].from_start and self.session.open is None:
             self.session.reopen(self._pending[0].name, self._pending[0].ephemeral)
         self._add_time("wake_s")
-        self._total = sum(len(pending.tokens) for pending in self._pending)
-        if self._total:
-            self.ticket.put(Reading(0, self._total))
+        if self._n_to_read:
+            self.ticket.put(Reading(0, self._n_to_read))
         elif request.reply is None:
             self._end_at_once(Done("", (), "read", self.stats))
         else:
-            self._write_from_kept_row()
+            self._write_from_kept_logits()
 
-    def _sync(self) -> None:
-        request, cells = self.ticket.request, self._cells
-        self._pending = deque(sync(self.session, request, cells, self._backend, self._policy, self.stats))
+    def _carry_out(self, plan: TurnPlan) -> None:
+        self._pending = deque(self._sync.run(plan, self.stats))
+        self._n_to_read = sum(len(pending.tokens) for pending in self._pending)
 
-    def _adopt(self) -> None:
-        """Take whole segments from other sessions' cells or from blocks, as far as they go and that is worth it."""
-        n_worth = len(self._policy.at_hand(self.session, self.ticket.request))
-        while n_worth and self._pending and self._pending[0].from_start and not self._pending[0].leave_open:
-            pending, n_worth = self._pending[0], n_worth - 1
-            source = self._cells.adopt(self.session, pending.name, pending.tokens, pending.ephemeral)
-            if source is None:
-                return
-            self._pending.popleft()
-            self.stats.note_source(source, len(pending.tokens))
-
-    def _write_from_kept_row(self) -> None:
+    def _write_from_kept_logits(self) -> None:
         """Everything is in the cache: a kept row lets writing begin at once, else the last token is read again."""
-        row = self._logits_cache.get(self.session.prefix_key())
+        row = self._kv.logits.get(self.session.prefix_key())
         if row is not None:
             self._pending.clear()
             self.stage = Stage.WRITING
@@ -116,13 +95,12 @@ class Lane:
         assert opened is not None
         last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
         if not self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1):
-            self._sync()
-            self._total = sum(len(pending.tokens) for pending in self._pending)
+            self._carry_out(self._kv.policy.plan(self.session, self.ticket.request, AT_HAND))
             return
         if n_tokens > 1:
             self.session.reopen(name)
         self._pending[0].tokens, self._pending[0].done = (last,), 0
-        self._total = 1
+        self._n_to_read = 1
         self.stats.note_read_again()
 
     # -- the step ---------------------------------------------------------------------------------------------------
@@ -154,7 +132,7 @@ class Lane:
             return
         self._pending.popleft()
         if pending.keep_logits and row is not None and self.stage is not Stage.WRITING:
-            self._logits_cache.put(self.session.prefix_key(), self._backend.logits(row))
+            self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
         if not pending.leave_open:
             self._cells.complete(self.session, save=pending.boundary or not self._cells.snapshot_only)
         self._continue_with(row)
@@ -181,7 +159,9 @@ class Lane:
 
     def _report_reading(self) -> None:
         if self.stage is Stage.READING:
-            self.ticket.put(Reading(self._total - sum(len(f.tokens) - f.done for f in self._pending), self._total))
+            self.ticket.put(
+                Reading(self._n_to_read - sum(len(f.tokens) - f.done for f in self._pending), self._n_to_read)
+            )
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +179,7 @@ class Lane:
         """A token was drawn from `row` (None: from a kept one)."""
         if self._backend.is_end(choice.token):
             if row is not None:
-                self._logits_cache.put(self.session.prefix_key(), self._backend.logits(row))
+                self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
             self._finish_reply("end")
             return
         self._written.append(choice.token)

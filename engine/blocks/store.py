@@ -85,6 +85,11 @@ class BlockStore:
         """Bytes of the blocks in RAM, without those that are held for a session."""
         return self._ram.used_bytes
 
+    @property
+    def n_staged(self) -> int:
+        """Sessions that blocks are held for."""
+        return len(self._staged)
+
     def tier(self, key: bytes) -> str | None:
         """ "ram", "disk" or None."""
         if key in self._ram or any(key in staged for staged in self._staged.values()):

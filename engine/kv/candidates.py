@@ -1,31 +1,38 @@
-"""Candidates: the blocks that could spare a turn reading, in the order in which it would take them. Pure.
+"""Candidates: the blocks that could spare a turn reading (cache lookup), in the order of their use. Pure.
 
-First what a parked session holds, then the segments that somebody - this session on another branch, or another one with
-the same beginning - may have read at the very same point. `RestorePolicy` decides which to take.
+First the segments of a parked session, then segments that any session with the same beginning has read at the very same
+point: those are found by their keys. `RestorePolicy` decides how many to take.
+
+What it refuses to know: how fast a tier is (cost_model.py) and how a block gets into cells (cells.py).
+To add a kind of candidate: yield it in `find_candidates`, and carry it out in kv/sync.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.blocks.store import segment_key
-from engine.kv.planner import Plan, plan
+from engine.kv.planner import Keep, Plan
 from engine.kv.session import Held, Session
 from engine.segments import TurnRequest
+
+TierOf = Callable[[bytes, int], str | None]
+"""Where the cells of a key at a position can be had: "cells" (another session's), "ram", "disk" or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A block under `key`, of `n_tokens`, wanted at `position`. It saves reading `n_saved` of them."""
+    """A block of `n_tokens` in `tier`, wanted at `position` as wanted segment `wanted`; it saves reading `n_saved`.
 
+    `held` is its index among the session's own segments, None for a block that was found by its key.
+    """
+
+    tier: str
     key: bytes
     position: int
     n_tokens: int
     n_saved: int
-
-
-def make_plan(session: Session, request: TurnRequest, can_drop: bool) -> Plan:
-    """Ask the planner."""
-    return plan(session.segments(), request.everything(), request.forgotten, request.pinned, can_drop)
+    wanted: int
+    held: int | None = None
 
 
 def must_rebase(end: int, n_tokens: int, request: TurnRequest, n_context_train: int) -> bool:
@@ -33,20 +40,22 @@ def must_rebase(end: int, n_tokens: int, request: TurnRequest, n_context_train: 
     return end + request.n_tokens_at_most() - n_tokens > n_context_train
 
 
-def candidates(session: Session, request: TurnRequest, n_context_train: int) -> Iterator[Candidate]:
-    """For models that can shift: what the turn can use, if it exists; without what is in the session's cells.
+def find_candidates(
+    session: Session, request: TurnRequest, moves: Plan, n_context_train: int, tier_of: TierOf
+) -> list[Candidate]:
+    """For models that can shift: the blocks that exist, without what is in the session's own cells.
 
-    A gap ends what can be used: stop asking there, each key costs a hash over everything before it.
+    A block that is nowhere ends the list: nothing behind it can be used, and each key costs a hash over its prefix.
     """
-    moves = make_plan(session, request, can_drop=True)
-    kept = [session.held[move.held] for move in moves.keep]
-    own = [Candidate(h.key, h.position, _length(h), m.n_tokens) for h, m in zip(kept, moves.keep, strict=True)]
-    positions, moved = _positions(kept, moves, request, n_context_train)
+    own = list(_own(session, moves.keep, tier_of))
+    keeps = moves.keep[: len(own)] if session.parked else moves.keep
+    kept = [session.held[move.held] for move in keeps]
+    positions = _positions(kept, keeps, request, n_context_train)
     if not session.parked:
-        shared = any(run.n_owners > 1 for held in kept[request.pinned :] for run in held.runs)
-        own = own[request.pinned :] if moved and shared else []
-    yield from own
-    yield from _found_by_key(session.model_key, kept, positions, moves, request)
+        own = own[request.pinned :] if _must_move_shared_cells(kept, positions, request.pinned) else []
+    if keeps and keeps[-1].n_tokens < len(kept[-1].segment.tokens):
+        return own  # the remainder of the last one must be read first
+    return own + list(_by_key(session.model_key, kept, positions, request, tier_of))
 
 
 def chain(session: Session, request: TurnRequest) -> list[Held]:
@@ -60,43 +69,44 @@ def chain(session: Session, request: TurnRequest) -> list[Held]:
     return held
 
 
-def _positions(kept: Sequence[Held], moves: Plan, request: TurnRequest, n_context_train: int) -> tuple[list[int], bool]:
-    """Where the kept segments will be when the turn begins to read, and whether they are moved for it."""
-    positions = [held.position for held in kept]
-    if not kept:
-        return positions, False
-    n_tokens = sum(move.n_tokens for move in moves.keep)
-    end = positions[-1] + moves.keep[-1].n_tokens
-    if must_rebase(end, n_tokens, request, n_context_train):
-        for index in range(request.pinned, len(kept)):
-            positions[index] = positions[index - 1] + _length(kept[index - 1]) if index else 0
-    return positions, positions != [held.position for held in kept]
-
-
-def _found_by_key(
-    model_key: str, kept: Sequence[Held], positions: Sequence[int], moves: Plan, request: TurnRequest
-) -> Iterator[Candidate]:
-    """Whole segments behind what is kept, as far as they could be taken over; never the reply's own beginning."""
-    if moves.keep and moves.keep[-1].n_tokens < _length(kept[-1]):
-        return  # its remainder must be read first
-    visible = [(held.key, position) for held, position in zip(kept, positions, strict=True)]
-    position = positions[-1] + _length(kept[-1]) if kept else 0
-    for move in moves.decode:
-        if move.start or move.wanted >= len(request.wanted):
+def _own(session: Session, keeps: Sequence[Keep], tier_of: TierOf) -> Iterator[Candidate]:
+    for move in keeps:
+        held = session.held[move.held]
+        tier = tier_of(held.key, held.position)
+        if tier is None:
             return
-        tokens = request.wanted[move.wanted].tokens
+        n_tokens = len(held.segment.tokens)
+        yield Candidate(tier, held.key, held.position, n_tokens, move.n_tokens, move.wanted, move.held)
+
+
+def _by_key(
+    model_key: str, kept: Sequence[Held], positions: Sequence[int], request: TurnRequest, tier_of: TierOf
+) -> Iterator[Candidate]:
+    """Whole segments behind what is kept; never the beginning of the reply."""
+    visible = [(held.key, position) for held, position in zip(kept, positions, strict=True)]
+    position = positions[-1] + len(kept[-1].segment.tokens) if kept else 0
+    for index in range(len(kept), len(request.wanted)):
+        tokens = request.wanted[index].tokens
         key = segment_key(model_key, visible, position, tokens)
-        yield Candidate(key, position, len(tokens), len(tokens))
+        tier = tier_of(key, position)
+        if tier is None:
+            return
+        yield Candidate(tier, key, position, len(tokens), len(tokens), index)
         visible.append((key, position))
         position += len(tokens)
 
 
-def _length(held: Held) -> int:
-    return len(held.segment.tokens)
+def _positions(kept: Sequence[Held], keeps: Sequence[Keep], request: TurnRequest, n_context_train: int) -> list[int]:
+    """Where the kept segments will be when the turn begins to read: without their holes if the session is rebased."""
+    positions = [held.position for held in kept]
+    n_tokens = sum(move.n_tokens for move in keeps)
+    if kept and must_rebase(positions[-1] + keeps[-1].n_tokens, n_tokens, request, n_context_train):
+        for index in range(request.pinned, len(kept)):
+            positions[index] = positions[index - 1] + len(kept[index - 1].segment.tokens) if index else 0
+    return positions
 
 
-def continues_at_end(session: Session, request: TurnRequest) -> bool:
-    """For models that cannot shift: whether the turn can go on right where the session ends, in cells."""
-    keeps = make_plan(session, request, can_drop=False).keep
-    whole = len(keeps) == len(session.held) and all(m.n_tokens == _length(session.held[m.held]) for m in keeps)
-    return whole and bool(keeps) and not session.parked
+def _must_move_shared_cells(kept: Sequence[Held], positions: Sequence[int], pinned: int) -> bool:
+    """Whether cells that other sessions share would have to move: then they come from blocks instead."""
+    moved = any(held.position != position for held, position in zip(kept, positions, strict=True))
+    return moved and any(run.n_owners > 1 for held in kept[pinned:] for run in held.runs)

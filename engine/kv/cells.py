@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from engine.backend import Backend
 from engine.blocks.store import Block, BlockStore
-from engine.kv.candidates import Candidate
 from engine.kv.cost_model import CostModel
 from engine.kv.session import CellRun, Held, Session
 from engine.kv.snapshots import Snapshots
+from engine.segments import Segment
 
 log = logging.getLogger(__name__)
 
@@ -140,15 +140,15 @@ class Cells:
 
     # -- sharing, waking, moving ------------------------------------------------------------------------------------
 
-    def tier(self, session: Session, candidate: Candidate) -> str | None:
-        """Where an offered block is: another session's "cells", "ram", "disk", or None."""
-        owner = self._owner(candidate.key, candidate.position, session.sequence)
-        return "cells" if owner is not None else self._blocks.tier(candidate.key)
+    def tier(self, session: Session, key: bytes, position: int) -> str | None:
+        """Where the cells of `key` at `position` can be had: another session's "cells", "ram", "disk", or None."""
+        owner = self._owner(key, position, session.sequence)
+        return "cells" if owner is not None else self._blocks.tier(key)
 
-    def adopt(self, session: Session, name: str, tokens: tuple[int, ...], ephemeral: bool) -> str | None:
-        """Come by a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
-        opened = session.begin(name, ephemeral)
-        opened.tokens = list(tokens)
+    def adopt(self, session: Session, segment: Segment) -> str | None:
+        """Add a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
+        opened = session.begin(segment.name, segment.ephemeral)
+        opened.tokens = list(segment.tokens)
         held = session.complete()
         assert held is not None
         source = self.bring_back(session, held)
@@ -184,7 +184,7 @@ class Cells:
         self.used += block.n_tokens
         self._blocks.n_restored += 1
         self._resident.setdefault(held.key, {})[session.sequence] = held
-        self._cost_model.learn_restoring("ram", 1, block.n_tokens, time.monotonic() - started)
+        self._cost_model.learn_restoring("ram", block.n_tokens, time.monotonic() - started)
         return True
 
     def rebase(self, session: Session, pinned: int) -> bool:
@@ -220,12 +220,14 @@ class Cells:
 
     def load_snapshot(self, session: Session, held: list[Held]) -> bool:
         """Models that cannot shift: fill an empty session with what it held when a snapshot was made."""
+        if self.used + held[-1].end > self._backend.n_cells:
+            return False
         started = time.monotonic()
         loaded = self._snapshots.load(session, held)
         if loaded:
             self.used += held[-1].end
             self._blocks.n_restored += 1
-            self._cost_model.learn_restoring("ram", 1, held[-1].end, time.monotonic() - started)
+            self._cost_model.learn_restoring("ram", held[-1].end, time.monotonic() - started)
         return loaded
 
     # -- the scratch sequence ---------------------------------------------------------------------------------------

@@ -1,87 +1,50 @@
-"""What this machine can do: learned speeds of reading and restoring, and the decisions that follow from them. Pure.
+"""Cost model: how fast this machine reads (prefill) and restores from each tier, and the decisions that follow. Pure.
 
-Reading is computing, restoring is copying; which of the two is faster depends on the machine, the length and the tier,
-so it is measured while the server runs and never assumed. A restore is so much a block and so much a token; both come
-from the last few restores, as medians, so one stall says nothing. A tier that lost is forgotten after a while, and
-tried again: a verdict that was wrong, or is not right any more, heals.
+Reading is computing, restoring is copying; which of the two is faster depends on the machine and the tier, so it is
+measured while the server runs and never assumed. Each tier has one rate, the median seconds per token of its last
+restores: one stall says nothing. A tier that lost is tried once after 32 turns, and that probe replaces what was known:
+a verdict that was wrong, or is not right any more, heals.
+
+What it refuses to know: sessions, keys and cells. To add a tier: a name here in `_COPIES`, and in kv/cells.py and
+kv/prefetch.py where its restores are measured.
 """
 
 import statistics
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+
+from engine.kv.candidates import Candidate
 
 _SMOOTHING = 0.3
-_REMEMBERED = 16
-_NEEDED = 4
+_MAX_SAMPLES = 16
+_MIN_SAMPLES = 4
 """Restores that are remembered, and how many make a verdict."""
-_PATIENCE = 32
-"""Turns that pass a tier over before it is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """A block in `tier` ("cells", "ram", "disk", None: nowhere) of `n_tokens`; restored, it saves reading `n_saved`."""
-
-    tier: str | None
-    n_tokens: int
-    n_saved: int
+_PROBE_AFTER = 32
+"""Turns that skip a tier before it is tried again."""
+_COPIES = {"cells": (), "ram": ("ram",), "disk": ("disk", "ram")}
+"""The measured copies that bring a block from its tier into cells."""
 
 
 @dataclass(slots=True)
-class _Rate:
-    """Tokens per second, smoothed; 0 while unknown."""
+class _RestoreRate:
+    """Seconds per token of one copy: those of the last restores, and the turns since that skipped it."""
 
-    per_s: float = 0.0
+    samples: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
+    n_skips: int = 0
 
     def learn(self, n_tokens: int, seconds: float) -> None:
-        if n_tokens > 0 and seconds > 0:
-            rate = n_tokens / seconds
-            self.per_s = rate if not self.per_s else (1 - _SMOOTHING) * self.per_s + _SMOOTHING * rate
+        if self.n_skips >= _PROBE_AFTER and len(self.samples) >= _MIN_SAMPLES:
+            self.samples.extend([seconds / n_tokens] * _MAX_SAMPLES)
+        else:
+            self.samples.append(seconds / n_tokens)
+        self.n_skips = 0
 
-
-@dataclass(slots=True)
-class _Cost:
-    """Seconds of restoring a block from one tier: (tokens, seconds) of the last restores, and the line through them."""
-
-    seen: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    n_passed: int = 0
-    _line: tuple[float, float] | None = None
-
-    def learn(self, n_tokens: float, seconds: float) -> None:
-        """A try after much patience that was far better than expected replaces all that was known."""
-        if self._doubted and seconds < 0.5 * self._estimate(n_tokens):
-            self.seen.clear()
-        self.seen.append((n_tokens, seconds))
-        self.n_passed, self._line = 0, None
-
-    def record_skip(self) -> None:
-        self.n_passed += 1
-
-    def seconds(self, n_tokens: float) -> float:
-        """Of one block; 0 while too little is known, and when it is time to try again."""
-        return 0.0 if self._doubted else self._estimate(n_tokens)
-
-    @property
-    def _doubted(self) -> bool:
-        return self.n_passed >= _PATIENCE
-
-    def _estimate(self, n_tokens: float) -> float:
-        if len(self.seen) < _NEEDED:
+    def s_per_token(self) -> float:
+        """0 (try it) while too little is known, and when it is time for a probe."""
+        if len(self.samples) < _MIN_SAMPLES or self.n_skips >= _PROBE_AFTER:
             return 0.0
-        if self._line is None:
-            self._line = _line_through(self.seen)
-        a_block, a_token = self._line
-        return a_block + a_token * n_tokens
-
-
-def _line_through(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """(height at 0, slope), neither below 0, by medians (Theil-Sen): up to a quarter of the points may be far off."""
-    points = list(points)
-    slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x1 != x2]
-    slope = max(0.0, statistics.median(slopes)) if slopes else 0.0
-    return max(0.0, statistics.median(y - slope * x for x, y in points)), slope
+        return statistics.median(self.samples)
 
 
 @dataclass(slots=True)
@@ -95,66 +58,53 @@ class CostModel:
     step_s: float = 0.4
     smallest: int = 16
     tolerance_s: float = 0.1
-    _reading: _Rate = field(default_factory=_Rate)
-    _policy: dict[str, _Cost] = field(default_factory=lambda: {"ram": _Cost(), "disk": _Cost()})
+    _read_per_s: float = 0.0
+    _rates: dict[str, _RestoreRate] = field(default_factory=lambda: {"ram": _RestoreRate(), "disk": _RestoreRate()})
 
     def learn_reading(self, n_tokens: int, seconds: float) -> None:
         """A step with `n_tokens` tokens took `seconds`; steps of a few tokens say nothing about reading."""
-        if n_tokens >= self.smallest:
-            self._reading.learn(n_tokens, seconds)
+        if n_tokens >= self.smallest and seconds > 0:
+            rate = n_tokens / seconds
+            known = self._read_per_s or rate
+            self._read_per_s = (1 - _SMOOTHING) * known + _SMOOTHING * rate
 
-    def learn_restoring(self, tier: str, n_blocks: int, n_tokens: int, seconds: float) -> None:
-        """`n_blocks` with `n_tokens` in all came from "ram" into cells, or from "disk" into RAM, in `seconds`."""
-        if n_blocks:
-            self._policy[tier].learn(n_tokens / n_blocks, seconds / n_blocks)
+    def learn_restoring(self, tier: str, n_tokens: int, seconds: float) -> None:
+        """`n_tokens` tokens came from "ram" into cells, or from "disk" into RAM, in `seconds`."""
+        if n_tokens:
+            self._rates[tier].learn(n_tokens, seconds)
+
+    def record_skip(self, skipped: Iterable[Candidate]) -> None:
+        """A turn reads the text of these instead; after 32 such turns their tiers are tried again."""
+        for copy in {copy for candidate in skipped for copy in _COPIES[candidate.tier]}:
+            self._rates[copy].n_skips += 1
 
     def chunk(self, n_batch: int, someone_writes: bool) -> int:
         """Prompt tokens for the next step: a quarter of the time when it would hold up others."""
-        if not self._reading.per_s:
+        if not self._read_per_s:
             return min(n_batch, 64)
-        allowed = self.step_s * (0.25 if someone_writes else 1.0)
-        return max(self.smallest, min(n_batch, int(self._reading.per_s * allowed)))
+        allowed_s = self.step_s * (0.25 if someone_writes else 1.0)
+        return max(self.smallest, min(n_batch, int(self._read_per_s * allowed_s)))
 
-    def gain_s(self, block: Offered) -> float:
-        """Seconds that restoring this block saves, as far as is known; below 0 when reading is faster."""
-        reading = block.n_saved / self._reading.per_s if self._reading.per_s else float(block.n_saved)
-        return reading - sum(self._policy[tier].seconds(block.n_tokens) for tier in _way(block.tier))
+    def gain_s(self, candidate: Candidate) -> float:
+        """Seconds that restoring saves, as far as is known; below 0 when reading is faster."""
+        reading_s = candidate.n_saved / (self._read_per_s or 1.0)
+        return reading_s - candidate.n_tokens * sum(self._rates[copy].s_per_token() for copy in _COPIES[candidate.tier])
 
-    def best_prefix(self, blocks: Sequence[Offered]) -> int:
-        """How many of these blocks, from the front, to restore, so that restoring them and reading the rest is fastest.
-
-        What is behind a block that is nowhere cannot be used.
-        """
+    def best_prefix(self, candidates: Sequence[Candidate]) -> int:
+        """How many of these, from the front, to restore, so that restoring them and reading the rest is fastest."""
         total = best = 0.0
         n_best = 0
-        for number, block in enumerate(blocks, 1):
-            if block.tier is None:
-                break
-            total += self.gain_s(block)
+        for number, candidate in enumerate(candidates, 1):
+            total += self.gain_s(candidate)
             best = max(best, total)
             if total >= best - self.tolerance_s:
                 n_best = number
         return n_best
 
-    def is_worth(self, block: Offered) -> bool:
-        """Whether to restore this block, if it were the only one."""
-        return self.best_prefix([block]) == 1
+    def best_single(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Which of these to restore, each instead of the others: the last of those that are about as fast as the best.
 
-    def best_of(self, blocks: Sequence[Offered]) -> int:
-        """Which of these blocks to restore, each instead of the others: 1 for the first, 0 for none.
-
-        The last of those that are as fast as the fastest, but for a trifle.
+        None when reading is faster than each.
         """
-        gains = {number: self.gain_s(block) for number, block in enumerate(blocks, 1) if self.is_worth(block)}
-        enough = max(gains.values(), default=0.0) - self.tolerance_s
-        return max((number for number, gain in gains.items() if gain >= enough), default=0)
-
-    def record_skip(self, blocks: Iterable[Offered]) -> None:
-        """A turn read the text of these blocks instead; after many such turns, what is known is doubted."""
-        for tier in {tier for block in blocks for tier in _way(block.tier)}:
-            self._policy[tier].record_skip()
-
-
-def _way(tier: str | None) -> tuple[str, ...]:
-    """The copies that bring a block from its tier into cells."""
-    return {"disk": ("disk", "ram"), "ram": ("ram",)}.get(tier or "", ())
+        enough = max([0.0, *map(self.gain_s, candidates)]) - self.tolerance_s
+        return next((each for each in reversed(candidates) if self.gain_s(each) >= enough), None)

@@ -80,11 +80,15 @@ def plan(
     if partial is not None:
         keeps.append(partial)
         start = partial.n_tokens
-    first = len(keeps) - (partial is not None)
-    decode = [Decode(first, start)] if first < len(wanted) and start < len(wanted[first].tokens) else []
-    decode += [Decode(index, 0) for index in range(first + 1, len(wanted))]
+    decode = decode_from(wanted, len(keeps) - (partial is not None), start)
     kept = {move.held for move in keeps}
-    return Plan(tuple(keeps), tuple(Drop(i) for i in range(len(held)) if i not in kept), tuple(decode))
+    return Plan(tuple(keeps), tuple(Drop(i) for i in range(len(held)) if i not in kept), decode)
+
+
+def decode_from(wanted: Sequence[Segment], index: int, start: int = 0) -> tuple[Decode, ...]:
+    """Read everything from token `start` of wanted segment `index` on."""
+    first = [Decode(index, start)] if index < len(wanted) and start < len(wanted[index].tokens) else []
+    return (*first, *(Decode(behind, 0) for behind in range(index + 1, len(wanted))))
 
 
 def _full_matches(

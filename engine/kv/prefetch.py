@@ -1,67 +1,77 @@
-"""Prefetch: what a turn needs from disk comes on a thread of its own, before the turn begins.
+"""Prefetch: what a turn needs from disk comes on a thread of its own (preload), before the turn begins.
 
-First the manifest of a session that this process does not know yet, then the blocks that are worth policy. The
-engine's thread reads neither, so a slow disk holds up nobody but the one who needs it.
+First the manifest of a session that this process does not know yet, then the blocks of the turn's plan. The engine's
+thread reads neither, so a slow disk delays the turn that needs it and no other.
+
+What it refuses to know: which blocks are worth it (restore_policy.py).
+To fetch something else: a `fetch_...` command that returns what the engine's thread does with it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from engine.blocks.store import BlockStore
+from engine.kv.cost_model import CostModel
 from engine.kv.manifests import Manifests
-from engine.kv.restore_policy import RestorePolicy
 from engine.kv.session import Session
-from engine.ticket import Ticket
 
 Take = Callable[[], None]
 """What the engine's thread does with something that has come in."""
 
 
 class Prefetch:
-    """At most one fetch per session, and `at_most` in all. `ready` calls back when one has come in."""
+    """At most one fetch per session, and `at_most` in all; more are not started. `ready` is called for each result."""
 
     def __init__(
-        self, blocks: BlockStore, manifests: Manifests, policy: RestorePolicy, ready: Callable[[], None], at_most: int
+        self, blocks: BlockStore, manifests: Manifests, cost_model: CostModel, ready: Callable[[], None], at_most: int
     ) -> None:
-        self._blocks, self._manifests, self._policy = blocks, manifests, policy
+        self._blocks, self._manifests, self._cost_model = blocks, manifests, cost_model
         self._ready, self._at_most = ready, at_most
         self._pool = ThreadPoolExecutor(1, "kv-prefetch")
-        self._coming: dict[str, Future[Take]] = {}
+        self._fetches: dict[str, Future[Take]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._coming)
+        return bool(self._fetches)
 
-    def complete(self, session: Session, ticket: Ticket) -> bool:
-        """Whether the turn can begin; starts or awaits a fetch where that is not so."""
-        coming = self._coming.get(session.name)
-        if coming is not None:
-            if not coming.done():
-                return False
-            self._coming.pop(session.name).result()()
-        job = self._job(session, ticket)
-        if job is not None and len(self._coming) < self._at_most:
-            coming = self._coming[session.name] = self._pool.submit(job)
-            coming.add_done_callback(lambda _: self._ready())
-        return job is None
+    def is_fetching(self, name: str) -> bool:
+        """Whether the disk is still being read for this session."""
+        return name in self._fetches and not self._fetches[name].done()
+
+    def take(self, name: str) -> None:
+        """Take what has come in for this session, if anything has."""
+        if name in self._fetches and not self.is_fetching(name):
+            self._fetches.pop(name).result()()
+
+    def fetch_manifest(self, session: Session) -> None:
+        """Read what the session holds; it is `unread` until that is taken."""
+        self._start(session.name, lambda: self._read_manifest(session))
+
+    def on_disk(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Those of the blocks that would have to be fetched."""
+        return [key for key in keys if self._blocks.tier(key) == "disk"]
+
+    def fetch_blocks(self, name: str, keys: Sequence[bytes]) -> None:
+        """Bring the blocks that are on disk into RAM, and hold those that are there already, until `drop`."""
+        on_disk = self.on_disk(keys)
+        self._blocks.hold(name, [key for key in keys if key not in on_disk])
+        self._start(name, lambda: self._read_blocks(name, on_disk))
 
     def drop(self, name: str) -> None:
         """The turn has begun, or never will: what was held for it is a block in RAM like any other."""
-        self._coming.pop(name, None)
+        self._fetches.pop(name, None)
         self._blocks.unstage(name)
 
-    def _job(self, session: Session, ticket: Ticket) -> Callable[[], Take] | None:
-        if session.unread:
-            return lambda: self._read(session)
-        keys = self._policy.worth(session, ticket.request) if ticket.request.use_blocks else []
-        on_disk = [key for key in keys if self._blocks.tier(key) == "disk"]
-        if not on_disk:
-            return None
-        ticket.waking()
-        self._blocks.hold(session.name, [key for key in keys if key not in on_disk])
-        return lambda: self._fetch(session, on_disk)
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._pool.shutdown()
 
-    def _read(self, session: Session) -> Take:
+    def _start(self, name: str, job: Callable[[], Take]) -> None:
+        if len(self._fetches) < self._at_most:
+            fetch = self._fetches[name] = self._pool.submit(job)
+            fetch.add_done_callback(lambda _: self._ready())
+
+    def _read_manifest(self, session: Session) -> Take:
         held = self._manifests.read(session.name)
 
         def take() -> None:
@@ -69,18 +79,13 @@ class Prefetch:
 
         return take
 
-    def _fetch(self, session: Session, keys: list[bytes]) -> Take:
+    def _read_blocks(self, name: str, keys: list[bytes]) -> Take:
         started = time.monotonic()
         fetched = self._blocks.fetch(keys)
         seconds = time.monotonic() - started
 
         def take() -> None:
-            self._blocks.stage(session.name, fetched)
-            n_tokens = sum(block.n_tokens for block in fetched.blocks)
-            self._policy.cost_model.learn_restoring("disk", len(fetched.blocks), n_tokens, seconds)
+            self._blocks.stage(name, fetched)
+            self._cost_model.learn_restoring("disk", sum(block.n_tokens for block in fetched.blocks), seconds)
 
         return take
-
-    def close(self) -> None:
-        """Wait for what is under way."""
-        self._pool.shutdown()

@@ -18,7 +18,7 @@ class Residents:
         self._max_sessions = max_sessions
         self.sessions: dict[str, Session] = {}
 
-    def session(self, name: str) -> Session:
+    def get_or_create(self, name: str) -> Session:
         """The session of that name; a new one is `unread` when a manifest says what it holds."""
         session = self.sessions.get(name)
         if session is None:

@@ -1,19 +1,28 @@
-"""Restoring: which blocks a turn brings back instead of reading their text, and which it must never use again.
+"""Restore policy: plans a turn once, with the blocks to bring back instead of reading their text; and the quarantine.
 
-Joins what could be used (candidates), where it is (cells, RAM, disk) and what that costs (cost_model); touches no cell.
-The engine's thread takes only what is `at_hand`; what is on disk is brought into RAM before, by `Prefetch`.
+Joins what the planner keeps, which blocks exist (candidates.py) and what they cost (cost_model.py); touches no cell.
+
+What it refuses to know: how a plan is carried out (sync.py), and the disk (prefetch.py).
+To add a tier: kv/cost_model.py says how.
 """
 
-from dataclasses import replace
+from collections.abc import Collection
+from itertools import takewhile
 
 from engine.backend import Backend
 from engine.blocks.store import BlockStore
-from engine.kv.candidates import Candidate, candidates, chain, continues_at_end
+from engine.kv import planner
+from engine.kv.candidates import Candidate, chain, find_candidates
 from engine.kv.cells import Cells
-from engine.kv.cost_model import CostModel, Offered
-from engine.kv.session import Held, Session
+from engine.kv.cost_model import CostModel
+from engine.kv.planner import Plan, decode_from
+from engine.kv.session import Session
 from engine.kv.snapshots import snapshot_key
+from engine.kv.turn_plan import TurnPlan, plan_to_read_everything
 from engine.segments import TurnRequest
+
+ANYWHERE = ("cells", "ram", "disk")
+AT_HAND = ("cells", "ram")
 
 
 class RestorePolicy:
@@ -22,67 +31,65 @@ class RestorePolicy:
     def __init__(self, backend: Backend, cells: Cells, blocks: BlockStore, cost_model: CostModel) -> None:
         self._backend, self._cells, self._blocks, self.cost_model = backend, cells, blocks, cost_model
 
-    def worth(self, session: Session, request: TurnRequest) -> list[bytes]:
-        """Keys of the blocks that the turn should use, wherever they are."""
+    def plan(self, session: Session, request: TurnRequest, tiers: Collection[str] = ANYWHERE) -> TurnPlan:
+        """The cheapest way from what the session holds to what the turn wants, with blocks of these tiers only."""
+        if not request.use_blocks:
+            return plan_to_read_everything(session, request)
+        moves = self._moves(session, request)
         if self._cells.snapshot_only:
-            held = [] if continues_at_end(session, request) else self._best_snapshot(session, request, at_hand=False)
-            return [snapshot_key(held[-1].key)] if held else []
-        found, tiers = self._candidates(session, request)
-        return [candidate.key for candidate in found[: self.cost_model.best_prefix(tiers)]]
-
-    def at_hand(self, session: Session, request: TurnRequest) -> list[Candidate]:
-        """For models that can shift: the blocks to use now; one that is on disk ends them."""
-        found, tiers = self._candidates(session, request)
-        return found[: self.cost_model.best_prefix(_but_disk(tiers))]
-
-    def snapshot(self, session: Session, request: TurnRequest) -> list[Held]:
-        """For models that cannot shift: what an empty session holds with the best snapshot at hand; empty for none."""
-        return self._best_snapshot(session, request, at_hand=True)
-
-    def record_skip(self, session: Session, request: TurnRequest) -> None:
-        """A turn begins: tell the cost model which blocks it could have, but does not use."""
-        if self._cells.snapshot_only:
-            tiers = [] if continues_at_end(session, request) else self._snapshots(session, request)[1]
-            known = [block for block in tiers if block.tier]
-            passed = [] if any(map(self.cost_model.is_worth, _but_disk(known))) else known
-        else:
-            _, tiers = self._candidates(session, request)
-            passed = tiers[self.cost_model.best_prefix(_but_disk(tiers)) :]
-        self.cost_model.record_skip(passed)
+            return self._plan_snapshot(session, request, moves, tiers)
+        found = self._find(session, request, moves)
+        usable = list(takewhile(lambda candidate: candidate.tier in tiers, found))
+        restore = tuple(usable[: self.cost_model.best_prefix(usable)])
+        keep, drop, read = moves.keep, moves.drop, moves.decode
+        if session.parked:
+            keep, drop, read = (), (), decode_from(request.everything(), 0)
+        if restore and (session.parked or restore[-1].held is None):
+            read = decode_from(request.everything(), restore[-1].wanted, restore[-1].n_saved)
+        skipped = tuple(found[len(restore) :])
+        return TurnPlan(tuple(session.held), session.parked, read, keep, drop, restore, skipped=skipped)
 
     def quarantine(self, session: Session, request: TurnRequest) -> None:
         """Put aside every block that this turn would have used: one of them may have killed the last attempt."""
         held = [*session.held, *chain(session, request)]
         keys = {snapshot_key(each.key) if self._cells.snapshot_only else each.key for each in held}
         if not self._cells.snapshot_only:
-            keys |= {candidate.key for candidate in self._candidates(session, request)[0]}
+            keys |= {each.key for each in self._find(session, request, self._moves(session, request))}
         for key in keys:
             if self._blocks.tier(key) is not None:
                 self._blocks.discard(key)
 
-    def _candidates(self, session: Session, request: TurnRequest) -> tuple[list[Candidate], list[Offered]]:
-        """What is there, up to the first gap."""
-        found, tiers = [], []
-        for candidate in candidates(session, request, self._backend.n_context_train):
-            tier = self._cells.tier(session, candidate)
-            if tier is None:
-                break
-            found.append(candidate)
-            tiers.append(Offered(tier, candidate.n_tokens, candidate.n_saved))
-        return found, tiers
+    def _moves(self, session: Session, request: TurnRequest) -> Plan:
+        can_drop = self._backend.can_shift
+        return planner.plan(session.segments(), request.everything(), request.forgotten, request.pinned, can_drop)
 
-    def _best_snapshot(self, session: Session, request: TurnRequest, at_hand: bool) -> list[Held]:
-        held, tiers = self._snapshots(session, request)
-        room = self._backend.n_cells - (self._cells.used if at_hand else 0)
-        if at_hand:
-            tiers = _but_disk(tiers)
-        fitting = [block if block.n_tokens <= room else replace(block, tier=None) for block in tiers]
-        return held[: self.cost_model.best_of(fitting)]
+    def _find(self, session: Session, request: TurnRequest, moves: Plan) -> list[Candidate]:
+        def tier_of(key: bytes, position: int) -> str | None:
+            return self._cells.tier(session, key, position)
 
-    def _snapshots(self, session: Session, request: TurnRequest) -> tuple[list[Held], list[Offered]]:
+        return find_candidates(session, request, moves, self._backend.n_context_train, tier_of)
+
+    def _plan_snapshot(self, session: Session, request: TurnRequest, moves: Plan, tiers: Collection[str]) -> TurnPlan:
+        """For models that cannot shift: go on where the session ends, or from the best snapshot."""
+        state = (tuple(session.held), session.parked)
+        if _continues_at_end(session, moves):
+            return TurnPlan(*state, moves.decode, moves.keep)
         held = chain(session, request)
-        return held, [Offered(self._blocks.tier(snapshot_key(each.key)), each.end, each.end) for each in held]
+        found = []
+        for index, last in enumerate(held):
+            tier = self._blocks.tier(snapshot_key(last.key))
+            if tier is not None:
+                found.append(Candidate(tier, snapshot_key(last.key), 0, last.end, last.end, index))
+        best = self.cost_model.best_single([each for each in found if each.tier in tiers])
+        if best is None:
+            return TurnPlan(*state, decode_from(request.everything(), 0), skipped=tuple(found))
+        read = decode_from(request.everything(), best.wanted + 1)
+        return TurnPlan(*state, read, restore=(best,), snapshot=tuple(held[: best.wanted + 1]))
 
 
-def _but_disk(blocks: list[Offered]) -> list[Offered]:
-    return [Offered(None if b.tier == "disk" else b.tier, b.n_tokens, b.n_saved) for b in blocks]
+def _continues_at_end(session: Session, moves: Plan) -> bool:
+    """Whether the turn keeps all that the session holds, in cells."""
+    everything = len(moves.keep) == len(session.held) and all(
+        move.n_tokens == len(session.held[move.held].segment.tokens) for move in moves.keep
+    )
+    return everything and bool(moves.keep) and not session.parked

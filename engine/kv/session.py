@@ -33,6 +33,15 @@ class Held:
         return self.position + len(self.segment.tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldView:
+    """A complete segment at `position` with the key of its block, for a look from outside."""
+
+    segment: Segment
+    position: int
+    key: bytes
+
+
 @dataclass(slots=True)
 class Open:
     """The segment that is growing at the end of a session."""
@@ -81,6 +90,10 @@ class Session:
     def n_tokens(self) -> int:
         """Tokens held, the open segment included."""
         return sum(len(held.segment.tokens) for held in self.held) + (len(self.open.tokens) if self.open else 0)
+
+    def view(self) -> tuple[HeldView, ...]:
+        """The complete segments with their positions and keys."""
+        return tuple(HeldView(held.segment, held.position, held.key) for held in list(self.held))
 
     def segments(self) -> tuple[Segment, ...]:
         """The complete segments."""

@@ -1,19 +1,21 @@
-"""Sync: bring a session from what it holds to what a turn wants, as cheaply as the rules allow.
+"""Sync: carries out a turn's plan on its session (evict, restore, shift); what is left is text to read (prefill).
 
-The planner (pure) says what may stay; here its moves are made, a parked session is woken from blocks, and what is still
-missing is returned as text to read. Whatever fails here costs reading, never correctness: a block that is gone or
-doubtful only shortens what is kept.
+Whatever fails here costs reading, never correctness: a block that is gone or doubtful only shortens what is kept. After
+a failed move the turn is planned again from what is in cells then, at most twice.
+
+What it refuses to know: the disk. Only what is at hand is restored; `Prefetch` has brought the rest.
+To add a move: a field of TurnPlan (turn_plan.py), the decision in restore_policy.py, the verb in `_make_moves`.
 """
 
 from dataclasses import dataclass
 
 from engine.backend import Backend
 from engine.events import TurnStats
-from engine.kv.candidates import continues_at_end, make_plan, must_rebase
+from engine.kv.candidates import Candidate, must_rebase
 from engine.kv.cells import Cells
-from engine.kv.planner import Plan
-from engine.kv.restore_policy import RestorePolicy
+from engine.kv.restore_policy import AT_HAND, RestorePolicy
 from engine.kv.session import Session
+from engine.kv.turn_plan import TurnPlan, plan_to_read_everything
 from engine.segments import Segment, TurnRequest
 
 
@@ -25,7 +27,7 @@ class PendingTokens:
     tokens: tuple[int, ...]
     ephemeral: bool = False
     from_start: bool = True
-    """False when the segment's beginning is in the cache already: then it cannot be adopted from elsewhere."""
+    """False when the segment's beginning is in the cache already."""
     leave_open: bool = False
     """The segment goes on growing after these tokens."""
     keep_logits: bool = False
@@ -35,85 +37,106 @@ class PendingTokens:
     done: int = 0
 
 
-def sync(
-    session: Session, request: TurnRequest, cells: Cells, backend: Backend, policy: RestorePolicy, stats: TurnStats
-) -> list[PendingTokens]:
-    """Make the moves on a session that has a sequence; returns what is left to read."""
-    if cells.snapshot_only:
-        return _sync_snapshots(session, request, cells, policy, stats)
-    if not request.use_blocks:
-        cells.cut(session, 0)
-    if session.parked:
-        _wake(session, request, cells, policy, stats)
-    moves = make_plan(session, request, backend.can_shift)
-    if not _apply(session, moves, cells):
-        cells.cut(session, 0)
-        moves = make_plan(session, request, backend.can_shift)
-    _rebase_if_needed(session, request, cells, backend)
-    moves = make_plan(session, request, backend.can_shift)
-    stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored - stats.n_shared
-    return _pending(session, request, moves)
+class Sync:
+    """Brings a session from what it holds to what its turn wants; counts in `stats` where that came from."""
 
+    def __init__(
+        self, session: Session, request: TurnRequest, cells: Cells, backend: Backend, policy: RestorePolicy
+    ) -> None:
+        self._session, self._request = session, request
+        self._cells, self._backend, self._policy = cells, backend, policy
 
-def _sync_snapshots(
-    session: Session, request: TurnRequest, cells: Cells, policy: RestorePolicy, stats: TurnStats
-) -> list[PendingTokens]:
-    """For models that cannot shift: go on where the session ends, or from the best snapshot; never a cell removed."""
-    if not request.use_blocks or not continues_at_end(session, request):
-        cells.empty(session)
-    while request.use_blocks and not session.held:
-        held = policy.snapshot(session, request)
-        if not held:
-            break
-        if cells.load_snapshot(session, held):
-            stats.n_restored = session.n_tokens
-    moves = make_plan(session, request, can_drop=False)
-    stats.n_kept = sum(move.n_tokens for move in moves.keep) - stats.n_restored
-    return _pending(session, request, moves)
+    def run(self, plan: TurnPlan, stats: TurnStats) -> list[PendingTokens]:
+        """Make the moves on a session that has a sequence; returns what is left to read."""
+        for tiers in (AT_HAND, ()):
+            if self._make_moves(plan, stats):
+                break
+            plan = self._policy.plan(self._session, self._request, tiers)
+        else:
+            if not self._make_moves(plan, stats):
+                self._start_over(stats)
+                plan = plan_to_read_everything(self._session, self._request)
+        stats.n_kept = self._session.n_tokens - stats.n_restored - stats.n_shared
+        return self._pending(plan)
 
+    def _make_moves(self, plan: TurnPlan, stats: TurnStats) -> bool:
+        """False when one failed; the session is sound then, but not as planned."""
+        if self._cells.snapshot_only:
+            return bool(plan.keep) or self._load_snapshot(plan, stats)
+        own = [candidate for candidate in plan.restore if candidate.held is not None]
+        woken = self._wake(plan, own, stats) if plan.parked else True
+        return (
+            woken
+            and self._cut_and_drop(plan, own, stats)
+            and self._rebase_if_needed()
+            and all(self._adopt(candidate, stats) for candidate in plan.restore if candidate.held is None)
+        )
 
-def _wake(session: Session, request: TurnRequest, cells: Cells, policy: RestorePolicy, stats: TurnStats) -> None:
-    """Bring back what will be kept, as far as that is worth it; the rest of a parked session is not held any more."""
-    keeps = make_plan(session, request, can_drop=True).keep
-    n_worth = len(policy.at_hand(session, request))
-    parked = session.held
-    session.held = []
-    for move in keeps[:n_worth]:
-        held = parked[move.held]
-        session.held.append(held)
-        source = cells.bring_back(session, held)
-        if source is None:
-            session.held.pop()
-            return
-        stats.note_source(source, move.n_tokens)
+    def _load_snapshot(self, plan: TurnPlan, stats: TurnStats) -> bool:
+        self._cells.empty(self._session)
+        if plan.snapshot:
+            if not self._cells.load_snapshot(self._session, list(plan.snapshot)):
+                return False
+            stats.n_restored = self._session.n_tokens
+        return True
 
+    def _wake(self, plan: TurnPlan, own: list[Candidate], stats: TurnStats) -> bool:
+        """Bring back the beginning of a parked session; the rest of it is not held any more."""
+        self._session.held = []
+        for candidate in own:
+            assert candidate.held is not None
+            held = plan.held[candidate.held]
+            self._session.held.append(held)
+            source = self._cells.bring_back(self._session, held)
+            if source is None:
+                self._session.held.pop()
+                return False
+            stats.note_source(source, candidate.n_saved)
+        return True
 
-def _apply(session: Session, moves: Plan, cells: Cells) -> bool:
-    """Cut the tail first, then drop from the middle, from the back to the front."""
-    n_held = moves.keep[-1].held + 1 if moves.keep else 0
-    n_tokens = moves.keep[-1].n_tokens if moves.keep else None
-    if not cells.cut(session, n_held, n_tokens):
+    def _cut_and_drop(self, plan: TurnPlan, own: list[Candidate], stats: TurnStats) -> bool:
+        """Cut the tail first, then drop from the middle, from the back to the front."""
+        if plan.parked:
+            n_held, n_tokens = len(own), own[-1].n_saved if own else None
+        else:
+            n_held = plan.keep[-1].held + 1 if plan.keep else 0
+            n_tokens = plan.keep[-1].n_tokens if plan.keep else None
+        dropped = [move.held for move in reversed(plan.drop) if move.held < n_held]
+        if self._cells.cut(self._session, n_held, n_tokens) and all(
+            self._cells.drop(self._session, index) for index in dropped
+        ):
+            return True
+        self._start_over(stats)
         return False
-    return all(cells.drop(session, move.held) for move in reversed(moves.drop) if move.held < n_held)
 
+    def _start_over(self, stats: TurnStats) -> None:
+        self._cells.cut(self._session, 0)
+        stats.n_restored = stats.n_shared = 0
 
-def _rebase_if_needed(session: Session, request: TurnRequest, cells: Cells, backend: Backend) -> None:
-    if backend.can_shift and must_rebase(session.end, session.n_tokens, request, backend.n_context_train):
-        cells.rebase(session, min(request.pinned, len(session.held)))
+    def _rebase_if_needed(self) -> bool:
+        session, request = self._session, self._request
+        if not must_rebase(session.end, session.n_tokens, request, self._backend.n_context_train):
+            return True
+        return self._cells.rebase(session, min(request.pinned, len(session.held)))
 
+    def _adopt(self, candidate: Candidate, stats: TurnStats) -> bool:
+        """Take a whole segment from another session's cells, or from a block."""
+        source = self._cells.adopt(self._session, self._request.wanted[candidate.wanted])
+        if source is not None:
+            stats.note_source(source, candidate.n_tokens)
+        return source is not None
 
-def _pending(session: Session, request: TurnRequest, moves: Plan) -> list[PendingTokens]:
-    wanted = request.everything()
-    names = {move.held: wanted[move.wanted] for move in moves.keep}
-    for index, held in enumerate(session.held):
-        held.segment = Segment(names[index].name, held.segment.tokens, names[index].ephemeral)
-    boundaries = {request.pinned - 1, len(request.wanted) - 1}
-    pending = [_pending_tokens(wanted[move.wanted], move.start, move.wanted in boundaries) for move in moves.decode]
-    if request.reply is not None:
-        if not pending:
-            pending.append(PendingTokens(request.reply.name, (), from_start=False))
-        pending[-1].leave_open = pending[-1].keep_logits = True
-    return pending
+    def _pending(self, plan: TurnPlan) -> list[PendingTokens]:
+        wanted, reply = self._request.everything(), self._request.reply
+        for held, segment in zip(self._session.held, wanted, strict=False):
+            held.segment = Segment(segment.name, held.segment.tokens, segment.ephemeral)
+        boundaries = {self._request.pinned - 1, len(self._request.wanted) - 1}
+        pending = [_pending_tokens(wanted[move.wanted], move.start, move.wanted in boundaries) for move in plan.read]
+        if reply is not None:
+            if not pending:
+                pending.append(PendingTokens(reply.name, (), from_start=False))
+            pending[-1].leave_open = pending[-1].keep_logits = True
+        return pending
 
 
 def _pending_tokens(segment: Segment, start: int, boundary: bool) -> PendingTokens:

@@ -149,7 +149,7 @@ class NoRam(Crowd):
         super().both(story, **changes)
         for engine in (self.reference, self.engine):
             settled(engine, "x")
-            assert engine._disk.flush()  # a backlog on a slow disk skips blocks, rightly
+            assert engine.blocks.disk.flush()  # a backlog on a slow disk skips blocks, rightly
         after = self.reference.backend.n_evaluated, self.engine.backend.n_evaluated
         assert after[0] - before[0] == after[1] - before[1]
 

@@ -61,7 +61,7 @@ def test_the_oldest_messages_leave_and_the_persona_stays(make_engine):
         costs.append(done.stats.n_evaluated)
     assert chat.transcript.n_left_out > 30
     assert max(costs[1:]) <= min(costs[1:]) + 1
-    assert engine._residents.sessions[next(iter(engine.known()))].held[0].segment.name == "persona"
+    assert engine.inspect(next(iter(engine.known())))[0].segment.name == "persona"
 
 
 def test_a_stopped_reply_is_kept_as_far_as_it_came(make_engine):

@@ -50,7 +50,7 @@ def test_a_reply_that_had_ended_goes_on(engine):
     first = ended_by_the_model(story)
     settled(engine, "chat")
     begun = story.segments.pop()
-    held = engine._residents.sessions["chat"].held[-1].segment
+    held = engine.inspect("chat")[-1].segment
     assert held.tokens == begun.tokens, "the session holds it closed, with its footer"
     more = finish(engine, on(story, begun, first.tokens))
     assert more.stats.n_evaluated == 0

@@ -102,7 +102,7 @@ def test_a_shared_persona_is_read_once(make_engine, echo):
     for story in (first, second):
         story.say(f"Hello from {story.name}")
         story.turn()
-    used = engine._cells.used
+    used = engine.stats().cells_used
     assert used == echo.n_used()
     second.say("More")
     assert second.turn().stats.n_shared == 0
@@ -121,7 +121,7 @@ def test_cells_are_counted_exactly(make_engine):
             story.say(f"hello {turn}")
             story.turn()
             settled(engine, "x")
-            assert engine._cells.used == echo.n_used()
+            assert engine.stats().cells_used == echo.n_used()
 
 
 def test_waking_is_said_and_costs_no_reading(make_engine):
@@ -374,7 +374,7 @@ def test_a_stop_ends_a_long_read_in_its_middle(make_engine):
     backend.ticket = ticket
     assert isinstance(list(events)[-1], Cancelled)
     backend.ticket = None
-    assert backend.n_used() == engine._cells.used
+    assert backend.n_used() == engine.stats().cells_used
     assert story.turn().text.startswith("Mira heard: long long")
 
 

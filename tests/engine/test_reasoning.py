@@ -164,7 +164,7 @@ def test_a_session_holds_the_visible_reply_and_nothing_of_the_thoughts(make_engi
     assert (events[-1].text, bytes(events[-1].tokens)) == ("Hello you!", b"Hello you!")
     settled(story.engine, "chat")
     kept = story.framing.segment_from_tokens("character", "Mira", events[-1].tokens)
-    assert story.engine._residents.sessions["chat"].held[-1].segment.tokens == kept
+    assert story.engine.inspect("chat")[-1].segment.tokens == kept
     story.segments.append(Segment(request.reply.name, kept))
     story.say("Next")
     scripted.says = b"Fine."

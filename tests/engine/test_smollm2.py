@@ -73,7 +73,7 @@ def test_the_persona_stays_at_the_front_for_ever(engine):
             story.evict(2)
         story.say(f"Question {turn}: what do you see from the window of your tower today?")
         done = story.turn(max_tokens=30)
-        held = engine._residents.sessions["long"].held
+        held = engine.inspect("long")
         assert held[0].segment.tokens == persona.tokens
         assert held[0].position == 0
         if turn:

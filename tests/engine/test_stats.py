@@ -41,7 +41,7 @@ def test_turns_are_added_up_and_blocks_that_wake_are_counted(make_engine, tmp_pa
 
 def test_blocks_that_leave_the_ram_and_come_from_the_disk_are_counted(make_engine, tmp_path):
     engine, _ = play(make_engine, tmp_path, ram_bytes=1)
-    assert engine._disk.flush()
+    assert engine.blocks.disk.flush()
     found = engine.stats()
     assert found.n_evicted_ram > 0 < found.n_fetched
     assert found.ram_used <= 1
@@ -51,7 +51,7 @@ def test_blocks_that_leave_the_ram_and_come_from_the_disk_are_counted(make_engin
 
 def test_files_that_leave_a_full_disk_tier_are_counted(make_engine, tmp_path):
     engine, _ = play(make_engine, tmp_path, disk_bytes=6_000)
-    assert engine._disk.flush()
+    assert engine.blocks.disk.flush()
     found = engine.stats()
     assert found.n_evicted_disk > 0
     assert found.disk_used <= found.disk_budget == 6_000

@@ -1,0 +1,46 @@
+"""A turn's plan: what stays in cells (cache hit), what is dropped, what is restored, what is read (prefill).
+
+Immutable. `RestorePolicy.plan` makes it when a turn is admitted, `Prefetch` brings its blocks from disk, `sync` carries
+it out. It is made again only when a move fails, or when the session is not as it was.
+"""
+
+from dataclasses import dataclass
+
+from engine.kv.candidates import Candidate
+from engine.kv.planner import Decode, Drop, Keep, decode_from
+from engine.kv.session import Held, Session
+from engine.segments import TurnRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """The moves in their order: `keep` and `drop` what is in cells, `restore` blocks, `read` the rest.
+
+    `held` and `parked` are the session's state that the plan was made for. `snapshot` is what a model that cannot shift
+    holds when its only candidate is restored. `skipped` are candidates whose text is read, because that is faster.
+    """
+
+    held: tuple[Held, ...]
+    parked: bool
+    read: tuple[Decode, ...]
+    keep: tuple[Keep, ...] = ()
+    drop: tuple[Drop, ...] = ()
+    restore: tuple[Candidate, ...] = ()
+    snapshot: tuple[Held, ...] = ()
+    skipped: tuple[Candidate, ...] = ()
+
+    def fits(self, session: Session) -> bool:
+        """Whether the session is still as it was when the plan was made."""
+        same = len(self.held) == len(session.held) and all(
+            planned is held for planned, held in zip(self.held, session.held, strict=True)
+        )
+        return same and self.parked == session.parked
+
+    def block_keys(self) -> tuple[bytes, ...]:
+        """Keys of the blocks to restore, also of those that other sessions have in cells: these may be parked soon."""
+        return tuple(candidate.key for candidate in self.restore)
+
+
+def plan_to_read_everything(session: Session, request: TurnRequest) -> TurnPlan:
+    """Keep nothing, restore nothing."""
+    return TurnPlan(tuple(session.held), session.parked, decode_from(request.everything(), 0))
