@@ -1,5 +1,5 @@
 # Two commands do everything: `make run` and `make test`. `make help` lists the others.
-#   make run PORT=9000 MODEL=/path/to/model.gguf     every other setting: INGLENOOK_* (see README.md)
+#   make run PORT=9000 MODEL=/path/to/model.gguf     every other setting: INGLENOOK_* (see docs/operators.md)
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -84,7 +84,7 @@ fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a
 words: venv-dev ## collect the words that need a translation into web/translations
 	@exec $(PY) -m web.i18n.extract
 
-docs: venv-dev ## write the map and the settings table of README.md anew
+docs: venv-dev ## write the generated parts of docs/map.md and docs/operators.md
 	@exec $(PY) -m deploy.docs_from_code
 
 compose-test: venv-dev ## the containers, with two browsers against them; WITH=deploy/compose.postgres.yml or .tls.yml adds a file

@@ -1,7 +1,10 @@
-"""`make docs`: writes what follows from the code: the map of files, docs/map.md, and the settings table of README.md.
+"""`make docs`: generated parts of the documents: the map of files (docs/map.md) and the settings table
+(docs/operators.md).
 
-The map is the tree with the first sentence of each module; the table comes from `store.settings`. A test in
-tests/repo_rules compares both with what is there. What is not Python is described in PLAIN.
+What it does: replaces the lines between two marks in a page. The map has the first sentence of each module, the table
+the fields of `store.settings`; files that are not Python are described in PLAIN. tests/repo_rules/test_papers.py fails
+where a page differs from the code.
+To add a generated part: its marks in a page (see `renewed`), a line in `main`, and a case in that test.
 """
 
 import ast
@@ -13,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from store.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-README, MAP = ROOT / "README.md", ROOT / "docs" / "map.md"
+OPERATORS, MAP = ROOT / "docs" / "operators.md", ROOT / "docs" / "map.md"
 FOLDERS = ("engine", "store", "worker", "web", "deploy")
 PLAIN = {
     "Makefile": "the commands",
@@ -35,14 +38,14 @@ PLAIN = {
 
 
 def main() -> int:
-    """Write both."""
-    for path, part, content in ((README, "settings", settings_table()), (MAP, "map", file_map(ROOT))):
+    """Write all generated parts."""
+    for path, part, content in ((OPERATORS, "settings", settings_table()), (MAP, "map", file_map(ROOT))):
         path.write_text(renewed(path.read_text(encoding="utf-8"), part, content), encoding="utf-8")
     return 0
 
 
 def renewed(text: str, name: str, content: str) -> str:
-    """A page with one part as the code has it now."""
+    """A page with the lines between its marks of this name replaced. Raises ValueError where the marks are missing."""
     start, end = f"<!-- {name}: make docs -->", f"<!-- end of {name} -->"
     before, found, rest = text.partition(start)
     _, closed, after = rest.partition(end)
@@ -52,7 +55,7 @@ def renewed(text: str, name: str, content: str) -> str:
 
 
 def file_map(root: Path) -> str:
-    """A Markdown list of what is where."""
+    """Markdown tables of all modules, a table for each room, with the first sentence of each module."""
     lines = []
     for folder in FOLDERS:
         modules = [path for path in sorted((root / folder).rglob("*.py")) if _is_listed(path)]
@@ -78,7 +81,7 @@ def _is_listed(path: Path) -> bool:
 
 
 def _first_sentence(path: Path) -> str:
-    """What a module says of itself first, ready for a table cell."""
+    """The first sentence of a module's docstring, escaped for a table cell."""
     words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(words.split("\n\n")[0].split())
     return paragraph.split(". ")[0].rstrip(".").replace("|", "\\|")

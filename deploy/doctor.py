@@ -38,7 +38,7 @@ def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterat
     if not wrong:
         n_set = sum(name.upper().startswith(PREFIX) for name in environ)
         yield DoctorFinding(
-            "settings", OK, f"{n_set} given, the others are the README's; data in {installation.settings.data_dir}"
+            "settings", OK, f"{n_set} given, the others have their defaults; data in {installation.settings.data_dir}"
         )
     disk, line = _folder(installation)
     yield line

@@ -1,9 +1,11 @@
-"""Characters: who may talk to whom, and who made whom.
+"""Character table: list, find, save and remove the characters of a person.
 
-What it does: lists and finds characters that a person may see. A child sees what is rated for everyone, a teen also
-what is rated teen, adults see all; a person's own characters follow the same rule. Makes, changes and removes one's
-own.
-What it refuses to know: what the texts of a card mean.
+What it does: lists and finds the bundled characters and a person's own, as far as visibility.py allows; saves and
+removes a person's own ones.
+What it refuses to know: the age ratings (visibility.py), files (card_import.py, cards/), and what a card's texts mean.
+To add a column: a field in models.py, a migration in migrations/versions, the field of the same name in CharacterView
+(views.py fills it by name), a parameter of `save_character`, the form (web/characters/card_form.py) if people set it,
+and export.py if it belongs to them.
 """
 
 import json
@@ -17,28 +19,11 @@ from store import pictures, texts
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
-from store.models import RATINGS, Character, Chat, User
+from store.models import Character, Chat
 from store.views import CharacterView, UserView, character_view
+from store.visibility import allowed_ratings, visible
 
 MAX_NAME, MAX_TAGLINE, MAX_CARD = 80, 160, 3 << 19  # the card as bytes of JSON
-
-_ALLOWED = {
-    "child": RATINGS[:1],
-    "teen": RATINGS[:2],
-    "adult": RATINGS,
-    "admin": RATINGS,
-}
-
-
-def allowed_ratings(role: str) -> tuple[str, ...]:
-    """The ratings of what a person of this role may see, and may give."""
-    return _ALLOWED[role]
-
-
-def visible(character: Character, user: User | UserView) -> bool:
-    """Whether this person may see and use the character."""
-    theirs = character.owner_id in (None, user.id) and character.deleted_at is None
-    return theirs and character.rating in allowed_ratings(user.role)
 
 
 def list_characters(db: Database, user: UserView) -> tuple[CharacterView, ...]:

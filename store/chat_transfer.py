@@ -13,7 +13,6 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from store import messages, sampling, texts
-from store.characters import visible
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chats import MAX_TITLE, new_chat
 from store.db import Database
@@ -23,6 +22,7 @@ from store.messages import clock, new_id
 from store.models import Base, Character, Chat, Message, User
 from store.turns.begin import WRITTEN
 from store.views import AlternativeView, ChatView, MessageView, chat_view
+from store.visibility import visible
 
 REPORT = "report"
 """Where the extras of an imported chat keep what was told about its file."""

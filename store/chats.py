@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store import chat_macros, context_messages, messages, sampling, texts
-from store.characters import visible
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore import books
@@ -26,6 +25,7 @@ from store.views import (
     chat_view,
     committed_view,
 )
+from store.visibility import visible
 
 CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
 NOTES = frozenset({"author_note", "reference", "user_persona"})

@@ -1,15 +1,20 @@
-"""Pictures of characters, as people bring them: an `avatar` is `picture:<id>`, or the name of a bundled file.
+"""Picture table: uploaded pictures of characters, and who may see them.
 
-What it does: keeps the bytes with a checked type. What it refuses to know: how a picture is shown or made smaller.
+What it does: stores the bytes with a checked media type; `get_picture_for` checks access: a picture is shown to the
+people who may see a character that has it. `avatar` of a character is `picture:<id>`, or the name of a bundled file.
+What it refuses to know: the rule of access (visibility.py), and how a picture is shown or made smaller (web).
+To add a format: its first bytes in `_MAGIC`.
 """
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import new_id
-from store.models import Picture
-from store.views import PictureView, picture_view
+from store.models import Character, Picture
+from store.views import PictureView, UserView, picture_view
+from store.visibility import visible
 
 MAX_BYTES = 4 << 20
 PREFIX = "picture:"
@@ -34,6 +39,16 @@ def get_picture(db: Database, picture_id: str) -> PictureView:
         if row is None:
             raise NotFound("picture")
         return picture_view(row)
+
+
+def get_picture_for(db: Database, user: UserView, picture_id: str) -> PictureView:
+    """One picture. Raises NotFound, also when this person may not see its character."""
+    with db.reading() as session:
+        picture = session.get(Picture, picture_id)
+        owners = session.scalars(select(Character).where(Character.avatar == f"{PREFIX}{picture_id}"))
+        if picture is None or not any(visible(character, user) for character in owners):
+            raise NotFound("picture")
+        return picture_view(picture)
 
 
 def replace(session: Session, owner_id: str, avatar: str, data: bytes, now: float) -> str:

@@ -1,9 +1,13 @@
-"""The settings: one typed table, read once from the environment at the start of a process.
+"""Settings: one typed table, read once from the environment at the start of a process.
 
-What it does: turns `INGLENOOK_*` variables into a checked `Settings` value; refuses names it does not know.
-What it refuses to know: who uses a setting, and any other place that settings could come from.
-To add one: add a field with a default and a description; the table in README.md is checked against this file.
-Nothing else in the project reads the environment.
+What it does: turns `INGLENOOK_*` variables into a validated, frozen `Settings` value; refuses names it does not know.
+Nothing else in web, worker, engine and store reads the environment.
+What it refuses to know: which code uses a setting.
+To add a setting: a field here with a default, its range and a description; `make docs` (docs/operators.md has the
+table); use `settings.NAME` where the value is needed, handed down from the process that has called `load_settings`;
+docker-compose.yml, if people set it for the containers; a case in tests/store/test_store_settings.py if it is checked
+or computed. A path that the programs must find from any folder is made absolute in deploy/run.py (`prepare`) and
+deploy/installation.py (`find_installation`).
 """
 
 import difflib
@@ -134,7 +138,7 @@ def _field_of(name: str) -> str:
     if field in Settings.model_fields:
         return field
     near = difflib.get_close_matches(field, Settings.model_fields, n=1, cutoff=0.5)
-    hint = f"Did you mean {PREFIX}{near[0].upper()}?" if near else "The README lists every setting."
+    hint = f"Did you mean {PREFIX}{near[0].upper()}?" if near else "docs/operators.md lists every setting."
     raise SettingsError(f"There is no setting called {name}. {hint}")
 
 

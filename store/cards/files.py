@@ -15,10 +15,11 @@ from pathlib import PurePath
 from typing import Any
 
 from store import texts
+from store.bounded_json import BOM
 from store.cards import charx, png, stored_card, webp
+from store.cards.card_json import MAX_JSON_BYTES, read_json
 from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.normalize import MAX_NAME, normalize
-from store.cards.plain import MAX_JSON_BYTES, read_json
 from store.import_findings import Finding
 
 _OLD, _NEW = "chara", "ccv3"
@@ -81,7 +82,7 @@ def _open(data: bytes) -> Opened:
         return _open_archive(data)
     if data.startswith(_JPEG):
         raise CardError("no_card_in_picture")
-    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
+    if data.removeprefix(BOM).lstrip()[:1] not in (b"{", b"["):
         raise CardError("unknown_file")
     if _CHAT.match(data):
         raise CardError("is_chat")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from store.cards.card_json import dump_json
 from store.cards.errors import CardError
-from store.cards.plain import written
 from store.import_findings import Finding
 
 V1 = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
@@ -202,7 +202,7 @@ def _word(value: Any) -> str:
 
 def _without_broken(value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """How many texts have NUL or halves of broken pairs in them, and the value with U+FFFD instead."""
-    said = written(value)
+    said = dump_json(value)
     if "\\u0000" not in said and not _BROKEN.search(said):
         return 0, value
     broken: list[str] = []

@@ -7,10 +7,10 @@ To add a kind: a module beside them, and a line in `read` and `WRITERS`.
 
 from collections.abc import Callable, Mapping
 
-from store.chat_files import jsonl, markdown, native
+from store.chat_files import jsonl, limits, markdown, native
 from store.chat_files.document import ChatDocument, ImportedFile
 
-MAX_FILE_BYTES = 48 << 20  # each kind has its own bound; this is the largest
+MAX_FILE_BYTES = limits.NATIVE_FILE.max_bytes  # each format has its own limit; this is the largest
 WRITERS: Mapping[str, Callable[[ChatDocument], bytes]] = {
     "jsonl": jsonl.write,
     "json": native.write,

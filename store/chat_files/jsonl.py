@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from store import texts
-from store.chat_files import bounded, dates, jsonl_line
+from store import bounded_json, texts
+from store.bounded_json import JsonError
+from store.chat_files import dates, jsonl_line, limits
 from store.chat_files.document import ChatDocument, DocMessage, ImportedFile
 from store.errors import Refused
 from store.import_findings import Finding
 
-MAX_BYTES, MAX_MESSAGES, MAX_WORDINGS, MAX_KEPT_BYTES = 32 << 20, 50_000, 200_000, 4 << 20
+MAX_MESSAGES, MAX_ALTERNATIVES, MAX_UNREAD_BYTES = 50_000, 200_000, 4 << 20
 MAX_NOTE = 4_000
 _HEADER = ("chat_metadata", "user_name", "character_name", "create_date")
 _NOBODY = ("", "unused")
@@ -23,9 +24,9 @@ _NOBODY = ("", "unused")
 
 def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken"."""
-    bounded.refuse_if_large(data, MAX_BYTES)
+    limits.refuse_if_large(data, limits.JSONL_FILE)
     reading = _FileReader(now)
-    for number, line in enumerate(io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 1):
+    for number, line in enumerate(io.BytesIO(data.removeprefix(bounded_json.BOM)), 1):
         if line.strip():
             reading.take(number, line.strip(b"\r\n"))
     return reading.done()
@@ -35,10 +36,10 @@ def write(document: ChatDocument) -> bytes:
     """The file of a chat: the way that counts, with the alternatives of each message."""
     kept = document.extras or {}
     has_header = "header" not in kept or kept["header"] is not None
-    rows = [bounded.dumped(_header(document, kept.get("header")))] if has_header else []
+    rows = [bounded_json.dump(_header(document, kept.get("header")))] if has_header else []
     rows += _as_they_were(kept.get("first"))
     for message in document.messages:
-        rows.append(bounded.dumped(jsonl_line.write(message)))
+        rows.append(bounded_json.dump(jsonl_line.write(message)))
         rows += _as_they_were((message.extras or {}).get("after"))
     return b"".join(row + b"\n" for row in rows)
 
@@ -54,7 +55,7 @@ class _FileReader:
         self._after: dict[int, list[str]] = {}
         self._n_kept_bytes = 0
         self._unread: list[int] = []
-        self._n_remarks = self._n_hidden = self._n_dateless = self._n_wordings = 0
+        self._n_remarks = self._n_hidden = self._n_dateless = self._n_alternatives = 0
         self._unknown: dict[str, None] = {}
 
     def take(self, number: int, line: bytes) -> None:
@@ -97,8 +98,8 @@ class _FileReader:
         date = dates.read(line.get("send_date"))
         self._date = self._date if date is None else date
         message = jsonl_line.read(line, self._date, answer=bool(self._messages))
-        self._n_wordings += len(message.alternatives)
-        if len(self._messages) >= MAX_MESSAGES or self._n_wordings > MAX_WORDINGS:
+        self._n_alternatives += len(message.alternatives)
+        if len(self._messages) >= MAX_MESSAGES or self._n_alternatives > MAX_ALTERNATIVES:
             raise Refused("chat_too_large")
         self._n_dateless += date is None
         self._n_hidden += bool(line.get("is_system")) and message.role != "system"
@@ -109,7 +110,7 @@ class _FileReader:
 
     def _keep(self, line: bytes) -> None:
         self._n_kept_bytes += len(line)
-        if self._n_kept_bytes > MAX_KEPT_BYTES or len(self._unread) > MAX_MESSAGES:
+        if self._n_kept_bytes > MAX_UNREAD_BYTES or len(self._unread) > MAX_MESSAGES:
             raise Refused("chat_broken" if self._messages else "not_a_chat")
         text = line.decode("utf-8", "surrogateescape")
         if self._messages:
@@ -158,8 +159,8 @@ class _FileReader:
 def _object(line: bytes) -> dict[str, Any] | None:
     """What stands in a line; None when it is too long, torn, or anything but an object: it is then kept as it is."""
     try:
-        value = bounded.loaded(line) if len(line) <= bounded.MAX_LINE_BYTES else None
-    except ValueError:
+        value = bounded_json.parse(line, limits.LINE)
+    except JsonError:
         return None
     return value if isinstance(value, dict) else None
 

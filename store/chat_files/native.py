@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from store import texts
-from store.chat_files import bounded
+from store import bounded_json, texts
+from store.bounded_json import JsonError
+from store.chat_files import limits
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage, ImportedFile
 from store.errors import Refused
 from store.import_findings import Finding
 
 FORMAT, VERSION = "inglenook chat", 1
-MAX_BYTES, MAX_DEPTH = 48 << 20, bounded.MAX_DEPTH + 12  # lines of other programs stand inside ours
 _MARK = b'"inglenook chat"'
 
 Time = Annotated[float, Field(ge=0, le=250_000_000_000, allow_inf_nan=False)]
@@ -97,14 +97,14 @@ class _FileModel(_StrictModel):
 
 def is_native(data: bytes) -> bool:
     """Whether these bytes mean to be a file of ours: that stands at its beginning."""
-    return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" and _MARK in data[:200]
+    return data.removeprefix(bounded_json.BOM).lstrip()[:1] == b"{" and _MARK in data[:200]
 
 
 def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "chat_too_large", "chat_newer", "chat_damaged"."""
-    bounded.refuse_if_large(data, MAX_BYTES)
+    limits.refuse_if_large(data, limits.NATIVE_FILE)
     try:
-        value = bounded.loaded(data.removeprefix(b"\xef\xbb\xbf"), MAX_DEPTH)
+        value = bounded_json.parse(data.removeprefix(bounded_json.BOM), limits.NATIVE_FILE)
         if isinstance(value, dict) and isinstance(value.get("version"), int) and value["version"] > VERSION:
             raise Refused("chat_newer")
         file = _FileModel.model_validate(value)
@@ -112,7 +112,7 @@ def read(data: bytes, now: float) -> ImportedFile:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "file"
         raise Refused("chat_damaged", f"This file is damaged at {where}: bring along the whole file again.") from error
-    except ValueError as error:
+    except JsonError as error:
         raise Refused("chat_damaged", "This file is damaged at its text: bring along the whole file again.") from error
     document = _document(file)
     n_more = sum(len(message.alternatives) - 1 for message in document.messages)
@@ -125,8 +125,8 @@ def write(document: ChatDocument) -> bytes:
     """The file of a chat."""
     head = {"format": FORMAT, "version": VERSION, **{one.name: getattr(document, one.name) for one in fields(document)}}
     del head["messages"]
-    rows = [bounded.dumped(_row(message)) for message in document.messages]
-    top = bounded.dumped(head, indent=1).removesuffix(b"\n}")
+    rows = [bounded_json.dump(_row(message)) for message in document.messages]
+    top = bounded_json.dump(head, indent=1).removesuffix(b"\n}")
     return top + b',\n "messages": [\n  ' + b",\n  ".join(rows) + b"\n ]\n}\n"
 
 

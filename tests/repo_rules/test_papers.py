@@ -21,7 +21,8 @@ PRIVATE = {
 
 
 @pytest.mark.parametrize(
-    ("page", "part", "content"), [("README.md", "settings", settings_table()), ("docs/map.md", "map", file_map(ROOT))]
+    ("page", "part", "content"),
+    [("docs/operators.md", "settings", settings_table()), ("docs/map.md", "map", file_map(ROOT))],
 )
 def test_what_follows_from_the_code_is_up_to_date(page, part, content):
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -48,6 +49,13 @@ def test_every_setting_is_in_the_table_with_a_meaning():
     for name, field in Settings.model_fields.items():
         assert f"| `INGLENOOK_{name.upper()}` |" in settings_table()
         assert field.description
+
+
+def test_the_settings_of_the_readme_exist_and_have_their_defaults():
+    rows = re.findall(r"^\| `INGLENOOK_(\w+)` \| (?:`(.*)`)? ?\|", README, re.MULTILINE)
+    assert len(rows) == 6
+    for name, default in rows:
+        assert str(Settings.model_fields[name.lower()].default) == default
 
 
 def test_every_module_says_what_it_is_for():

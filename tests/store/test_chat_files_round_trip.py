@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from store import chat_files
-from store.chat_files import bounded, dates, jsonl, jsonl_line, markdown, native
+from store.chat_files import dates, jsonl, jsonl_line, limits, markdown, native
 from store.errors import REFUSALS, Refused
 
 NOW = 1_700_000_000.0
@@ -78,7 +78,7 @@ def test_a_line_that_cannot_be_read_is_told_and_kept_where_it_was(torn):
 
 
 def test_a_line_that_is_too_long_is_kept_too():
-    long = json.dumps({"mes": "x" * bounded.MAX_LINE_BYTES}).encode()
+    long = json.dumps({"mes": "x" * limits.LINE.max_bytes}).encode()
     found = read(jsonl_of(HEADER, *LINES[:1]) + long)
     assert reasons(found)["chat_unread"] == {"n": 1, "lines": "3"}
     assert jsonl.write(found.document).rstrip(b"\n").endswith(long)
@@ -173,8 +173,8 @@ MANY_WORDINGS = jsonl_of({"mes": ".", "swipes": ["."] * 110_000})
         (b"Once upon a time\n", "not_a_chat"),
         (jsonl_of(HEADER), "chat_empty"),
         (jsonl_of(HEADER, {"mes": "  "}), "chat_empty"),
-        (jsonl_of(*LINES) + b"x\n" * (bounded.MAX_VALUES), "chat_broken"),
-        (b"," * (bounded.MAX_VALUES + 1), "chat_too_large"),
+        (jsonl_of(*LINES) + b"x\n" * (limits.MAX_VALUES), "chat_broken"),
+        (b"," * (limits.MAX_VALUES + 1), "chat_too_large"),
         (b" " * (chat_files.MAX_FILE_BYTES + 1), "chat_too_large"),
         (b'{"mes":"."}\n' * 50_001, "chat_too_large"),
         (MANY_WORDINGS + MANY_WORDINGS, "chat_too_large"),

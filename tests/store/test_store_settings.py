@@ -28,7 +28,7 @@ def test_origins_are_split_and_lose_their_slash():
 def test_a_misspelt_name_is_refused_with_the_nearest_one():
     with pytest.raises(SettingsError, match=r"INGLENOOK_REDIS_ULR.*Did you mean INGLENOOK_REDIS_URL"):
         load_settings({"INGLENOOK_REDIS_ULR": "redis://x"})
-    with pytest.raises(SettingsError, match="The README lists every setting"):
+    with pytest.raises(SettingsError, match=r"docs/operators\.md lists every setting"):
         load_settings({"INGLENOOK_QQQQQQ": "1"})
 
 

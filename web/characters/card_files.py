@@ -22,6 +22,7 @@ from store.cards.files import read_card, write_json, write_png
 from store.errors import NotFound, Refused
 from store.import_findings import Finding
 from store.views import CharacterView
+from store.visibility import allowed_ratings
 from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import export_picture
@@ -173,7 +174,7 @@ def _form_page(arrivals: list[Arrival], status: int) -> Page:
 
 def _report_page(character: CharacterView, wrong: str = "", name: str = "") -> str:
     found = report.findings(character.card)
-    options: dict[str, Any] = {"ratings": characters.allowed_ratings(me().role), "titles": import_report.VERDICTS}
+    options: dict[str, Any] = {"ratings": allowed_ratings(me().role), "titles": import_report.VERDICTS}
     return render_template(
         "card_report.html",
         character=character,

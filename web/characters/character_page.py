@@ -16,6 +16,7 @@ from store.errors import NotFound, Refused
 from store.models import RATINGS
 from store.status import MAX_FIELDS
 from store.views import CharacterView, PersonaView
+from store.visibility import allowed_ratings
 from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_form
@@ -177,7 +178,7 @@ def _picture() -> bytes | None:
 
 
 def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:
-    options: dict[str, Any] = {"ratings": characters.allowed_ratings(me().role), "locales": LOCALES}
+    options: dict[str, Any] = {"ratings": allowed_ratings(me().role), "locales": LOCALES}
     if form.rating not in options["ratings"]:
         form = replace(form, rating=RATINGS[0])
     return render_template(

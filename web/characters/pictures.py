@@ -14,7 +14,7 @@ import zlib
 from flask import Blueprint, Response, make_response, request
 from PIL import Image, ImageOps
 
-from store import gallery
+from store import pictures as stored_pictures
 from store.errors import Refused
 from web.assets import YEAR_S
 from web.auth.accounts import me, signed_in
@@ -34,7 +34,7 @@ _decoding_lock = threading.Lock()  # decoding needs 64 MB at worst
 @signed_in
 def show(picture_id: str) -> Response:
     """One picture; its id never gets other bytes, so browsers may keep it."""
-    picture = gallery.get_picture_for(services().database, me(), picture_id)
+    picture = stored_pictures.get_picture_for(services().database, me(), picture_id)
     response = make_response(picture.data)
     response.mimetype = picture.media_type
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -15,8 +15,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import characters
+from store.cards.card_json import MAX_JSON_BYTES, read_json
 from store.cards.errors import MAX_FILE_BYTES, CardError
-from store.cards.plain import MAX_JSON_BYTES, read_json
 from store.errors import NotFound, Refused
 from store.lore import books, edit, report
 from store.lore.book import Lorebook, body_of, read_book

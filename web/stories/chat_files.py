@@ -15,7 +15,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from store import characters, chat_files, chat_transfer, chats, texts
-from store.chat_files import jsonl, native
+from store.chat_files import limits
 from store.errors import NotFound, Refused
 from store.views import CharacterView, ChatView
 from web import notices
@@ -44,8 +44,8 @@ def init_app(app: Flask) -> None:
     hint = {
         "most": MAX_FILES,
         "together": MAX_BYTES >> 20,
-        "jsonl": jsonl.MAX_BYTES >> 20,
-        "json": native.MAX_BYTES >> 20,
+        "jsonl": limits.JSONL_FILE.max_bytes >> 20,
+        "json": limits.NATIVE_FILE.max_bytes >> 20,
     }
     app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "bytes": MAX_BYTES, "hint": hint}, "chat_files")
 
