@@ -75,7 +75,9 @@ class House:
         """What the web does with a submitted turn. Raises Refused."""
         revision = chats.get_revision(self.db, chat.id)
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, revision, text)
-        return queue.submit(self.db, self.redis, chat.owner_id, command)
+        begun = queue.accept(self.db, self.redis, chat.owner_id, command)
+        queue.deliver(self.db, self.redis, begun)
+        return begun.turn
 
     def until_ended(self, turn: TurnView, limit_s: float = 600.0, every_s: float = 0.02) -> TurnView:
         """Wait for the end of a turn."""

@@ -55,9 +55,9 @@ class Tale:
         self._turn_id, self._told, self._left = uuid.uuid4().hex, "", self._n_events
         revision = chats.get_revision(self._db, self._chat_id)
         command = turns.TurnCommand(self._turn_id, self._chat_id, "chat", revision, "Go on.")
-        turns.submit(self._db, self._owner_id, command)
+        turns.begin_turn(self._db, self._owner_id, command)
         self._attempt = turns.claim(self._db, self._turn_id, NAME, 3600).attempt
-        turns.set_state(self._db, self._turn_id, self._attempt, "writing")
+        turns.renew(self._db, {self._turn_id: turns.Progress(self._attempt, "writing")}, time.time() + 3600)
         part = {"type": "part", "part": 0, "parts": 1, "kind": "chat", "role": "character", "name": "Mara"}
         return [{"type": "state", "state": "writing"}, {**part, "message": None}]
 

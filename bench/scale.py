@@ -67,7 +67,7 @@ def _keep_books(database_url: str, redis_url: str, count: object, seconds: float
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), BATCH)
-        queue.submit(database, redis, person.id, command)
+        queue.deliver(database, redis, queue.accept(database, redis, person.id, command))
         claim = turns.claim(database, command.id, WORKER.name, 60.0)
         chats.load_story(database, chat.id)
         for n in range(N_BATCHES):

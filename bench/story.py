@@ -60,7 +60,7 @@ def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text:
     """One turn, from submit to commit; returns the result, the number of pieces of text, and what was asked for."""
     chat = chats.get_chat(player.db, player.user.id, player.chat.id)
     command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, text)
-    claim = turns.claim(player.db, turns.submit(player.db, player.user.id, command).id, "bench", 60)
+    claim = turns.claim(player.db, turns.begin_turn(player.db, player.user.id, command).turn.id, "bench", 60)
     plan = plan_part(player.story(), claim.turn, claim.turn.kind, framing, limits)
     request = TurnRequest(chat.id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
     events = list(engine.submit(request).events())

@@ -20,7 +20,7 @@ from store.errors import NotFound, Refused
 from store.import_findings import Finding
 from store.messages import clock, new_id
 from store.models import Base, Character, Chat, Message, User
-from store.turns.begin import WRITTEN
+from store.turns.kinds import MODEL_ROLES
 from store.views import AlternativeView, ChatView, MessageView, chat_view
 from store.visibility import visible
 
@@ -169,7 +169,7 @@ def _doc_message(message: MessageView, extras: dict[str, Any] | None) -> DocMess
         created_at=message.created_at,
         active=message.active,
         pinned=message.pinned,
-        answer=message.turn_id is not None and message.role in WRITTEN,
+        answer=message.turn_id is not None and message.role in MODEL_ROLES,
         extras=extras,
     )
 

@@ -1,85 +1,74 @@
-"""The errors that the store raises for callers to handle.
+"""The errors that the store raises for callers to handle: a reason and values, no sentences (error_texts.py has those).
 
-    StoreError                 .code (stable, for programs) and .message (a sentence, for people)
-    +-- NotFound               "not_found": no such thing, or it belongs to somebody else
-    +-- Refused                the request is understood and not allowed now; the code says why (see REFUSALS)
+    StoreError                 .code (stable, for programs), .reason (a key of error_texts.TEXTS), .values
+    +-- NotFound               "not_found": no such thing, or it belongs to another person
+    +-- Refused                the request is understood and not allowed now; the code says why
     +-- Stale                  "stale_attempt": a newer attempt owns the turn, or it has ended; stop working on it
 
-To add a refusal: add its code and sentence to REFUSALS and raise `Refused(code)`.
+`Failure` is the same for a turn that cannot be done: a value, kept with the turn and sent with its last event.
+A reason is a code, or `code.which` where one code has several sentences.
+To add a refusal: its sentence in error_texts.TEXTS, then raise `Refused(reason, name=value, ...)`.
 """
 
-REFUSALS = {
-    "moved_on": "This chat moved on in another window: reload it and try again.",
-    "busy": "A reply is still being written in this chat: wait for it or press stop.",
-    "too_many_waiting": "You already have as many turns waiting as is allowed: wait until one of them is done.",
-    "empty": "There is nothing to send: write something first.",
-    "too_long": "This text is too long: send it in smaller parts.",
-    "bad_turn_id": "A turn needs an id of 32 characters, 0-9 and a-f, that was not used before: reload the page.",
-    "bad_kind": "This kind of turn is not known here: reload the page.",
-    "nothing_to_retry": "There is no reply to write again yet: the greeting has alternatives of its own.",
-    "nothing_to_continue": "There is nothing to go on with yet: write something first.",
-    "no_such_alternative": "This message has no such alternative: reload the chat.",
-    "paused": "The queue is paused: what was sent is kept and goes on later.",
-    "announcement_too_long": "An announcement has 280 characters at most.",
-    "not_claimable": "This turn has ended or somebody else is working on it.",
-    "bad_title": "A title has 1 to 80 characters.",
-    "bad_setting": "This setting is not known or out of its range.",
-    "name_taken": "This name is taken: choose another one.",
-    "bad_name": "A name has 1 to 40 characters, none of them invisible.",
-    "bad_invite": "This invitation is not valid (any more): ask for a new one.",
-    "bad_reset": "This link is not valid (any more): ask for a new one.",
-    "bad_password": "The name or the password is wrong.",
-    "bad_preference": "This language or theme is not known here.",
-    "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",
-    "last_admin": "This is the only admin: make somebody else one first.",
-    "quiet_hours": "It is quiet time until {until}: sleep well, the story waits.",
-    "daily_limit": "Your {minutes} minutes of today are used up: the story goes on tomorrow.",
-    "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
-    "bad_rating": "A character may not be rated above what you may see yourself.",
-    "adults_bring": "Cards are brought along by adults: ask one of them to do it for you.",
-    "too_many_characters": "There is room for 400 characters: remove one first.",
-    "has_chats": "There are chats with this character: delete them first.",
-    "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
-    "bad_book_name": "A lorebook needs a name of 1 to 80 characters.",
-    "no_book": "There is no lorebook in this file: its entries are missing.",
-    "book_too_large": "A lorebook can be 1 MB large: make a second one.",
-    "entry_moved": "This entry was changed in another window: look at it again.",
-    "too_many_books": "A chat can use 8 lorebooks: take one away first.",
-    "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of this house.",
-    "chat_empty": "There is no message in this chat file.",
-    "chat_too_large": "This chat file is too large: it may have 50,000 messages and 32 MB, one of ours 48 MB.",
-    "chat_broken": "Too much of this chat file cannot be read: save it again in the program it comes from.",
-    "chat_newer": "This chat file was made by a newer version than this house has.",
-    "chat_damaged": "This file is damaged at {where}: bring along the whole file again.",
-    "bad_role": "The role must be one of admin, adult, teen and child.",
-}
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class StoreError(Exception):
-    """The root of the tree: `code` for programs, `message` for people."""
+    """The root of the tree. `values` fill the {names} of the sentence."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+    def __init__(self, reason: str, **values: str | int) -> None:
+        super().__init__(reason, *values.values())
+        self.reason = reason
+        self.values: Mapping[str, str | int] = values
+
+    @property
+    def code(self) -> str:
+        """The reason without its `.which`."""
+        return code_of(self.reason)
+
+    def __str__(self) -> str:
+        """For logs: the reason and the values."""
+        values = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"{self.reason} ({values})" if values else self.reason
 
 
 class NotFound(StoreError):
-    """There is no such thing, or it belongs to somebody else: callers cannot tell which, on purpose."""
+    """There is no such thing, or it belongs to another person: callers cannot tell which, on purpose."""
 
     def __init__(self, what: str = "page") -> None:
-        super().__init__("not_found", f"There is no such {what}, or it is not yours.")
+        super().__init__("not_found", what=what)
 
 
 class Refused(StoreError):
-    """The store understood and says no. `code` is a key of REFUSALS, `message` its sentence unless given."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(code, message or REFUSALS[code])
+    """The store understood and says no."""
 
 
 class Stale(StoreError):
     """A late or doubled worker: its attempt at the turn no longer counts, and nothing was changed."""
 
     def __init__(self, turn_id: str, attempt: int) -> None:
-        super().__init__("stale_attempt", f"Attempt {attempt} at turn {turn_id} no longer counts: stop working on it.")
+        super().__init__("stale_attempt", turn=turn_id, attempt=attempt)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a turn cannot be done. What the engine says itself has no sentence in error_texts: `values["message"]`."""
+
+    reason: str
+    values: Mapping[str, str | int] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        """The reason without its `.which`."""
+        return code_of(self.reason)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the last event of the turn says; web makes the sentence."""
+        return {"code": self.code, "reason": self.reason, "values": dict(self.values)}
+
+
+def code_of(reason: str) -> str:
+    """The stable code for programs."""
+    return reason.partition(".")[0]

@@ -37,16 +37,16 @@ PRESETS: dict[str, dict[str, float]] = {
 
 
 def checked(settings: Mapping[str, Any]) -> dict[str, float | int]:
-    """The settings, if every one is known and in its range. Raises Refused "bad_setting" with a sentence."""
+    """The settings, if every one is known and in its range. Raises Refused "bad_setting"."""
     return {name: _one(name, value) for name, value in settings.items()}
 
 
 def _one(name: str, value: Any) -> float | int:
     if name not in RANGES:
-        raise Refused("bad_setting", f"There is no setting {name!r}: expected one of {', '.join(RANGES)}.")
+        raise Refused("bad_setting.unknown", name=repr(name), settings=", ".join(RANGES))
     low, high = RANGES[name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high or (name in WHOLE and value != int(value)):
-        kind = "a whole number" if name in WHOLE else "a number"
-        raise Refused("bad_setting", f"The setting {name} must be {kind} from {low:g} to {high:g}.")
+        reason = "bad_setting.whole" if name in WHOLE else "bad_setting.range"
+        raise Refused(reason, name=name, low=f"{low:g}", high=f"{high:g}")
     return int(value) if name in WHOLE else float(value)

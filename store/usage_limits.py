@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from store.db import Database
-from store.errors import REFUSALS, Refused
+from store.errors import Refused
 from store.messages import clock
 from store.models import HAS_ENDED, UNFINISHED, Turn, User
 from store.views import UserView
@@ -25,9 +25,9 @@ def refuse_if_over(session: Session, user: User, now: float) -> None:
     """Raises Refused "quiet_hours" or "daily_limit"."""
     moment = dt.datetime.fromtimestamp(now)
     if user.quiet_from and user.quiet_until and _between(f"{moment:%H:%M}", user.quiet_from, user.quiet_until):
-        raise Refused("quiet_hours", REFUSALS["quiet_hours"].format(until=user.quiet_until))
+        raise Refused("quiet_hours", until=user.quiet_until)
     if user.daily_minutes is not None and minutes_used(session, user.id, now) >= user.daily_minutes:
-        raise Refused("daily_limit", REFUSALS["daily_limit"].format(minutes=user.daily_minutes))
+        raise Refused("daily_limit", minutes=user.daily_minutes)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,14 @@ def today(db: Database, user: UserView, now: float | None = None) -> MinutesToda
     if user.daily_minutes is None:
         return None
     with db.reading() as session:
-        return MinutesToday(minutes_used(session, user.id, clock(now)), user.daily_minutes)
+        return minutes_today(session, user, clock(now))
+
+
+def minutes_today(session: Session, user: User | UserView, now: float) -> MinutesToday | None:
+    """The same in the caller's transaction."""
+    if user.daily_minutes is None:
+        return None
+    return MinutesToday(minutes_used(session, user.id, now), user.daily_minutes)
 
 
 def minutes_used(session: Session, user_id: str, now: float) -> float:

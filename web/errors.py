@@ -6,6 +6,7 @@ To add an error: raise `Problem(status, code, gettext(sentence))`, or a StoreErr
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -32,7 +33,6 @@ TITLES = {
 }
 SENTENCES = {
     400: marked("Something was missing or torn on the way: go back, reload the page and try again."),
-    404: NotFound().message,
     405: marked("This address does not take what was asked of it."),
     413: marked("Send less at once: a shorter text, a smaller picture, or fewer files."),
     429: marked("Too many tries: wait a minute, then try again."),
@@ -53,6 +53,11 @@ class Problem(Exception):
 def error_json(code: str, message: str) -> dict[str, dict[str, str]]:
     """The one shape of an error, for HTTP and for web sockets."""
     return {"error": {"code": code, "message": message}}
+
+
+def reason_json(error: StoreError) -> dict[str, Any]:
+    """The same for an error of the store, before its sentence is made in the language of who reads it."""
+    return {"error": {"code": error.code, "reason": error.reason, "values": dict(error.values)}}
 
 
 def init_app(app: Flask) -> None:
@@ -89,7 +94,7 @@ def _problem(error: Problem) -> Response:
 
 
 def _store_error(error: StoreError) -> Response:
-    return _answer(404 if isinstance(error, NotFound) else 409, error.code, say(error.code, error.message))
+    return _answer(404 if isinstance(error, NotFound) else 409, error.code, say(error))
 
 
 def _csrf(error: CSRFError) -> Response:
@@ -103,8 +108,10 @@ def _http(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
     if 300 <= status < 400:
         return make_response(error.get_response())
+    if status == 404:
+        return _answer(status, code, say(NotFound()), headers)
     sentence = SENTENCES.get(status) or error.description or marked("This cannot be done.")
-    return _answer(status, code, say(code, sentence), headers)
+    return _answer(status, code, gettext(sentence), headers)
 
 
 def _database(error: SQLAlchemyError) -> Response:

@@ -1,11 +1,11 @@
 """One line at the top of the next page: what was done, or why it was not.
 
-What it does: carries a code in the session; the words are in templates/_notices.html and in the store's REFUSALS.
+What it does: carries a code in the session; the words are in templates/_notices.html and in web/i18n/sentences.py.
 """
 
 from flask import Flask, flash
 
-from store.errors import REFUSALS, Refused
+from store.errors import Refused
 from web.i18n.language import say
 
 
@@ -16,7 +16,7 @@ def done(code: str) -> None:
 
 def refused(refusal: Refused) -> None:
     """Say on the next page why something was not done."""
-    flash(refusal.code, "refused")
+    flash(refusal.reason, "refused")
 
 
 def init_app(app: Flask) -> None:
@@ -25,4 +25,4 @@ def init_app(app: Flask) -> None:
 
 
 def _refusal(code: str) -> str:
-    return say(code, REFUSALS.get(code, code))
+    return say(Refused(code))

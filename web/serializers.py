@@ -9,7 +9,6 @@ from web.i18n.language import marked
 from web.rendering.prose import render
 
 STOPPED = marked("You stopped this before there were any words.")
-FAILED = marked("The reply could not be written. Try again.")
 
 
 def message_json(message: MessageView) -> dict[str, Any]:
@@ -80,8 +79,7 @@ def suggestion_json(turn: TurnView | None) -> dict[str, Any] | None:
 def unanswered_json(turn: TurnView) -> dict[str, Any]:
     """A turn that ended without what it was for, with the reason."""
     if turn.state == "cancelled":
-        error = errors.error_json("cancelled", STOPPED)
+        error: dict[str, Any] = errors.error_json("cancelled", STOPPED)
     else:
-        sentence = turn.error_text or FAILED
-        error = errors.error_json(turn.error_code or "failed", sentence)
+        error = {"error": turn.failure.as_dict()}
     return {"turn": turn.id, "kind": turn.kind, **error}

@@ -8,7 +8,7 @@ How an attempt can end:
     every part Done          commit                        event "done"
     Cancelled by the owner   cancel, keeping the text      event "cancelled"
     Cancelled by a shutdown  give_back, it runs again      event "state" queued
-    Failed, or an error      fail, with a sentence         event "failed"; in a later part: commit what there is
+    Failed, or an error      fail, with the reason         event "failed"; in a later part: commit what there is
     the engine is gone       give_back, it runs again      event "state" queued
     Stale                    nothing                       none
 
@@ -30,13 +30,14 @@ from engine.events import Cancelled, Done, Event, Failed, Reading, Text
 from engine.segments import TurnRequest
 from store import chats, turns
 from store.db import DatabaseTrouble
-from store.errors import Stale, StoreError
+from store.errors import Failure, Stale, StoreError
 from store.status import fields_of
 from store.views import EndView
 from worker.context import WorkerContext
-from worker.prompt.build import PromptError, TurnPlan, plan_part
+from worker.prompt.build import TurnPlan, plan_part
 from worker.prompt.draft import TurnDraft
-from worker.prompt.status import StatusError, parse
+from worker.prompt.errors import PartError
+from worker.prompt.status import parse
 from worker.running_turns import RunningTurn, StopReason
 from worker.token_probabilities import TopTokens, word_probabilities
 
@@ -45,13 +46,8 @@ log = logging.getLogger(__name__)
 MAX_CRASHES = 3
 SQL_PATIENCE_S = 5.0  # with a database that takes nothing (a full disk): less than a lease
 
-INTERNAL = "Something went wrong on the server while this reply was written. Press retry to try again."
-TOO_LONG = "This reply took longer than a turn may take. Press retry to try again."
-TOO_OFTEN = "This turn was tried three times and the worker stopped each time. Press retry to try again."
-EMPTY = "The model ended its reply without a word. Press retry to try again."
-
 Value = TypeVar("Value")
-Ending = Done | Cancelled | Failed
+Ending = Done | Cancelled | Failure
 
 
 class Attempt:
@@ -75,7 +71,7 @@ class Attempt:
         try:
             self._end_well()
         except Stale as stale:
-            log.info("turn %s: dropped, %s", self._turn.id, stale.message)
+            log.info("turn %s: dropped, %s", self._turn.id, stale)
             self._feed.end()
         except Exception:
             # the lease runs out and the reaper gives the turn to somebody
@@ -89,42 +85,46 @@ class Attempt:
             self._settle(self._write())
         except Stale:
             raise
-        except (PromptError, RequestError, StoreError) as error:
-            self._fail(error.code, str(error))
+        except RequestError as error:
+            self._fail(_engine_failure(error.code, str(error)))
+        except StoreError as error:
+            self._fail(Failure(error.reason, error.values))
         except EngineClosed:
             self._give_back()
         except JobTimeoutException:
             self._running.stop(StopReason.ABANDONED)
-            self._fail("too_slow", TOO_LONG)
+            self._fail(Failure("too_slow"))
         except Exception:
             log.exception("turn %s: attempt %d failed", self._turn.id, self._number)
             self._running.stop(StopReason.ABANDONED)
-            self._fail("internal", INTERNAL)
+            self._fail(Failure("internal"))
 
     # -- from the story to the last event of the engine ---------------------------------------------------------------
 
     def _write(self) -> Ending:
         """All parts, one after the other; what they bring is in the draft."""
         if self._turn.crashes >= MAX_CRASHES:
-            return Failed("too_many_attempts", TOO_OFTEN)
+            return Failure("too_many_attempts")
         self._feed.state("waking")
         story = chats.load_story(self._context.db, self._turn.chat_id)
         self._draft = draft = TurnDraft(self._turn, story, self._context.engine.model_key)
-        ending: Ending = Failed("internal", INTERNAL)
+        ending: Ending = Failure("internal")
         for part, kind in enumerate(self._turn.parts):
             self._part = part
             try:
                 ending = self._write_part(kind, draft)
-            except (PromptError, RequestError, StatusError) as error:
-                ending = Failed(error.code, str(error))
+            except PartError as error:
+                ending = error.failure
+            except RequestError as error:
+                ending = _engine_failure(error.code, str(error))
             if not isinstance(ending, Done):
                 return self._or_what_there_is(ending, draft)
         return ending
 
     def _or_what_there_is(self, ending: Ending, draft: TurnDraft) -> Ending:
         """A later part that fails takes nothing away from the parts before it."""
-        if isinstance(ending, Failed) and ending.code != EngineClosed.code and draft.outcome.replies:
-            log.warning("turn %s: part %d failed: %s: %s", self._turn.id, self._part, ending.code, ending.message)
+        if isinstance(ending, Failure) and ending.code != EngineClosed.code and draft.outcome.replies:
+            log.warning("turn %s: part %d failed: %s", self._turn.id, self._part, ending)
             return Done("", (), "end")
         return ending
 
@@ -141,7 +141,7 @@ class Attempt:
         elif isinstance(ending, Done | Cancelled):
             draft.write(spec, ending, word_probabilities(ending.tokens, self._tops, self._context.piece), plan.lore)
         if isinstance(ending, Done) and not ending.text.strip():
-            return Failed("empty_reply", EMPTY)
+            return Failure("empty_reply")
         return ending
 
     def _plan_part(self, kind: str, draft: TurnDraft) -> TurnPlan:
@@ -166,7 +166,9 @@ class Attempt:
         )
         self._running.on_stop(ticket.cancel)
         for event in ticket.events():
-            if isinstance(event, Done | Cancelled | Failed):
+            if isinstance(event, Failed):
+                return _engine_failure(event.code, event.message)
+            if isinstance(event, Done | Cancelled):
                 return event
             hear(event)
         raise EngineClosed("the engine ended a turn without saying how")
@@ -205,12 +207,12 @@ class Attempt:
             raise Stale(self._turn.id, self._number)
         if isinstance(ending, Done):
             self._end("done", turns.commit)
-        elif reason is StopReason.DRAINING or (isinstance(ending, Failed) and ending.code == EngineClosed.code):
+        elif reason is StopReason.DRAINING or (isinstance(ending, Failure) and ending.code == EngineClosed.code):
             self._give_back()
         elif isinstance(ending, Cancelled):
             self._end("cancelled", turns.cancel)
         else:
-            self._fail(ending.code, ending.message)
+            self._fail(ending)
 
     def _end(self, kind: str, change: Callable[..., EndView]) -> None:
         outcome = self._draft.outcome if self._draft else turns.Outcome()
@@ -218,10 +220,10 @@ class Attempt:
         saved = self._persist(lambda: change(self._context.db, self._turn.id, self._number, outcome, window))
         self._feed.end({"type": kind, **saved.as_dict()})
 
-    def _fail(self, code: str, sentence: str) -> None:
-        self._persist(lambda: turns.fail(self._context.db, self._turn.id, self._number, code, sentence))
-        log.warning("turn %s failed: %s: %s", self._turn.id, code, sentence)
-        self._feed.end({"type": "failed", "error": {"code": code, "message": sentence}})
+    def _fail(self, failure: Failure) -> None:
+        self._persist(lambda: turns.fail(self._context.db, self._turn.id, self._number, failure))
+        log.warning("turn %s failed: %s", self._turn.id, failure)
+        self._feed.end({"type": "failed", "error": failure.as_dict()})
 
     def _give_back(self) -> None:
         if self._text:
@@ -245,3 +247,8 @@ class Attempt:
                     raise
                 log.warning("turn %s: the database did not take its end, again: %s", self._turn.id, error)
                 time.sleep(0.2)
+
+
+def _engine_failure(code: str, message: str) -> Failure:
+    """What the engine says itself: it has no sentence of ours."""
+    return Failure(code, {"message": message})

@@ -28,7 +28,7 @@ def run_turn(turn_id: str) -> None:
     try:
         claim = turns.claim(context.db, turn_id, context.worker_name, LEASE_S)
     except StoreError as error:
-        log.info("turn %s: nothing to do: %s", turn_id, error.message)
+        log.info("turn %s: nothing to do: %s", turn_id, error)
         if error.code == "paused":
             _waits_again(context, turn_id)
         return

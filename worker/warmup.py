@@ -24,7 +24,8 @@ from store.broker import events, warmup
 from store.errors import StoreError
 from store.views import Story
 from worker.context import TurnTicket, WorkerContext
-from worker.prompt.build import PromptError, TurnPlan, plan_part
+from worker.prompt.build import TurnPlan, plan_part
+from worker.prompt.errors import PromptError
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ from deploy.cli.stats import stats_command
 from deploy.preflight import DeployError
 from store.backup.archive import BackupError
 from store.db import DatabaseTrouble
+from store.error_texts import english
 from store.errors import StoreError
 from store.settings import SettingsError
 
-_SAID = (DeployError, SettingsError, StoreError, BackupError)
+_SAID = (DeployError, SettingsError, BackupError)
 
 
 class Sentence(click.ClickException):
@@ -37,6 +38,8 @@ class Sentences(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except StoreError as error:
+            raise Sentence(english(error.reason, error.values)) from None
         except _SAID as error:
             raise Sentence(str(error)) from None
         except DatabaseTrouble as error:

@@ -14,7 +14,7 @@ the stream that is numbered so) and `type`:
     done       revision, messages (all that the turn added or changed, see MessageView.as_dict), message (the first of
                them or null), suggestion (a draft of the person's next line, or null)
     cancelled  the same, with what was written until then
-    failed     error: {code, message}
+    failed     error: {code, reason, values}, see errors.Failure; older workers wrote {code, message}
 `done`, `cancelled` and `failed` are the last event of a turn: what comes after them is dropped. Events of an attempt
 older than the last one seen are refused. Another `stream` than before means that Redis was emptied and the turn has a
 new one, numbered from 1: read all of it, and the transcript when the turn ends. Streams live for a day, and for an hour
@@ -230,7 +230,7 @@ def decode(data: bytes) -> dict[str, Any]:
 def ending(turn: TurnView, end: EndView) -> dict[str, Any]:
     """The last event of a turn, from what the database says about it."""
     if turn.state == "failed":
-        return {"type": "failed", "error": {"code": turn.error_code, "message": turn.error_text}}
+        return {"type": "failed", "error": turn.failure.as_dict()}
     return {"type": turn.state, **end.as_dict()}
 
 

@@ -21,11 +21,6 @@ def chat_channel(chat_id: str) -> str:
     return f"{PREFIX}:chat:{chat_id}"
 
 
-def user_channel(user_id: str) -> str:
-    """Channel: what the other tabs of a person should know, such as chats that changed."""
-    return f"{PREFIX}:user:{user_id}"
-
-
 def queues_channel() -> str:
     """Channel: the name of a worker whose queue has moved, as JSON {"worker": name}."""
     return f"{PREFIX}:queues"

@@ -1,9 +1,9 @@
 """How turns reach a worker.
 
 What it does: a person has at most one turn queued or running; their others wait in the database. So a worker's queue,
-first in first out, goes round over people. `submit` accepts a turn and queues it at once where it may be; `dispatch`
-moves a person's next turn into a queue: call it after the end of a turn. `place` says how long a queued turn has
-still to wait.
+first in first out, goes round over people. `accept` writes a turn, `deliver` makes its job after the acknowledgement;
+`dispatch` moves a person's next turn into a queue: call it after the end of a turn. `queue_place` says how long a
+queued turn has still to wait.
 The database is right, Redis is a copy: when Redis fails, everything here logs, leaves the turn, and recovery.py comes
 back to it. `pause` lets nothing new begin, in any process, until `resume`: turns wait in the database, and what runs
 goes on to its end. What it refuses to know: what a job does. Fencing (turns/lifecycle.py) makes a job that runs twice
@@ -22,9 +22,9 @@ from redis.exceptions import RedisError
 from store import site_state, turns
 from store.broker import cancel, eta, events, jobs, keys, registry
 from store.broker.jobs import ALLOWED, RUN_TURN, ForbiddenJob, TurnJob, enqueue, open_queue
-from store.db import Database
+from store.db import Database, DatabaseTrouble
 from store.errors import Stale, StoreError
-from store.turns import TurnCommand
+from store.turns import BegunTurn, TurnCommand
 from store.views import TurnView
 
 __all__ = [
@@ -33,10 +33,12 @@ __all__ = [
     "ForbiddenJob",
     "QueuePlace",
     "TurnJob",
+    "accept",
     "announce_end",
     "announce_moved",
     "announce_queued",
     "announce_waiting",
+    "deliver",
     "dispatch",
     "enqueue",
     "open_queue",
@@ -45,7 +47,6 @@ __all__ = [
     "remove_job",
     "resume",
     "stop",
-    "submit",
 ]
 
 log = logging.getLogger(__name__)
@@ -59,21 +60,30 @@ class QueuePlace:
     eta_s: float | None = None
 
 
-def submit(
+def accept(
     db: Database, redis: Redis, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
-) -> TurnView:
-    """Accept a turn, and bring the person's next one into a worker's queue; raises what turns.submit raises.
+) -> BegunTurn:
+    """Write a turn in one transaction, queued for the worker of its chat where it is the person's only one.
 
-    One transaction where it is their only turn; who has others waits behind them. Without a worker or Redis the turn
-    waits: `reconcile` comes back to it.
+    Acknowledge it, then call `deliver`. Raises what `turns.begin_turn` raises.
     """
-    worker = _route(redis, command.chat_id)
-    turn = turns.submit(db, owner_id, command, now, max_waiting, worker)
+    return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(redis, command.chat_id))
+
+
+def deliver(db: Database, redis: Redis, begun: BegunTurn, now: float | None = None) -> None:
+    """Bring an accepted turn into its worker's queue, or the person's turn that comes before it.
+
+    Without a worker, Redis or the database it waits: `reconcile` comes back to it. The acknowledgement is out, so
+    nothing here may fail the command.
+    """
+    turn = begun.turn
     if turn.state == "queued":
-        _bring(redis, turn)
-    elif turn.state == "waiting" and worker is not None:
-        dispatch(db, redis, owner_id, now)
-    return turn
+        _make_job(redis, turn)
+    elif turn.state == "waiting" and begun.worker is not None:
+        try:
+            dispatch(db, redis, turn.owner_id, now)
+        except DatabaseTrouble as error:
+            log.warning("A turn of %s waits for the database: %s", turn.owner_id, error)
 
 
 def _route(redis: Redis, chat_id: str) -> str | None:
@@ -84,7 +94,7 @@ def _route(redis: Redis, chat_id: str) -> str | None:
         return None
 
 
-def _bring(redis: Redis, turn: TurnView) -> None:
+def _make_job(redis: Redis, turn: TurnView) -> None:
     """Make the job of a queued turn."""
     try:
         if turn.worker is not None and enqueue(redis, turn.id, turn.worker):
@@ -104,7 +114,7 @@ def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None
         worker = registry.route(redis, waiting.chat_id) if waiting else None
         turn = turns.enqueue_next(db, owner_id, worker, now) if worker else None
         if turn is not None:
-            _bring(redis, turn)
+            _make_job(redis, turn)
         return turn
     except RedisError as error:
         log.warning("A turn of %s waits for Redis: %s", owner_id, error)
@@ -182,7 +192,7 @@ def announce_end(db: Database, redis: Redis, turn: TurnView) -> None:
         ending = events.ending(turn, turns.result_of(db, turn.id))
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [ending])
     except StoreError as error:
-        log.warning("The end of turn %s is not announced: %s", turn.id, error.message)
+        log.warning("The end of turn %s is not announced: %s", turn.id, error)
 
 
 def announce_moved(redis: Redis, worker: str) -> None:

@@ -33,9 +33,9 @@ PROBLEMS: Mapping[str, str] = {
 
 
 class CardError(Exception):
-    """The file is not taken; `code` is a key of PROBLEMS, `sentence` says why."""
+    """The file is not taken; `reason` is a key of PROBLEMS, `values` fill the {names} of its sentence."""
 
     def __init__(self, code: str, **values: str | int) -> None:
         super().__init__(code)
-        self.code = code
-        self.sentence = PROBLEMS[code].format(**values)
+        self.code = self.reason = code
+        self.values = values

@@ -111,9 +111,9 @@ def read(data: bytes, now: float) -> ImportedFile:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "file"
-        raise Refused("chat_damaged", f"This file is damaged at {where}: bring along the whole file again.") from error
+        raise Refused("chat_damaged", where=where) from error
     except JsonError as error:
-        raise Refused("chat_damaged", "This file is damaged at its text: bring along the whole file again.") from error
+        raise Refused("chat_damaged", where="its text") from error
     document = _document(file)
     n_more = sum(len(message.alternatives) - 1 for message in document.messages)
     findings = [Finding("applied", "messages", "chat_messages", {"n": len(document.messages)})]

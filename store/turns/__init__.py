@@ -4,8 +4,9 @@ The public door: callers write `from store import turns` and find every step her
 """
 
 from store.messages import Reply
-from store.turns.begin import TurnCommand, submit
-from store.turns.end import NARRATOR, Outcome, cancel, commit, fail, result_of
+from store.turns.begin import BegunTurn, TurnCommand, begin_turn
+from store.turns.end import Outcome, cancel, commit, fail, result_of
+from store.turns.kinds import NARRATOR
 from store.turns.lifecycle import (
     Claim,
     Progress,
@@ -22,19 +23,20 @@ from store.turns.lifecycle import (
     renew,
     request_cancel,
     save_partial,
-    set_state,
     unfinished,
     unqueue_all,
 )
 
 __all__ = [
     "NARRATOR",
+    "BegunTurn",
     "Claim",
     "Outcome",
     "Progress",
     "Reply",
     "TurnCommand",
     "assign",
+    "begin_turn",
     "cancel",
     "claim",
     "commit",
@@ -51,8 +53,6 @@ __all__ = [
     "request_cancel",
     "result_of",
     "save_partial",
-    "set_state",
-    "submit",
     "unfinished",
     "unqueue_all",
 ]

@@ -1,14 +1,15 @@
-"""How a turn begins: `submit`, for callers of lifecycle.py.
+"""How a turn begins: `begin_turn`, one idempotent transaction (the turn's id is the idempotency key).
 
-What it does: one transaction that checks everything, writes the person's message and the turn: waiting, or queued at
-once for the worker that the caller names, when it is its owner's only one.
+What it does: checks everything, writes the user's message and the turn, and returns all that an acknowledgement says:
+no caller has to read again what was just written. The turn waits, or is queued at once for the worker that the caller
+names when it is its owner's only one.
 What it refuses to know: what happens to the turn afterwards.
-To add a kind: add its opening to `_OPENINGS`.
+To add an opening: a member of `kinds.Opening` and its function in `_OPENINGS`.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,22 +20,19 @@ from store import chat_macros, macros, messages, site_state, texts, usage_limits
 from store.db import Database
 from store.errors import Refused
 from store.messages import Reply, clock
-from store.models import UNFINISHED, Chat, Turn, User
-from store.views import TurnView, turn_view
+from store.models import UNFINISHED, Chat, Message, Turn, User
+from store.turns.kinds import FOLLOWING, KINDS, MODEL_ROLES, Opening
+from store.views import MessageView, TurnView, turn_view
 
 _TURN_ID = re.compile(r"[0-9a-f]{32}")
-WRITTEN = ("character", "narrator")
-FOLLOWING = {"narrate", "suggest", "status"}
-Opening = tuple[str | None, str | None]
-"""Ids of the user's message and of the message that is written again or grows."""
 
 
 @dataclass(frozen=True)
 class TurnCommand:
-    """What a browser asks for. `id` is 32 hex characters of its own making, `expected_revision` what it last saw.
+    """What a browser asks for. `id`: 32 hex characters, the idempotency key; `expected_revision`: the one last seen.
 
-    `then` names further parts of the same turn: narrate, suggest, status. `text` is the person's message, or with
-    narrate a hint to the narrator.
+    `then` names further parts of the same turn (`kinds.FOLLOWING`). `text` is the user's message, or with narrate a
+    hint to the narrator.
     """
 
     id: str
@@ -42,76 +40,116 @@ class TurnCommand:
     kind: str
     expected_revision: int
     text: str = ""
-    params: dict[str, Any] = field(default_factory=dict)
     then: tuple[str, ...] = ()
 
 
-def submit(
+@dataclass(frozen=True)
+class BegunTurn:
+    """What `begin_turn` wrote, or found where the id was known (`is_new` is False).
+
+    `message`: the user's, None where the kind has none. `revision`: the chat's. `minutes_left`: of the daily limit,
+    None without one. `worker`: the one that the caller named.
+    """
+
+    turn: TurnView
+    is_new: bool
+    message: MessageView | None
+    revision: int
+    minutes_left: int | None
+    worker: str | None
+
+
+_About = tuple[Message | None, Message | None]
+"""The user's message, and the message that is written again or grows."""
+
+
+def begin_turn(
     db: Database,
     owner_id: str,
     command: TurnCommand,
     now: float | None = None,
     max_waiting: int = 2,
     worker: str | None = None,
-) -> TurnView:
-    """Accept a turn, with the person's message when there is one. Doing it twice does nothing and returns the first.
+) -> BegunTurn:
+    """Accept a turn, with the user's message when there is one. The same id again changes nothing.
 
-    `max_waiting` is how many unfinished turns one person may have. With a `worker` the turn is queued for it, unless
+    `max_waiting`: how many unfinished turns one person may have. With a `worker` the turn is queued for it, unless
     the person has another unfinished one or the queue is paused. Raises NotFound (the chat), Refused "bad_turn_id",
-    "quiet_hours", "daily_limit",
-    "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long", "nothing_to_retry",
-    "nothing_to_continue".
+    "quiet_hours", "daily_limit", "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long",
+    "nothing_to_retry", "nothing_to_continue".
     """
     if not _TURN_ID.fullmatch(command.id):
         raise Refused("bad_turn_id")
     _refuse_bad_parts(command)
     try:
-        return _submit(db, owner_id, command, clock(now), max_waiting, worker)
-    except IntegrityError:  # only where two writers run at once: now the other one's turn is there to be seen
-        return _submit(db, owner_id, command, clock(now), max_waiting, worker)
+        return _write_turn(db, owner_id, command, clock(now), max_waiting, worker)
+    except IntegrityError:  # two writers at once: the other one's turn is there now
+        return _write_turn(db, owner_id, command, clock(now), max_waiting, worker)
 
 
-def _submit(
+def _write_turn(
     db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int, worker: str | None
-) -> TurnView:
+) -> BegunTurn:
     with db.session() as session:
         known = session.get(Turn, command.id)
         if known is not None:
-            return _again(known, owner_id, command)
+            return _begun_before(session, known, owner_id, command, now, worker)
         chat = messages.own_chat(session, owner_id, command.chat_id)
-        usage_limits.refuse_if_over(session, session.get_one(User, owner_id, with_for_update=True), now)
-        alone = _refuse_if_others(session, chat, command, max_waiting)
-        at_once = worker is not None and alone
-        user_message_id, reply_message_id = _OPENINGS[command.kind](session, chat, command, now)
-        turn = Turn(
-            id=command.id,
-            chat_id=chat.id,
-            owner_id=owner_id,
-            kind=command.kind,
-            state="queued" if at_once else "waiting",
-            worker=worker if at_once else None,
-            queued_at=now if at_once else None,
-            attempt=0,
-            crashes=0,
-            params=_params(session, chat, command, now),
-            user_message_id=user_message_id,
-            reply_message_id=reply_message_id,
-            partial="",
-            cancel_requested=False,
-            created_at=now,
-            updated_at=now,
-            stats={},
-            result={},
-        )
+        user = session.get_one(User, owner_id, with_for_update=True)
+        usage_limits.refuse_if_over(session, user, now)
+        is_only_one = _refuse_if_others(session, chat, command, max_waiting)
+        user_message, about = _OPENINGS[KINDS[command.kind].opening](session, chat, command, now)
+        turn = _new_turn(chat, command, now, worker if is_only_one else None)
+        turn.params = _params(session, chat, command, now)
+        turn.user_message_id = user_message.id if user_message else None
+        turn.reply_message_id = about.id if about else None
         session.add(turn)
         session.flush()
-        return turn_view(turn)
+        return _begun(session, turn, chat, user_message, now, worker, is_new=True)
 
 
-def _again(known: Turn, owner_id: str, command: TurnCommand) -> TurnView:
-    if known.owner_id != owner_id or known.chat_id != command.chat_id:
+def _new_turn(chat: Chat, command: TurnCommand, now: float, worker: str | None) -> Turn:
+    """The row of a turn: queued where it has a worker, else waiting."""
+    return Turn(
+        id=command.id,
+        chat_id=chat.id,
+        owner_id=chat.owner_id,
+        kind=command.kind,
+        state="queued" if worker else "waiting",
+        worker=worker,
+        queued_at=now if worker else None,
+        attempt=0,
+        crashes=0,
+        partial="",
+        cancel_requested=False,
+        created_at=now,
+        updated_at=now,
+        stats={},
+        result={},
+    )
+
+
+def _begun_before(
+    session: Session, turn: Turn, owner_id: str, command: TurnCommand, now: float, worker: str | None
+) -> BegunTurn:
+    if turn.owner_id != owner_id or turn.chat_id != command.chat_id:
         raise Refused("bad_turn_id")
-    return turn_view(known)
+    message = session.get(Message, turn.user_message_id) if turn.user_message_id else None
+    return _begun(session, turn, session.get_one(Chat, turn.chat_id), message, now, worker, is_new=False)
+
+
+def _begun(
+    session: Session, turn: Turn, chat: Chat, message: Message | None, now: float, worker: str | None, *, is_new: bool
+) -> BegunTurn:
+    minutes = usage_limits.minutes_today(session, session.get_one(User, turn.owner_id), now)
+    return BegunTurn(
+        turn=turn_view(turn),
+        is_new=is_new,
+        message=messages.views_of(session, [message])[0] if message else None,
+        revision=chat.revision,
+        minutes_left=minutes.left if minutes else None,
+        worker=worker,
+    )
 
 
 def _refuse_if_others(session: Session, chat: Chat, command: TurnCommand, max_waiting: int) -> bool:
@@ -122,20 +160,20 @@ def _refuse_if_others(session: Session, chat: Chat, command: TurnCommand, max_wa
     if chat.revision != command.expected_revision:
         raise Refused("moved_on")
     unfinished = select(Turn.id).where(Turn.state.in_(UNFINISHED))
-    mine = select(func.count()).select_from(Turn).where(Turn.owner_id == chat.owner_id, Turn.state.in_(UNFINISHED))
-    here = unfinished.where(Turn.chat_id == chat.id).exists()
-    n_mine, busy, moving = session.execute(select(mine.scalar_subquery(), here, site_state.not_paused())).one()
-    if busy:
+    of_owner = select(func.count()).select_from(Turn).where(Turn.owner_id == chat.owner_id, Turn.state.in_(UNFINISHED))
+    in_chat = unfinished.where(Turn.chat_id == chat.id).exists()
+    n_of_owner, is_busy, is_moving = session.execute(
+        select(of_owner.scalar_subquery(), in_chat, site_state.not_paused())
+    ).one()
+    if is_busy:
         raise Refused("busy")
-    if n_mine >= max_waiting:
-        raise Refused(
-            "too_many_waiting", f"You already have {max_waiting} turns waiting: wait until one of them is done."
-        )
-    return bool(moving) and not n_mine
+    if n_of_owner >= max_waiting:
+        raise Refused("too_many_waiting", most=max_waiting)
+    return bool(is_moving) and not n_of_owner
 
 
 def _refuse_bad_parts(command: TurnCommand) -> None:
-    known = command.kind in _OPENINGS and set(command.then) <= FOLLOWING
+    known = command.kind in KINDS and set(command.then) <= set(FOLLOWING)
     if not known or len({command.kind, *command.then}) <= len(command.then):
         raise Refused("bad_kind")
     if len(command.text) > texts.MAX_TEXT:
@@ -143,10 +181,8 @@ def _refuse_bad_parts(command: TurnCommand) -> None:
 
 
 def _params(session: Session, chat: Chat, command: TurnCommand, now: float) -> dict[str, Any]:
-    params = dict(command.params)
-    if command.then:
-        params["then"] = list(command.then)
-    hint = _resolved(session, chat, command, now) if command.kind == "narrate" else ""
+    params: dict[str, Any] = {"then": list(command.then)} if command.then else {}
+    hint = _resolved(session, chat, command, now) if KINDS[command.kind].narrates else ""
     return {**params, "hint": hint} if hint else params
 
 
@@ -161,46 +197,43 @@ def _resolved(session: Session, chat: Chat, command: TurnCommand, now: float) ->
     return text
 
 
-def _say(session: Session, chat: Chat, command: TurnCommand, now: float) -> Opening:
+def _write_user_message(session: Session, chat: Chat, command: TurnCommand, now: float) -> _About:
     text = _resolved(session, chat, command, now)
     if not text:
         raise Refused("empty")
     message = messages.add_message(session, chat, "user", chat.user_name, command.id, now)
     messages.add_alternative(session, message, Reply(text), command.id, now, position=0)
     messages.raise_revision(chat, now)
-    return message.id, None
+    return message, None
 
 
-def _write_again(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> Opening:
-    """The message that gets one more wording; none when the last word is the user's and its reply never came."""
+def _find_retried(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> _About:
+    """The message that gets one more alternative; none when the last one is the user's: its reply never came."""
     last = messages.last_message(session, chat.id)
     if last is not None and last.role == "user":
         return None, None
-    if last is None or last.role not in WRITTEN or last.turn_id is None:
+    if last is None or last.role not in MODEL_ROLES or last.turn_id is None:
         raise Refused("nothing_to_retry")
-    return None, last.id
+    return None, last
 
 
-def _go_on(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> Opening:
-    """The message that grows; none when the last word is the user's: then its reply is written."""
+def _find_continued(session: Session, chat: Chat, _command: TurnCommand, _now: float) -> _About:
+    """The message that grows; none when the last one is the user's: then its reply is written."""
     last = messages.last_message(session, chat.id)
     if last is not None and last.role == "user":
         return None, None
-    if last is None or last.role not in WRITTEN:
+    if last is None or last.role not in MODEL_ROLES:
         raise Refused("nothing_to_continue")
-    return None, last.id
+    return None, last
 
 
-def _beside(_session: Session, _chat: Chat, _command: TurnCommand, _now: float) -> Opening:
-    """Nothing is written beforehand."""
+def _write_nothing(_session: Session, _chat: Chat, _command: TurnCommand, _now: float) -> _About:
     return None, None
 
 
-_OPENINGS: dict[str, Callable[[Session, Chat, TurnCommand, float], Opening]] = {
-    "chat": _say,
-    "retry": _write_again,
-    "continue": _go_on,
-    "narrate": _beside,
-    "suggest": _beside,
-    "status": _beside,
+_OPENINGS: dict[Opening, Callable[[Session, Chat, TurnCommand, float], _About]] = {
+    Opening.USER_MESSAGE: _write_user_message,
+    Opening.RETRY_OF: _find_retried,
+    Opening.CONTINUES: _find_continued,
+    Opening.NOTHING: _write_nothing,
 }

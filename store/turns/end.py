@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from store import messages
 from store.db import Database, changed_row
-from store.errors import NotFound, Stale
+from store.error_texts import english
+from store.errors import Failure, NotFound, Stale
 from store.messages import Reply, clock
 from store.models import RUNNING, Chat, Message, Turn
+from store.turns.kinds import KINDS, NARRATOR, Opening, Result
 from store.views import EndView
-
-NARRATOR = "Narrator"
 
 
 def fenced(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
@@ -91,11 +91,16 @@ def cancel(
         return _write(session, turn, _outcome(outcome), window, now)
 
 
-def fail(db: Database, turn_id: str, attempt: int, code: str, text: str, now: float | None = None) -> None:
-    """The turn cannot be done: `code` for programs, `text` a sentence for its owner. Raises Stale."""
+def fail(db: Database, turn_id: str, attempt: int, failure: Failure, now: float | None = None) -> None:
+    """The turn cannot be done. Raises Stale.
+
+    `Turn.result` keeps the failure as `error`; the column `error_text` has its English sentence, for whoever reads the
+    table by hand and for older versions of this program.
+    """
     with db.session() as session:
         turn = _end(session, turn_id, attempt, "failed", clock(now))
-        turn.error_code, turn.error_text = code, text
+        turn.error_code, turn.error_text = failure.code, english(failure.reason, failure.values)
+        turn.result = {**turn.result, "error": {"reason": failure.reason, "values": dict(failure.values)}}
 
 
 def result_of(db: Database, turn_id: str) -> EndView:
@@ -115,16 +120,17 @@ def cancel_unclaimed(session: Session, turn: Turn, now: float) -> None:
 
 def _leftover(session: Session, turn: Turn) -> Outcome:
     """What the last attempt had saved of the turn's first part."""
-    if turn.kind == "suggest":
+    kind = KINDS[turn.kind]
+    if kind.result is Result.SUGGESTION:
         return Outcome(suggestion=turn.partial)
-    if turn.kind == "status" or not turn.partial.strip():
+    if kind.result is Result.STATUS or not turn.partial.strip():
         return Outcome()
     reply = Reply(turn.partial, finish="cancelled")
     message = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
-    if turn.kind == "continue" and message is not None:
+    if kind.opening is Opening.CONTINUES and message is not None:
         before = messages.active_alternative(session, message).text
         reply = replace(reply, text=before + turn.partial, grows=True)
-    if turn.kind == "narrate":
+    if kind.narrates:
         reply = replace(reply, role="narrator", name=NARRATOR)
     return Outcome((reply,))
 

@@ -85,13 +85,6 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
     raise Refused("paused" if paused else "not_claimable")
 
 
-def set_state(db: Database, turn_id: str, attempt: int, state: str, now: float | None = None) -> None:
-    """Say what the worker is doing: waking, reading or writing. Raises Stale."""
-    if state not in RUNNING:
-        raise ValueError(f"{state!r} is no state of a running turn: expected one of {', '.join(RUNNING)}.")
-    _change(db, turn_id, attempt, {"state": state, "updated_at": clock(now)})
-
-
 def save_partial(db: Database, turn_id: str, attempt: int, text: str, now: float | None = None) -> None:
     """Keep what is written so far, so that it stays visible whatever happens. Raises Stale."""
     _change(db, turn_id, attempt, {"partial": text, "updated_at": clock(now)})

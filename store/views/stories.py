@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from store.errors import Failure
 from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
 from store.views.from_row import view_of
 from store.views.people import CharacterView, LorebookView
@@ -163,6 +164,14 @@ class TurnView:
     def parts(self) -> tuple[str, ...]:
         """The kinds of work that it does, in order: its own, and what was asked for after it."""
         return (self.kind, *self.params.get("then", ()))
+
+    @property
+    def failure(self) -> Failure:
+        """Why it failed; of a turn that an older version ended only the English sentence is known."""
+        error = self.result.get("error")
+        if error:
+            return Failure(error["reason"], error["values"])
+        return Failure(self.error_code or "failed", {"message": self.error_text} if self.error_text else {})
 
     @property
     def unfinished(self) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from chat_page import LONG, VIEWS
 
 from store import chats, turns
+from store.errors import Failure
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -200,9 +201,9 @@ def test_what_failed_can_be_tried_again(chat, books):
     chat_id = chat.page.url.rsplit("/", 1)[1]
     owner = chats.load_story(books, chat_id).chat.owner_id
     command = turns.TurnCommand(uuid.uuid4().hex, chat_id, "narrate", chats.get_revision(books, chat_id))
-    turns.submit(books, owner, command)
+    turns.begin_turn(books, owner, command)
     claim = turns.claim(books, command.id, "nobody", 30)
-    turns.fail(books, command.id, claim.attempt, "internal", "The card stopped.")
+    turns.fail(books, command.id, claim.attempt, Failure("worker_lost", {"message": "The card stopped."}))
     chat.reload()
     assert "The card stopped." in chat.failure.text_content()
     chat.failure_retry.click()

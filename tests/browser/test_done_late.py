@@ -11,6 +11,7 @@ from test_done import NOTE, OUT_OF_SIGHT, told
 
 from store import accounts, chats, turns
 from store.broker import events
+from store.errors import Failure
 from store.messages import Reply
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -43,14 +44,14 @@ class Held:
     def __init__(self, books, chat_id, kind="retry"):
         self.books, self.chat_id, self.id = books, chat_id, uuid.uuid4().hex
         owner = accounts.find_user(books, "Ada 7").id
-        turns.submit(books, owner, turns.TurnCommand(self.id, chat_id, kind, chats.get_revision(books, chat_id)))
+        turns.begin_turn(books, owner, turns.TurnCommand(self.id, chat_id, kind, chats.get_revision(books, chat_id)))
         self.attempt = turns.claim(books, self.id, "nobody", 120).attempt
 
     def end(self, text="The lamp is lit."):
         return turns.commit(self.books, self.id, self.attempt, Reply(text))
 
     def fail(self):
-        turns.fail(self.books, self.id, self.attempt, "internal", "The card stopped.")
+        turns.fail(self.books, self.id, self.attempt, Failure("worker_lost", {"message": "The card stopped."}))
 
     def stop(self):
         turns.cancel(self.books, self.id, self.attempt, Reply("The lamp"))

@@ -232,7 +232,7 @@ def test_the_admins_page(house, books, crowd, victim, quiet):
     registry.announce(quiet, quiet_one, ttl_s=120)
     for person in crowd[2:32]:
         chat = chats.create_chat(books, person.id, character_id("mara"), person.name)
-        turns.submit(books, person.id, turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, NAME))
+        turns.begin_turn(books, person.id, turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, NAME))
     page = victim.open("/admin").page
     expect(page.get_by_test_id("in-line")).to_have_count(30)
     expect(page.get_by_test_id("usage-row").filter(has_text=crowd[2].name).first).to_be_visible()

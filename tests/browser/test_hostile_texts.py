@@ -16,6 +16,7 @@ from hostile_texts import TEXTS, short
 
 from store import accounts, characters, chats, messages, personas, texts, turns
 from store.bundled import character_id
+from store.errors import Failure
 from store.models import Chat
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -141,10 +142,10 @@ def test_a_failure_and_a_suggestion(books, mallory, victim):
     chat = chats.create_chat(books, mallory.id, character_id("mara"), NAME)
     for kind, end in (("narrate", "fail"), ("suggest", "commit")):
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, chats.get_revision(books, chat.id))
-        turns.submit(books, mallory.id, command)
+        turns.begin_turn(books, mallory.id, command)
         claim = turns.claim(books, command.id, "nobody", 30)
         if end == "fail":
-            turns.fail(books, command.id, claim.attempt, "internal", "\n".join(CLEAN))
+            turns.fail(books, command.id, claim.attempt, Failure("worker_lost", {"message": "\n".join(CLEAN)}))
             page = ChatPage(victim.page, victim.address).open(chat.id)
             page.failure.wait_for()
         else:

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.cards.errors import CardError
+from store.cards.errors import PROBLEMS, CardError
 from store.cards.files import read_card, write_json, write_png
 from store.cards.report import findings
 from store.cards.stored_card import data_of
@@ -94,7 +94,7 @@ def _read(data, filename):
         code = "taken"
     except CardError as refused:
         code = refused.code
-        wrong = "" if refused.sentence.strip() and "{" not in refused.sentence else "no sentence"
+        wrong = "" if "{" not in PROBLEMS[refused.reason].format(**refused.values) else "no sentence"
     except BaseException as error:  # noqa: BLE001 (whatever it is, it is what is looked for here)
         code, wrong = "failure", f"{type(error).__name__}: {error}"[:200]
     return code, time.process_time() - begin, file, wrong

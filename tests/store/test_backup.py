@@ -65,7 +65,7 @@ class Writer(threading.Thread):
         while not self.stop.is_set():
             revision = chats.get_revision(self.database, self.chat.id)
             words = TurnCommand(uuid.uuid4().hex, self.chat.id, "chat", revision, f"word {len(self.acked)}")
-            turn = turns.submit(self.database, self.owner.id, words)
+            turn = turns.begin_turn(self.database, self.owner.id, words).turn
             self.acked.append((turn.user_message_id, words.text))
             claim = turns.claim(self.database, turn.id, "gpu0", 60.0)
             end = turns.commit(self.database, turn.id, claim.attempt, Reply("Hello", tuple(range(200))))
@@ -109,7 +109,9 @@ def test_every_row_comes_back_as_it_was(database, database_url, user, chat, tmp_
     with database.session() as session:
         image = bytes(range(256))
         session.add(Picture(id="f" * 32, owner_id=user.id, media_type="image/png", data=image, created_at=0.1))
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "中文 \u2028 🦊 \\ \" '"))
+    turn = turns.begin_turn(
+        database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "中文 \u2028 🦊 \\ \" '")
+    ).turn
     turns.claim(database, turn.id, "gpu0", 5)
     turns.commit(database, turn.id, 1, Reply("Hm.", (1, 2, 3)))
     written = write_backup(database, tmp_path / "house.zip")

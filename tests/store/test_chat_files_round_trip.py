@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from store import chat_files
 from store.chat_files import dates, jsonl, jsonl_line, limits, markdown, native
-from store.errors import REFUSALS, Refused
+from store.error_texts import TEXTS
+from store.errors import Refused
 
 NOW = 1_700_000_000.0
 
@@ -31,7 +32,7 @@ def reasons(found) -> dict[str, dict]:
 def refusal(data: bytes) -> str:
     with pytest.raises(Refused) as refused:
         read(data)
-    assert refused.value.code in REFUSALS
+    assert refused.value.reason in TEXTS
     return refused.value.code
 
 

@@ -44,13 +44,13 @@ def test_a_greeting_and_ones_own_description(database, inn):
 
 def test_a_message_knows_the_last_ones(database, user, inn):
     text = "{{lastMessage}}|{{lastUserMessage}}|{{lastCharMessage}}|{{input}}|{{idleDuration}}|{{what}}|{{persona}}"
-    turns.submit(database, user.id, command(inn, text), now=125.0)
+    turns.begin_turn(database, user.id, command(inn, text), now=125.0)
     greeting = "Welcome, Ada. Mara keeps an inn for Ada. You are a friend of Mara"
     assert texts_of(database, inn)[1] == [f"{greeting}||{greeting}||2 minutes|{{{{what}}}}|a friend of Mara"]
 
 
 def test_a_hint_and_a_note(database, user, inn):
-    turn = turns.submit(database, user.id, command(inn, "{{user}} sleeps", "narrate"))
+    turn = turns.begin_turn(database, user.id, command(inn, "{{user}} sleeps", "narrate")).turn
     assert turn.params["hint"] == "Ada sleeps"
     chat = chats.change_chat(database, user.id, inn.id, author_note="{{char}} is shy", title="{{char}}")
     assert (chat.author_note, chat.title) == ("Mara is shy", "{{char}}")
@@ -65,7 +65,7 @@ def test_an_edit_sees_what_stands_before_its_message(database, user, inn):
 def test_what_grows_too_long_is_refused_and_nothing_is_written(database, user, inn):
     description = "{{description}}" * 1_300  # 19,500 letters that would become 32,500
     with pytest.raises(Refused) as refused:
-        turns.submit(database, user.id, command(inn, description))
+        turns.begin_turn(database, user.id, command(inn, description))
     assert refused.value.code == "too_long"
     with pytest.raises(Refused) as refused:
         edits.edit_message(database, user.id, chats.transcript(database, inn.id)[0].id, description, 1)
@@ -77,7 +77,7 @@ def test_what_grows_too_long_is_refused_and_nothing_is_written(database, user, i
 
 
 def test_stored_text_is_never_resolved_again(database, user, inn):
-    turns.submit(database, user.id, command(inn, "{{{{noop}}char}}"))
+    turns.begin_turn(database, user.id, command(inn, "{{{{noop}}char}}"))
     assert texts_of(database, inn)[1] == ["{{char}}"]
     copied = edits.branch(database, user.id, chats.transcript(database, inn.id)[1].id)
     assert texts_of(database, copied)[1] == ["{{char}}"]

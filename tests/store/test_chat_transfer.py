@@ -10,7 +10,7 @@ from store.bundled import character_id
 from store.chat_files import jsonl, native
 from store.errors import NotFound
 from store.import_findings import Finding
-from store.turns import TurnCommand, submit
+from store.turns import TurnCommand, begin_turn
 
 STORY = jsonl_of(HEADER, *LINES)
 
@@ -74,7 +74,7 @@ def test_a_brought_chat_is_a_chat_like_others(database, user):
     chat = bring(database, user)
     messages = chats.transcript(database, chat.id)
     edited = edits.edit_message(database, user.id, messages[1].id, "Hi, you.", 1)
-    turn = submit(database, user.id, TurnCommand("b" * 32, chat.id, "retry", edited.revision))
+    turn = begin_turn(database, user.id, TurnCommand("b" * 32, chat.id, "retry", edited.revision)).turn
     assert turn.reply_message_id == messages[-1].id
     copy = edits.branch(database, user.id, messages[1].id)
     out = jsonl.write(whole_chats.export_chat(database, user.id, copy.id)).split(b"\n")

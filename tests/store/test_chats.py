@@ -87,7 +87,7 @@ def test_a_chat_belongs_to_its_owner(database, user, chat, make_user):
         lambda: chats.get_chat(database, stranger.id, chat.id),
         lambda: chats.delete_chat(database, stranger.id, chat.id),
         lambda: chats.choose_alternative(database, stranger.id, message.id, 0, 1),
-        lambda: turns.submit(database, stranger.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")),
+        lambda: turns.begin_turn(database, stranger.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")).turn,
     ):
         with pytest.raises(NotFound):
             call()
@@ -98,7 +98,7 @@ def test_a_chat_belongs_to_its_owner(database, user, chat, make_user):
 def test_chats_are_listed_by_last_use(database, user):
     ids = [chats.create_chat(database, user.id, bundled.character_id("mara"), "Ada", now=t).id for t in (1.0, 2.0)]
     assert [chat.id for chat in chats.list_chats(database, user.id)] == ids[::-1]
-    turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, ids[0], "chat", 1, "hi"), now=3.0)
+    turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, ids[0], "chat", 1, "hi"), now=3.0)
     assert [chat.id for chat in chats.list_chats(database, user.id)] == ids
 
 
@@ -111,7 +111,7 @@ def test_choosing_an_alternative(database, user, chat):
     assert (chosen.active, chosen.text, chosen.revision) == (1, greeting.alternatives[1].text, 2)
     assert chats.get_revision(database, chat.id) == 2
     assert chats.get_message(database, greeting.id).active == 1
-    turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 2, "hi"))
+    turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 2, "hi"))
     assert refusal(chats.choose_alternative, database, user.id, greeting.id, 0, 3) == "busy"
     assert refusal(chats.delete_chat, database, user.id, chat.id) == "busy"
 
@@ -127,7 +127,7 @@ def test_a_deleted_chat_is_gone(database, user, chat):
 
 
 def test_the_story_has_everything_a_worker_needs(database, user, chat):
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi {{char}}"))
+    turn = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi {{char}}")).turn
     attempt = turns.claim(database, turn.id, "gpu0", 5).attempt
     turns.commit(database, turn.id, attempt, Reply("Hello", (1, 2, 3), "model", "stop", {"n": 3}), {"start": 7})
     story = chats.load_story(database, chat.id)

@@ -100,7 +100,7 @@ def one_turn(house, ann, chat, steps):
     did("its last turn", lambda: turns.newest_ended(house, chat.id))
     did("its newest messages", lambda: message_pages.newest(house, chat.id, 60))
     command = turns.TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, "{{lastMessage}} Go on.")
-    turn = did("submit", lambda: turns.submit(house, ann.id, command, time.time()))
+    turn = did("submit", lambda: turns.begin_turn(house, ann.id, command, time.time()).turn)
     claim = did("claim", lambda: turns.claim(house, turn.id, "gpu0", 60.0))
     story = did("story", lambda: chats.load_story(house, chat.id))
     did("price", lambda: reread_cost.of_message(house, ann.id, chat.id, story.messages[-1].id))

@@ -13,7 +13,7 @@ from store.turns import Reply, TurnCommand
 @pytest.fixture
 def told(database, user, chat):
     """A chat with a message and a reply; returns both."""
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"))
+    turn = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")).turn
     claim = turns.claim(database, turn.id, "gpu0", 5)
     turns.commit(database, turn.id, claim.attempt, Reply("Hello", (1, 2), "smol"), {"examples": 1, "messages": 0})
     return chats.transcript(database, chat.id)[1:]
@@ -49,7 +49,7 @@ def test_a_delete_can_be_undone(database, user, chat, told):
 
 
 def test_nothing_is_changed_while_a_turn_is_under_way(database, user, chat, told):
-    turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "retry", 3))
+    turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "retry", 3))
     for change in (edits.delete_message, edits.restore_message):
         with pytest.raises((Refused, NotFound)):
             change(database, user.id, told[0].id, 3)

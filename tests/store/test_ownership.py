@@ -22,7 +22,9 @@ def refusal(call, *arguments, **options):
 
 def say(database, chat, now, text="hi"):
     revision = chats.get_revision(database, chat.id)
-    return turns.submit(database, chat.owner_id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, text), now)
+    return turns.begin_turn(
+        database, chat.owner_id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, text), now
+    ).turn
 
 
 def at(clock, day=1):

@@ -9,7 +9,7 @@ from store import chats, turns
 from store.broker import cancel, events, jobs, keys, queue, recovery, registry
 from store.broker.client import connect
 from store.broker.registry import WorkerView
-from store.errors import NotFound
+from store.errors import Failure, NotFound
 from store.turns import Reply, TurnCommand
 
 
@@ -27,7 +27,7 @@ def say(database):
     def submit(chat, now=0.0):
         revision = chats.get_revision(database, chat.id)
         command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, "hi")
-        return turns.submit(database, chat.owner_id, command, now, max_waiting=9)
+        return turns.begin_turn(database, chat.owner_id, command, now, max_waiting=9).turn
 
     return submit
 
@@ -216,7 +216,7 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
     for turn in (done, failed, told):
         turns.claim(database, turn.id, "gpu0", 5, now=1.0)
     end = turns.commit(database, done.id, 1, Reply("Hello"), now=10.0)
-    turns.fail(database, failed.id, 1, "gave_up", "Try again.", now=10.0)
+    turns.fail(database, failed.id, 1, Failure("gave_up"), now=10.0)
     turns.commit(database, told.id, 1, Reply("Hello"), now=10.0)
     events.append(redis, told.chat_id, told.id, 1, [{"type": "done", "revision": 3, "message": None}])
     recovery.reconcile(database, redis, 11.0)
@@ -230,7 +230,7 @@ def test_an_end_that_nobody_announced_is_announced(database, redis, gpu0, people
     assert {name: event[name] for name in end.as_dict()} == end.as_dict()
     assert (event["revision"], len(event["messages"])) == (3, 1)
     (event,) = events.read(redis, failed.id)
-    assert event["error"] == {"code": "gave_up", "message": "Try again."}
+    assert event["error"] == {"code": "gave_up", "reason": "gave_up", "values": {}}
     assert len(events.read(redis, told.id)) == 1
 
 
@@ -297,40 +297,46 @@ def command(database, chat):
     return TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), "hi")
 
 
+def accept_and_deliver(database, redis, owner_id, command, now=None):
+    begun = queue.accept(database, redis, owner_id, command, now)
+    queue.deliver(database, redis, begun, now)
+    return begun.turn
+
+
 def test_a_persons_only_turn_is_accepted_and_queued_in_one_step(database, redis, gpu0, user, chat):
     wanted = command(database, chat)
     for _ in range(2):
-        turn = queue.submit(database, redis, user.id, wanted, 1.0)
+        turn = accept_and_deliver(database, redis, user.id, wanted, 1.0)
         assert (turn.id, turn.state, turn.worker, turn.queued_at) == (wanted.id, "queued", "gpu0", 1.0)
     assert queued(redis) == [turn.id]
     assert states(redis, turn) == ["queued"]
 
 
 def test_a_second_turn_waits_behind_the_first(database, redis, gpu0, user, make_chat):
-    first, second = (queue.submit(database, redis, user.id, command(database, make_chat(user))) for _ in range(2))
+    first, second = (accept_and_deliver(database, redis, user.id, command(database, make_chat(user))) for _ in range(2))
     assert (first.state, second.state) == ("queued", "waiting")
     assert queued(redis) == [first.id]
 
 
 def test_who_waited_while_there_was_no_worker_goes_before_their_own_next_turn(database, redis, user, make_chat):
-    old = queue.submit(database, redis, user.id, command(database, make_chat(user)))
+    old = accept_and_deliver(database, redis, user.id, command(database, make_chat(user)))
     assert old.state == "waiting"
     announce(redis, "gpu0")
-    new = queue.submit(database, redis, user.id, command(database, make_chat(user)))
+    new = accept_and_deliver(database, redis, user.id, command(database, make_chat(user)))
     assert queued(redis) == [old.id]
     assert turns.get_turn(database, new.id).state == "waiting"
 
 
 def test_a_paused_queue_takes_nothing_at_the_submit(database, redis, gpu0, user, chat):
     queue.pause(database, redis)
-    turn = queue.submit(database, redis, user.id, command(database, chat))
+    turn = accept_and_deliver(database, redis, user.id, command(database, chat))
     assert (turn.state, queued(redis)) == ("waiting", [])
     assert [placed.id for placed in queue.resume(database, redis)] == [turn.id] == queued(redis)
 
 
 def test_a_turn_that_is_submitted_without_redis_comes_in_later(database, redis, gpu0, user, chat):
     nowhere = connect("redis://127.0.0.1:1/0")
-    turn = queue.submit(database, nowhere, user.id, command(database, chat))
+    turn = accept_and_deliver(database, nowhere, user.id, command(database, chat))
     assert turn.state == "waiting"
     assert recovery.reconcile(database, redis) == (turn.id,)
     nowhere.close()

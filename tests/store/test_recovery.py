@@ -35,7 +35,7 @@ def test_what_a_dead_worker_had_goes_to_a_living_one_at_once(database, redis, tw
     assert turns.get_turn(database, waiting.id).crashes == 0
     assert "gpu0" not in registry.alive(redis)
     with pytest.raises(Stale):
-        turns.set_state(database, running.id, claim.attempt, "writing")
+        turns.save_partial(database, running.id, claim.attempt, "late")
     assert recovery.take_over(database, redis, "gpu0") == ()
 
 

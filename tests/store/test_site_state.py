@@ -23,7 +23,7 @@ def gpu0(redis):
 def say(database):
     def submit(chat, now=0.0):
         command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), "hi")
-        return turns.submit(database, chat.owner_id, command, now, max_waiting=9)
+        return turns.begin_turn(database, chat.owner_id, command, now, max_waiting=9).turn
 
     return submit
 
@@ -53,7 +53,7 @@ class TestAnnouncement:
 
     def test_one_that_is_too_long_changes_nothing(self, database):
         told = site_state.announce(database, "x" * MAX_ANNOUNCEMENT)
-        with pytest.raises(Refused, match="280"):
+        with pytest.raises(Refused, match="announcement_too_long"):
             site_state.announce(database, "x" * (MAX_ANNOUNCEMENT + 1))
         assert site_state.read(database).announcement == told
 

@@ -15,7 +15,7 @@ def test_an_invitation_makes_one_account(database):
     assert (user.name, user.role, user.session_epoch, user.created_at) == ("Ada Lovelace", "teen", 1, 102.0)
     assert accounts.find_user(database, "ADA LOVELACE") == user
     assert accounts.get_user(database, user.id) == user
-    with pytest.raises(Refused, match="invitation") as refused:
+    with pytest.raises(Refused, match="bad_invite") as refused:
         accounts.sign_up(database, token, "Bob", "hash", now=103.0)
     assert refused.value.code == "bad_invite"
 

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from store import accounts, chats, turns
-from store.errors import NotFound, Refused, Stale
+from store.errors import Failure, NotFound, Refused, Stale
 from store.turns import Outcome, Progress, Reply, TurnCommand
 
 
@@ -23,7 +23,7 @@ def say(database, user):
 
     def submit(chat, text="hi", kind="chat", now=0.0, **options):
         revision = chats.get_revision(database, chat.id)
-        return turns.submit(database, chat.owner_id, command(chat, text, kind, revision), now, **options)
+        return turns.begin_turn(database, chat.owner_id, command(chat, text, kind, revision), now, **options).turn
 
     return submit
 
@@ -51,7 +51,7 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
     claim = turns.claim(database, turn.id, "gpu0", lease_s=5, now=11.0)
     assert (claim.attempt, claim.turn.state, claim.turn.lease_until, claim.turn.worker) == (1, "waking", 16.0, "gpu0")
     for state in ("reading", "writing"):
-        turns.set_state(database, turn.id, 1, state)
+        turns.renew(database, {turn.id: Progress(1, state)}, 16.0)
         assert turns.get_turn(database, turn.id).state == state
     turns.save_partial(database, turn.id, 1, "Hel")
     assert turns.renew(database, {turn.id: Progress(1)}, 20.0) == {turn.id: False}
@@ -69,30 +69,32 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
 
 def test_sending_twice_makes_one_turn(database, user, chat):
     twice = command(chat)
-    first = turns.submit(database, user.id, twice, 1.0)
-    assert turns.submit(database, user.id, twice, 2.0) == first
+    first = turns.begin_turn(database, user.id, twice, 1.0).turn
+    assert turns.begin_turn(database, user.id, twice, 2.0).turn == first
     assert texts_of(database, chat) == [("user", "hi")]
 
 
 def test_an_id_of_somebody_else_or_of_another_chat_is_no_key(database, user, chat, make_user, make_chat):
-    turn = turns.submit(database, user.id, command(chat))
+    turn = turns.begin_turn(database, user.id, command(chat)).turn
     stranger = make_user("Eve")
-    assert refusal(turns.submit, database, stranger.id, command(make_chat(stranger), turn_id=turn.id)) == "bad_turn_id"
-    assert refusal(turns.submit, database, user.id, command(make_chat(user), turn_id=turn.id)) == "bad_turn_id"
+    assert (
+        refusal(turns.begin_turn, database, stranger.id, command(make_chat(stranger), turn_id=turn.id)) == "bad_turn_id"
+    )
+    assert refusal(turns.begin_turn, database, user.id, command(make_chat(user), turn_id=turn.id)) == "bad_turn_id"
 
 
 @pytest.mark.parametrize("turn_id", ["", "a" * 31, "A" * 32, "g" * 32, "a" * 32 + "\n", "a" * 33])
 def test_bad_turn_ids(database, user, chat, turn_id):
     wrong = TurnCommand(turn_id, chat.id, "chat", 1, "hi")
-    assert refusal(turns.submit, database, user.id, wrong) == "bad_turn_id"
+    assert refusal(turns.begin_turn, database, user.id, wrong) == "bad_turn_id"
 
 
 def test_refusals_write_nothing(database, user, chat, make_chat):
-    assert refusal(turns.submit, database, user.id, command(chat, revision=2)) == "moved_on"
-    assert refusal(turns.submit, database, user.id, command(chat, " \n{{//x}}\0")) == "empty"
-    assert refusal(turns.submit, database, user.id, command(chat, "a" * 20_001)) == "too_long"
-    assert refusal(turns.submit, database, user.id, command(chat, kind="dance")) == "bad_kind"
-    assert refusal(turns.submit, database, user.id, command(chat, kind="retry")) == "nothing_to_retry"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, revision=2)) == "moved_on"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, " \n{{//x}}\0")) == "empty"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, "a" * 20_001)) == "too_long"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, kind="dance")) == "bad_kind"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, kind="retry")) == "nothing_to_retry"
     assert texts_of(database, chat) == []
     assert chats.get_revision(database, chat.id) == 1
     assert turns.unfinished(database) == ()
@@ -101,7 +103,7 @@ def test_refusals_write_nothing(database, user, chat, make_chat):
 def test_one_unfinished_turn_per_chat_and_two_per_person(database, user, chat, make_chat, say, finish):
     first = say(chat)
     assert refusal(say, chat) == "busy"
-    assert refusal(turns.submit, database, user.id, command(chat, revision=1)) == "moved_on"
+    assert refusal(turns.begin_turn, database, user.id, command(chat, revision=1)) == "moved_on"
     say(make_chat(user))
     third = make_chat(user)
     assert refusal(say, third) == "too_many_waiting"
@@ -122,9 +124,11 @@ def test_retry_adds_an_alternative(database, user, chat, say, finish):
 
 def test_retry_when_the_reply_never_came_writes_it(database, user, chat, say, finish):
     turn = say(chat)
-    turns.fail(database, turn.id, turns.claim(database, turn.id, "gpu0", 5).attempt, "gave_up", "Try again.")
+    failure = Failure("bad_status.missing", {"field": "'Mood'"})
+    turns.fail(database, turn.id, turns.claim(database, turn.id, "gpu0", 5).attempt, failure)
     failed = turns.get_turn(database, turn.id)
-    assert (failed.state, failed.error_code, failed.error_text) == ("failed", "gave_up", "Try again.")
+    assert (failed.state, failed.error_code, failed.failure) == ("failed", "bad_status", failure)
+    assert failed.error_text == "The status says nothing about 'Mood': press status to try again."
     finish(say(chat, kind="retry"))
     assert texts_of(database, chat) == [("user", "hi"), ("character", "Hello")]
 
@@ -136,12 +140,11 @@ def test_a_stale_attempt_changes_nothing(database, user, chat, say):
     assert (old, new) == (1, 2)
     before = turns.get_turn(database, turn.id)
     for call in (
-        lambda: turns.set_state(database, turn.id, old, "writing"),
         lambda: turns.save_partial(database, turn.id, old, "x"),
         lambda: turns.commit(database, turn.id, old, Reply("x")),
         lambda: turns.cancel(database, turn.id, old, Reply("x")),
         lambda: turns.cancel(database, turn.id),
-        lambda: turns.fail(database, turn.id, old, "x", "x"),
+        lambda: turns.fail(database, turn.id, old, Failure("x")),
         lambda: turns.give_back(database, turn.id, old),
     ):
         with pytest.raises(Stale):
@@ -229,11 +232,6 @@ def test_a_turn_that_was_to_stop_ends_when_its_worker_goes(database, user, chat,
     assert refusal(turns.claim, database, turn.id, "gpu1", 5, 6.0) == "not_claimable"
     assert turns.give_back(database, turn.id, 1).state == "cancelled"
     assert texts_of(database, chat) == [("user", "hi"), ("character", "Hel")]
-
-
-def test_only_running_states_can_be_set(database, user, chat, say):
-    with pytest.raises(ValueError, match="no state of a running turn"):
-        turns.set_state(database, say(chat).id, 0, "done")
 
 
 def test_one_person_one_queued_turn(database, user, chat, make_chat, say, finish):

@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from store import accounts, bundled, chats, site_state, turns
 from store.db import Database
-from store.errors import Refused, Stale
+from store.errors import Failure, Refused, Stale
 from store.models import ENDED, RUNNING, UNFINISHED
-from store.turns import Reply, TurnCommand
+from store.turns import Progress, Reply, TurnCommand
 
 LEASE_S = 5.0
 N_CHATS = 3
@@ -60,7 +60,7 @@ class Turns(RuleBasedStateMachine):
         command = TurnCommand(f"{self.n_submitted:032x}", chat_id, kind, revision, "hi" if kind == "chat" else "")
         busy = bool(turns.unfinished(self.db, chat_id=chat_id))
         try:
-            turn = turns.submit(self.db, self.owner, command, self.tick())
+            turn = turns.begin_turn(self.db, self.owner, command, self.tick()).turn
         except Refused as refused:
             code = refused.code
         else:
@@ -78,7 +78,7 @@ class Turns(RuleBasedStateMachine):
     def submit_again(self, data):
         turn_id = self.drawn_turn(data)
         before = turns.get_turn(self.db, turn_id)
-        assert turns.submit(self.db, self.owner, self.commands[turn_id], self.tick()) == before
+        assert turns.begin_turn(self.db, self.owner, self.commands[turn_id], self.tick()).turn == before
 
     @rule()
     def dispatch(self):
@@ -122,11 +122,14 @@ class Turns(RuleBasedStateMachine):
     def perform(self, action, turn_id, attempt):
         now, text = self.tick(), f"{turn_id} {attempt} {action}"
         if action == "state":
-            return turns.set_state(self.db, turn_id, attempt, "writing", now)
+            lease_until = turns.get_turn(self.db, turn_id).lease_until or now
+            if turn_id not in turns.renew(self.db, {turn_id: Progress(attempt, "writing")}, lease_until, now):
+                raise Stale(turn_id, attempt)
+            return None
         if action == "partial":
             return turns.save_partial(self.db, turn_id, attempt, text, now)
         if action == "fail":
-            return turns.fail(self.db, turn_id, attempt, "x", "x", now)
+            return turns.fail(self.db, turn_id, attempt, Failure("x"), now)
         if action == "give_back":
             return turns.give_back(self.db, turn_id, attempt, now)
         end = getattr(turns, action)(self.db, turn_id, attempt, Reply(text), now=now)

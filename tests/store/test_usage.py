@@ -19,7 +19,7 @@ def play(database):
 
     def one(chat, ended_at, wait=2.0, text="Hello", **spent):
         command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), "hi")
-        turn = turns.submit(database, chat.owner_id, command, ended_at - wait - 5)
+        turn = turns.begin_turn(database, chat.owner_id, command, ended_at - wait - 5).turn
         claim = turns.claim(database, turn.id, "gpu0", 30, ended_at - 5)
         turns.commit(database, turn.id, claim.attempt, Outcome((Reply(text),), spent=spent), now=ended_at)
 
@@ -45,7 +45,7 @@ def test_seconds_and_tokens_are_added_up_by_person_and_day(database, make_user, 
 
 
 def test_who_stopped_before_anything_began_has_waited_and_nothing_more(database, user, chat):
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"), NOON)
+    turn = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"), NOON).turn
     turns.request_cancel(database, user.id, turn.id, NOON + 4)
     assert usage.per_day(database, 1, NOON + 5).people[user.id] == (Spent(1, 4.0),)
 

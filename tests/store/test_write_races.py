@@ -33,7 +33,7 @@ def race(n_racers, call):
 
 def test_fifty_identical_sends_make_one_turn(database, user, chat):
     command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")
-    results = race(50, lambda _: turns.submit(database, user.id, command))
+    results = race(50, lambda _: turns.begin_turn(database, user.id, command).turn)
     assert {(turn.id, turn.user_message_id) for turn in results} == {(command.id, results[0].user_message_id)}
     assert len(chats.transcript(database, chat.id)) == 2
     assert chats.get_revision(database, chat.id) == 2
@@ -41,7 +41,7 @@ def test_fifty_identical_sends_make_one_turn(database, user, chat):
 
 def test_fifty_different_sends_into_one_chat_make_one_turn(database, user, chat):
     def submit(i):
-        return turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, str(i)))
+        return turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, str(i))).turn
 
     results = race(50, submit)
     assert sorted(map(str, [r for r in results if isinstance(r, str)])) == ["moved_on"] * 49
@@ -52,21 +52,21 @@ def test_greedy_racers_get_two_turns(database, user, make_chat):
     mine = [make_chat(user) for _ in range(10)]
 
     def submit(i):
-        return turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, mine[i].id, "chat", 1, "hi"))
+        return turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, mine[i].id, "chat", 1, "hi")).turn
 
     results = race(10, submit)
     assert results.count("too_many_waiting") == 8
 
 
 def test_twenty_claims_give_one_attempt(database, user, chat):
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"))
+    turn = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")).turn
     results = race(20, lambda i: turns.claim(database, turn.id, f"gpu{i}", 5))
     assert results.count("not_claimable") == 19
     assert turns.get_turn(database, turn.id).attempt == 1
 
 
 def test_twenty_commits_write_one_reply(database, user, chat):
-    turn = turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi"))
+    turn = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")).turn
     turns.claim(database, turn.id, "gpu0", 5)
     results = race(20, lambda i: turns.commit(database, turn.id, 1, Reply(str(i))))
     assert results.count("stale_attempt") == 19
@@ -76,7 +76,7 @@ def test_twenty_commits_write_one_reply(database, user, chat):
 def test_dispatchers_queue_one_turn_per_person(database, user, make_chat):
     for _ in range(2):
         mine = make_chat(user)
-        turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, mine.id, "chat", 1, "hi"))
+        turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, mine.id, "chat", 1, "hi"))
     results = race(20, lambda _: turns.enqueue_next(database, user.id, "gpu0"))
     assert len([turn for turn in results if turn is not None]) == 1
 
@@ -102,7 +102,7 @@ while True:
     kind = "retry" if uuid.uuid4().int % 3 == 0 else "chat"
     command = turns.TurnCommand(uuid.uuid4().hex, chat, kind, chats.get_revision(db, chat), "hi")
     try:
-        turn = turns.submit(db, owner, command)
+        turn = turns.begin_turn(db, owner, command).turn
         ack("turn", turn.id, turn.user_message_id)
     except StoreError as error:
         assert error.code == "nothing_to_retry", error.code
@@ -157,11 +157,13 @@ def test_two_databases_of_one_file_agree(database, database_url, user, chat):
     other = Database(database_url)
     results = race(
         10,
-        lambda i: turns.submit(
-            [database, other][i % 2], user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")
+        lambda i: (
+            turns.begin_turn(
+                [database, other][i % 2], user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 1, "hi")
+            ).turn
         ),
     )
     other.close()
     assert results.count("moved_on") == 9
     with pytest.raises(Refused):
-        turns.submit(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 2, "hi"))
+        turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", 2, "hi"))

@@ -1,6 +1,7 @@
 """The admin's page: what it shows and what it must never show; the pause and the line for everybody, over real HTTP."""
 
 import re
+import time
 
 import pytest
 from web_house import new_turn
@@ -45,8 +46,8 @@ def busy(site, ada, bo, tale):
         assert acked["type"] == "ack", acked
         if browser is ada:
             tale.claim(acked["id"])
-            turns.save_partial(site.database, acked["id"], tale.attempt, SECRET)
-            turns.set_state(site.database, acked["id"], tale.attempt, "writing")
+            writing = turns.Progress(tale.attempt, "writing", SECRET)
+            turns.renew(site.database, {acked["id"]: writing}, time.time() + 60)
         tab.close()
 
 

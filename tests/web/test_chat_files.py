@@ -92,7 +92,7 @@ def test_nothing_is_sent_to_a_worker_and_the_story_goes_on_at_once(site, ada, ta
         assert session.query(Turn).count() == 0
     assert site.services.redis.llen("rq:queue:gpu0:chat") == 0
     owner = accounts.find_user(site.database, "Ada").id
-    asked = turns.submit(site.database, owner, TurnCommand("a" * 32, chat.id, "retry", 1))
+    asked = turns.begin_turn(site.database, owner, TurnCommand("a" * 32, chat.id, "retry", 1)).turn
     assert asked.reply_message_id == chats.transcript(site.database, chat.id)[-1].id
 
 

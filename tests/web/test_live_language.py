@@ -11,11 +11,10 @@ from store import accounts
 from store.messages import Reply
 from store.turns import NARRATOR, Outcome
 from web.i18n.catalogue import LANGUAGES
-from web.i18n.language import say
+from web.i18n.language import gettext_in
 from web.live.connection import TOO_FAST
 from web.live.hub import RESTARTS
 from web.live.tab_session import SIGNED_OUT
-from worker.attempt import EMPTY
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def test_why_a_reply_failed_comes_in_it_at_once_and_after_a_reload(zhou, tale):
     turn = new_turn()
     tab.submit(chat, "你好", revision, turn)
     tale.claim(turn)
-    tale.fail(EMPTY, "empty_reply")
+    tale.fail("empty_reply")
     sentence = "模型一个字也没写就结束了。按重试再来一次。"
     assert tab.until("failed")["error"]["message"] == sentence
     assert tab.open(chat)["unanswered"]["error"]["message"] == sentence
@@ -92,7 +91,7 @@ def test_a_goodbye_to_who_talks_too_fast(zhou):
 @pytest.mark.parametrize("sentence", [RESTARTS, SIGNED_OUT, TOO_FAST])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_goodbyes_fit_into_the_frame_that_carries_them(language, sentence):
-    assert len(say("goodbye", sentence, language).encode()) <= 123
+    assert len(gettext_in(sentence, language).encode()) <= 123
 
 
 def test_two_people_read_two_languages(site, zhou, bo):

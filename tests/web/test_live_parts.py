@@ -85,7 +85,7 @@ def test_a_failed_narration_can_be_asked_for_again_later(told, tale):
     turn = new_turn()
     tab.submit(chat, "a storm comes up", revision, turn, "narrate")
     tale.claim(turn)
-    tale.fail("The card stopped. Try again.")
+    tale.fail("worker_lost", message="The card stopped. Try again.")
     tab.until("failed")
     unanswered = tab.open(chat)["unanswered"]
     assert (unanswered["turn"], unanswered["kind"]) == (turn, "narrate")

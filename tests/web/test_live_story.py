@@ -199,7 +199,7 @@ def test_who_was_away_is_told_how_the_turn_ended_that_they_waited_for(site, ada,
     tab.submit(chat, "And on", revision, second)
     tale.claim(second)
     assert ada.socket().open(chat, first)["ended"]["turn"] == first, "another one has begun since"
-    tale.fail("The card stopped. Try again.")
+    tale.fail("worker_lost", message="The card stopped. Try again.")
     tab.until("failed")
     assert ada.socket().open(chat, second)["ended"] == {
         "turn": second, "kind": "chat", "state": "failed", "messages": []
@@ -290,7 +290,7 @@ def test_a_failure_is_told_and_kept(site, ada, tale):
     turn = new_turn()
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
-    tale.fail("The card stopped. Try again.")
+    tale.fail("worker_lost", message="The card stopped. Try again.")
     assert tab.until("failed")["error"]["message"] == "The card stopped. Try again."
     opened = tab.open(chat)
     assert opened["unanswered"]["error"]["code"] == "worker_lost"

@@ -4,13 +4,13 @@ from store import accounts, chats
 from store.broker import registry
 from store.broker.registry import EngineView, WorkerView
 from store.messages import Reply
-from store.turns import TurnCommand, claim, commit, submit
+from store.turns import TurnCommand, begin_turn, claim, commit
 
 
 def told(site, who, chat_id):
     """A question and a reply of twenty tokens; the id of the question."""
     command = TurnCommand("1" * 32, chat_id, "chat", chats.get_revision(site.database, chat_id), "a" * 40)
-    submit(site.database, who.id, command)
+    begin_turn(site.database, who.id, command)
     attempt = claim(site.database, command.id, "tale", 30).attempt
     commit(site.database, command.id, attempt, Reply("b" * 100, tuple(range(20)), "smol"), {})
     return chats.transcript(site.database, chat_id)[1].id

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from store import chats, turns
-from store.errors import REFUSALS, NotFound
+from store.errors import Failure, NotFound
 from store.status import fields_of
 from web.i18n import extract, sentences
 from web.i18n.catalogue import LANGUAGES, SCRIPTS, catalogue, po_file, script_words
 from web.i18n.language import say, say_all
-from worker import attempt as worker_turn
-from worker.prompt.build import PromptError, plan_part
+from worker.prompt.build import plan_part
+from worker.prompt.errors import PromptError, StatusError
 from worker.prompt.segments import Limits
-from worker.prompt.status import StatusError, parse
+from worker.prompt.status import parse
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 PLACES = re.compile(r"%\(\w+\)[sd]|\{+\w+\}+|<[^>]+>|&\w+;")
@@ -102,69 +102,65 @@ class Letters:
 
 
 class TestSentencesOfOtherRooms:
-    @pytest.mark.parametrize("code", REFUSALS)
-    def test_every_refusal_of_the_store(self, code):
-        values = dict.fromkeys(re.findall(r"\{(\w+)\}", REFUSALS[code]), "7")
-        said = say(code, REFUSALS[code].format(**values), "zh")
+    @pytest.mark.parametrize("reason", sentences.SENTENCES)
+    def test_every_reason(self, reason):
+        sentence = sentences.SENTENCES[reason]
+        values = dict.fromkeys(re.findall(r"\{(\w+)\}", sentence), "7")
+        said = say(Failure(reason, values), "zh")
         assert CHINESE.search(said)
         assert said.count("7") >= len(values)
         assert "{" not in said
-        assert say(code, REFUSALS[code], "en") == REFUSALS[code]
+        assert say(Failure(reason, values), "en") == sentence.format(**values)
 
     @pytest.mark.parametrize("what", sentences.NOUNS)
     def test_what_is_not_there(self, what):
-        assert re.search("[a-z]", say("not_found", NotFound(what).message, "zh")) is None
+        assert re.search("[a-z]", say(NotFound(what), "zh")) is None
 
     def test_every_noun_of_the_store_is_known(self):
         store = extract.WEB.parent / "store"
-        used = {noun for path in store.glob("*.py") for noun in re.findall(r'NotFound\("(\w+)"\)', path.read_text())}
-        assert used <= set(sentences.NOUNS)
+        used = {noun for path in store.rglob("*.py") for noun in re.findall(r'NotFound\("(\w+)"\)', path.read_text())}
+        assert used <= {*sentences.NOUNS, "person"}
 
-    @pytest.mark.parametrize(
-        ("code", "sentence"),
-        [
-            ("internal", worker_turn.INTERNAL),
-            ("too_slow", worker_turn.TOO_LONG),
-            ("too_many_attempts", worker_turn.TOO_OFTEN),
-            ("empty_reply", worker_turn.EMPTY),
-        ],
-    )
-    def test_what_the_worker_says_when_a_turn_fails(self, code, sentence):
-        assert CHINESE.search(say(code, sentence, "zh"))
+    def test_every_reason_of_store_and_worker_has_a_sentence(self):
+        """Whatever is raised or kept as a reason in these rooms is a key of the catalogue."""
+        pattern = r'\b(?:Refused|Failure|PromptError|StatusError)\(\s*"([\w.]+)"'
+        files = [path for room in ("store", "worker") for path in (extract.WEB.parent / room).rglob("*.py")]
+        used = {reason for path in files for reason in re.findall(pattern, path.read_text())}
+        assert used - set(sentences.SENTENCES) == set()
 
     @pytest.mark.parametrize("text", ["", "Mood: calm\nPlace:", "Mood: \nPlace: here"])
     def test_what_the_worker_says_of_a_torn_status(self, text):
         with pytest.raises(StatusError) as torn:
             parse(fields_of({}), text)
-        assert not re.search("[a-z]{3} ", say(torn.value.code, str(torn.value), "zh"))
+        assert not re.search("[a-z]{3} ", say(torn.value.failure, "zh"))
 
     @pytest.mark.parametrize(("kind", "begins"), [("chat", "你的消息有 "), ("retry", "最后一条消息有 ")])
     def test_what_the_worker_says_of_a_message_that_is_too_long(self, database, user, chat, kind, begins):
-        turn = turns.submit(database, user.id, turns.TurnCommand("0" * 32, chat.id, "chat", 1, "x" * 9000))
+        turn = turns.begin_turn(database, user.id, turns.TurnCommand("0" * 32, chat.id, "chat", 1, "x" * 9000)).turn
         story = chats.load_story(database, chat.id)
         if kind == "retry":  # an answer of the character's, as if it stood last
             story = replace(story, messages=(*story.messages[:-1], replace(story.messages[-1], role="character")))
-        said = say("too_long", self.too_long(story, turn, 9000), "zh")
+        said = say(self.too_long(story, turn, 9000), "zh")
         assert said.startswith(begins)
         assert story.character.name in said
         assert not re.search("[a-z]{3} ", said.replace(story.character.name, ""))
 
     def test_what_the_worker_says_of_a_description_that_is_too_long(self, database, user, chat):
-        turn = turns.submit(database, user.id, turns.TurnCommand("0" * 32, chat.id, "chat", 1, "Hi"))
-        said = say("too_long", self.too_long(chats.load_story(database, chat.id), turn, 400), "zh")
+        turn = turns.begin_turn(database, user.id, turns.TurnCommand("0" * 32, chat.id, "chat", 1, "Hi")).turn
+        said = say(self.too_long(chats.load_story(database, chat.id), turn, 400), "zh")
         assert re.search(r"描述有 \d+ 个词元，但在 400 的上下文里只放得下 \d+ 个", said)
 
     def test_what_nobody_has_translated_is_said_as_it_came(self):
-        assert say("decode", "The moon fell down.", "zh") == "The moon fell down."
+        assert say(Failure("decode", {"message": "The moon fell down."}), "zh") == "The moon fell down."
 
     def too_long(self, story, turn, context):
         with pytest.raises(PromptError) as error:
             plan_part(story, turn, turn.kind, Letters(), Limits(context, 50, "m"))
-        assert error.value.code == "too_long"
-        return str(error.value)
+        assert error.value.failure.code == "too_long"
+        return error.value.failure
 
     def test_everything_that_a_tab_is_told(self):
-        error = {"error": {"code": "busy", "message": REFUSALS["busy"]}}
+        error = {"error": {"code": "busy", "reason": "busy", "values": {}}}
         narration = {"role": "narrator", "name": "Narrator"}
         told = {"type": "opened", "unanswered": {"turn": "1", **error}, "messages": [narration], "message": "0" * 32}
         said = say_all({**told, **error}, "zh")
@@ -174,4 +170,5 @@ class TestSentencesOfOtherRooms:
         assert said["message"] == "0" * 32
         assert say_all({"type": "part", **narration}, "zh")["name"] == "旁白"
         assert say_all({"role": "character", "name": "Narrator"}, "zh")["name"] == "Narrator"
-        assert say_all(told, "en") is told
+        assert say_all(error, "en") == {"error": {"code": "busy", "message": sentences.SENTENCES["busy"]}}
+        assert say_all(narration, "en") is narration

@@ -15,6 +15,7 @@ from simple_websocket import Client, ConnectionClosed
 from store import chats, turns
 from store.broker import events, registry
 from store.db import Database
+from store.errors import Failure
 from store.messages import Reply
 from store.views import EndView
 
@@ -181,9 +182,10 @@ class Storyteller:
         self.append({"type": "done", **end.as_dict()})
         return end
 
-    def fail(self, sentence: str, code: str = "worker_lost") -> None:
-        turns.fail(self.database, self.turn_id, self.attempt, code, sentence)
-        self.append({"type": "failed", "error": {"code": code, "message": sentence}})
+    def fail(self, reason: str, **values: str) -> None:
+        failure = Failure(reason, values)
+        turns.fail(self.database, self.turn_id, self.attempt, failure)
+        self.append({"type": "failed", "error": failure.as_dict()})
 
     def texts(self, chat_id: str) -> list[str]:
         return [message.text for message in chats.transcript(self.database, chat_id)]

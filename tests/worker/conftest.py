@@ -85,7 +85,7 @@ def say(database: Database) -> Callable[..., TurnView]:
 
     def submit(chat: ChatView, text: str = "Hello", revision: int = 1, kind: str = "chat") -> TurnView:
         command = turns.TurnCommand(uuid.uuid4().hex, chat.id, kind, revision, text if kind == "chat" else "")
-        return turns.submit(database, chat.owner_id, command)
+        return turns.begin_turn(database, chat.owner_id, command).turn
 
     return submit
 

@@ -277,7 +277,8 @@ def test_a_message_that_does_not_fit_fails_with_a_sentence(make_context, databas
     after = turns.get_turn(database, turn.id)
     assert (after.state, after.error_code) == ("failed", "too_long")
     assert after.error_text.startswith("Your message is 5")
-    assert said(redis, turn)[-1]["error"] == {"code": "too_long", "message": after.error_text}
+    assert after.failure.reason == "too_long.message"
+    assert said(redis, turn)[-1]["error"] == after.failure.as_dict()
 
 
 def test_after_three_crashes_a_turn_fails_visibly(make_context, database, redis, chat, say):
@@ -289,7 +290,7 @@ def test_after_three_crashes_a_turn_fails_visibly(make_context, database, redis,
     run_turn(turn.id)
     after = turns.get_turn(database, turn.id)
     assert (after.state, after.error_code) == ("failed", "too_many_attempts")
-    assert "three times" in said(redis, turn)[-1]["error"]["message"]
+    assert said(redis, turn)[-1]["error"]["reason"] == "too_many_attempts"
 
 
 def test_restarts_of_a_worker_are_no_crashes(make_context, database, redis, chat, say):
@@ -385,7 +386,7 @@ def test_what_a_turn_took_is_the_sum_of_its_parts(make_context, database, chat, 
     command = turns.TurnCommand(
         "f" * 32, chat.id, "chat", chats.get_revision(database, chat.id), "And then?", then=("suggest",)
     )
-    turns.submit(database, chat.owner_id, command)
+    turns.begin_turn(database, chat.owner_id, command)
     run_turn(command.id)
     both = turns.get_turn(database, command.id)
     reply = chats.load_story(database, chat.id).messages[-1].chosen.stats

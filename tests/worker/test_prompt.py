@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_stories import ByteFraming, message, story, talk, text_of, turn
 
-from worker.prompt.build import PromptError, TurnPlan, plan_part
+from worker.prompt.build import TurnPlan, plan_part
+from worker.prompt.errors import PromptError
 from worker.prompt.segments import Limits
 
 FRAMING = ByteFraming()
@@ -184,14 +185,22 @@ def test_a_reply_takes_a_quarter_of_the_context_at_most():
 
 
 def test_a_persona_that_does_not_fit_is_named():
-    with pytest.raises(PromptError, match=r"description of Mira is \d+ tokens long, but only \d+ fit .* 400"):
+    with pytest.raises(PromptError) as error:
         plan(story(message(0, "user", "Hi"), card={"description": "x" * 2000}), context=400)
+    failure = error.value.failure
+    assert failure.reason == "too_long.description"
+    assert (failure.values["name"], failure.values["context"]) == ("Mira", 400)
+    assert failure.values["tokens"] > 2000
 
 
 def test_a_message_that_does_not_fit_is_named():
     told = story(*talk(6), message(6, "user", "y" * 2000), card=CARD)
-    with pytest.raises(PromptError, match=r"Your message is 20\d\d tokens long, but only 3\d\d fit"):
+    with pytest.raises(PromptError) as error:
         plan(told, context=400)
+    failure = error.value.failure
+    assert failure.reason == "too_long.message"
+    assert 2000 <= failure.values["tokens"] < 2100
+    assert 300 <= failure.values["room"] < 400
 
 
 def test_control_text_is_only_text():

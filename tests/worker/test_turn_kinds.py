@@ -31,7 +31,7 @@ class Play:
     def submit(self, kind, text="", then=()):
         revision = chats.get_revision(self.database, self.chat.id)
         command = turns.TurnCommand(uuid.uuid4().hex, self.chat.id, kind, revision, text, then=tuple(then))
-        return turns.submit(self.database, self.chat.owner_id, command)
+        return turns.begin_turn(self.database, self.chat.owner_id, command).turn
 
     def messages(self):
         return chats.load_story(self.database, self.chat.id).messages

@@ -13,7 +13,8 @@ from wtforms import PasswordField
 from wtforms.validators import InputRequired, Length
 
 from store import accounts, export, usage_limits
-from store.errors import REFUSALS, Refused
+from store.error_texts import TEXTS
+from store.errors import Refused
 from web import notices
 from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
@@ -22,7 +23,7 @@ from web.i18n.language import gettext, lazy, say
 from web.services import services
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
-_WRONG = REFUSALS["bad_password"]
+_WRONG = TEXTS["bad_password"]
 CURRENT_PASSWORD = [
     InputRequired(lazy("Write your password.")),
     Length(max=passwords.MAX_LENGTH, message=lazy(_WRONG)),
@@ -124,7 +125,7 @@ def delete() -> Page:
     try:
         accounts.delete_account(services().database, me().id)
     except Refused as refusal:
-        form.password.errors = [say(refusal.code, refusal.message)]
+        form.password.errors = [say(refusal)]
         return _page(farewell_form=form)
     logout_user()
     session.clear()

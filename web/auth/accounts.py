@@ -15,7 +15,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from store import accounts
-from store.errors import REFUSALS, Refused
+from store.errors import Refused
 from store.views import UserView
 from web.auth import passwords
 from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, sign_in_name_key
@@ -114,7 +114,7 @@ def submit_login() -> Page:
             _store_language(user, language.chosen())
             sign_in(user)
             return redirect(safe_next_url(request.args.get("next", "")))
-        form.password.errors = [say("bad_password", REFUSALS["bad_password"])]
+        form.password.errors = [say(Refused("bad_password"))]
     return render_template("login.html", form=form), 422
 
 
@@ -141,7 +141,7 @@ def submit_sign_up(token: str) -> Page:
     except Refused as refusal:
         if refusal.code == "bad_invite":
             raise
-        form.name.errors = [say(refusal.code, refusal.message)]
+        form.name.errors = [say(refusal)]
         return render_template("invite.html", form=form), 422
     _store_language(user, language.language())
     sign_in(user)

@@ -79,7 +79,7 @@ def import_form() -> str:
 def import_files() -> Page:
     """Take the files. One that becomes a character leads to its report, anything else to a list."""
     if me().role not in card_import.IMPORT_ROLES:
-        raise Problem(403, "adults_bring", say("adults_bring", Refused("adults_bring").message))
+        raise Problem(403, "adults_bring", say(Refused("adults_bring")))
     files = [one for one in request.files.getlist("cards") if one.filename or one.content_length]
     if not files:
         return _form_page([Arrival("", code="empty_file", sentence=gettext("Choose a file first."))], 422)
@@ -149,9 +149,9 @@ def _import_file(file: FileStorage) -> Arrival:
             made = stored_card.with_note(made, Finding("approximated", "picture", "no_picture"))
         brought = card_import.import_card(services().database, me(), made, picture)
     except CardError as error:
-        return Arrival(name, code=error.code, sentence=say(error.code, error.sentence))
+        return Arrival(name, code=error.code, sentence=say(error))
     except Refused as refusal:
-        return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))
+        return Arrival(name, code=refusal.code, sentence=say(refusal))
     return Arrival(name, brought.character, brought.duplicate_of)
 
 

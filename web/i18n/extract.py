@@ -37,9 +37,8 @@ def words() -> Catalog:
         name = f"web/{path.relative_to(WEB).as_posix()}"
         for text, comments in _texts(path):
             found.add(text, locations=[(name, 0)], auto_comments=comments)
-    for code, sentences in SENTENCES.items():
-        for sentence in sentences:
-            found.add(sentence, locations=[("web/i18n/sentences.py", 0)], auto_comments=[code])
+    for reason, sentence in SENTENCES.items():
+        found.add(sentence, locations=[("web/i18n/sentences.py", 0)], auto_comments=[reason])
     for noun in NOUNS:
         found.add(noun, locations=[("web/i18n/sentences.py", 0)], auto_comments=["not_found: what"])
     return found

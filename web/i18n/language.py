@@ -1,21 +1,22 @@
 """Which language a person reads, and what we say in it.
 
 What it does: the language is the account's; before signing in, what was chosen at the door; else what the browser
-asks for. `gettext`, `ngettext` and `lazy` say our own words in it, also in templates (as `_`). Sentences of other rooms
-arrive in English with a code: `say` finds their wording in `sentences.py` and puts their numbers into the translation.
+asks for. `gettext`, `ngettext` and `lazy` say our own words in it, also in templates (as `_`). Errors of other
+rooms bring a reason and values: `say` makes a sentence of them, with the words in `sentences.py`.
 What it refuses to know: where translations lie (catalogue.py).
 To add a text: write it in English inside `_()` in a template, `gettext()` in Python, `t()` in a script; `make words`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from babel.support import LazyProxy
 from flask import Flask, g, has_request_context, request, session
 from flask_login import current_user
 
+from store.errors import Failure
 from web.i18n.catalogue import LANGUAGES, script_words, words_of
-from web.i18n.sentences import SENTENCES, values_in
+from web.i18n.sentences import SENTENCES
 
 ENGLISH = "en"
 CHOSEN = "language"  # in the session of somebody who is not signed in
@@ -67,24 +68,43 @@ def marked(text: str) -> str:
     return text
 
 
-def say(code: str, text: str, to: str | None = None) -> str:
-    """A sentence of another room in the language `to`, or that of the request; itself if nobody has translated it."""
-    words = words_of(to or language())
-    for sentence in SENTENCES.get(code, ()):
-        values = values_in(sentence, text)
-        if values is not None:
-            named = {name: words.gettext(value) if name == "what" else value for name, value in values.items()}
-            return words.gettext(sentence).format(**named)
-    return words.gettext(text) if text else text
+def gettext_in(text: str, to: str) -> str:
+    """One of our texts in the language `to`."""
+    return words_of(to).gettext(text) if text else text
+
+
+class Reasoned(Protocol):
+    """An error of another room, or a value that says why something failed."""
+
+    @property
+    def reason(self) -> str:
+        """A key of SENTENCES."""
+
+    @property
+    def values(self) -> Mapping[str, str | int]:
+        """What fills the {names} of its sentence."""
+
+
+def say(error: Reasoned, to: str | None = None) -> str:
+    """The sentence of an error in the language `to`, or that of the request.
+
+    What has no sentence of ours says what it brings as `message`, in English, else its reason.
+    """
+    to = to or language()
+    sentence = SENTENCES.get(error.reason)
+    if sentence is None:
+        return gettext_in(str(error.values.get("message", "")), to) or error.reason
+    named = {name: gettext_in(str(value), to) if name == "what" else value for name, value in error.values.items()}
+    return gettext_in(sentence, to).format(**named)
 
 
 def say_all(payload: Mapping[str, Any], to: str) -> Mapping[str, Any]:
-    """What a tab is told, with every error in it in the language `to`, and the narrator called so."""
-    if to == ENGLISH:
+    """What a tab is told, with the sentence of every error in it in the language `to`, and the narrator called so."""
+    if to == ENGLISH and not payload.get("error") and not payload.get("unanswered"):
         return payload
     said = dict(payload)
     if said.get("error"):
-        said["error"] = {**said["error"], "message": say(said["error"]["code"], said["error"]["message"], to)}
+        said["error"] = _said_error(said["error"], to)
     if said.get("unanswered"):
         said["unanswered"] = say_all(said["unanswered"], to)
     for part in ("message", "now"):
@@ -93,6 +113,13 @@ def say_all(payload: Mapping[str, Any], to: str) -> Mapping[str, Any]:
     if said.get("messages"):
         said["messages"] = [_named(one, to) for one in said["messages"]]
     return _named(said, to)
+
+
+def _said_error(error: Mapping[str, Any], to: str) -> dict[str, str]:
+    """{code, message} of a reason and its values, or of a sentence of ours in English."""
+    if "reason" in error:
+        return {"code": error["code"], "message": say(Failure(error["reason"], error["values"]), to)}
+    return {"code": error["code"], "message": gettext_in(error["message"], to)}
 
 
 NARRATOR = marked("Narrator")

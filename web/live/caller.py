@@ -30,6 +30,7 @@ class Caller:
     user_id: str
     viewer: Viewer
     watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat
+    answer: Callable[[Reply], None]  # sent before anything that is done later
     later: Callable[[Callable[[], None]], None]  # run by the writer thread, in order with all that is sent
 
 

@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from redis.exceptions import RedisError
 
-from store import accounts, chats, turns, usage_limits
+from store import chats, turns
 from store.broker import queue, warmup
 from store.errors import StoreError
+from store.turns.kinds import FOLLOWING, KINDS
 from web import errors, serializers
 from web.live.caller import Caller, CommandFrame, Handler, Id, Reply
 from web.live.changes import CHANGES, Change
@@ -24,8 +25,8 @@ from web.live.viewer import announce_change
 from web.services import Services
 
 log = logging.getLogger(__name__)
-TurnKind = Literal["chat", "retry", "continue", "narrate", "suggest", "status"]
-FollowUp = Literal["narrate", "suggest", "status"]
+TurnKind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
+FollowUp = Annotated[str, Field(pattern=f"^({'|'.join(FOLLOWING)})$")]
 
 
 class OpenChat(CommandFrame):
@@ -83,19 +84,17 @@ def execute(caller: Caller, text: str | bytes) -> Reply | None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        return refused(
-            None, "bad_frame", f"This message makes no sense here ({where}: {first['msg']}). Reload the page."
-        )
+        return refused(None, StoreError("bad_frame", details=f"{where}: {first['msg']}"))
     subject = getattr(frame, "id", None)
     try:
         return COMMANDS[type(frame)](caller, frame)
     except StoreError as error:
-        return {**refused(subject, error.code, error.message), "of": frame.type}
+        return {**refused(subject, error), "of": frame.type}
 
 
-def refused(turn_id: str | None, code: str, message: str) -> Reply:
+def refused(turn_id: str | None, error: StoreError) -> Reply:
     """The answer to a command that was not obeyed."""
-    return {"type": "refused", "id": turn_id, **errors.error_json(code, message)}
+    return {"type": "refused", "id": turn_id, **errors.reason_json(error)}
 
 
 def _open(caller: Caller, frame: OpenChat) -> None:
@@ -115,34 +114,30 @@ def _wish_it_awake(services: Services, chat_id: str) -> None:
         log.info("chat %s is not woken ahead: %s", chat_id, error)
 
 
-def _submit(caller: Caller, frame: SubmitTurn) -> Reply:
+def _submit(caller: Caller, frame: SubmitTurn) -> None:
+    """One transaction, then the acknowledgement; what brings the turn to a worker and other tabs comes after it."""
     services = caller.services
     command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
     most = services.settings.max_waiting_turns
-    turn = queue.submit(services.database, services.redis, caller.user_id, command, max_waiting=most)
-    message = chats.get_message(services.database, turn.user_message_id) if turn.user_message_id else None
-    revision = announce_change(services, turn)
-    return {
-        "type": "ack",
-        "id": turn.id,
-        "state": turn.state,
-        "revision": revision,
-        "message": serializers.message_json(message) if message else None,
-        "minutes_left": _minutes_left(services, caller.user_id),
-    }
-
-
-def _minutes_left(services: Services, user_id: str) -> int | None:
-    """Of the daily limit; None for whoever has none."""
-    user = accounts.get_user(services.database, user_id)
-    today = usage_limits.today(services.database, user) if user else None
-    return today.left if today else None
+    begun = queue.accept(services.database, services.redis, caller.user_id, command, max_waiting=most)
+    caller.answer(
+        {
+            "type": "ack",
+            "id": begun.turn.id,
+            "state": begun.turn.state,
+            "revision": begun.revision,
+            "message": serializers.message_json(begun.message) if begun.message else None,
+            "minutes_left": begun.minutes_left,
+        }
+    )
+    queue.deliver(services.database, services.redis, begun)
+    announce_change(services, begun.turn, begun.revision)
 
 
 def _stop(caller: Caller, frame: StopTurn) -> None:
     turn = queue.stop(caller.services.database, caller.services.redis, caller.user_id, frame.turn)
     if turn.ended:
-        announce_change(caller.services, turn)
+        announce_change(caller.services, turn, chats.get_revision(caller.services.database, turn.chat_id))
 
 
 def _choose(caller: Caller, frame: ChooseAlternative) -> None:

@@ -24,7 +24,7 @@ from wsproto.utilities import LocalProtocolError
 
 from store.errors import StoreError
 from web import errors
-from web.i18n.language import marked, say
+from web.i18n.language import gettext_in, marked
 from web.live.liveness import Liveness
 from web.live.outgoing import Payload, frame_of
 from web.live.socket_guard import SocketGuard
@@ -75,7 +75,7 @@ class Connection:
 
     def close(self, code: int, sentence: str, **values: object) -> None:
         """Say goodbye after what is already in the mailbox; returns at once. `values` fill in {names} of `sentence`."""
-        self._farewell = (code, say("goodbye", sentence, self._language).format(**values))
+        self._farewell = (code, gettext_in(sentence, self._language).format(**values))
         self._mailbox.put(None)
 
     def drop_if_dead(self) -> None:
@@ -117,7 +117,7 @@ class Connection:
         except GONE:
             raise
         except StoreError as error:
-            self.send({"type": "refused", "id": None, **errors.error_json(error.code, error.message)})
+            self.send({"type": "refused", "id": None, **errors.reason_json(error)})
         except (RedisError, SQLAlchemyError) as error:
             log.warning("A tab could not be told something: %s", error)
             self.send({"type": "refused", "id": None, **errors.error_json(*errors.NOT_NOW)})

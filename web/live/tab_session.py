@@ -32,7 +32,8 @@ class TabSession:
         user_id = person.id
         self._connection = Connection(ws, language)
         self._viewer = Viewer(services, user_id, self._connection.send)
-        self._caller = Caller(services, user_id, self._viewer, self._watch, self._connection.post)
+        connection = self._connection
+        self._caller = Caller(services, user_id, self._viewer, self._watch, connection.post_payload, connection.post)
 
     def run(self) -> None:
         """Serve the tab until it is closed."""

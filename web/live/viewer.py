@@ -222,12 +222,10 @@ class Viewer:
             self._send(said)
 
 
-def announce_change(services: Services, turn: TurnView) -> int:
-    """Tell every tab on the chat that a turn began or ended, for those who have not heard it from the stream.
+def announce_change(services: Services, turn: TurnView, revision: int) -> None:
+    """Tell every tab on the chat that a turn began or ended, for those that have not heard it from the stream.
 
-    Returns the revision of the chat.
+    `revision`: the chat's.
     """
-    revision = chats.get_revision(services.database, turn.chat_id)
     change = {"type": "changed", "chat": turn.chat_id, "revision": revision, "turn": turn.id, "ended": turn.ended}
     services.hub.publish(turn.chat_id, change)
-    return revision

@@ -199,7 +199,7 @@ def _create_empty(name: str) -> Page:
     try:
         kept = books.add_book(services().database, me().id, EMPTY_LOREBOOK, name)
     except Refused as refusal:
-        return _list_page([say(refusal.code, refusal.message)], name), 422
+        return _list_page([say(refusal)], name), 422
     notices.done("book")
     return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
@@ -212,9 +212,9 @@ def _import_file(file: FileStorage) -> tuple[LorebookView | None, str]:
         name = read_book(data).name or filename.rpartition(".")[0] or filename
         return books.add_book(services().database, me().id, data, name), ""
     except CardError as error:
-        return None, f"{filename}: {say(error.code, error.sentence)}"
+        return None, f"{filename}: {say(error)}"
     except Refused as refusal:
-        return None, f"{filename}: {say(refusal.code, refusal.message)}"
+        return None, f"{filename}: {say(refusal)}"
 
 
 def _open(lorebook_id: str) -> OpenedLorebook:
@@ -259,7 +259,7 @@ def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
     try:
         opened.keep(edit.changed(opened.data, place, form.draft(before)))
     except Refused as refusal:
-        return _entry_page(opened, place, form, before, {"": say(refusal.code, refusal.message)}), 422
+        return _entry_page(opened, place, form, before, {"": say(refusal)}), 422
     notices.done("entry")
     return redirect(url_for("lorebooks.show", lorebook_id=opened.id))
 

@@ -120,7 +120,7 @@ def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: 
             name, chat_transfer.import_chat(services().database, me().id, character, found.document, found.findings)
         )
     except Refused as refusal:
-        return Arrival(name, code=refusal.code, sentence=say(refusal.code, refusal.message))
+        return Arrival(name, code=refusal.code, sentence=say(refusal))
 
 
 def _character_named(name: str, everybody: Sequence[CharacterView]) -> str:

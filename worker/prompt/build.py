@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from engine.segments import ReplySpec, Segment
 from store.views import Story
+from worker.prompt.errors import PromptError
 from worker.prompt.lore import LoreSelector, PartLore, with_lore
 from worker.prompt.lorebooks import LORE_SHARE, constant_lore, lorebooks_of
 from worker.prompt.notes import drop_old_narrations, with_notes
@@ -25,12 +26,6 @@ from worker.prompt.turn_kinds import PART_KINDS, PartInput, PartSpec
 from worker.prompt.window import Window, WindowEntry, evict_to_fit, visible_entries, window_after
 
 MIN_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
-
-
-class PromptError(ValueError):
-    """A prompt that cannot be made to fit; the message is a sentence for the person who asked."""
-
-    code = "too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +134,9 @@ def _too_long(
 ) -> PromptError:
     room = limits.context - n_fixed
     if room < MIN_ROOM or not spec.messages:
-        return PromptError(
-            f"The description of {cast.char} is {n_persona} tokens long, but only "
-            f"{max(0, room + n_persona - MIN_ROOM)} fit into the context of {limits.context}: shorten the "
-            "description, or run the worker with a larger context (INGLENOOK_CONTEXT)."
-        )
-    whose = "Your message" if spec.messages[-1].role == "user" else "The last message"
+        fits = max(0, room + n_persona - MIN_ROOM)
+        return PromptError("too_long.description", name=cast.char, tokens=n_persona, room=fits, context=limits.context)
+    reason = "too_long.message" if spec.messages[-1].role == "user" else "too_long.last_message"
     name = segment_name(spec.messages[-1])
     n_tokens = next(entry.n_tokens for entry in reversed(entries) if entry.segment.name == name)
-    return PromptError(
-        f"{whose} is {n_tokens} tokens long, but only {room} fit beside the description of "
-        f"{cast.char} and a reply: send it in smaller parts."
-    )
+    return PromptError(reason, tokens=n_tokens, room=room, name=cast.char)

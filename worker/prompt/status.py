@@ -11,12 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.status import ChoiceField, IntegerField, StatusField, TextField
-
-
-class StatusError(ValueError):
-    """What was decoded is not a whole status."""
-
-    code = "bad_status"
+from worker.prompt.errors import StatusError
 
 
 def grammar(fields: Sequence[StatusField]) -> str:
@@ -28,7 +23,7 @@ def parse(fields: Sequence[StatusField], text: str) -> list[dict[str, Any]]:
     """The values, in the order of the fields: [{name, value, unit}]. Raises StatusError."""
     lines = text.strip().split("\n")
     if len(lines) != len(fields):
-        raise StatusError(f"The status has {len(lines)} lines instead of {len(fields)}: press status to try again.")
+        raise StatusError("bad_status.lines", lines=len(lines), fields=len(fields))
     return [_read(field, line) for field, line in zip(fields, lines, strict=True)]
 
 
@@ -37,7 +32,7 @@ def _read(field: StatusField, line: str) -> dict[str, Any]:
     unit = _unit(field).strip()
     value = value.strip().removesuffix(unit).strip()
     if name.strip() != field.name or not value:
-        raise StatusError(f"The status says nothing about {field.name!r}: press status to try again.")
+        raise StatusError("bad_status.missing", field=repr(field.name))
     if isinstance(field, IntegerField):
         return {"name": field.name, "value": _bounded(field, value), "unit": unit}
     return {"name": field.name, "value": value, "unit": ""}
@@ -48,7 +43,7 @@ def _bounded(field: IntegerField, value: str) -> int:
     try:
         return min(field.maximum, max(field.minimum, int(value)))
     except ValueError:
-        raise StatusError(f"{field.name!r} is no number: press status to try again.") from None
+        raise StatusError("bad_status.no_number", field=repr(field.name)) from None
 
 
 def _line_rule(field: StatusField) -> str:

@@ -1,0 +1,90 @@
+"""The English sentence of every error and failure, keyed by its reason: a message catalogue. Pure data.
+
+What it does: errors carry a reason and values (errors.py); here is the sentence that people read, with {names} where
+the values stand. It is in the store because two rooms need it: web translates it (web/i18n/sentences.py), and the
+command line, which must not import web, prints it as it is (deploy/cli). Nothing else makes sentences of errors.
+What it refuses to know: languages, and who reads the sentence.
+To add a sentence: a line here, keyed `code` or, where one code has several sentences, `code.which`; then `make words`
+and its translations in web/translations.
+"""
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, str] = {
+    # what the store refuses
+    "moved_on": "This chat moved on in another window: reload it and try again.",
+    "busy": "A reply is still being written in this chat: wait for it or press stop.",
+    "too_many_waiting": "You already have {most} turns waiting: wait until one of them is done.",
+    "empty": "There is nothing to send: write something first.",
+    "too_long": "This text is too long: send it in smaller parts.",
+    "bad_turn_id": "A turn needs an id of 32 characters, 0-9 and a-f, that was not used before: reload the page.",
+    "bad_kind": "This kind of turn is not known here: reload the page.",
+    "nothing_to_retry": "There is no reply to write again yet: the greeting has alternatives of its own.",
+    "nothing_to_continue": "There is nothing to go on with yet: write something first.",
+    "no_such_alternative": "This message has no such alternative: reload the chat.",
+    "paused": "The queue is paused: what was sent is kept and goes on later.",
+    "announcement_too_long": "An announcement has 280 characters at most.",
+    "not_claimable": "This turn has ended or somebody else is working on it.",
+    "bad_title": "A title has 1 to 80 characters.",
+    "bad_setting": "This setting is not known or out of its range.",
+    "bad_setting.unknown": "There is no setting {name}: expected one of {settings}.",
+    "bad_setting.range": "The setting {name} must be a number from {low} to {high}.",
+    "bad_setting.whole": "The setting {name} must be a whole number from {low} to {high}.",
+    "name_taken": "This name is taken: choose another one.",
+    "bad_name": "A name has 1 to 40 characters, none of them invisible.",
+    "bad_invite": "This invitation is not valid (any more): ask for a new one.",
+    "bad_reset": "This link is not valid (any more): ask for a new one.",
+    "bad_password": "The name or the password is wrong.",
+    "bad_preference": "This language or theme is not known here.",
+    "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",
+    "last_admin": "This is the only admin: make somebody else one first.",
+    "quiet_hours": "It is quiet time until {until}: sleep well, the story waits.",
+    "daily_limit": "Your {minutes} minutes of today are used up: the story goes on tomorrow.",
+    "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
+    "bad_rating": "A character may not be rated above what you may see yourself.",
+    "adults_bring": "Cards are brought along by adults: ask one of them to do it for you.",
+    "too_many_characters": "There is room for 400 characters: remove one first.",
+    "has_chats": "There are chats with this character: delete them first.",
+    "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
+    "bad_book_name": "A lorebook needs a name of 1 to 80 characters.",
+    "no_book": "There is no lorebook in this file: its entries are missing.",
+    "book_too_large": "A lorebook can be 1 MB large: make a second one.",
+    "entry_moved": "This entry was changed in another window: look at it again.",
+    "too_many_books": "A chat can use 8 lorebooks: take one away first.",
+    "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of this house.",
+    "chat_empty": "There is no message in this chat file.",
+    "chat_too_large": "This chat file is too large: it may have 50,000 messages and 32 MB, one of ours 48 MB.",
+    "chat_broken": "Too much of this chat file cannot be read: save it again in the program it comes from.",
+    "chat_newer": "This chat file was made by a newer version than this house has.",
+    "chat_damaged": "This file is damaged at {where}: bring along the whole file again.",
+    "bad_role": "The role must be one of admin, adult, teen and child.",
+    "not_found": "There is no such {what}, or it is not yours.",
+    # why a turn failed, as the worker says it
+    "internal": "Something went wrong on the server while this reply was written. Press retry to try again.",
+    "too_slow": "This reply took longer than a turn may take. Press retry to try again.",
+    "too_many_attempts": (
+        "This turn was tried three times and the worker stopped each time. Press retry to try again."
+    ),
+    "empty_reply": "The model ended its reply without a word. Press retry to try again.",
+    "bad_status.lines": "The status has {lines} lines instead of {fields}: press status to try again.",
+    "bad_status.missing": "The status says nothing about {field}: press status to try again.",
+    "bad_status.no_number": "{field} is no number: press status to try again.",
+    "too_long.description": (
+        "The description of {name} is {tokens} tokens long, but only {room} fit into the context of {context}: shorten "
+        "the description, or run the worker with a larger context (INGLENOOK_CONTEXT)."
+    ),
+    "too_long.message": (
+        "Your message is {tokens} tokens long, but only {room} fit beside the description of {name} and a reply: send "
+        "it in smaller parts."
+    ),
+    "too_long.last_message": (
+        "The last message is {tokens} tokens long, but only {room} fit beside the description of {name} and a reply: "
+        "send it in smaller parts."
+    ),
+}
+
+
+def english(reason: str, values: Mapping[str, str | int]) -> str:
+    """The sentence; where the catalogue has none, the value `message` (what the engine says), else the reason."""
+    sentence = TEXTS.get(reason)
+    return sentence.format(**values) if sentence else str(values.get("message") or reason)
