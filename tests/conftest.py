@@ -1,5 +1,10 @@
-"""Fixtures for every room: a real redis-server, a real SQLite file. No mocks."""
+"""Fixtures for every room: a real redis-server, a real SQLite file. No mocks.
 
+Temporary files are put on a RAM disk where the machine has one: a commit then costs 0.15 ms instead of 6 ms, and there
+are thousands. Tests kill processes, never the machine, so what a commit survives is the same on both.
+"""
+
+import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +25,14 @@ from store.db import Database
 from store.views import ChatView, UserView
 
 REDIS_START_S = 10
+RAM_DISK, RAM_DISK_BYTES = Path("/dev/shm"), 2 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the RAM disk for temporary files, if it has room and TMPDIR names no other place."""
+    if "TMPDIR" not in os.environ and RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free >= RAM_DISK_BYTES:
+        os.environ["TMPDIR"] = str(RAM_DISK)
+        tempfile.tempdir = None
 
 
 def find_redis_server() -> str:
