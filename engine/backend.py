@@ -1,12 +1,17 @@
-"""The seam where the model can be replaced: about a dozen verbs in ints and bytes.
+"""The backend interface: the protocol between the engine and a model, about a dozen verbs in ints and bytes.
 
 Two implementations: `engine.backends.llama.LlamaBackend` (llama.cpp) and `engine.backends.echo.EchoBackend` (no model
 at all, checks every KV rule). One contract suite, tests/engine/test_backend_contract.py, runs on both. A backend is
 used by one thread at a time, except `tokenize`, `piece` and `is_end`, which any thread may call.
 
-Rules that callers keep and the echo backend enforces: the next position of a sequence is one behind its last; no
+Rules that callers keep and the echo backend enforces: the next position of a sequence is its last one plus 1; no
 position twice; at most `n_batch` tokens in one decode; no save while a shift is pending; the scratch sequence is empty
 between uses.
+
+To add a backend: a module in engine/backends/ with a class for each of the two protocols, Backend and Sampler; a case
+of the fixture `backend` in tests/engine/conftest.py, so that the contract suite runs on it; its name in `backend` of
+store/settings.py and its branch in `load` of worker/engine_setup.py; `make docs` for the table of settings. The
+terminal (engine/model/loader.py) always loads llama.cpp.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +29,14 @@ Logits = NDArray[np.float32]
 
 
 StateBytes = bytes | bytearray | memoryview
-"""The KV bytes of some cells; never changed once they have been handed on."""
+"""The KV bytes of some cells; immutable once `seq_save` has returned them."""
 
 AllocateMemory = Callable[[int], memoryview]
-"""Gives writable memory of so many bytes."""
+"""Returns a writable buffer of the given number of bytes."""
 
 
 def allocate_memory(n_bytes: int) -> memoryview:
-    """Memory that is not zeroed first, which would cost more than what is copied into it."""
+    """A buffer that is not zeroed: zeroing would cost more than the copy into it."""
     return np.empty(n_bytes, np.uint8).data
 
 
@@ -46,7 +51,7 @@ class TokenRun:
 
 
 class DecodeResult(IntEnum):
-    """What became of a batch. Only DONE has processed it; NO_ROOM and REFUSED left the memory as it was."""
+    """The result of a batch. Only DONE has evaluated all of it; NO_ROOM and REFUSED left the cells unchanged."""
 
     DONE = 0
     NO_ROOM = 1
@@ -69,7 +74,7 @@ class Sampler(Protocol):
         """Draw from row `row` of the last decode, and remember the token."""
 
     def sample_from(self, logits: Logits) -> Choice:
-        """Draw from a kept row, and remember the token."""
+        """Draw from a cached row, and remember the token."""
 
     def close(self) -> None:
         """Free the chain."""
@@ -115,7 +120,7 @@ class Backend(Protocol):
         """A sampler whose penalties already know `history`."""
 
     def set_abort(self, wanted: Callable[[], bool] | None) -> None:
-        """Ask `wanted` from time to time during a decode; true ends it with ABORTED."""
+        """Poll `wanted` during decodes; when it returns true, the decode ends with ABORTED. None: never abort."""
 
     def seq_remove(self, sequence: int, start: int, end: int) -> bool:
         """Remove the cells at positions start <= p < end (end -1: to the last). False: this model cannot."""
@@ -126,20 +131,20 @@ class Backend(Protocol):
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> StateBytes:
-        """The KV bytes of all cells of a sequence, in memory that `memory` gives.
+    def seq_save(self, sequence: int, n_cells: int = 0, allocate: AllocateMemory = allocate_memory) -> StateBytes:
+        """The KV bytes of all cells of a sequence, in a buffer from `allocate`.
 
-        It costs less for whoever knows how many cells these are; only models that can shift may be told.
+        With `n_cells`, their exact number, it is faster; only for models that can shift.
         """
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
         """Fill an empty sequence with saved cells, at the positions at which they were saved. False: refused."""
 
     def seq_end(self, sequence: int) -> int:
-        """The position that comes next: one behind the last cell, 0 for an empty sequence."""
+        """The next position: that of the last cell plus 1, 0 for an empty sequence."""
 
     def clear(self) -> None:
-        """Forget every cell."""
+        """Remove every cell."""
 
     def close(self) -> None:
         """Free the model."""

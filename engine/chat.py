@@ -1,9 +1,9 @@
-"""One conversation on an engine: a transcript, turned into wanted segments for each turn, kept in a JSON file.
+"""One conversation on an engine: a transcript in a JSON file, turned into wanted segments for each turn.
 
-This is the smallest complete user of the engine: `python -m engine` is a terminal around it, docs/engine.md explains
-it. The worker does the same with a database. What it refuses to know: terminals, models, KV cells.
-How: the transcript is the truth. Each turn says which segments it wants; when they would not fit any more, the oldest
-messages are left out until the session is at three quarters of its context, never the persona.
+The smallest complete user of the engine: `python -m engine` is a terminal around it, docs/engine.md explains it. The
+worker does the same with a database. What it refuses to know: terminals, models, KV cells.
+How: the transcript is the truth. Each turn names the segments it wants. When they no longer fit into the context, the
+oldest messages are left out until a quarter of the room is free; the persona always stays.
 """
 
 import json
@@ -22,7 +22,7 @@ from engine.ticket import Ticket
 
 @dataclass(slots=True)
 class Message:
-    """What somebody said. `tokens` are the model's own, valid under `model_key`."""
+    """One message. A reply keeps the `tokens` that the model wrote, valid under `model_key`."""
 
     key: str
     role: str
@@ -33,7 +33,10 @@ class Message:
 
 @dataclass(slots=True)
 class Transcript:
-    """Everything about a conversation that is worth keeping."""
+    """The saved state of a conversation; its fields are the keys of the JSON file.
+
+    `n_made` counts the keys given out, `n_left_out` the oldest messages that no longer fit into the context.
+    """
 
     persona: str
     character: str = "Mira"
@@ -44,25 +47,25 @@ class Transcript:
 
 
 class Exchange:
-    """A reply in the making. Its message is in the transcript when `events` has ended."""
+    """A line and the reply that is being written; the reply joins the transcript when `events` has ended."""
 
-    def __init__(self, conversation: "Conversation", ticket: Ticket, begun: Message) -> None:
-        self._conversation, self._ticket, self._begun = conversation, ticket, begun
+    def __init__(self, conversation: "Conversation", ticket: Ticket, unfinished: Message) -> None:
+        self._conversation, self._ticket, self._unfinished = conversation, ticket, unfinished
 
     def cancel(self) -> None:
-        """Stop writing; what was written is kept. `events` goes on to the end."""
+        """Stop the reply and keep its text so far. `events` still ends with Cancelled."""
         self._ticket.cancel()
 
     def events(self) -> Iterator[Event]:
-        """What the engine says; may be asked for again after an interruption."""
+        """The engine's events of this reply; may be called again after an interruption (Ctrl+C)."""
         for event in self._ticket.events():
             if isinstance(event, ENDS):
-                self._conversation.record_end(self._begun, event)
+                self._conversation.record_end(self._unfinished, event)
             yield event
 
 
 class Conversation:
-    """A conversation between one person and one character. `file` None: forgotten at the end."""
+    """A conversation between one person and one character. `file` None: not saved."""
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class Conversation:
         self._framing = Framing(engine.backend, engine.backend.chat_template)
         self._max_tokens = min(max_tokens, engine.options.context // 4)
         self._sampling = sampling or SamplerSettings()
-        self.transcript = _read(file) or transcript
+        self.transcript = _load(file) or transcript
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -84,7 +87,8 @@ class Conversation:
         return tuple(self.transcript.messages)
 
     def send(self, text: str) -> Exchange:
-        """Say something, and have it answered. RequestError when it is too long; nothing is kept then."""
+        """Add a line and start the reply. Raises RequestError when it is too long, and leaves the transcript
+        unchanged."""
         self.transcript.messages.append(Message(self._key("user"), "user", text))
         try:
             return self._reply(Message(self._key("character"), "character", ""))
@@ -93,7 +97,7 @@ class Conversation:
             raise
 
     def retry(self) -> Exchange:
-        """Write the last reply again, or one that failed."""
+        """Start the last reply anew, or again after a failure. Raises RequestError without a message."""
         if not self.transcript.messages:
             raise RequestError("there is nothing to reply to: say something first")
         if self.transcript.messages[-1].role != "user":
@@ -101,54 +105,54 @@ class Conversation:
         return self._reply(Message(self._key("character"), "character", ""))
 
     def continue_reply(self) -> Exchange:
-        """Go on with the last reply where it ended."""
-        begun = self._require_reply()
+        """Continue the last reply where it ended. Raises RequestError when there is none."""
+        unfinished = self._require_reply()
         self.transcript.messages.pop()
         try:
-            return self._reply(begun, replace(self._sampling, ban_end=True))
+            return self._reply(unfinished, replace(self._sampling, ban_end=True))
         except RequestError:
-            self.transcript.messages.append(begun)
+            self.transcript.messages.append(unfinished)
             raise
 
-    def record_end(self, begun: Message, end: Done | Cancelled | Failed) -> None:
-        """A reply has ended: it becomes part of the transcript (called by Turn). What failed stays as it was."""
-        message = begun
+    def record_end(self, unfinished: Message, end: Done | Cancelled | Failed) -> None:
+        """Add an ended reply to the transcript and save it (called by Exchange). After a failure it stays as it was."""
+        message = unfinished
         if not isinstance(end, Failed):
-            text = begun.text + end.text
-            message = Message(begun.key, begun.role, text, end.tokens, self._engine.model_key)
+            text = unfinished.text + end.text
+            message = Message(unfinished.key, unfinished.role, text, end.tokens, self._engine.model_key)
         if message.text:
             self.transcript.messages.append(message)
-        self._write()
+        self._save()
 
     # -- from the transcript to a request ---------------------------------------------------------------------------
 
-    def _reply(self, begun: Message, sampling: SamplerSettings | None = None) -> Exchange:
+    def _reply(self, unfinished: Message, sampling: SamplerSettings | None = None) -> Exchange:
         name = self.transcript.character
-        header, footer = self._framing.reply_header(begun.role, name), self._framing.footer(begun.role)
+        header, footer = self._framing.reply_header(unfinished.role, name), self._framing.footer(unfinished.role)
         reply = ReplySpec(
-            f"{begun.key}.{self.transcript.n_made}",
+            f"{unfinished.key}.{self.transcript.n_made}",
             header,
             footer,
             sampling or self._sampling,
             self._max_tokens,
             self._framing.stop_strings([self.transcript.user]),
-            self._own_tokens(begun),
+            self._own_tokens(unfinished),
         )
         request = self._request(reply)
-        return Exchange(self, self._engine.submit(request), begun)
+        return Exchange(self, self._engine.submit(request), unfinished)
 
     def _request(self, reply: ReplySpec) -> TurnRequest:
         persona = Segment("persona", self._framing.segment("system", "", self.transcript.persona))
         messages = [self._segment(message) for message in self.transcript.messages]
-        room = self._engine.options.context - len(persona.tokens) - reply.max_tokens
-        room -= len(reply.header) + len(reply.prefix) + len(reply.footer)
-        shown = messages[self.transcript.n_left_out :]
-        if sum(len(segment.tokens) for segment in shown) > room:
-            while len(shown) > 1 and sum(len(segment.tokens) for segment in shown) > room * 3 // 4:
-                shown.pop(0)
-            self.transcript.n_left_out = len(messages) - len(shown)
+        n_free = self._engine.options.context - len(persona.tokens) - reply.max_tokens
+        n_free -= len(reply.header) + len(reply.prefix) + len(reply.footer)
+        recent = messages[self.transcript.n_left_out :]
+        if sum(len(segment.tokens) for segment in recent) > n_free:
+            while len(recent) > 1 and sum(len(segment.tokens) for segment in recent) > n_free * 3 // 4:
+                recent.pop(0)
+            self.transcript.n_left_out = len(messages) - len(recent)
         forgotten = frozenset(segment.name for segment in messages[: self.transcript.n_left_out])
-        return TurnRequest(str(self._file or id(self)), (persona, *shown), reply, forgotten)
+        return TurnRequest(str(self._file or id(self)), (persona, *recent), reply, forgotten)
 
     def _segment(self, message: Message) -> Segment:
         name = self.transcript.user if message.role == "user" else self.transcript.character
@@ -157,7 +161,7 @@ class Conversation:
         return Segment(message.key, self._framing.segment(message.role, name, message.text))
 
     def _own_tokens(self, message: Message) -> tuple[int, ...]:
-        """The tokens of a reply that is to be continued, without its frame."""
+        """The tokens of the text of a reply that is to be continued, without header and footer."""
         if not message.text:
             return ()
         header = self._framing.reply_header(message.role, self.transcript.character)
@@ -174,21 +178,21 @@ class Conversation:
         self.transcript.n_made += 1
         return f"{role}:{self.transcript.n_made}"
 
-    def _write(self) -> None:
+    def _save(self) -> None:
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(asdict(self.transcript)), encoding="utf-8")
-            fresh.replace(self._file)
+            temporary = self._file.with_suffix(".new")
+            temporary.write_text(json.dumps(asdict(self.transcript)), encoding="utf-8")
+            temporary.replace(self._file)
 
 
-def _read(file: Path | None) -> Transcript | None:
-    """A conversation from its file; nothing when there is none. RequestError when it is not one."""
+def _load(file: Path | None) -> Transcript | None:
+    """The transcript in a file; None when there is no file. Raises RequestError when the file is not a transcript."""
     if file is None or not file.exists():
         return None
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        messages = [Message(**{**entry, "tokens": tuple(entry["tokens"])}) for entry in kept.pop("messages")]
-        return Transcript(**kept, messages=messages)
+        values = json.loads(file.read_text(encoding="utf-8"))
+        messages = [Message(**{**entry, "tokens": tuple(entry["tokens"])}) for entry in values.pop("messages")]
+        return Transcript(**values, messages=messages)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{file} is not a conversation ({error}): move it away, or name another folder") from error

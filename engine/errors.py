@@ -1,15 +1,15 @@
-"""What can go wrong in the engine, as one small tree.
+"""The exceptions of the engine, as one small tree.
 
 EngineError
 |- ModelError        the model file is missing, broken, or cannot be used with these settings
-|- RequestError      a turn asks for something impossible (also a ValueError); the caller must change it
+|- RequestError      a turn requests something impossible (also a ValueError); the caller must change it
 |- DecodeError       the backend refused a batch although the engine believed it to be right
-`- EngineClosed      the engine has been closed, or its loop died: nobody will answer any more
+`- EngineClosed      the engine has been closed, or its loop died: no more events will come
 """
 
 
 class EngineError(Exception):
-    """Base of everything the engine raises on purpose."""
+    """Base class of every exception that the engine raises on purpose."""
 
     code = "engine"
 
@@ -21,7 +21,7 @@ class ModelError(EngineError):
 
 
 class RequestError(EngineError, ValueError):
-    """A request that no engine could fulfil: a setting out of range, a prompt larger than the context."""
+    """An impossible request: a setting out of range, a prompt larger than the context."""
 
     code = "request"
 

@@ -1,8 +1,18 @@
-"""Sampler settings: which of llama.cpp's samplers run, in which order, within which ranges.
+"""Sampler settings: the parameters of llama.cpp's samplers, with their ranges and defaults. Pure values.
 
-Pure values. The chain itself is built by the backend (engine/backends/llama_sampler.py), in the order of this file:
-grammar, logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, then the draw. A new sampler needs
-a field here with its range, and a line in the chain.
+What it refuses to know: how a token is drawn. The backend builds the chain (engine/backends/llama_sampler.py).
+
+To add a sampler:
+1. here: a range in RANGES, a field with its default (off), a line in the docstring if the name does not say it all;
+2. engine/backends/llama_sampler.py: the link in `_links` or `_bias_and_penalties`, and the order in the docstring;
+3. if it changes logits before top-k: `n_remembered` here, `can_change` in engine/backends/llama_top_k.py, and
+   `_is_plain_greedy` in llama_sampler.py, or the two short cuts would leave it out;
+4. engine/backends/echo.py, `EchoSampler`, only if the echo backend should obey it;
+5. tests/engine/test_llama_sampler.py: a case of `test_each_filter_leaves_what_it_should`;
+6. store/sampling.py: what a chat may keep (RANGES, within the engine's; WHOLE for integers) and the presets;
+7. web/stories/sampler_dials.py: a dial with its hint, then `make words` and the translations in web/translations/; the
+   page draws whatever is in DIALS. A label of letters that no language translates: OURS in tests/web/test_language.py.
+tests/engine/test_sampling.py, tests/store/test_edits.py and tests/web/test_sampler_dials.py compare these lists.
 """
 
 from dataclasses import dataclass, fields
@@ -37,8 +47,8 @@ RANGES: dict[str, tuple[float, float]] = {
 class SamplerSettings:
     """Everything that decides how a token is drawn from a row of logits.
 
-    temperature 0 is greedy. `mirostat` turns mirostat v2 on (top-k to XTC are then left out, as in llama.cpp).
-    `seed` None draws one. `logit_bias` maps token ids to additions. `grammar` is GBNF with the rule `root`.
+    `temperature` 0 is greedy. `mirostat` turns mirostat v2 on, which replaces top-k to XTC, as in llama.cpp. With
+    `seed` None the seed is random. `logit_bias` maps token ids to additions. `grammar` is GBNF with the rule `root`.
     `ban_end` forbids the end of the reply as its very next token (continue). `top_n` asks for that many token
     probabilities with each token.
     """
@@ -75,19 +85,20 @@ class SamplerSettings:
 
     @property
     def penalizes(self) -> bool:
-        """Whether tokens that came lately have other chances."""
+        """Whether recent tokens get a penalty."""
         return self.penalty_last_n > 0 and bool(
             self.repeat_penalty != 1 or self.frequency_penalty or self.presence_penalty
         )
 
     @property
     def n_remembered(self) -> int:
-        """How many of the last tokens bear on the chances of the next one."""
+        """How many of the last tokens influence the logits of the next one (penalties and DRY)."""
         return max(self.penalty_last_n if self.penalizes else 0, self.dry_last_n if self.dry_multiplier else 0)
 
 
 def settings_from(values: dict[str, Any]) -> SamplerSettings:
-    """Sampler settings out of a plain dict (as a chat stores it); an unknown name is refused, not ignored."""
+    """Sampler settings from a plain dict, as a chat stores it. Raises RequestError for an unknown name or a bad
+    value."""
     known = {field.name for field in fields(SamplerSettings)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -86,7 +86,7 @@ def _timed(bare: Bare, sequence: int, n_tokens: int, rounds: int) -> Timed:
     full, filling = (BlockStore(backend.model_key, n_blocks * len(saved)) for n_blocks in (HELD, 2 * NEW))
 
     def save(store: BlockStore) -> float:
-        seconds, payload = _seconds(lambda: backend.seq_save(sequence, n_tokens, store.memory))
+        seconds, payload = _seconds(lambda: backend.seq_save(sequence, n_tokens, store.allocate))
         store.put(Block(os.urandom(32), 0, n_tokens, payload))
         return seconds
 

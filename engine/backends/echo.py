@@ -1,12 +1,11 @@
-"""A backend without a model: deterministic text, and a KV cache that checks every rule.
+"""The echo backend: a fake model for tests, with deterministic text and a KV cache that checks every rule.
 
-Each cell carries a value computed from its token and from the values of all cells it could see, at their relative
-positions, as attention does. So two sessions write the same text exactly when their KV contents are the same, and a
-stale, missing or foreign cell changes what is written. A broken rule raises KVRuleBroken: the real cache would be
-silently wrong or kill the process.
+Each cell carries a digest of its token and of all cells it could see, at their relative positions, as attention does.
+So two sessions write the same text exactly when their KV contents are the same, and a stale, missing or foreign cell
+changes the text. A broken rule raises KVRuleBroken, where the real cache would be silently wrong or kill the process.
 
-What it says: the character answers with the user's last words, a count and a tag of six hex digits that depends on the
-whole visible cache. Tokens are bytes, plus four control tokens for ChatML.
+The text (echo_script.py): the user's last message, the number of messages and a tag of six hex digits that depends on
+the whole visible cache. Tokens are bytes, plus four control tokens for ChatML.
 """
 
 import hashlib
@@ -27,12 +26,12 @@ _SPLIT = re.compile("(" + "|".join(re.escape(text) for text in SPECIALS) + ")")
 
 
 class KVRuleBroken(AssertionError):
-    """The engine broke a rule of the KV cache: a bug of ours, never of a person."""
+    """The engine broke a rule of the KV cache: a bug of the engine, never an error of its caller."""
 
 
 @dataclass(slots=True)
 class _Cell:
-    """One cell: its token, what it saw, and where each sequence that holds it has it (always the same position)."""
+    """One cell: its token, its position, the digest of what it saw, and the sequences that share it."""
 
     token: int
     position: int
@@ -47,9 +46,9 @@ def _mix(number: int) -> int:
 
 
 class EchoBackend:
-    """See the module text. `delay_s` is slept in each decode, to give a reply some length.
+    """See the module docstring. `delay_s`: seconds that each decode sleeps, so that a reply takes time.
 
-    `snapshot_only` is a model that cannot shift: it has no verbs but decode, save, load and removing everything.
+    `snapshot_only` imitates a model that cannot shift: only decode, save, load and removing a whole sequence work.
     """
 
     bos: int | None = None
@@ -202,13 +201,13 @@ class EchoBackend:
                 self._sequences[target][position] = cell
                 cell.sequences.add(target)
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> memoryview:
+    def seq_save(self, sequence: int, n_cells: int = 0, allocate: AllocateMemory = allocate_memory) -> memoryview:
         """Positions, tokens and values, 24 bytes a cell."""
         self._require(not self._pending_shift, "a save while a shift is pending")
         cells = self._sequences[sequence]
         rows = [(p, cells[p].token, cells[p].value) for p in sorted(cells)]
         self._require(n_cells in (0, len(rows)), f"{n_cells} cells to save where there are {len(rows)}")
-        saved = memory(24 * len(rows))
+        saved = allocate(24 * len(rows))
         saved[:] = np.array(rows, dtype=np.uint64).tobytes()
         return saved
 
@@ -230,7 +229,7 @@ class EchoBackend:
         return max(self._sequences[sequence], default=-1) + 1
 
     def clear(self) -> None:
-        """Forget every cell."""
+        """Remove every cell."""
         self._sequences = [{} for _ in range(self.n_sequences)]
         self._n_used, self._pending_shift = 0, False
 
@@ -244,14 +243,14 @@ class EchoBackend:
 
 
 class EchoSampler:
-    """Greedy or seeded softmax over the echo rows; under a grammar, its one sentence."""
+    """Greedy or seeded softmax over the echo rows; under a grammar, one fixed sentence of it (echo_grammar.py)."""
 
     def __init__(self, backend: EchoBackend, settings: SamplerSettings) -> None:
         self._backend, self._settings = backend, settings
         self._random = np.random.default_rng(settings.seed)
         self._n_drawn = 0
-        said = backend.tokenize(sentence(settings.grammar), special=False) if settings.grammar else []
-        self._sentence = [*said, END] if settings.grammar else []
+        grammar = settings.grammar
+        self._sentence = [*backend.tokenize(sentence(grammar), special=False), END] if grammar else []
 
     def sample(self, row: int) -> Choice:
         """Draw from a row of the last decode."""
@@ -265,9 +264,9 @@ class EchoSampler:
         if self._settings.ban_end and not self._n_drawn:
             logits[[token for token in range(len(logits)) if self._backend.is_end(token)]] = -np.inf
         if self._sentence:
-            wanted = self._sentence[min(self._n_drawn, len(self._sentence) - 1)]
+            token = self._sentence[min(self._n_drawn, len(self._sentence) - 1)]
             logits[:] = -np.inf
-            logits[wanted] = 0.0
+            logits[token] = 0.0
         self._n_drawn += 1
         weights = np.exp((logits - logits.max()) / max(self._settings.temperature, 1e-6))
         weights /= weights.sum()

@@ -1,8 +1,8 @@
-"""What the echo backend says under a grammar: one sentence of it, always the same. Pure; knows GBNF, no token.
+"""Expands a GBNF grammar to one fixed sentence, for the echo backend. Pure. What it refuses to know: tokens.
 
-The sentence takes the first alternative that comes to an end, each repetition as seldom as allowed but at least once,
-and of a class of characters the first. Understood are literals, classes (ranges, negation, `.`), rule references,
-groups, alternatives, ``? * + {m} {m,} {m,n}`` and comments, written as llama.cpp wants them; the rest is refused.
+The sentence takes the first alternative that terminates, each repetition as few times as allowed but at least once, and
+the first character of a class. Supported: literals, classes (ranges, negation, `.`), rule references, groups,
+alternatives, ``? * + {m} {m,} {m,n}`` and comments, in llama.cpp's syntax; anything else raises RequestError.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import chain
 from engine.errors import RequestError
 
 Expand = Callable[[frozenset[str]], "str | None"]
-"""One sentence of a part of the grammar, while the named rules are being said; None: it would never end."""
+"""Expands a part of the grammar, given the rules that are being expanded; None: it would never terminate."""
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _REPEAT = re.compile(r"\{\s*(\d+)\s*(,?)\s*(\d*)\s*\}")
@@ -23,24 +23,24 @@ _BLANK = re.compile(r"(?:[ \t]|#[^\n]*)*")
 _BLANK_LINES = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _HEX = {"x": 2, "u": 4, "U": 8}
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\", '"': '"', "[": "[", "]": "]"}
-_SHOWN = "aAbcdefghijklmnopqrstuvwxyzBCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,-"
+_PREFERRED = "aAbcdefghijklmnopqrstuvwxyzBCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,-"
 
 
 def sentence(grammar: str) -> str:
-    """A sentence of the rule `root`. RequestError when this is no grammar, or none of its sentences ends."""
+    """A sentence of the rule `root`. Raises RequestError for an invalid grammar, or one without a finite sentence."""
     reader = _Reader(grammar)
     rules = reader.rules()
     if "root" not in rules:
         raise RequestError("the grammar is not valid GBNF with a rule named root: there is no such rule")
-    said = rules["root"](frozenset({"root"}))
-    if said is None:
+    text = rules["root"](frozenset({"root"}))
+    if text is None:
         raise RequestError("the grammar is not valid GBNF with a rule named root: no sentence of it ever ends")
-    return said
+    return text
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Recursive descent over the text; `at` is where it is."""
+    """Recursive descent over the text; `at` is the index of the next character."""
 
     text: str
     at: int = 0
@@ -48,7 +48,7 @@ class _Reader:
     _named: set[str] = field(default_factory=set)
 
     def rules(self) -> dict[str, Expand]:
-        """All rules, each as what it says."""
+        """All rules by name."""
         self._skip(_BLANK_LINES)
         while self.at < len(self.text):
             name = self._name()
@@ -70,7 +70,7 @@ class _Reader:
             self.at += 1
             self._skip(_BLANK_LINES)
             choices.append(self._sequence(nested))
-        return lambda open_rules: next((said for c in choices if (said := c(open_rules)) is not None), None)
+        return lambda open_rules: next((text for c in choices if (text := c(open_rules)) is not None), None)
 
     def _sequence(self, nested: bool) -> Expand:
         self._skip(_BLANK_LINES if nested else _BLANK)
@@ -79,11 +79,11 @@ class _Reader:
             parts.append(self._repeated(part))
             self._skip(_BLANK_LINES if nested else _BLANK)
 
-        def say(open_rules: frozenset[str]) -> str | None:
-            said = [part(open_rules) for part in parts]
-            return None if None in said else "".join(text or "" for text in said)
+        def expand(open_rules: frozenset[str]) -> str | None:
+            texts = [part(open_rules) for part in parts]
+            return None if None in texts else "".join(text or "" for text in texts)
 
-        return say
+        return expand
 
     def _part(self) -> Expand | None:
         """A literal, class, group or name; None where none of them begins."""
@@ -94,7 +94,7 @@ class _Reader:
             return _always(self._class())
         if start == ".":
             self.at += 1
-            return _always(_SHOWN[0])
+            return _always(_PREFERRED[0])
         if start == "(":
             self.at += 1
             inner = self._alternatives(nested=True)
@@ -108,36 +108,36 @@ class _Reader:
         return lambda open_rules: None if name in open_rules else self._rules[name](open_rules | {name})
 
     def _repeated(self, part: Expand) -> Expand:
-        """The part as often as what stands behind it says: as seldom as allowed, but once if that is allowed."""
-        least, times = 1, 1
+        """The part with its repetition operator: as few times as allowed, but once if that is allowed."""
+        n_least, n_times = 1, 1
         found = _REPEAT.match(self.text, self.at)
         if found:
-            least = int(found[1])
-            most = int(found[3]) if found[3] else (max(least, 1) if found[2] else least)
-            if most < least:
+            n_least = int(found[1])
+            n_most = int(found[3]) if found[3] else (max(n_least, 1) if found[2] else n_least)
+            if n_most < n_least:
                 raise self._wrong("a repetition whose end is not below its start")
-            times, self.at = min(max(least, 1), most), found.end()
+            n_times, self.at = min(max(n_least, 1), n_most), found.end()
         elif self._peek() and self._peek() in "?*+":
-            least = int(self._peek() == "+")
+            n_least = int(self._peek() == "+")
             self.at += 1
         elif self._peek() == "{":
             raise self._wrong("a repetition like {1,40}")
 
-        def say(open_rules: frozenset[str]) -> str | None:
-            said = part(open_rules) if times else ""
-            return said * times if said is not None else ("" if least == 0 else None)
+        def expand(open_rules: frozenset[str]) -> str | None:
+            text = part(open_rules) if n_times else ""
+            return text * n_times if text is not None else ("" if n_least == 0 else None)
 
-        return say
+        return expand
 
     # -- characters -------------------------------------------------------------------------------------------------
 
     def _literal(self) -> str:
         self.at += 1
-        said = ""
+        text = ""
         while self._peek() != '"':
-            said += self._character("a closing quotation mark")
+            text += self._character("a closing quotation mark")
         self.at += 1
-        return said
+        return text
 
     def _class(self) -> str:
         self.at += 1
@@ -153,7 +153,7 @@ class _Reader:
         self.at += 1
         if not negated and ranges:
             return ranges[0][0]
-        for candidate in chain(_SHOWN, map(chr, range(1, 0xD800))):
+        for candidate in chain(_PREFERRED, map(chr, range(1, 0xD800))):
             if negated and not any(first <= candidate <= last for first, last in ranges):
                 return candidate
         raise self._wrong("a class that leaves a character")
@@ -200,5 +200,5 @@ class _Reader:
         return RequestError(f"the grammar is not valid GBNF: line {line} should go on with {expected}")
 
 
-def _always(said: str) -> Expand:
-    return lambda _open_rules: said
+def _always(text: str) -> Expand:
+    return lambda _open_rules: text

@@ -1,4 +1,4 @@
-"""What the echo backend says: a reply spelled out from the visible tokens, byte by byte. Pure."""
+"""The text of the echo backend: scores of the next byte, computed from the visible tokens. Pure."""
 
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|bos|>")
 START, END = 256, 257
@@ -9,27 +9,27 @@ _MORE = b" And so on."
 def next_token_scores(tokens: list[int], digest: int, n_vocab: int) -> list[float]:
     """Scores of every token that could come next, given all visible tokens (oldest first) and the digest of the cache.
 
-    The script is spelled exactly; the six hex digits of its tag are drawn (the digest decides which is likeliest).
-    What must go on behind its end says "And so on."
+    The reply is certain, byte by byte, except the six hex digits of its tag: all are possible, and the digest decides
+    which is likeliest. A reply that must go on after its end (`ban_end`) says "And so on."
     """
     scores = [0.0] * n_vocab
-    head, said = _open_message(tokens)
+    head, written = _open_message(tokens)
     script = _script(tokens[:head], _name_of(tokens[head:]))
-    if len(said) >= len(script):
-        more = (len(said) - len(script)) % len(_MORE)
+    if len(written) >= len(script):
+        more = (len(written) - len(script)) % len(_MORE)
         scores[_MORE[more]] = _CERTAIN
-        if not more:  # here it ends, unless it must go on
+        if not more:  # the end of the reply, unless the end is banned
             scores[END] = 2 * _CERTAIN
-    elif script[len(said)] == 0:
+    elif script[len(written)] == 0:
         for index, letter in enumerate(b"0123456789abcdef"):
             scores[letter] = 20.0 + (_LIKELY if index == digest % 16 else 0.0)
     else:
-        scores[script[len(said)]] = _CERTAIN
+        scores[script[len(written)]] = _CERTAIN
     return scores
 
 
 def _open_message(tokens: list[int]) -> tuple[int, list[int]]:
-    """Index of the last <|im_start|>, and the bytes already said behind its header line."""
+    """Index of the last <|im_start|>, and the bytes already written after its header line."""
     heads = [index for index, token in enumerate(tokens) if token == START]
     if not heads:
         return 0, tokens[-1:]
@@ -46,8 +46,8 @@ def _name_of(message: list[int]) -> bytes:
 def _script(before: list[int], name: bytes) -> bytes:
     """The whole reply; a zero byte stands for one digit of the tag."""
     messages = _messages(before)
-    heard = messages[-1][1] if messages else b"nothing"
-    return name + b" heard: " + heard + b" (" + str(len(messages)).encode() + b" messages, tag " + b"\0" * 6 + b")"
+    last_text = messages[-1][1] if messages else b"nothing"
+    return name + b" heard: " + last_text + b" (" + str(len(messages)).encode() + b" messages, tag " + b"\0" * 6 + b")"
 
 
 def _messages(tokens: list[int]) -> list[tuple[bytes, bytes]]:

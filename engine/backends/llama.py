@@ -1,10 +1,9 @@
-"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36. Besides its batch
-and its sampler the only place that imports llama_cpp.
+"""The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36.
 
-What it refuses to know: sessions, segments, lanes. It turns runs into batches and passes cells on. Facts behind the
-choices (measured, see docs/decisions.md): one unified KV cache (range copies between streams abort the process), flash
-attention always on (else V is stored transposed and saving is a hundred times slower), state only through
-get_data/set_data in memory (the file calls abort on a truncated file), batches never above n_batch (abort).
+Only this module, llama_batch.py and llama_sampler.py import llama_cpp. What it refuses to know: sessions, segments,
+lanes. Choices, all measured (docs/decisions/engine.md): one unified KV cache (range copies between streams abort the
+process); flash attention always on (without it V is stored transposed and saving is a hundred times slower); state only
+through get_data/set_data in memory (the file calls abort on a truncated file); no batch above n_batch (abort).
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-# Before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly every
-# barrier, short enough to make room when a thread has to wait for its CPU (see docs/decisions.md).
+# Must be set before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly
+# every barrier, short enough to make room when a thread has to wait for its CPU (docs/decisions/engine.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
@@ -36,7 +35,7 @@ from engine.text.reasoning import REASONING_MARKERS
 
 log = logging.getLogger(__name__)
 KV_TYPES = {"f16": 1, "q8_0": 8}
-_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+_LOG_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class LlamaOptions:
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
 def _forward_log(level: int, text: bytes, _user_data: object) -> None:
-    log.log(_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
+    log.log(_LOG_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
 
 
 def check_model_file(path: Path) -> None:
@@ -68,7 +67,7 @@ def check_model_file(path: Path) -> None:
 
 
 def has_gpu() -> bool:
-    """Whether this build of llama.cpp can use a card, and there is one."""
+    """Whether this build of llama.cpp can offload to a GPU and there is one."""
     return bool(llama.llama_supports_gpu_offload())
 
 
@@ -145,7 +144,7 @@ class LlamaBackend:
         return bytes(llama.llama_vocab_get_text(self._vocab, token)).decode(errors="replace") if token >= 0 else ""
 
     def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
-        """Hash of all that KV bytes depend on: the file, the build, the KV type, flash attention."""
+        """Hash of everything that KV bytes depend on: samples of the file, the build, the KV type, flash attention."""
         digest = hashlib.sha256()
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -174,16 +173,16 @@ class LlamaBackend:
         return list(buffer[:n_tokens])
 
     def piece(self, token: int) -> bytes:
-        """The bytes of one token (cached); nothing for control tokens, but for those around a thought."""
-        known = self._pieces.get(token)
-        if known is None:
+        """The bytes of one token (cached); empty for control tokens, except those that mark reasoning."""
+        piece = self._pieces.get(token)
+        if piece is None:
             buffer = ctypes.create_string_buffer(256)
             length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
-            known = buffer.raw[: max(length, 0)]
-            if not known and (text := self._text_of(token)) in REASONING_MARKERS:
-                known = text.encode()
-            self._pieces[token] = known
-        return known
+            piece = buffer.raw[: max(length, 0)]
+            if not piece and (text := self._text_of(token)) in REASONING_MARKERS:
+                piece = text.encode()
+            self._pieces[token] = piece
+        return piece
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its reply with this token."""
@@ -231,26 +230,28 @@ class LlamaBackend:
         """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)
 
-    def seq_save(self, sequence: int, n_cells: int = 0, memory: AllocateMemory = allocate_memory) -> StateBytes:
-        """llama_state_seq_get_data into memory of ours, which is handed on as it is."""
+    def seq_save(self, sequence: int, n_cells: int = 0, allocate: AllocateMemory = allocate_memory) -> StateBytes:
+        """llama_state_seq_get_data into a buffer from `allocate`, without another copy."""
         size = self._state_sizes.get(n_cells) or llama.llama_state_seq_get_size(self._context, sequence)
-        data = memory(size)
+        data = allocate(size)
         written = llama.llama_state_seq_get_data(self._context, _address(data), size, sequence)
         if written != size:
             raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
-        if n_cells and self.can_shift:  # as many cells take as many bytes; to ask walks through all of them
+        if (
+            n_cells and self.can_shift
+        ):  # equal numbers of cells take equal bytes; asking llama.cpp walks through all cells
             self._state_sizes[n_cells] = size
         return data
 
     def seq_load(self, sequence: int, data: StateBytes) -> bool:
-        """llama_state_seq_set_data; on a refusal what was half read is removed."""
+        """llama_state_seq_set_data; after a refusal the partly filled sequence is cleared."""
         if llama.llama_state_seq_set_data(self._context, _address(data), len(data), sequence) == len(data):
             return True
         self.seq_remove(sequence, -1, -1)
         return False
 
     def seq_end(self, sequence: int) -> int:
-        """One behind llama_memory_seq_pos_max."""
+        """llama_memory_seq_pos_max plus 1."""
         return int(llama.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
     def clear(self) -> None:
@@ -266,13 +267,15 @@ class LlamaBackend:
 
 
 def _n_threads(options: LlamaOptions) -> int:
-    """As many as asked for, else one for each CPU that this process may use."""
+    """The number of compute threads: `n_threads`, else one for each CPU that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return options.n_threads or usable or 1
 
 
 def _address(data: StateBytes) -> Any:
-    """Where bytes lie, as an argument for llama.cpp; holds on to them."""
+    """A ctypes pointer to the bytes, which keeps a reference to them."""
     if isinstance(data, memoryview) and not data.readonly:
-        return ctypes.byref(ctypes.c_uint8.from_buffer(data))  # a tenth of numpy's way where caches are cold
+        return ctypes.byref(
+            ctypes.c_uint8.from_buffer(data)
+        )  # ten times faster than numpy's pointer when CPU caches are cold
     return np.frombuffer(data, np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

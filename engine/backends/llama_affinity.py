@@ -1,11 +1,12 @@
-"""Which CPUs llama.cpp's threads compute on: each has some of its own, and no two ever meet on one.
+"""CPU affinity of llama.cpp's compute threads: each thread gets CPUs that no other compute thread uses.
 
-What it refuses to know: models, batches. Why: the threads meet at hundreds of barriers a token. One that waits there
-spins, which is much faster than to sleep and be woken; but where the scheduler puts two of them on one CPU, because
-somebody else is on the other, the one that spins keeps the one that it waits for from computing (docs/decisions.md has
-the figures). So the CPUs are dealt out, thread by thread, and spinning does no harm whoever else is at work.
-The caller computes, too. It is bound during a decode only: a thread or a process that it starts would inherit that.
-With libgomp only; with another OpenMP, or with more threads than CPUs, nothing is dealt out.
+Why: the threads meet at hundreds of barriers per token, and a waiting thread spins, which is much faster than sleeping.
+But when the scheduler puts two of them on one CPU because another process is busy, the spinning thread keeps the one it
+waits for from computing (docs/decisions/engine.md has the figures). With disjoint CPUs, spinning does no harm.
+
+The calling thread computes, too. It is bound only during a decode, because threads and processes that it starts inherit
+its affinity. Nothing is bound without libgomp (another OpenMP runtime), or with more threads than CPUs.
+What it refuses to know: models and batches.
 """
 
 from __future__ import annotations
@@ -17,61 +18,61 @@ import threading
 from collections.abc import Iterable
 
 log = logging.getLogger(__name__)
-_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_PARALLEL_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def assign_cpus(cpus: Iterable[int], n_threads: int) -> list[set[int]]:
-    """For each thread its CPUs; nothing when there are not enough, or only one thread.
+    """The CPUs of each thread, round-robin; empty with fewer CPUs than threads, or with one thread.
 
-    As the cards of a game: where the second half of the CPUs are the twins of the first, twins stay together.
+    Where the second half of the CPU numbers are the SMT siblings of the first half, siblings go to the same thread.
     """
     ordered = sorted(cpus)
     return [set(ordered[n::n_threads]) for n in range(n_threads)] if 1 < n_threads <= len(ordered) else []
 
 
 class CpuAffinity:
-    """A context for the computing calls of one thread; others may follow it."""
+    """A context manager around the compute calls of one thread at a time; another thread may take over later."""
 
     def __init__(self, n_threads: int) -> None:
-        self._everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-        self._hands = assign_cpus(self._everywhere, n_threads) if (gomp := _libgomp()) else []
-        self._gomp, self._dealt_to = gomp, 0
+        self._all_cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        self._thread_cpus = assign_cpus(self._all_cpus, n_threads) if (gomp := _libgomp()) else []
+        self._gomp, self._bound_for = gomp, 0  # the native id of the thread whose libgomp workers are bound
 
     def __enter__(self) -> None:
-        if self._hands:
+        if self._thread_cpus:
             try:
-                if self._dealt_to != threading.get_native_id():
-                    self._deal()
-                os.sched_setaffinity(0, self._hands[0])
+                if self._bound_for != threading.get_native_id():
+                    self._bind_workers()
+                os.sched_setaffinity(0, self._thread_cpus[0])
             except OSError as error:
                 self._give_up(error)
 
     def __exit__(self, *_error: object) -> None:
-        if self._hands:
+        if self._thread_cpus:
             try:
-                os.sched_setaffinity(0, self._everywhere)
+                os.sched_setaffinity(0, self._all_cpus)
             except OSError as error:
                 self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        """The system says no, or has taken CPUs away: slower is better than not at all."""
+        """The system forbids it, or has taken CPUs away: go on unbound, only slower."""
         log.warning("threads compute wherever the system puts them, this process may not choose: %s", error)
-        self._hands = []
+        self._thread_cpus = []
 
-    def _deal(self) -> None:
-        """Bind the threads that libgomp has for the calling one: they are made now, and stay."""
+    def _bind_workers(self) -> None:
+        """Bind libgomp's worker threads of the calling thread; libgomp creates them here and keeps them."""
         gomp = self._gomp
         assert gomp is not None
 
         def bind(_data: object) -> None:
-            os.sched_setaffinity(0, self._hands[gomp.omp_get_thread_num()])
+            os.sched_setaffinity(0, self._thread_cpus[gomp.omp_get_thread_num()])
 
-        gomp.GOMP_parallel(_BODY(bind), None, len(self._hands), 0)
-        self._dealt_to = threading.get_native_id()
+        gomp.GOMP_parallel(_PARALLEL_BODY(bind), None, len(self._thread_cpus), 0)
+        self._bound_for = threading.get_native_id()
 
 
 def _libgomp() -> ctypes.CDLL | None:
-    """The one that llama.cpp has loaded: a second one would have threads of its own."""
+    """The libgomp that llama.cpp has loaded: a second copy would have other threads. None: it uses another runtime."""
     try:
         return ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD)
     except (AttributeError, OSError):

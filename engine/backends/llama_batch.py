@@ -1,4 +1,4 @@
-"""A llama_batch that is filled from runs. It knows tokens, positions and sequences, not what they are for."""
+"""Fills a llama_batch from token runs. What it refuses to know: what the tokens are for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.backend import TokenRun
 
 
 class BatchArrays:
-    """A llama_batch over numpy arrays that are made once (a Python loop over 512 tokens costs 200 times more)."""
+    """A llama_batch over numpy arrays that are allocated once (200 times faster than a Python loop over 512 tokens)."""
 
     def __init__(self, n_batch: int) -> None:
         self.tokens = np.zeros(n_batch, dtype=np.int32)
@@ -36,12 +36,13 @@ class BatchArrays:
         return ctypes.cast(array.ctypes.data, kind)
 
     def fill(self, runs: Sequence[TokenRun]) -> int:
-        """Write the runs into the arrays; returns the number of tokens, `rows` holds where logits come out."""
+        """Write the runs into the arrays and return the number of tokens; `rows` then holds the batch indices of
+        logits."""
         used = 0
         self.rows = []
         for run in runs:
             end = used + len(run.tokens)
-            if end == used + 1:  # the next token of a reply: most of all runs
+            if end == used + 1:  # the next token of a reply: by far the most frequent run
                 self.tokens[used], self.positions[used] = run.tokens[0], run.position
                 self.sequences[used], self.wants[used] = run.sequence, 0
             else:
@@ -57,5 +58,5 @@ class BatchArrays:
         return used
 
     def row_index(self, row: int) -> int:
-        """Where in the batch a row of logits came out."""
+        """The batch index of a row of logits."""
         return self.rows[row]

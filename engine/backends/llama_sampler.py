@@ -1,9 +1,9 @@
-"""llama.cpp's own sampler chain for one reply (33 us a token at a 32k vocabulary; numpy needs 230, Python 14,000).
+"""Sampler chain of one reply, built from llama.cpp's samplers (33 us a token at a 32k vocabulary; numpy 230).
 
-Order: grammar, logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, draw; with mirostat v2 the
-filters between DRY and the draw are left out. Temperature 0 is the greedy sampler. Where only the k likeliest are left,
-the chain gets those that can be among them (llama_top_k.py), not every token there is; and with nothing but a logit
-bias and no temperature the likeliest token is found in the row itself.
+Order: grammar, logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, draw; mirostat v2 replaces
+the samplers from top-k to XTC. Temperature 0 is the greedy sampler. Two short cuts: with top-k the chain gets only the
+tokens that can be among the k (llama_top_k.py); greedy with at most a logit bias is an argmax over the row.
+To add a sampler: the recipe is in engine/sampling.py.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from engine.errors import RequestError
 from engine.sampling import SamplerSettings
 
 _RANDOM_SEED = 0xFFFFFFFF
-_BREAKERS = (b"\n", b":", b'"', b"*")
-_DTYPE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-assert _DTYPE.itemsize == ctypes.sizeof(llama.llama_token_data)
+_DRY_BREAKERS = (b"\n", b":", b'"', b"*")
+_TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+assert _TOKEN_DATA.itemsize == ctypes.sizeof(llama.llama_token_data)
 
 
 class LlamaSampler:
-    """One chain. `row_index` maps a row of the last decode to its index in the batch, `ends` are what ends a reply."""
+    """One chain. `row_index` maps a row of the last decode to its index in the batch; `ends` are the end tokens."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class LlamaSampler:
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocab)
         self._row = ctypes.c_float * self._n_vocab
         self._first = True
-        self._likeliest = _BiasedArgmax(settings.logit_bias, self._n_vocab) if _is_plain_greedy(settings) else None
+        self._argmax = _BiasedArgmax(settings.logit_bias, self._n_vocab) if _is_plain_greedy(settings) else None
         self._top_k = TopKCandidates(self._n_vocab, settings, history) if TopKCandidates.applies_to(settings) else None
         self._grammar = self._make_grammar()
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
@@ -53,20 +53,20 @@ class LlamaSampler:
             llama.llama_sampler_accept(self._chain, token)
 
     def sample(self, row: int) -> Choice:
-        """Draw from row `row` of the last decode; in C all the way unless something must look at the row first."""
+        """Draw from row `row` of the last decode; entirely in C unless a setting needs the row in Python."""
         index = self._row_index(row)
         if self._grammar or self._settings.top_n or (self._first and self._settings.ban_end):
             return self.sample_from(self._logits(index))
         self._first = False
-        if self._likeliest:
-            return Choice(self._likeliest.token(self._logits(index)))
+        if self._argmax:
+            return Choice(self._argmax.token(self._logits(index)))
         if self._top_k:
-            token = self._sample_short(self._top_k, self._logits(index))
+            token = self._sample_top_k(self._top_k, self._logits(index))
             if token is not None:
                 return Choice(token)
-        return Choice(self._came(int(llama.llama_sampler_sample(self._chain, self._context, index))))
+        return Choice(self._recorded(int(llama.llama_sampler_sample(self._chain, self._context, index))))
 
-    def _sample_short(self, top_k: TopKCandidates, logits: Logits) -> int | None:
+    def _sample_top_k(self, top_k: TopKCandidates, logits: Logits) -> int | None:
         ids = top_k.token_ids(logits)
         if ids is None:
             return None
@@ -74,7 +74,7 @@ class LlamaSampler:
         return self._draw(candidates)
 
     def sample_from(self, logits: Logits) -> Choice:
-        """Draw from a kept row, or from one that something must look at first."""
+        """Draw from a cached row, or from a row that a setting needs in Python (grammar, `top_n`, `ban_end`)."""
         candidates, data = _candidates(np.arange(self._n_vocab), logits)
         if self._first and self._settings.ban_end:
             data["logit"][self._ends] = -np.inf
@@ -91,15 +91,15 @@ class LlamaSampler:
         llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
         token = int(candidates.data[candidates.selected].id)
         llama.llama_sampler_accept(self._chain, token)
-        return self._came(token)
+        return self._recorded(token)
 
-    def _came(self, token: int) -> int:
+    def _recorded(self, token: int) -> int:
         if self._top_k:
             self._top_k.record(token)
         return token
 
     def _logits(self, index: int) -> Logits:
-        """The row that came out at `index` of the batch, where llama.cpp has it."""
+        """llama.cpp's own row at `index` of the batch, not copied: valid until the next decode."""
         pointer = llama.llama_get_logits_ith(self._context, index)
         return np.ctypeslib.as_array(self._row.from_address(ctypes.addressof(pointer.contents)))
 
@@ -165,15 +165,15 @@ class LlamaSampler:
                 )
             )
         if s.dry_multiplier > 0:
-            breakers = (ctypes.c_char_p * len(_BREAKERS))(*_BREAKERS)
+            breakers = (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS)
             dry = (s.dry_multiplier, s.dry_base, s.dry_allowed_length, s.dry_last_n)
-            links.append(llama.llama_sampler_init_dry(self._vocab, *dry, breakers, len(_BREAKERS)))
+            links.append(llama.llama_sampler_init_dry(self._vocab, *dry, breakers, len(_DRY_BREAKERS)))
         return links
 
 
 def _candidates(ids: NDArray[np.intp], logits: Logits) -> tuple[llama.llama_token_data_array, NDArray[np.void]]:
-    """llama.cpp's array of candidates, and the memory that it points to."""
-    data = np.empty(len(ids), dtype=_DTYPE)
+    """llama.cpp's array of candidates, and the numpy array that it points into (keep a reference to it)."""
+    data = np.empty(len(ids), dtype=_TOKEN_DATA)
     data["id"], data["logit"], data["p"] = ids, logits, 0.0
     candidates = llama.llama_token_data_array()
     candidates.data = ctypes.cast(data.ctypes.data, type(candidates.data))
@@ -182,13 +182,13 @@ def _candidates(ids: NDArray[np.intp], logits: Logits) -> tuple[llama.llama_toke
 
 
 def _is_plain_greedy(s: SamplerSettings) -> bool:
-    """Whether the row and a bias alone decide which token comes next."""
+    """Whether the next token is the argmax of row plus bias: greedy, no penalties, no DRY, no token biased twice."""
     n_biased = len({token for token, _ in s.logit_bias})
     return not (s.temperature or s.penalizes or s.dry_multiplier or n_biased != len(s.logit_bias))
 
 
 class _BiasedArgmax:
-    """Greedy choice without a list of candidates: the first of the highest logits, as llama.cpp's own takes it."""
+    """Greedy choice without a list of candidates: the first of the highest logits, as llama.cpp's greedy sampler."""
 
     def __init__(self, bias: Sequence[tuple[int, float]], n_vocab: int) -> None:
         known = [(token, value) for token, value in bias if 0 <= token < n_vocab]
@@ -196,7 +196,7 @@ class _BiasedArgmax:
         self._bias = np.array([value for _, value in known], dtype=np.float32)
 
     def token(self, row: Logits) -> int:
-        """The row is as before afterwards."""
+        """The likeliest token. The bias is added to the row in place and taken off again."""
         if not len(self._biased):
             return int(row.argmax())
         plain = row[self._biased]

@@ -1,10 +1,9 @@
-"""The tokens that can still be drawn behind top-k, found without a list of all tokens that there are.
+"""Exact candidate set for top-k, found without sorting the vocabulary.
 
-What stands before top-k in the chain (bias, penalties, DRY) changes the logits of few tokens: those with a bias and
-those that came lately. Of the others, the k likeliest afterwards are the k likeliest before. So the k and as many more
-as can change, and all that can change, are every token that top-k may leave; what draws from them draws the same (which
-of two equally likely tokens comes first was never said).
-What it refuses to know: llama.cpp. Pure but for its memory of what came lately.
+The samplers before top-k (bias, penalties, DRY) change the logits of only m tokens: the biased and the recent ones. All
+other tokens keep their order. So the k + m likeliest tokens of the raw row, together with the m that can change,
+contain every token that top-k may keep, and the rest of the chain draws from them as it would from all (ties are in no
+defined order either way). Pure, apart from its list of recent tokens. What it refuses to know: llama.cpp.
 """
 
 from collections import deque
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 
 from engine.sampling import SamplerSettings
 
-_STRANDS = 64  # a row is looked at as this many strands side by side
+_N_STRIPES = 64  # a row is viewed as this many stripes of equal length
 
 
 class TopKCandidates:
-    """For one reply. `history`: the tokens before it, the last one last."""
+    """The candidates of one reply. `history`: the tokens before it, oldest first."""
 
     def __init__(self, n_vocab: int, settings: SamplerSettings, history: Sequence[int]) -> None:
         self._n_vocab, self._k = n_vocab, settings.top_k if settings.temperature else 1
@@ -28,22 +27,23 @@ class TopKCandidates:
 
     @staticmethod
     def applies_to(settings: SamplerSettings) -> bool:
-        """Whether only the k likeliest are left: behind top-k, and where the likeliest is taken."""
+        """Whether these settings draw from the k likeliest tokens only: top-k is on, or greedy (k = 1)."""
         return settings.temperature == 0 or (settings.top_k > 0 and not settings.mirostat)
 
     def record(self, token: int) -> None:
-        """This token was drawn."""
+        """Note a drawn token: penalties can change its logit from now on."""
         self._recent.append(token)
 
     def token_ids(self, row: NDArray[np.float32]) -> NDArray[np.intp] | None:
-        """Ids of the candidates in a row of logits (n_vocab,), in order; None when they are no fewer than all."""
+        """Ascending token ids of the candidates in a row of logits (n_vocab,); None when they would be too many to
+        pay."""
         can_change = [*self._biased, *set(self._recent)]
         n_wanted = self._k + len(can_change)
-        length = self._n_vocab // _STRANDS
+        length = self._n_vocab // _N_STRIPES
         if n_wanted >= length:
             return None
-        tops = row[: length * _STRANDS].reshape(_STRANDS, length).max(axis=0)
-        least = np.partition(tops, -n_wanted)[-n_wanted]  # so many tokens at least are as likely as this
-        wanted = row >= least
-        wanted[can_change] = True
-        return np.flatnonzero(wanted)
+        stripe_maxima = row[: length * _N_STRIPES].reshape(_N_STRIPES, length).max(axis=0)
+        threshold = np.partition(stripe_maxima, -n_wanted)[-n_wanted]  # at least n_wanted tokens reach it
+        is_candidate = row >= threshold
+        is_candidate[can_change] = True
+        return np.flatnonzero(is_candidate)

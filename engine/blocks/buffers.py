@@ -1,12 +1,12 @@
-"""Memory for large blocks, used again: what a block lay in that has left RAM becomes the place of the next one.
+"""Buffer pool: reuses the memory of evicted blocks for new large blocks.
 
-New memory costs as much as the copy into it, because the kernel clears it first. malloc uses again what was freed, and
-does so well with small blocks; the larger they are, the less (glibc maps anew each time what exceeds 32 MB). So the
-large ones are looked after here: most blocks of large models, the snapshots of those that cannot shift.
+Fresh memory costs as much as the copy into it, because the kernel zeroes it first. malloc reuses small buffers well,
+but glibc maps buffers above 32 MB anew each time. So large blocks (most blocks of large models, the snapshots of models
+that cannot shift) get their memory from this pool.
 
-Nothing that anybody still needs is overwritten: Python refuses to resize a mapping while anybody refers to its bytes (a
-block, a slice, an array, a write that waits for the disk, on whichever thread), and none is used again that it has not
-resized just before. Used by the engine's thread.
+No buffer is overwritten while it is in use: Python refuses to resize a mapping while any object on any thread refers to
+its bytes (a block, a slice, an array, a pending disk write), and the pool reuses only a mapping that it has just
+resized. Used by the engine's thread. What it refuses to know: blocks and tiers.
 """
 
 import contextlib
@@ -15,55 +15,55 @@ import sys
 
 from engine.backend import StateBytes
 
-LARGE_BYTES = 4 << 20  # from here on, huge pages are worth asking for
+LARGE_BYTES = 4 << 20  # above this size, huge pages are worth asking for
 
 
 class BufferPool:
-    """Mappings whose blocks have left RAM; others may still refer to them, such as a write that waits."""
+    """Mappings whose blocks have left RAM. Some may still be in use, for instance by a pending disk write."""
 
     def __init__(self, large_bytes: int = LARGE_BYTES) -> None:
         self._large_bytes = large_bytes if sys.platform == "linux" else sys.maxsize  # mremap, huge pages
-        self._spare: list[mmap.mmap] = []
+        self._returned: list[mmap.mmap] = []
 
     def is_large(self, n_bytes: int) -> bool:
-        """Whether memory of this size is looked after here."""
+        """Whether a buffer of this size should come from the pool."""
         return n_bytes > self._large_bytes
 
     def take(self, n_bytes: int) -> memoryview:
-        """Memory of this size: what is spare and nearest in size, else new memory."""
-        for memory in sorted(self._spare, key=lambda memory: abs(len(memory) - n_bytes)):
-            if _resized(memory, n_bytes):
-                self._spare.remove(memory)
-                return memoryview(memory)
-        memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        """A buffer of `n_bytes`: the unused mapping nearest in size, else a new mapping."""
+        for mapping in sorted(self._returned, key=lambda mapping: abs(len(mapping) - n_bytes)):
+            if _try_resize(mapping, n_bytes):
+                self._returned.remove(mapping)
+                return memoryview(mapping)
+        mapping = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with contextlib.suppress(OSError):  # advice only: some kernels have no huge pages
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        return memoryview(memory)
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+        return memoryview(mapping)
 
     def give_back(self, payload: StateBytes) -> None:
-        """A block has left RAM. Nothing is done with its bytes for as long as somebody refers to them."""
-        memory = payload.obj if isinstance(payload, memoryview) else None
-        if isinstance(memory, mmap.mmap) and memory not in self._spare:
-            self._spare.append(memory)
+        """Return the buffer of an evicted block; it is reused once no object refers to its bytes."""
+        mapping = payload.obj if isinstance(payload, memoryview) else None
+        if isinstance(mapping, mmap.mmap) and mapping not in self._returned:
+            self._returned.append(mapping)
 
     def trim(self, n_bytes: int) -> None:
-        """Of what nobody refers to, keep so many bytes at most; the rest goes back to the system, the oldest first."""
-        for memory in self._unused():
+        """Free unused mappings, the oldest first, until at most `n_bytes` of them are left."""
+        for mapping in self._unused():
             if self.unused_bytes > n_bytes:
-                self._spare.remove(memory)
+                self._returned.remove(mapping)
 
     @property
     def unused_bytes(self) -> int:
-        """Bytes that nobody refers to."""
-        return sum(len(memory) for memory in self._unused())
+        """Bytes of the returned mappings that no object refers to."""
+        return sum(len(mapping) for mapping in self._unused())
 
     def _unused(self) -> list[mmap.mmap]:
-        return [memory for memory in self._spare if _resized(memory, len(memory))]
+        return [mapping for mapping in self._returned if _try_resize(mapping, len(mapping))]
 
 
-def _resized(memory: mmap.mmap, n_bytes: int) -> bool:
+def _try_resize(mapping: mmap.mmap, n_bytes: int) -> bool:
     try:
-        memory.resize(n_bytes)
-    except BufferError:  # somebody refers to it
+        mapping.resize(n_bytes)
+    except BufferError:  # still referred to
         return False
     return True

@@ -1,7 +1,7 @@
-"""The disk tier: sealed files under one folder, written by one background thread, oldest deleted first.
+"""The disk tier: files under one folder within a byte budget, evicted LRU, written by one background thread.
 
-Knows file names and bytes, not what is in them. Writing is atomic (temporary name, then rename), so a kill leaves a
-whole file or none. A full disk is no error of a turn: the write is skipped, counted and logged once.
+Writes are atomic (temporary name, then rename), so a kill leaves a complete file or none. A full disk never fails a
+turn: the write is skipped, counted and logged once. What it refuses to know: what is in a file, and the RAM tier.
 """
 
 import logging
@@ -14,21 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
-_BACKLOG_BYTES = 256 << 20
+_MAX_PENDING_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PendingWrite:
-    """A file to be written."""
+    """A file that is waiting to be written; `make_bytes` runs on the background thread."""
 
-    make: Callable[[], bytes]
+    make_bytes: Callable[[], bytes]
     n_bytes: int
 
 
 class DiskTier:
     """Files by name within a byte budget. Thread-safe.
 
-    Deleted first are the spare ones, then the least recently used, and those that are to be kept last.
+    Order of eviction: files marked `evict_first`, then the others, then files marked `evict_last`; least recently used
+    first within each group.
     """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
@@ -36,40 +37,41 @@ class DiskTier:
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used = 0
-        self._spare: OrderedDict[str, None] = OrderedDict()
-        self._kept: set[str] = set()
+        self._evict_first: OrderedDict[str, None] = OrderedDict()
+        self._evict_last: set[str] = set()
         self._pending: dict[str, _PendingWrite] = {}
         self._pending_bytes = 0
         self._inbox: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self.n_skipped = 0
         self.n_evicted = 0
-        self._complained = False
+        self._logged_failure = False
         self._scan()
         self._thread = threading.Thread(target=self._write_loop, name="kv-disk", daemon=True)
         self._thread.start()
 
-    def write(self, name: str, make: Callable[[], bytes], n_bytes: int) -> None:
-        """Write what `make` returns (about `n_bytes`), made on the background thread; skipped when too much waits."""
-        waiting = _PendingWrite(make, n_bytes)
+    def write(self, name: str, make_bytes: Callable[[], bytes], n_bytes: int) -> None:
+        """Queue a write of about `n_bytes`; skipped when too many bytes are pending. `make_bytes` runs on the
+        background thread."""
+        pending = _PendingWrite(make_bytes, n_bytes)
         with self._lock:
-            if self._pending_bytes + n_bytes > _BACKLOG_BYTES:
+            if self._pending_bytes + n_bytes > _MAX_PENDING_BYTES:
                 self.n_skipped += 1
                 return
-            self._drop_waiting(name)
-            self._pending[name] = waiting
+            self._drop_pending(name)
+            self._pending[name] = pending
             self._pending_bytes += n_bytes
         self._inbox.put(name)
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file, also while it waits to be written; None when there is none."""
+        """The bytes of a file, also while its write is pending; None when there is no such file."""
         with self._lock:
-            waiting = self._pending.get(name)
-            if waiting is None and name not in self._sizes:
+            pending = self._pending.get(name)
+            if pending is None and name not in self._sizes:
                 return None
-            if waiting is None:
+            if pending is None:
                 self._sizes.move_to_end(name)
-        if waiting is not None:
-            return waiting.make()
+        if pending is not None:
+            return pending.make_bytes()
         try:
             path = self._folder / name
             os.utime(path)
@@ -84,19 +86,19 @@ class DiskTier:
             return name in self._sizes or name in self._pending
 
     def evict_first(self, name: str) -> None:
-        """Somebody else has these bytes, too: when room is needed this file goes first."""
-        self._rank(name, spare=True)
+        """Mark a file that RAM holds as well: it is evicted before all others."""
+        self._mark(name, first=True)
 
     def evict_last(self, name: str) -> bool:
-        """When room is needed this file goes last; whether it is there."""
-        return self._rank(name, kept=True)
+        """Mark a file that is evicted after all others. False: there is no such file."""
+        return self._mark(name, last=True)
 
     def evict_in_order(self, name: str) -> bool:
-        """It is a file like any other, spare and kept no longer; whether it is there."""
-        return self._rank(name)
+        """Remove either mark from a file. False: there is no such file."""
+        return self._mark(name)
 
     def quarantine(self, name: str) -> None:
-        """Put a suspicious file aside, so that it is never read again (the last of them are kept for a look)."""
+        """Move a suspicious file to the folder `quarantine`, which keeps the newest ones for inspection."""
         target = self._folder / "quarantine" / name.replace("/", "_")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,10 +110,10 @@ class DiskTier:
         self.delete(name)
 
     def delete(self, name: str) -> None:
-        """Delete a file, or what waits to become one."""
+        """Delete a file, or drop its pending write."""
         with self._lock:
             self._used -= self._sizes.pop(name, 0)
-            self._drop_waiting(name)
+            self._drop_pending(name)
         _delete(self._folder / name)
 
     def used_bytes(self) -> int:
@@ -120,13 +122,13 @@ class DiskTier:
             return self._used
 
     def flush(self, timeout_s: float = 30.0) -> bool:
-        """Wait until everything handed over so far is written; whether it was."""
+        """Wait until all pending writes are done. False: they were not within `timeout_s` seconds."""
         done = threading.Event()
         self._inbox.put(done)
         return done.wait(timeout_s)
 
     def close(self) -> None:
-        """Write what is waiting and end the thread."""
+        """Finish the pending writes (within 30 seconds) and end the thread."""
         self._inbox.put(None)
         self._thread.join(timeout=30)
 
@@ -137,20 +139,20 @@ class DiskTier:
             if isinstance(name, threading.Event):
                 name.set()
             else:
-                self._write_waiting(name)
+                self._write_pending(name)
 
-    def _write_waiting(self, name: str) -> None:
+    def _write_pending(self, name: str) -> None:
         with self._lock:
-            waiting = self._pending.get(name)
-        if waiting is not None:
-            self._write_one(name, waiting)
+            pending = self._pending.get(name)
+        if pending is not None:
+            self._write_one(name, pending)
 
-    def _drop_waiting(self, name: str) -> None:
-        waiting = self._pending.pop(name, None)
-        self._pending_bytes -= waiting.n_bytes if waiting else 0
+    def _drop_pending(self, name: str) -> None:
+        pending = self._pending.pop(name, None)
+        self._pending_bytes -= pending.n_bytes if pending else 0
 
-    def _write_one(self, name: str, waiting: "_PendingWrite") -> None:
-        data = waiting.make()
+    def _write_one(self, name: str, pending: "_PendingWrite") -> None:
+        data = pending.make_bytes()
         path = self._folder / name
         temporary = path.with_name(path.name + ".new")
         try:
@@ -160,54 +162,54 @@ class DiskTier:
             os.replace(temporary, path)
             written = True
         except OSError as error:
-            self._complain(error)
+            self._count_failure(error)
             _delete(temporary)
             written = False
         with self._lock:
-            self._complained = self._complained and not written
-            if self._pending.get(name) is waiting:
-                self._drop_waiting(name)
+            self._logged_failure = self._logged_failure and not written
+            if self._pending.get(name) is pending:
+                self._drop_pending(name)
                 if written:
                     self._used += len(data) - self._sizes.get(name, 0)
                     self._sizes[name] = len(data)
                     self._sizes.move_to_end(name)
             elif written and name not in self._pending:
-                _delete(path)  # it was forgotten while it was being written
+                _delete(path)  # deleted while it was being written
 
-    def _complain(self, error: OSError) -> None:
+    def _count_failure(self, error: OSError) -> None:
         self.n_skipped += 1
-        if not self._complained:
+        if not self._logged_failure:
             log.warning("KV blocks are not kept on disk for now (%s); sessions are read again instead", error)
-        self._complained = True
+        self._logged_failure = True
 
     def _make_room(self, n_bytes: int) -> None:
         while True:
             with self._lock:
                 if not self._sizes or self._used + n_bytes <= self._budget:
                     return
-                first = self._first_to_go()
-                self._used -= self._sizes.pop(first)
+                name = self._next_to_evict()
+                self._used -= self._sizes.pop(name)
                 self.n_evicted += 1
-            _delete(self._folder / first)
+            _delete(self._folder / name)
 
-    def _first_to_go(self) -> str:
-        spare = (name for name in self._spare if name in self._sizes)
-        others = (name for name in self._sizes if name not in self._kept)
-        return next(spare, None) or next(others, None) or next(iter(self._sizes))
+    def _next_to_evict(self) -> str:
+        first = (name for name in self._evict_first if name in self._sizes)
+        others = (name for name in self._sizes if name not in self._evict_last)
+        return next(first, None) or next(others, None) or next(iter(self._sizes))
 
-    def _rank(self, name: str, spare: bool = False, kept: bool = False) -> bool:
+    def _mark(self, name: str, first: bool = False, last: bool = False) -> bool:
         with self._lock:
-            self._spare.pop(name, None)
-            self._kept.discard(name)
-            if spare:
-                self._spare[name] = None
-            if kept:
-                self._kept.add(name)
+            self._evict_first.pop(name, None)
+            self._evict_last.discard(name)
+            if first:
+                self._evict_first[name] = None
+            if last:
+                self._evict_last.add(name)
             return name in self._sizes or name in self._pending
 
     def _scan(self) -> None:
-        """Find what an earlier process left: whole files are kept in order of their last use, half files deleted."""
-        found = []
+        """Index the files of an earlier process in the order of their last use; delete incomplete ones."""
+        files = []
         for path in self._folder.rglob("*") if self._folder.is_dir() else ():
             name = path.relative_to(self._folder).as_posix()
             if not path.is_file() or name.startswith("quarantine/"):
@@ -216,13 +218,13 @@ class DiskTier:
                 _delete(path)
             else:
                 status = path.stat()
-                found.append((status.st_mtime, name, status.st_size))
-        self._sizes.update((name, size) for _, name, size in sorted(found))
+                files.append((status.st_mtime, name, status.st_size))
+        self._sizes.update((name, size) for _, name, size in sorted(files))
         self._used = sum(self._sizes.values())
 
 
 def _delete(path: Path) -> None:
-    """Delete a file if it can be deleted; one that cannot be is no reason to fail a turn."""
+    """Delete a file; a failure is only logged, it must not fail a turn."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -230,7 +232,7 @@ def _delete(path: Path) -> None:
 
 
 def _delete_oldest(folder: Path, budget_bytes: int) -> None:
-    """Delete the oldest files of a folder, all but the newest if need be, until the rest is within a budget."""
+    """Delete the oldest files of a folder until the rest is within the budget; the newest one always stays."""
     files = sorted((status.st_mtime_ns, status.st_size, path) for path in folder.iterdir() if (status := path.stat()))
     used = sum(size for _, size, _ in files)
     for _, size, path in files[:-1]:

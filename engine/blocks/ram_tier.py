@@ -1,7 +1,7 @@
-"""The RAM tier: what was used last within a byte budget, its newest part young, the rest old.
+"""The RAM tier: an LRU cache of blocks within a byte budget, split into a young and an old part.
 
-Young is what a crash must not cost: BlockStore keeps it on disk as well. Used by the engine's thread. Knows keys and
-sizes, not what is in a block.
+The young part is the most recently used eighth of the budget. A crash must not lose it, so BlockStore keeps its blocks
+on disk as well. Used by the engine's thread. What it refuses to know: the disk, and what is in a block.
 """
 
 from collections import OrderedDict
@@ -10,19 +10,19 @@ from typing import Generic, Protocol, TypeVar
 
 from engine.backend import StateBytes
 
-YOUNG_SHARE = 8  # an eighth of the budget
+YOUNG_SHARE = 8  # the young part is 1/8 of the budget
 
 
 class HasPayload(Protocol):
-    """What has a key and bytes."""
+    """An item of the cache."""
 
     @property
     def key(self) -> bytes:
-        """Its name."""
+        """Its key."""
 
     @property
     def payload(self) -> StateBytes:
-        """Its bytes."""
+        """Its bytes, which count against the budget."""
 
 
 Item = TypeVar("Item", bound=HasPayload)
@@ -30,14 +30,14 @@ Item = TypeVar("Item", bound=HasPayload)
 
 @dataclass(frozen=True, slots=True)
 class RamChanges(Generic[Item]):
-    """What one change did to others: these are old now, and those have left."""
+    """What one call did to other items: `demoted` from young to old, `evicted` from RAM."""
 
-    aged: tuple[Item, ...] = ()
-    left: tuple[Item, ...] = ()
+    demoted: tuple[Item, ...] = ()
+    evicted: tuple[Item, ...] = ()
 
 
 class RamTier(Generic[Item]):
-    """Items by key, least recently used leaves first; the newest one is young, whatever its size."""
+    """Items by key; evicts the least recently used first. The newest item is always young, whatever its size."""
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
@@ -54,43 +54,43 @@ class RamTier(Generic[Item]):
         return self._young_bytes + self._old_bytes
 
     def peek(self, key: bytes) -> Item | None:
-        """The item, which does not count as a use."""
+        """The item, without marking it as used."""
         return self._young.get(key) or self._old.get(key)
 
-    def old(self) -> tuple[Item, ...]:
-        """What is old, used last first."""
+    def old_items(self) -> tuple[Item, ...]:
+        """The old part, most recently used first."""
         return tuple(reversed(self._old.values()))
 
     def put(self, item: Item) -> RamChanges[Item]:
-        """It is the newest now, in the place of what was there under its key."""
+        """Insert or replace an item as the most recently used one."""
         self.remove(item.key)
         self._young[item.key] = item
         self._young_bytes += len(item.payload)
-        aged = []
+        demoted = []
         while len(self._young) > 1 and self._young_bytes > self.budget_bytes // YOUNG_SHARE:
-            aged.append(self._to_old())
-        moved = self.make_room(0)
-        return RamChanges((*aged, *moved.aged), moved.left)
+            demoted.append(self._demote())
+        changes = self.make_room(0)
+        return RamChanges((*demoted, *changes.demoted), changes.evicted)
 
     def make_room(self, n_bytes: int) -> RamChanges[Item]:
-        """Let so many leave that this much more is within the budget."""
-        aged, left = [], []
+        """Evict LRU items until `n_bytes` more fit into the budget."""
+        demoted, evicted = [], []
         while self.used_bytes and self.used_bytes + n_bytes > self.budget_bytes:
             if not self._old:
-                aged.append(self._to_old())
+                demoted.append(self._demote())
             _, oldest = self._old.popitem(last=False)
             self._old_bytes -= len(oldest.payload)
-            left.append(oldest)
-        return RamChanges(tuple(aged), tuple(left))
+            evicted.append(oldest)
+        return RamChanges(tuple(demoted), tuple(evicted))
 
     def remove(self, key: bytes) -> None:
-        """Forget an item, if it is there."""
+        """Remove an item, if it is there."""
         if (young := self._young.pop(key, None)) is not None:
             self._young_bytes -= len(young.payload)
         if (old := self._old.pop(key, None)) is not None:
             self._old_bytes -= len(old.payload)
 
-    def _to_old(self) -> Item:
+    def _demote(self) -> Item:
         key, item = self._young.popitem(last=False)
         self._young_bytes -= len(item.payload)
         self._old[key] = item

@@ -1,7 +1,7 @@
-"""The envelope around everything the engine puts on disk. Pure: bytes in, bytes out.
+"""Sealed files: checksum and identity around every file that the engine writes to disk. Pure: bytes in, bytes out.
 
-llama.cpp's own states carry no checksum and no identity: flipped bits and another model's cells are accepted as they
-are. So nothing is given to llama.cpp that has not come out of an envelope whose every field is what was expected.
+llama.cpp's own states carry neither a checksum nor an identity: it accepts flipped bits and the cells of another model.
+So llama.cpp only gets bytes whose seal is intact and whose header has every expected field.
 
 Layout: magic (8 bytes), length of the header (u32, little endian), sha256 of header and payload (32 bytes), header
 (UTF-8 JSON object), payload.
@@ -13,28 +13,28 @@ import struct
 from collections.abc import Mapping
 
 MAGIC = b"INGLEKV1"
-_FRONT = struct.Struct("<8sI32s")
-_MAX_HEADER = 1 << 20
+_PREAMBLE = struct.Struct("<8sI32s")
+_MAX_HEADER_BYTES = 1 << 20
 
 
 class SealError(ValueError):
-    """These bytes are not an intact envelope, or not the one that was asked for."""
+    """These bytes are no intact sealed file, or not the expected one."""
 
 
 def seal(header: Mapping[str, object], payload: bytes | bytearray | memoryview) -> bytes:
-    """Wrap `payload`; `header` must be JSON."""
+    """The bytes of a sealed file; `header` must be JSON."""
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    return b"".join((_FRONT.pack(MAGIC, len(text), _digest(text, payload)), text, payload))
+    return b"".join((_PREAMBLE.pack(MAGIC, len(text), _digest(text, payload)), text, payload))
 
 
 def unseal(data: bytes, expected: Mapping[str, object]) -> tuple[dict[str, object], bytes]:
-    """Header and payload of intact bytes whose header has all the `expected` fields; BadEnvelope otherwise."""
-    if len(data) < _FRONT.size:
-        raise SealError("too short for an envelope")
-    magic, n_header, digest = _FRONT.unpack_from(data)
-    if magic != MAGIC or n_header > _MAX_HEADER or len(data) < _FRONT.size + n_header:
-        raise SealError("not an envelope of this version")
-    text, payload = data[_FRONT.size : _FRONT.size + n_header], data[_FRONT.size + n_header :]
+    """Header and payload of a sealed file. Raises SealError if it is damaged or lacks one of the `expected` fields."""
+    if len(data) < _PREAMBLE.size:
+        raise SealError("too short for a sealed file")
+    magic, n_header, digest = _PREAMBLE.unpack_from(data)
+    if magic != MAGIC or n_header > _MAX_HEADER_BYTES or len(data) < _PREAMBLE.size + n_header:
+        raise SealError("not a sealed file of this version")
+    text, payload = data[_PREAMBLE.size : _PREAMBLE.size + n_header], data[_PREAMBLE.size + n_header :]
     if _digest(text, payload) != digest:
         raise SealError("the checksum differs: the file is damaged")
     header = json.loads(text)

@@ -1,9 +1,14 @@
-"""Blocks: the KV bytes of single segments, immutable, in RAM and on disk.
+"""Block store: a content-addressed cache of the KV bytes of single segments, in a RAM tier over a disk tier.
 
 A block's key is the hash of everything that its bytes depend on: the model identity, every segment that was visible
-when it was decoded, the position, and its tokens (`segment_key`). So a block found under its key is the right one,
-whoever made it: a persona read by ten people is one block. Blocks are a cache: any doubt drops one, and its text is
-read again.
+when it was decoded, the position, and its tokens (`segment_key`). So a cache hit is always the right block, whichever
+session wrote it: a persona read by ten people is one block. Any doubt about a block drops it, and its text is read
+again. What it refuses to know: sessions beyond their names, cells, llama.cpp.
+
+To add a tier of blocks: a class beside ram_tier.py and disk_tier.py; here `tier`, `get` or `fetch`, `discard` and
+`_apply` (where evicted blocks go); in engine/kv/: cost_model.py (what a restore from it costs), candidates.py and
+prefetch.py (both ask `tier`); its budget in engine/options.py, engine/engine.py and worker/engine_setup.py; its bytes
+in engine/stats.py; tests/engine/test_block_store.py.
 """
 
 import hashlib
@@ -44,45 +49,58 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class FetchedBlocks:
-    """What came from disk: whole blocks, and the keys of those that cannot be trusted, with the reason."""
+    """The result of one `fetch`: intact blocks, and the keys of the damaged ones, each with its error."""
 
     blocks: tuple[Block, ...]
-    bad: tuple[tuple[bytes, Exception], ...]
+    damaged: tuple[tuple[bytes, Exception], ...]
+
+
+def seal_block(model_key: str, block: Block) -> bytes:
+    """The sealed file of a block."""
+    header = {
+        "kind": "block",
+        "model": model_key,
+        "key": block.key.hex(),
+        "position": block.position,
+        "n_tokens": block.n_tokens,
+    }
+    return sealed.seal(header, block.payload)
 
 
 class BlockStore:
-    """RAM over disk; both least recently used first, within their byte budgets. Used by the engine's thread.
+    """RAM over disk; both evict the least recently used block first. Used by the engine's thread, except `fetch`.
 
-    A new block is in both: a kill loses nothing. When the disk is full, what is old in RAM goes from there first and
-    is written again when RAM lets it go: so the two budgets add up, and what is young is in both at any time. Blocks
-    come from disk by `fetch`, on another thread, and `stage`, which holds them until their session is awake.
+    A new block is written to both tiers, so a kill loses nothing. A full disk first evicts the blocks of RAM's old
+    part, and they are written again when RAM evicts them. So the two budgets add up, while the young part is always in
+    both. Blocks come from disk by `fetch`, on another thread, then `stage`, which pins them until their session is
+    awake (`unstage`).
     """
 
     def __init__(
-        self, model_key: str, ram_bytes: int, disk: DiskTier | None = None, recycled: BufferPool | None = None
+        self, model_key: str, ram_bytes: int, disk: DiskTier | None = None, buffers: BufferPool | None = None
     ) -> None:
         self._model_key, self.disk = model_key, disk
         self._ram: RamTier[Block] = RamTier(ram_bytes)
-        self._recycled = recycled or BufferPool()
+        self._buffers = buffers or BufferPool()
         self._staged: dict[str, dict[bytes, Block]] = {}
         self.n_refused = self.n_restored = self.n_fetched = self.n_evicted = 0
         self.bytes_saved = 0
 
-    def memory(self, n_bytes: int) -> memoryview:
-        """Where a block of so many bytes is to be saved before it is put here: a large one where others have left."""
-        if not self._recycled.is_large(n_bytes) or n_bytes > self._ram.budget_bytes:
+    def allocate(self, n_bytes: int) -> memoryview:
+        """Memory for a block that is about to be saved; a large block gets a buffer of the pool."""
+        if not self._buffers.is_large(n_bytes) or n_bytes > self._ram.budget_bytes:
             return allocate_memory(n_bytes)
-        self._let_go(self._ram.make_room(n_bytes))
-        return self._recycled.take(n_bytes)
+        self._apply(self._ram.make_room(n_bytes))
+        return self._buffers.take(n_bytes)
 
     def put(self, block: Block) -> None:
-        """Keep a block; the disk write happens in the background."""
+        """Add a block; it is written to disk in the background."""
         self.bytes_saved += len(block.payload)
-        self._keep_in_ram(block)
+        self._put_in_ram(block)
 
     @property
     def ram_used(self) -> int:
-        """Bytes of the blocks in RAM, without those that are held for a session."""
+        """Bytes of the blocks in RAM, without staged ones."""
         return self._ram.used_bytes
 
     @property
@@ -91,63 +109,69 @@ class BlockStore:
         return len(self._staged)
 
     def tier(self, key: bytes) -> str | None:
-        """ "ram", "disk" or None."""
+        """Where a block is: "ram", "disk", or None."""
         if key in self._ram or any(key in staged for staged in self._staged.values()):
             return "ram"
-        return "disk" if self.disk and self.disk.has(self._name(key)) else None
+        return "disk" if self.disk and self.disk.has(self.file_name(key)) else None
 
     def get(self, key: bytes) -> Block | None:
-        """The block, if it is in RAM: this never reads the disk, others wait for the engine's thread."""
-        block = self._ram.peek(key)
+        """The block, if it is in RAM. Never reads the disk: that would block the engine's thread."""
+        block = self.peek(key)
         if block is not None:
-            self._keep_in_ram(block)
+            self._put_in_ram(block)
             return block
         return next((staged[key] for staged in self._staged.values() if key in staged), None)
 
+    def peek(self, key: bytes) -> Block | None:
+        """The block in the RAM tier, without marking it as used."""
+        return self._ram.peek(key)
+
     def fetch(self, keys: Sequence[bytes]) -> FetchedBlocks:
-        """Read and check blocks from disk, on any thread: changes nothing but the files' times of use."""
-        found = [(key, *self._unsealed(key)) for key in keys]
-        blocks = tuple(block for _, block, _ in found if block is not None)
-        return FetchedBlocks(blocks, tuple((key, trouble) for key, _, trouble in found if trouble is not None))
+        """Read and check blocks from disk. Any thread may call it: only the files' times of use change."""
+        results = [(key, *self._read(key)) for key in keys]
+        blocks = tuple(block for _, block, _ in results if block is not None)
+        return FetchedBlocks(blocks, tuple((key, error) for key, _, error in results if error is not None))
 
     def stage(self, session: str, fetched: FetchedBlocks) -> None:
-        """Hold fetched blocks for a session that is about to wake, whatever the budget; put the bad ones aside."""
+        """Pin fetched blocks for a session that is about to wake, outside the budget; quarantine the damaged ones."""
         self._staged.setdefault(session, {}).update((block.key, block) for block in fetched.blocks)
         self.n_fetched += len(fetched.blocks)
-        for key, trouble in fetched.bad:
-            log.warning("a KV block was not usable (%s): its text is read again", trouble)
+        for key, error in fetched.damaged:
+            log.warning("a KV block was not usable (%s): its text is read again", error)
             self.discard(key)
 
     def hold(self, session: str, keys: Iterable[bytes]) -> None:
-        """Hold blocks that are in RAM for a session, while others come from disk for it."""
-        found = [block for key in keys if (block := self.get(key)) is not None]
-        self._staged.setdefault(session, {}).update((block.key, block) for block in found)
+        """Pin blocks that are in RAM for a session, while its other blocks come from disk."""
+        blocks = [block for key in keys if (block := self.get(key)) is not None]
+        self._staged.setdefault(session, {}).update((block.key, block) for block in blocks)
 
     def unstage(self, session: str) -> None:
-        """The session is awake (or will not be): what was held for it is a block in RAM like any other."""
+        """Unpin the blocks of a session that is awake or has given up: they count against the RAM budget again."""
         for block in self._staged.pop(session, {}).values():
-            self._keep_in_ram(block)
+            self._put_in_ram(block)
 
     def discard(self, key: bytes) -> None:
-        """A block turned out to be bad, or is suspected: put its file aside and never use it again."""
+        """Drop a damaged or suspected block and quarantine its file."""
         self.n_refused += 1
         for staged in self._staged.values():
             staged.pop(key, None)
         self._ram.remove(key)
-        if self.disk and self.disk.evict_in_order(self._name(key)):
-            self.disk.quarantine(self._name(key))
+        if self.disk and self.disk.evict_in_order(self.file_name(key)):
+            self.disk.quarantine(self.file_name(key))
 
     def close(self) -> None:
-        """The process ends: what only RAM has goes to the disk, the newest first, as far as its backlog takes it."""
+        """Before the process ends: queue writes of the blocks that only RAM has, newest first, up to the disk's
+        backlog."""
         if self.disk:
-            old = self._ram.old()
-            only_here = [block for block in old if not self.disk.evict_last(self._name(block.key))]
-            for block in only_here:
+            only_in_ram = [
+                block for block in self._ram.old_items() if not self.disk.evict_last(self.file_name(block.key))
+            ]
+            for block in only_in_ram:
                 self._write(block)
 
-    def _unsealed(self, key: bytes) -> tuple[Block | None, Exception | None]:
-        """The block on disk, or what is wrong with it; nothing of both when there is none."""
-        data = self.disk.read(self._name(key)) if self.disk else None
+    def _read(self, key: bytes) -> tuple[Block | None, Exception | None]:
+        """The block on disk, or the error that reading it raised; (None, None) when there is no such file."""
+        data = self.disk.read(self.file_name(key)) if self.disk else None
         if data is None:
             return None, None
         try:
@@ -156,38 +180,29 @@ class BlockStore:
         except (sealed.SealError, KeyError, ValueError) as error:
             return None, error
 
-    def _keep_in_ram(self, block: Block) -> None:
-        if self.disk and not self.disk.evict_last(self._name(block.key)):
+    def _put_in_ram(self, block: Block) -> None:
+        if self.disk and not self.disk.evict_last(self.file_name(block.key)):
             self._write(block)
-        self._let_go(self._ram.put(block))
-        self._recycled.trim(self._ram.budget_bytes - self._ram.used_bytes)
+        self._apply(self._ram.put(block))
+        self._buffers.trim(self._ram.budget_bytes - self._ram.used_bytes)
 
-    def _let_go(self, moved: RamChanges[Block]) -> None:
-        self.n_evicted += len(moved.left)
-        for left in moved.left:
-            self._recycled.give_back(left.payload)
+    def _apply(self, changes: RamChanges[Block]) -> None:
+        self.n_evicted += len(changes.evicted)
+        for block in changes.evicted:
+            self._buffers.give_back(block.payload)
         if self.disk:
-            for aged in moved.aged:
-                self.disk.evict_first(self._name(aged.key))
-            for left in moved.left:
-                if not self.disk.evict_in_order(self._name(left.key)):
-                    self._write(left)
+            for block in changes.demoted:
+                self.disk.evict_first(self.file_name(block.key))
+            for block in changes.evicted:
+                if not self.disk.evict_in_order(self.file_name(block.key)):
+                    self._write(block)
 
     def _write(self, block: Block) -> None:
         if self.disk:
-            header = self._header(block)
-            seal = partial(sealed.seal, header, block.payload)
-            self.disk.write(self._name(block.key), seal, len(block.payload))
+            make_bytes = partial(seal_block, self._model_key, block)
+            self.disk.write(self.file_name(block.key), make_bytes, len(block.payload))
 
-    def _header(self, block: Block) -> dict[str, object]:
-        return {
-            "kind": "block",
-            "model": self._model_key,
-            "key": block.key.hex(),
-            "position": block.position,
-            "n_tokens": block.n_tokens,
-        }
-
-    def _name(self, key: bytes) -> str:
+    def file_name(self, key: bytes) -> str:
+        """The name of a block's file in the disk tier."""
         name = key.hex()
         return f"{self._model_key[:16]}/blocks/{name[:2]}/{name}.kv"

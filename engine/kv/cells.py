@@ -237,7 +237,7 @@ class Cells:
         assert session.sequence is not None
         self._backend.seq_copy(session.sequence, self._scratch, held.position, held.end)
         n_tokens = len(held.segment.tokens)
-        payload = self._backend.seq_save(self._scratch, n_tokens, self._blocks.memory)
+        payload = self._backend.seq_save(self._scratch, n_tokens, self._blocks.allocate)
         self._remove(self._scratch, 0, -1)
         return Block(held.key, held.position, n_tokens, payload)
 

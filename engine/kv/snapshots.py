@@ -23,7 +23,7 @@ class Snapshots:
         """Keep the state of a session that has just completed `last`, unless it is kept already."""
         key = snapshot_key(last.key)
         if session.sequence is not None and self._blocks.tier(key) is None:
-            payload = self._backend.seq_save(session.sequence, memory=self._blocks.memory)
+            payload = self._backend.seq_save(session.sequence, allocate=self._blocks.allocate)
             self._blocks.put(Block(key, 0, session.n_tokens, payload))
 
     def load(self, session: Session, held: list[Held]) -> bool:

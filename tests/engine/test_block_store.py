@@ -5,7 +5,7 @@ import pytest
 
 from engine.blocks import sealed
 from engine.blocks.disk_tier import DiskTier
-from engine.blocks.store import Block, BlockStore, segment_key
+from engine.blocks.store import Block, BlockStore, seal_block, segment_key
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
 @pytest.fixture
 def crowded(tmp_path):
     """Room for four blocks in RAM and for four on disk; ten have come."""
-    tier = DiskTier(tmp_path, 4 * len(sealed.seal(BlockStore("m" * 64, 0)._header(block(0)), block(0).payload)) + 50)
+    tier = DiskTier(tmp_path, 4 * len(seal_block("m" * 64, block(0))) + 50)
     store = BlockStore("m" * 64, 4000, tier)
     for number in range(10):
         store.put(block(number))
@@ -125,7 +125,7 @@ def tiers(store, numbers=range(10)):
 
 def files(store, numbers=range(10)):
     """The blocks that are there after a kill."""
-    return [number for number in numbers if store.disk.has(store._name(block(number).key))]
+    return [number for number in numbers if store.disk.has(store.file_name(block(number).key))]
 
 
 def test_on_a_full_disk_the_two_budgets_add_up_and_the_newest_is_in_both(crowded):
@@ -207,7 +207,7 @@ def test_damaged_blocks_are_refused_and_put_aside(tmp_path, disk, caplog):
         {"kind": "block", "model": "m" * 64, "key": block(1).key.hex(), "position": 1, "n_tokens": 10}, b"k" * 500
     )
     store = BlockStore("m" * 64, 1 << 20, disk)
-    name = store._name(block(1).key)
+    name = store.file_name(block(1).key)
     for case in range(300):
         data = bytearray(good)
         if case % 3 == 0:
@@ -256,6 +256,6 @@ def test_a_forgotten_file_is_gone_even_while_it_waits(disk, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"INGLEKV1", b"x" * 100, sealed.seal({"kind": "other"}, b"")])
-def test_what_is_no_envelope_of_ours_is_refused(data):
+def test_what_is_no_sealed_file_of_ours_is_refused(data):
     with pytest.raises(sealed.SealError):
         sealed.unseal(data, {"kind": "block"})

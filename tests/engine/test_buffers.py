@@ -45,7 +45,7 @@ def pattern(number, n_bytes):
 
 def saved(store, number, n_bytes=PAGE):
     """A block, as the engine saves one: into memory of the store."""
-    memory = store.memory(n_bytes)
+    memory = store.allocate(n_bytes)
     memory[:] = pattern(number, n_bytes)
     block = Block(number.to_bytes(32, "big"), number, 1, memory)
     store.put(block)
@@ -120,11 +120,11 @@ def test_what_is_held_for_a_session_stays_as_it_is():
 
 
 def test_blocks_and_spare_memory_are_within_the_budget():
-    recycled = BufferPool(LARGE)
-    store = BlockStore("m" * 64, 10 * PAGE, None, recycled)
+    buffers = BufferPool(LARGE)
+    store = BlockStore("m" * 64, 10 * PAGE, None, buffers)
     for number, n_pages in enumerate((3, 3, 3, 9, 1, 1, 1, 10, 2, 11, 4)):
         saved(store, number, n_pages * PAGE)
-        assert store.ram_used + recycled.unused_bytes <= 10 * PAGE
+        assert store.ram_used + buffers.unused_bytes <= 10 * PAGE
 
 
 SIZES = (3 * PAGE, 5 * PAGE - 7)
@@ -168,8 +168,8 @@ class Storm:
 
     def __init__(self, folder):
         self.disk = DiskTier(folder, 40 * PAGE) if folder else None
-        self.recycled = BufferPool(LARGE)
-        self.store = BlockStore("m" * 64, 12 * PAGE, self.disk, self.recycled)
+        self.buffers = BufferPool(LARGE)
+        self.store = BlockStore("m" * 64, 12 * PAGE, self.disk, self.buffers)
         self.gate, self.n_saves, self.n_again = threading.Event(), 0, 0
         self.gate.set()
         self.right, self.kept, self.mappings = {}, [], []
@@ -182,13 +182,13 @@ class Storm:
         if self.store.tier(key) is not None:
             return
         self.n_saves += 1
-        memory = self.store.memory(n_bytes)
+        memory = self.store.allocate(n_bytes)
         self.n_again += any(memory.obj is mapping for mapping in self.mappings)
         self.mappings = [*self.mappings[-20:], memory.obj]
         memory[:] = self.right[key] = self.n_saves.to_bytes(4, "big") * (n_bytes // 4) + b"." * (n_bytes % 4)
         self.store.put(Block(key, 0, 1, memory))
         del memory
-        assert self.disk or self.store.ram_used + self.recycled.unused_bytes <= 12 * PAGE
+        assert self.disk or self.store.ram_used + self.buffers.unused_bytes <= 12 * PAGE
 
     def _keep(self, key, n_bytes):
         if (block := self.store.get(key)) is not None:
@@ -207,7 +207,7 @@ class Storm:
 
     def _fetch(self, key, _n_bytes):
         fetched = self.store.fetch([key])
-        assert not fetched.bad
+        assert not fetched.damaged
         self.store.stage("chat", fetched)
 
     def _discard(self, key, _n_bytes):
@@ -228,7 +228,7 @@ class Storm:
         for piece, right in self.kept:
             assert piece == right
         for key, right in self.right.items():
-            block = self.store._ram.peek(key)
+            block = self.store.peek(key)
             assert block is None or block.payload == right
         assert self.store.ram_used <= 12 * PAGE
 
@@ -236,7 +236,7 @@ class Storm:
         self._open(b"", 0)
         self.look()
         fetched = self.store.fetch(list(self.right))
-        assert not fetched.bad
+        assert not fetched.damaged
         assert all(block.payload == self.right[block.key] for block in fetched.blocks)
 
     def close(self):
@@ -252,7 +252,7 @@ def test_cells_come_back_from_memory_that_was_used_before(llama):
     for start in range(4):
         llama.clear()
         llama.decode([TokenRun(0, 0, tokens[start:], True)])
-        payload = llama.seq_save(0, len(tokens) - start, store.memory)
+        payload = llama.seq_save(0, len(tokens) - start, store.allocate)
         llama.decode([TokenRun(0, len(tokens) - start, more, True)])
         expected = llama.logits(0)
         store.put(Block(bytes([start]) * 32, 0, len(tokens) - start, payload))
@@ -290,7 +290,7 @@ def in_ram_as_on_disk(engine, folder):
     """How many blocks are in both; large ones among them."""
     assert engine.blocks.disk.flush()
     fetched = engine.blocks.fetch([bytes.fromhex(path.stem) for path in folder.rglob("*.kv")])
-    assert not fetched.bad
-    pairs = [(block, ram) for block in fetched.blocks if (ram := engine.blocks._ram.peek(block.key)) is not None]
+    assert not fetched.damaged
+    pairs = [(block, ram) for block in fetched.blocks if (ram := engine.blocks.peek(block.key)) is not None]
     assert all(block == ram for block, ram in pairs)
     return sum(len(ram.payload) > LARGE_BYTES for _, ram in pairs)

@@ -71,8 +71,8 @@ def test_more_threads_than_cpus_bind_nobody():
 
 def test_where_the_system_says_no_it_computes_all_the_same(caplog):
     own, everywhere = CpuAffinity(2), os.sched_getaffinity(0)
-    own._hands = [{4000}, {4001}]  # CPUs that have been taken away
-    own._dealt_to = threading.get_native_id()
+    own._thread_cpus = [{4000}, {4001}]  # CPUs that have been taken away
+    own._bound_for = threading.get_native_id()
     for _ in range(3):
         with own:
             assert os.sched_getaffinity(0) == everywhere
