@@ -91,7 +91,7 @@ def _timed(bare: Bare, sequence: int, n_tokens: int, rounds: int) -> Timed:
         return seconds
 
     def copy(store: BlockStore) -> float:
-        memory = store.memory(len(saved))
+        memory = store.allocate(len(saved))
         target = np.frombuffer(memory, np.uint8)
         seconds, _ = _seconds(lambda: np.copyto(target, source))
         store.put(Block(os.urandom(32), 0, n_tokens, memory))

@@ -163,9 +163,8 @@ class BlockStore:
         """Before the process ends: queue writes of the blocks that only RAM has, newest first, up to the disk's
         backlog."""
         if self.disk:
-            only_in_ram = [
-                block for block in self._ram.old_items() if not self.disk.evict_last(self.file_name(block.key))
-            ]
+            old = self._ram.old_items()
+            only_in_ram = [block for block in old if not self.disk.evict_last(self.file_name(block.key))]
             for block in only_in_ram:
                 self._write(block)
 

@@ -27,9 +27,9 @@ def planned(monkeypatch):
     return since_last
 
 
-def crowd(make_engine, folder, n_stories=4, whole_only=False, **options):
+def crowd(make_engine, folder, n_stories=4, snapshot_only=False, **options):
     """Stories that do not fit the cells together; the first one is parked."""
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
     settings = {"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": folder, **options}
     engine = make_engine(echo, **settings)
     stories = [Story(engine, f"chat{number}", f"You are Mira, number {number}.") for number in range(n_stories)]
@@ -41,9 +41,11 @@ def crowd(make_engine, folder, n_stories=4, whole_only=False, **options):
     return engine, stories
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_engine, planned, whole_only):
-    story = Story(make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, whole_only=whole_only)), "chat")
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_engine, planned, snapshot_only):
+    story = Story(
+        make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, snapshot_only=snapshot_only)), "chat"
+    )
     for turn in range(4):
         story.say(f"message {turn}")
         story.turn()
@@ -60,29 +62,29 @@ def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_en
     assert planned() == 1, "an eviction"
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_a_wake_from_ram_is_planned_once(make_engine, tmp_path, planned, whole_only):
-    _, stories = crowd(make_engine, tmp_path, whole_only=whole_only)
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_a_wake_from_ram_is_planned_once(make_engine, tmp_path, planned, snapshot_only):
+    _, stories = crowd(make_engine, tmp_path, snapshot_only=snapshot_only)
     stories[0].say("Again")
     planned()
     assert stories[0].turn().stats.n_restored
     assert planned() == 1
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_a_wake_from_disk_is_planned_once_before_its_blocks_are_fetched(make_engine, tmp_path, planned, whole_only):
-    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, whole_only=whole_only)
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_a_wake_from_disk_is_planned_once_before_its_blocks_are_fetched(make_engine, tmp_path, planned, snapshot_only):
+    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
     stories[0].say("Again")
     planned()
     assert stories[0].turn().stats.n_restored
     assert planned() == 1
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
-def test_after_a_restart_a_turn_is_planned_once_behind_its_manifest(make_engine, tmp_path, planned, whole_only):
-    engine, stories = crowd(make_engine, tmp_path, whole_only=whole_only)
+@pytest.mark.parametrize("snapshot_only", [False, True])
+def test_after_a_restart_a_turn_is_planned_once_behind_its_manifest(make_engine, tmp_path, planned, snapshot_only):
+    engine, stories = crowd(make_engine, tmp_path, snapshot_only=snapshot_only)
     engine.close()
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
     stories[0].engine = make_engine(echo, context=800, lanes=1, folder=tmp_path)
     stories[0].say("Again")
     planned()
@@ -124,12 +126,12 @@ class Refusing(EchoBackend):
         return self.n_loads <= self.refuses_from and super().seq_load(sequence, data)
 
 
-@pytest.mark.parametrize("whole_only", [False, True])
+@pytest.mark.parametrize("snapshot_only", [False, True])
 @pytest.mark.parametrize("n_good", [0, 1])
 def test_after_failed_moves_a_turn_is_planned_at_most_twice_more(
-    make_engine, tmp_path, planned, caplog, whole_only, n_good
+    make_engine, tmp_path, planned, caplog, snapshot_only, n_good
 ):
-    echo = Refusing(n_cells=2000, n_sequences=3, n_batch=64, whole_only=whole_only)
+    echo = Refusing(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
     engine = make_engine(echo, context=800, lanes=1, park_after_s=0.0, folder=tmp_path)
     story = Story(engine, "chat")
     for turn in range(3):
@@ -141,7 +143,7 @@ def test_after_failed_moves_a_turn_is_planned_at_most_twice_more(
     echo.n_loads, echo.refuses_from = 0, n_good
     planned()
     done = finish(engine, request)
-    assert 1 < planned() <= 3 or (whole_only and n_good)
+    assert 1 < planned() <= 3 or (snapshot_only and n_good)
     assert done.text == expected.text
     total = sum(len(segment.tokens) for segment in request.wanted) + len(request.reply.header)
     stats = done.stats
