@@ -1,8 +1,9 @@
-"""Lorebooks: bring one along, look into it, change its entries, try which would wake, take it along.
+"""The pages of lorebooks: import, entries, editing, a test of which entries a text activates, export.
 
-A book is named by its id, or by `of-<character>` for the one in the card of a character of mine; both are read and
-changed by the same pages. What it refuses to know: what an entry means (store/lore), chats that use a book
-(live/changes.py), and the form of an entry (entry_form.py).
+A lorebook is named by its id, or by `of-<character>` for the one embedded in the card of a character of the person;
+both are read and changed by the same pages.
+What it refuses to know: what an entry means (store/lore), chats that use a lorebook (live/changes.py), and the form of
+an entry (entry_form.py).
 """
 
 import json
@@ -22,7 +23,7 @@ from store.lore import books, edit, report
 from store.lore.book import Lorebook, body_of, read_book
 from store.lore.match import ActivatedEntry, MatchContext, activate
 from store.views import LorebookView
-from web import notices
+from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_files
 from web.errors import Problem
@@ -37,12 +38,8 @@ EMPTY_LOREBOOK: Mapping[str, Any] = {"spec": "lorebook_v3", "data": {"extensions
 
 
 def init_app(app: Flask) -> None:
-    """Let the form with the files be larger than others."""
-
-    @app.before_request
-    def _room_for_a_book() -> None:
-        if request.endpoint == "lorebooks.create":
-            request.max_content_length = card_files.MAX_BYTES + (1 << 20)
+    """Allow uploads of as many bytes as on the page of the cards: a card may have a lorebook in it."""
+    file_transfer.allow_uploads(app, ["lorebooks.create"], lambda: card_files.MAX_BYTES)
 
 
 @dataclass(frozen=True)
@@ -80,23 +77,24 @@ def show_all() -> str:
 @blueprint.post("")
 @signed_in
 def create() -> Page:
-    """Keep books from files, each by itself, or an empty one with a name."""
+    """Import lorebooks from files, each by itself, or keep an empty one with a name."""
     if len(books.list_books(services().database, me().id)) >= MAX_LOREBOOKS:
         raise Problem(409, "too_many", gettext("There is room for %(n)s lorebooks: remove one first.", n=MAX_LOREBOOKS))
-    uploads = [one for one in request.files.getlist("file") if one.filename]
-    if not uploads:
+    files = file_transfer.uploaded("file")
+    if not files:
         return _create_empty(request.form.get("name", ""))
-    arrived = [_import_file(one) for one in uploads[: card_files.MAX_FILES]]
-    wrong = [sentence for _, sentence in arrived if sentence]
-    if len(uploads) > card_files.MAX_FILES:
-        most = card_files.MAX_FILES
-        wrong.append(gettext("This is one file too many: bring at most %(n)s at once.", n=most))
+    most = card_files.MAX_FILES
+    results = file_transfer.import_files(files[:most], _import_lorebook, most)
+    wrong = [f"{result.filename}: {result.sentence}" for result in results if result.sentence]
+    if len(files) > most:
+        wrong.append(file_transfer.too_many_files(most)[1])
     if wrong:
         return _list_page(wrong), 422
     notices.done("book-brought")
-    if len(arrived) > 1 or not (kept := arrived[0][0]):
+    first = results[0].imported
+    if len(results) > 1 or first is None:
         return redirect(url_for("lorebooks.show_all"))
-    return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
+    return redirect(url_for("lorebooks.show", lorebook_id=first.id))
 
 
 @blueprint.get("/<lorebook_id>")
@@ -204,17 +202,11 @@ def _create_empty(name: str) -> Page:
     return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
 
-def _import_file(file: FileStorage) -> tuple[LorebookView | None, str]:
-    """The book that a file became, or the sentence that says why not."""
-    filename = (file.filename or "")[:200]
-    try:
-        data = _read_file(file.stream.read(MAX_FILE_BYTES + 1))
-        name = read_book(data).name or filename.rpartition(".")[0] or filename
-        return books.add_book(services().database, me().id, data, name), ""
-    except CardError as error:
-        return None, f"{filename}: {say(error)}"
-    except Refused as refusal:
-        return None, f"{filename}: {say(refusal)}"
+def _import_lorebook(file: FileStorage, filename: str) -> LorebookView:
+    """Raises CardError, Refused."""
+    data = _read_file(file.stream.read(MAX_FILE_BYTES + 1))
+    name = read_book(data).name or filename.rpartition(".")[0] or filename
+    return books.add_book(services().database, me().id, data, name)
 
 
 def _open(lorebook_id: str) -> OpenedLorebook:
@@ -299,4 +291,4 @@ def _entry_page(
 
 def _download(data: Mapping[str, Any], name: str) -> Response:
     written = json.dumps(data, ensure_ascii=False, indent=2).encode(errors="replace")
-    return card_files.download(written, name, "json", "application/json")
+    return file_transfer.attachment(written, name, "json", "application/json")

@@ -1,14 +1,15 @@
-"""Chats come in as files and go out again: the page to bring them, the report of each, the downloads.
+"""Import and export of whole chats: the upload page, the import report of each chat, the downloads.
 
-What it does: takes several files at once, each by itself; finds the character of a chat by the name in its file unless
-the person has chosen one. Nothing is sent to a worker: a chat that came in is text until its owner opens it.
+What it does: takes several files at once (web/file_transfer.py); finds the character of a chat by the name in its file
+unless the person has chosen one. Nothing is sent to a worker: an imported chat is text until its owner opens it.
 What it refuses to know: what is in a file (store/chat_files), and how it becomes a chat (store/chat_transfer.py).
+To add a format: a module in store/chat_files with its line in `read` or WRITERS; here its ending in ENDINGS (import) or
+MEDIA_TYPES (export); its link in templates/_export_links.html, its name in the hint of templates/import_chats.html.
 """
 
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
@@ -16,31 +17,26 @@ from werkzeug.wrappers import Response
 
 from store import characters, chat_files, chat_transfer, chats, texts
 from store.chat_files import limits
-from store.errors import NotFound, Refused
+from store.errors import NotFound
 from store.views import CharacterView, ChatView
-from web import notices
+from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
 from web.auth.rate_limits import PER_DOWNLOAD, limiter, user_key
-from web.characters.card_files import download
-from web.i18n.language import gettext, say
+from web.file_transfer import NotImported, UploadResult
+from web.i18n.language import gettext
 from web.rendering import import_report
 from web.services import services
 
 blueprint = Blueprint("chat_files", __name__)
 MAX_FILES, MAX_BYTES, PER_UPLOAD = 10, chat_files.MAX_FILE_BYTES, "20 per minute"  # bytes: of all that come at once
 ENDINGS = (".jsonl", ".json")
-KINDS = {"jsonl": "application/jsonl", "json": "application/json", "md": "text/markdown; charset=utf-8"}
-_one_at_a_time = threading.Lock()  # the largest file needs some hundred MB while it is read
+MEDIA_TYPES = {"jsonl": "application/jsonl", "json": "application/json", "md": "text/markdown; charset=utf-8"}
+_reading_lock = threading.Lock()  # the largest file needs some hundred MB while it is read
 
 
 def init_app(app: Flask) -> None:
-    """Let the form with the files be larger than others."""
-
-    @app.before_request
-    def _room_for_chats() -> None:
-        if request.endpoint == "chat_files.import_files":
-            request.max_content_length = MAX_BYTES + (1 << 20)
-
+    """Allow uploads; give templates `chat_files()`, the limits of the form."""
+    file_transfer.allow_uploads(app, ["chat_files.import_files"], lambda: MAX_BYTES)
     hint = {
         "most": MAX_FILES,
         "together": MAX_BYTES >> 20,
@@ -50,20 +46,10 @@ def init_app(app: Flask) -> None:
     app.add_template_global(lambda: {"endings": ",".join(ENDINGS), "bytes": MAX_BYTES, "hint": hint}, "chat_files")
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """One file that came: the chat that it became, or the sentence that says why not."""
-
-    filename: str
-    chat: ChatView | None = None
-    code: str = ""
-    sentence: str = ""
-
-
 @blueprint.get("/chats/bring")
 @signed_in
 def import_form() -> str:
-    """The page with the form."""
+    """The upload page."""
     return _page(())
 
 
@@ -71,30 +57,29 @@ def import_form() -> str:
 @signed_in
 @limiter.limit(PER_UPLOAD, key_func=user_key)
 def import_files() -> Page:
-    """Take the files. One that becomes a chat leads to its report, anything else to a list."""
-    everybody = characters.list_characters(services().database, me())
+    """Import the uploaded chats; a single new chat leads to its report, anything else to a list of results."""
+    visible = characters.list_characters(services().database, me())
     chosen = request.form.get("character", "")
-    if chosen and chosen not in {one.id for one in everybody}:
+    if chosen and chosen not in {character.id for character in visible}:
         raise NotFound("character")
-    files = [one for one in request.files.getlist("chats") if one.filename or one.content_length]
+    files = file_transfer.uploaded("chats")
     if not files:
-        return _page([Arrival("", code="empty_file", sentence=gettext("Choose a file first."))], chosen), 422
-    arrivals = [_import_file(one, everybody, chosen) for one in files[:MAX_FILES]]
-    arrivals += [_left_out(one) for one in files[MAX_FILES:]]
-    first = arrivals[0]
-    if len(arrivals) == 1 and first.chat:
+        return _page([file_transfer.no_file()], chosen), 422
+    results = file_transfer.import_files(files, lambda file, _: _import_chat(file, visible, chosen), MAX_FILES)
+    first = results[0].imported
+    if len(results) == 1 and first:
         notices.done("chat-brought")
-        return redirect(url_for("chat_files.report", chat_id=first.chat.id))
-    return _page(arrivals, chosen), 200 if any(one.chat for one in arrivals) else 422
+        return redirect(url_for("chat_files.report", chat_id=first.id))
+    return _page(results, chosen), 200 if any(result.imported for result in results) else 422
 
 
 @blueprint.get("/chat/<chat_id>/report")
 @signed_in
 def report(chat_id: str) -> str:
-    """What became of a file that was brought along."""
+    """The import report of a chat."""
     chat = chats.get_chat(services().database, me().id, chat_id)
-    told = import_report.told(chat_transfer.import_report(services().database, me().id, chat_id))
-    return render_template("chat_report.html", chat=chat, report=told, titles=import_report.VERDICTS)
+    by_verdict = import_report.told(chat_transfer.import_report(services().database, me().id, chat_id))
+    return render_template("chat_report.html", chat=chat, report=by_verdict, titles=import_report.VERDICTS)
 
 
 @blueprint.get("/chat/<chat_id>/story.<ending>")
@@ -102,31 +87,26 @@ def report(chat_id: str) -> str:
 @limiter.limit(PER_DOWNLOAD, key_func=user_key)
 def export(chat_id: str, ending: str) -> Response:
     """The chat as a file."""
-    if ending not in KINDS:
+    if ending not in MEDIA_TYPES:
         raise NotFound()
     document = chat_transfer.export_chat(services().database, me().id, chat_id)
-    return download(chat_files.WRITERS[ending](document), document.title, ending, KINDS[ending])
+    return file_transfer.attachment(chat_files.WRITERS[ending](document), document.title, ending, MEDIA_TYPES[ending])
 
 
-def _import_file(file: FileStorage, everybody: Sequence[CharacterView], chosen: str) -> Arrival:
-    name = (file.filename or "")[:200]
-    try:
-        with _one_at_a_time:
-            found = chat_files.read(file.stream.read(), time.time())
-        character = chosen or _character_named(found.document.character_name, everybody)
-        if not character:
-            return Arrival(name, code="no_character", sentence=_no_character_sentence(found.document.character_name))
-        return Arrival(
-            name, chat_transfer.import_chat(services().database, me().id, character, found.document, found.findings)
-        )
-    except Refused as refusal:
-        return Arrival(name, code=refusal.code, sentence=say(refusal))
+def _import_chat(file: FileStorage, visible: Sequence[CharacterView], chosen: str) -> ChatView:
+    """`chosen`: the id of the character, or empty: the one named in the file. Raises Refused, NotImported."""
+    with _reading_lock:
+        read = chat_files.read(file.stream.read(), time.time())
+    character_id = chosen or _character_named(read.document.character_name, visible)
+    if not character_id:
+        raise NotImported("no_character", _no_character_sentence(read.document.character_name))
+    return chat_transfer.import_chat(services().database, me().id, character_id, read.document, read.findings)
 
 
-def _character_named(name: str, everybody: Sequence[CharacterView]) -> str:
-    """The id of the character of this name, one's own before those of the house; empty if there is none."""
+def _character_named(name: str, visible: Sequence[CharacterView]) -> str:
+    """The id of the character of this name, the person's own before the bundled ones; empty if there is none."""
     key = texts.name_key(name)
-    named = [one for one in everybody if key and key in (texts.name_key(one.name), texts.name_key(_nickname(one)))]
+    named = [one for one in visible if key and key in (texts.name_key(one.name), texts.name_key(_nickname(one)))]
     own = [one for one in named if one.owner_id]
     return next((one.id for one in [*own, *named]), "")
 
@@ -142,11 +122,6 @@ def _no_character_sentence(name: str) -> str:
     return gettext("Nobody here is called %(name)s: choose whom the story is with, then bring it again.", name=name)
 
 
-def _left_out(file: FileStorage) -> Arrival:
-    sentence = gettext("This is one file too many: bring at most %(n)s at once.", n=MAX_FILES)
-    return Arrival((file.filename or "")[:200], code="too_many_files", sentence=sentence)
-
-
-def _page(arrivals: Sequence[Arrival], chosen: str = "") -> str:
-    everybody = characters.list_characters(services().database, me())
-    return render_template("import_chats.html", arrivals=arrivals, characters=everybody, chosen=chosen)
+def _page(results: Sequence[UploadResult[ChatView]], chosen: str = "") -> str:
+    visible = characters.list_characters(services().database, me())
+    return render_template("import_chats.html", results=results, characters=visible, chosen=chosen)
