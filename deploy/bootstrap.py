@@ -1,8 +1,8 @@
-"""Sets up .venv, for playing (`python3 deploy/bootstrap.py run`) or also for the tests and the linters (`dev`).
+"""Bootstrap: creates .venv, for playing (`python3 deploy/bootstrap.py run`) or also for tests and linters (`dev`).
 
-Runs before anything is installed: so it uses the standard library only and knows nothing of the rooms. (The Makefile
-has checked that Python is new enough.) A stamp inside .venv, the hash of all that decides what is installed, makes the
-second start immediate. A new purpose: add it to EXTRAS.
+Runs before anything is installed, so it uses the standard library only. (The Makefile has checked the version of
+Python.) A stamp inside .venv, a hash of everything that decides what is installed, makes the second start immediate.
+To add a purpose: a line in EXTRAS, and a target in the Makefile.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ LOG = VENV / "install.log"
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the text is the one sentence for the person at the keyboard."""
+    """Set-up cannot go on; the message is one sentence for the person at the keyboard."""
 
 
 def main(argv: list[str]) -> int:
@@ -70,7 +70,7 @@ def make_venv() -> None:
 
 
 def check_compiler() -> None:
-    """Refuse when llama.cpp has to be compiled and nothing here can."""
+    """Raise SetupError when llama.cpp must be compiled and there is no compiler."""
     if find_compiler() or has_built_wheel():
         return
     raise SetupError(
@@ -112,7 +112,7 @@ def pinned(package: str) -> str:
 
 
 def pip(*arguments: str) -> None:
-    """Run pip in .venv, its words going to a log; the end of that log is shown if it fails."""
+    """Run pip in .venv with its output in a log. Raises SetupError with the end of that log if it fails."""
     done = run_pip(*arguments)
     with LOG.open("a", encoding="utf-8") as log:
         log.write("$ pip {}\n{}\n".format(" ".join(arguments), done.stdout))
@@ -122,7 +122,7 @@ def pip(*arguments: str) -> None:
 
 
 def run_pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pip in .venv from the top of the repository and hand back what it said."""
+    """Run pip in .venv from the top of the repository; returns status and output."""
     environ = dict(os.environ)
     environ.setdefault("CMAKE_ARGS", "-DLLAVA_BUILD=OFF")  # the multimodal library is not used
     environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
@@ -152,14 +152,14 @@ def python_starts() -> bool:
 
 
 def fingerprint() -> str:
-    """Changes when what has to be installed changes."""
+    """A hash of everything that decides what is installed."""
     parts = [sys.version.encode(), str(ROOT).encode()]
     parts += [path.read_bytes() for path in (ROOT / "pyproject.toml", Path(__file__))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def stamp_file(purpose: str) -> Path:
-    """Where the finished set-up for one purpose is noted."""
+    """The file that records a finished set-up for one purpose."""
     return VENV / f"inglenook-{purpose}.stamp"
 
 

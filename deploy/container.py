@@ -1,8 +1,9 @@
-"""The containers' entry point: `python -m deploy.container web | worker | check-web | check-worker`.
+"""Container entry point: `python -m deploy.container web | worker | check-web | check-worker`.
 
-Each container migrates (only one at a time really does), then becomes its program, so that signals reach that directly.
-Redis and a database server start at the same time as it: it waits for them a while, then says what it missed.
-The web container first prints an invitation while there is no admin. The checks are for compose: exit 0 or 1.
+What it does: waits for the Redis password and for the database server, migrates (in one container at a time), then
+replaces itself by its program (exec), so that signals reach that directly. The web container first prints an invitation
+while there is no admin. The checks are the health checks of compose: exit status 0 or 1.
+To add an action: a function, its name in ACTIONS, and its use in docker-compose.yml.
 """
 
 import os
@@ -53,7 +54,7 @@ ACTIONS: dict[str, Callable[[Settings], int]] = {
 
 
 def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
-    """Do the named action; does not come back where that means becoming another program."""
+    """Do the named action; does not return where the process becomes another program. 78: wrong configuration."""
     if len(argv) != 1 or argv[0] not in ACTIONS:
         print(f"Say one of: {', '.join(ACTIONS)}.", file=sys.stderr)
         return 2
@@ -69,7 +70,7 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
 
 
 def await_password(environ: Mapping[str, str]) -> None:
-    """Redis makes its password when it starts for the first time; the settings need it."""
+    """Wait up to PASSWORD_WITHIN_S for the password file, which Redis writes at its first start."""
     file = environ.get(f"{PREFIX}REDIS_PASSWORD_FILE")
     deadline = time.monotonic() + PASSWORD_WITHIN_S
     while file and not Path(file).exists() and time.monotonic() < deadline:

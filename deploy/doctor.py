@@ -1,10 +1,12 @@
-"""What `inglenook doctor` looks at, and in which order; each finding is a line that says what to do.
+"""Doctor: the checks of `inglenook doctor`, in their order; each finding says what to do.
 
-What it does: settings first (a wrong one is named and left out for the rest), then data folder, clock, Redis, database,
-port, and what the worker's own check-up says of model, card and memory. Where a room is not installed (the web image
-has no engine) the line says where to ask. What it refuses to know: how things look inside (store/diagnostics.py,
-deploy/preflight.py, worker/diagnose.py find out); it changes nothing.
-When extending: one function that yields lines, named in `examine`.
+What it does: checks the settings first (a wrong one is reported and left out for the rest), then data folder, clock,
+Redis, database and port, and asks the worker's own diagnosis about model, GPU and memory. Where a room is not installed
+(the web image has no engine) the finding says where to ask. It changes nothing.
+What it refuses to know: how the facts are found (store/diagnostics.py, deploy/preflight.py, worker/diagnose.py).
+To add a check of the doctor: the fact in one of those three; a function here (of clock, Redis or database: in
+doctor_stores.py) that yields DoctorFinding, called in `examine`; the table in docs/operators.md ("Is it well?"); a case
+in tests/deploy/test_doctor.py. A check of model or GPU: worker/diagnose.py alone, whose lines are passed through.
 """
 
 import importlib.util
@@ -24,15 +26,15 @@ from store.settings import PREFIX, SettingsError, load_settings
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine"]
 
-TRIED_BYTES = 16_000_000
+DISK_TEST_BYTES = 16_000_000
 SLOW_MB_PER_S = 20.0
-LITTLE_MB = 2_000
+LOW_DISK_MB = 2_000
 TRIAL_LIMIT_S = 900
 
 
 def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterator[DoctorFinding]:
-    """Every finding, as it is made."""
-    environ, wrong = _sound(given)
+    """All findings, one after the other; `trial`: also load the model for a trial."""
+    environ, wrong = _valid_settings(given)
     yield from wrong
     installation = find_installation(environ)
     if not wrong:
@@ -40,15 +42,15 @@ def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterat
         yield DoctorFinding(
             "settings", OK, f"{n_set} given, the others have their defaults; data in {installation.settings.data_dir}"
         )
-    disk, line = _folder(installation)
-    yield line
+    disk, finding = _data_folder(installation)
+    yield finding
     yield from examine_stores(installation, disk)
     yield from _port(installation)
     yield from _model(installation, trial)
 
 
-def _sound(given: Mapping[str, str]) -> tuple[dict[str, str], list[DoctorFinding]]:
-    """The variables that are right, and a line for each of the others."""
+def _valid_settings(given: Mapping[str, str]) -> tuple[dict[str, str], list[DoctorFinding]]:
+    """The valid variables, and a finding for each invalid one."""
     environ, wrong = dict(given), []
     for name in given:
         if not name.upper().startswith(PREFIX):
@@ -61,14 +63,14 @@ def _sound(given: Mapping[str, str]) -> tuple[dict[str, str], list[DoctorFinding
     return environ, wrong
 
 
-def _folder(installation: Installation) -> tuple[Disk | None, DoctorFinding]:
+def _data_folder(installation: Installation) -> tuple[Disk | None, DoctorFinding]:
     folder = installation.settings.data_dir
     try:
-        disk = check_folder(folder, TRIED_BYTES)
+        disk = check_folder(folder, DISK_TEST_BYTES)
     except DeployError as fault:
         return None, DoctorFinding("disk", FAIL, str(fault))
     words = f"{disk.free_mb / 1000:.1f} GB free, {disk.mb_per_s:.0f} MB/s written for good"
-    if disk.free_mb < LITTLE_MB + installation.settings.disk_cache_mb:
+    if disk.free_mb < LOW_DISK_MB + installation.settings.disk_cache_mb:
         advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {installation.settings.disk_cache_mb}."
         return disk, DoctorFinding("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
     if disk.mb_per_s < SLOW_MB_PER_S:
@@ -110,11 +112,11 @@ def _model(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
     except DeployError as fault:
         yield DoctorFinding("model", FAIL, str(fault))
         return
-    yield from _checkup(installation, trial and not room_processes.worker_answers(settings))
+    yield from _worker_diagnosis(installation, trial and not room_processes.worker_answers(settings))
 
 
-def _checkup(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
-    """The worker's own findings, from a program of its own: a model may kill the process that loads it."""
+def _worker_diagnosis(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
+    """The worker's own findings, from a child process: a model may crash the process that loads it."""
     command = [sys.executable, "-m", "worker.diagnose", *([] if trial else ["--no-trial"])]
     try:
         done = subprocess.run(
@@ -129,7 +131,7 @@ def _checkup(installation: Installation, trial: bool) -> Iterator[DoctorFinding]
     except subprocess.TimeoutExpired:
         yield DoctorFinding("model", FAIL, f"no answer within {TRIAL_LIMIT_S} s", "Try a smaller model.")
         return
-    yield from (DoctorFinding(**json.loads(said)) for said in done.stdout.splitlines())
+    yield from (DoctorFinding(**json.loads(line)) for line in done.stdout.splitlines())
     if done.returncode != 0:
         tail = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         words = f"the check-up ended with status {done.returncode} ({tail})"

@@ -1,4 +1,4 @@
-"""One line of `inglenook doctor`. A value only."""
+"""DoctorFinding: one line of `inglenook doctor`. A value only."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One finding: `state` is ok, warn or fail; `advice` says what to do, where `words` do not say so already."""
+    """One finding: `state` is ok, warn or fail; `advice` says what to do, unless `words` do."""
 
     name: str
     state: str

@@ -1,6 +1,7 @@
-"""The doctor's lines on clock, Redis and database: what store/diagnostics.py has found, in words.
+"""The doctor's checks of clock, Redis and database: facts of store/diagnostics.py as findings with advice.
 
-What it refuses to know: how it was found, and every other part of the machine.
+What it refuses to know: how the facts are found, and every other part of the machine.
+To add a check: a field in store/diagnostics.py, a function here, and its call in `examine_stores`; see doctor.py.
 """
 
 import time
@@ -24,15 +25,15 @@ MB = 1_000_000
 
 def examine_stores(installation: Installation, disk: Disk | None) -> Iterator[DoctorFinding]:
     """Clock, Redis, database."""
-    redis = _redis_vitals(installation)
-    database = _database_vitals(installation)
+    redis = _redis_facts(installation)
+    database = _database_facts(installation)
     yield _clock(disk, redis, database)
     yield from _redis(installation, redis)
     yield _database(installation, database)
 
 
-def _redis_vitals(installation: Installation) -> RedisDiagnosis | None:
-    """None: `make run` will start one."""
+def _redis_facts(installation: Installation) -> RedisDiagnosis | None:
+    """None: there is none yet, `make run` will start one."""
     if installation.manages_redis and not installation.is_running:
         return None
     try:
@@ -42,8 +43,8 @@ def _redis_vitals(installation: Installation) -> RedisDiagnosis | None:
         return RedisDiagnosis(str(error))
 
 
-def _database_vitals(installation: Installation) -> DatabaseDiagnosis | None:
-    """None: the first start will make it."""
+def _database_facts(installation: Installation) -> DatabaseDiagnosis | None:
+    """None: there is none yet, the first start will make it."""
     try:
         if installation.file is not None and not installation.file.exists():
             return None
@@ -60,16 +61,16 @@ def _database_vitals(installation: Installation) -> DatabaseDiagnosis | None:
 
 
 def _clock(disk: Disk | None, redis: RedisDiagnosis | None, database: DatabaseDiagnosis | None) -> DoctorFinding:
-    """Ours against every other one that is at hand."""
+    """This machine's clock against those of the disk, Redis and the database."""
     advice = "Set the clock (`timedatectl set-ntp true`): leases, invitations and quiet hours go by it."
     apart = {"the disk": disk.ahead_s} if disk else {}
     if redis and not redis.trouble:
         apart["Redis"] = redis.ahead_s
-    for whose, ahead_s in apart.items():
+    for name, ahead_s in apart.items():
         if abs(ahead_s) > WARN_APART_S:
             way = "behind" if ahead_s > 0 else "ahead of"
             state = FAIL if abs(ahead_s) > FAIL_APART_S else WARN
-            return DoctorFinding("clock", state, f"this machine is {_span(abs(ahead_s))} {way} {whose}", advice)
+            return DoctorFinding("clock", state, f"this machine is {_span(abs(ahead_s))} {way} {name}", advice)
     if database and database.newest_at - time.time() > FAIL_APART_S:
         words = f"the last turn in the database is {_span(database.newest_at - time.time())} in the future"
         return DoctorFinding("clock", FAIL, words, advice)
@@ -99,16 +100,16 @@ def _redis(installation: Installation, found: RedisDiagnosis | None) -> Iterator
         except DeployError as fault:
             yield DoctorFinding("redis", FAIL, str(fault))
         return
-    where = _where(installation.settings.redis_url)
+    where = _address(installation.settings.redis_url)
     if found.trouble:
         yield _no_redis(where, found.trouble, installation.manages_redis)
         return
     yield DoctorFinding("redis", OK, f"{found.version} at {where} answers")
-    yield _kept(found)
-    yield _full(found)
+    yield _persistence(found)
+    yield _memory(found)
 
 
-def _where(url: str) -> str:
+def _address(url: str) -> str:
     """Host and port, never the password."""
     with suppress(ValueError):
         parts = urlsplit(url)
@@ -130,7 +131,7 @@ def _no_redis(where: str, trouble: str, own: bool) -> DoctorFinding:
     return DoctorFinding("redis", FAIL, f"nobody answers at {where} ({trouble})", advice)
 
 
-def _kept(found: RedisDiagnosis) -> DoctorFinding:
+def _persistence(found: RedisDiagnosis) -> DoctorFinding:
     if found.write_failed:
         return DoctorFinding("redis file", FAIL, "Redis cannot write its append-only file", "Make room on its disk.")
     if not found.append_only:
@@ -139,7 +140,7 @@ def _kept(found: RedisDiagnosis) -> DoctorFinding:
     return DoctorFinding("redis file", OK, "every write goes to its append-only file")
 
 
-def _full(found: RedisDiagnosis) -> DoctorFinding:
+def _memory(found: RedisDiagnosis) -> DoctorFinding:
     used = f"{found.used_bytes / MB:.0f} MB used"
     if found.policy != "noeviction":
         state = FAIL if found.max_bytes else WARN

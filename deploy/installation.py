@@ -1,7 +1,8 @@
-"""Which house a command means: the settings, as everything else reads them, and what a running `make run` adds.
+"""Installation: which database, Redis and data folder a command means, whether or not they are running.
 
-What it does: without INGLENOOK_DATA_DIR the house of this checkout, wherever one stands; without INGLENOOK_REDIS_URL
-the Redis of its `make run`, while that is running. What it refuses to know: what the commands do.
+What it does: without INGLENOOK_DATA_DIR the installation is that of this checkout, wherever the command is called;
+without INGLENOOK_REDIS_URL its Redis is that of `make run`, while that is running.
+What it refuses to know: what the commands do.
 """
 
 import os
@@ -39,7 +40,7 @@ class Installation:
 
 
 def find_installation(given: Mapping[str, str] = os.environ) -> Installation:
-    """The house that these variables mean. Raises SettingsError."""
+    """The installation that these variables name. Raises SettingsError."""
     environ = {DATA_DIR: str(CHECKOUT / "data"), **given}
     environ |= {name: str(Path(environ[name]).absolute()) for name in (DATA_DIR, MODEL) if environ.get(name)}
     paths = StackPaths(load_settings(environ).data_dir)
@@ -51,7 +52,8 @@ def find_installation(given: Mapping[str, str] = os.environ) -> Installation:
 
 @contextmanager
 def open_database(installation: Installation, any_version: bool = False) -> Iterator[Database]:
-    """The database of a house that has been started before, its tables of today. Raises DeployError."""
+    """The database of an installation that was started before. Raises DeployError, also for tables of another
+    version."""
     if installation.file is not None and not installation.file.exists():
         raise DeployError(
             f"There is no house in {installation.settings.data_dir}: start it once, or name its folder in {DATA_DIR}."

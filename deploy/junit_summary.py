@@ -1,4 +1,4 @@
-"""Adds up pytest's reports for .ci/run: names what failed or was skipped, and ends with `N passed, N failed`.
+"""JUnit summary for .ci/run: names what failed or was skipped, and ends with `N passed, N failed`.
 
 Standard library only. A skipped test counts as failed; so does a report that is missing or empty.
 """

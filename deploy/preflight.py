@@ -1,8 +1,10 @@
-"""The checks before a start: data folder, port and model file. Each failure is one sentence that says what to do.
+"""Pre-flight checks before a start: data folder, port and model file; each failure is one sentence that says what to
+do.
 
-Knows nothing of processes and of the supervisor; `deploy.run` and `inglenook doctor` call it. Whether llama.cpp can
-really run a model is found out by the worker: here only what can be seen at a glance. A new check: a function that
-raises `Fault`.
+What it refuses to know: processes and the supervisor (`make run` and `inglenook doctor` call it), and whether llama.cpp
+can run the model, which the worker finds out.
+To add a check: a function that raises `DeployError`; its call in `check_all`, and in doctor.py; a case in
+tests/deploy/test_deploy_preflight.py.
 """
 
 import errno
@@ -25,7 +27,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DeployError(Exception):
-    """The stack cannot start; the text is the sentence for the person at the keyboard."""
+    """The stack cannot start, or a command cannot go on; the message is one sentence for the person at the keyboard."""
 
 
 def check_all(settings: Settings) -> None:
@@ -38,7 +40,7 @@ def check_all(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Disk:
-    """What a folder's disk has shown: how fast it took some bytes for good, what is free, and its clock before ours."""
+    """Speed of durable writes, free space, and how far the clock of a disk is ahead of this machine's."""
 
     mb_per_s: float
     free_mb: int
@@ -47,16 +49,16 @@ class Disk:
 
 def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
     """Write `n_bytes` into the data folder, or above it where it is not made yet, and take them away again."""
-    place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     try:
-        with tempfile.NamedTemporaryFile(dir=place, prefix=".inglenook-check-") as file:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".inglenook-check-") as file:
             ahead_s = os.fstat(file.fileno()).st_mtime - time.time()
             begun = time.monotonic()
             file.write(os.urandom(n_bytes))
             file.flush()
             os.fsync(file.fileno())
             took_s = time.monotonic() - begun
-            free_mb = shutil.disk_usage(place).free // MB
+            free_mb = shutil.disk_usage(existing).free // MB
     except OSError as error:
         raise unusable(folder, error) from None
     if free_mb < LEAST_FREE_MB:
@@ -67,7 +69,7 @@ def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
 
 
 def unusable(folder: Path, error: OSError) -> DeployError:
-    """The sentence on a folder in which nothing can be written."""
+    """The error for a folder that cannot be written."""
     if error.errno in FULL:
         return DeployError(
             f"The disk of {folder} is full ({error.strerror}): make room, {LEAST_FREE_MB} MB at the least."

@@ -1,7 +1,9 @@
-"""What deploying has to know of the rooms: how web and worker are started, and how to see that they are well.
+"""Start commands and health checks of the web and worker processes.
 
-`make run` and the containers both go through here, so that they cannot differ. It asks the rooms only through `store`
-and over HTTP, or runs them as commands; it imports neither web nor worker.
+`make run` and the containers both use it, so that they cannot differ. It asks the rooms only through `store` and over
+HTTP, or runs them as commands; it imports neither web nor worker.
+To add a process: its command and its check here; `programs` and `run_stack` in run.py; ACTIONS in container.py and a
+service in docker-compose.yml.
 """
 
 import http.client
@@ -49,7 +51,7 @@ def admin_invitation(settings: Settings) -> str:
 
 
 def web_answers(settings: Settings) -> bool:
-    """True if the web server on this machine says that it is well."""
+    """True if /healthz of the web server on this machine answers 200."""
     host = LOOPBACK_OF_ANY.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
@@ -62,7 +64,7 @@ def web_answers(settings: Settings) -> bool:
 
 
 def redis_answers(settings: Settings) -> bool:
-    """True if Redis is there and has read its file."""
+    """True if Redis answers and has loaded its file."""
     try:
         with client.connect(settings.redis_url) as connection:
             return bool(connection.ping())

@@ -1,9 +1,10 @@
 """`make run`: the whole stack on one machine, in the foreground, until Ctrl+C.
 
-In this order: settings, one stack per data folder, the checks, supervisord, Redis, the database, then worker and web
-side by side; when both answer, the address (and an invitation while there is no admin). After that it only watches: it
-ends with a sentence when a program says that its configuration is wrong, and tries again with one that supervisord has
-given up. What runs is in `programs`; how it is kept running is in `deploy.supervise`.
+Order: settings, one stack per data folder (lock), pre-flight checks, supervisord, Redis, migration, then worker and web
+at once; when both answer, the address (and an invitation while there is no admin). After that it watches: it ends when
+a program reports a wrong configuration (exit status 78), and restarts programs that supervisord has given up. What it
+refuses to know: how programs are kept running (supervise.py) and started (room_processes.py). To add a program: see
+room_processes.py.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ GROUND, ROOMS = "ground", "rooms"
 
 
 class StopRequested(Exception):
-    """Somebody asked us to stop before everything was up."""
+    """A signal asked to stop before everything was up."""
 
 
 def main() -> int:
@@ -59,7 +60,7 @@ def main() -> int:
 
 
 def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, ManagedRedis | None]:
-    """The programs' environment (absolute paths), its settings, and our own Redis unless another one is named."""
+    """Environment of the programs (absolute paths), its settings, and a managed Redis unless a URL is given."""
     environ = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1", **given}
     settings = load_settings(environ)
     environ[PREFIX + "DATA_DIR"] = str(settings.data_dir.resolve())
@@ -73,7 +74,7 @@ def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, Managed
 
 
 def programs(paths: StackPaths, managed_redis: ManagedRedis | None) -> list[Program]:
-    """Everything that is kept running."""
+    """The programs that supervisord keeps running."""
     rooms_programs = [
         Program("worker", room_processes.worker_command(), ROOMS, settle_s=5, stop_s=6),
         Program("web", room_processes.web_command(), ROOMS, settle_s=5, stop_s=5),
@@ -87,7 +88,7 @@ def programs(paths: StackPaths, managed_redis: ManagedRedis | None) -> list[Prog
 def run_stack(
     paths: StackPaths, settings: Settings, listed: list[Program], environ: Mapping[str, str], stop: threading.Event
 ) -> None:
-    """Start everything, say where it is, watch it until `stop`, and leave no process behind."""
+    """Start all programs, print the address, watch until `stop`, and leave no process behind."""
     supervisord = Supervisord(paths)
     try:
         supervisord.start(listed, environ)
@@ -100,14 +101,14 @@ def run_stack(
         watch.until(lambda: room_processes.web_answers(settings), "the web server")
         watch.until(lambda: room_processes.worker_answers(settings), "the worker")
         announce(settings)
-        watch.for_ever()
+        watch.until_stopped()
     finally:
         say("inglenook: stopping ...")
         supervisord.stop(STOP_TIMEOUT_S)
 
 
 def announce(settings: Settings) -> None:
-    """Print the address, and an invitation as long as there is nobody to invite others."""
+    """Print the address, and an invitation while there is no admin."""
     say(f"\n  inglenook is at  {room_processes.address(settings)}")
     if invitation := room_processes.admin_invitation(settings):
         say(f"  first admin      {invitation}")
@@ -121,7 +122,7 @@ def say(words: str, where: TextIO | None = None) -> None:
 
 
 class StackWatch:
-    """Looks after a started supervisord, while it is getting ready and afterwards."""
+    """Watches the programs of a started supervisord, during the start and afterwards."""
 
     def __init__(self, supervisord: Supervisord, paths: StackPaths, stop: threading.Event) -> None:
         self._supervisord = supervisord
@@ -133,7 +134,7 @@ class StackWatch:
         """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not is_ready():
-            self._look()
+            self._check_programs()
             deaths = Counter(name for name, _ in self._supervisord.exits())
             for name in (name for name, times in deaths.items() if times >= TRIES_AT_START):
                 raise DeployError(self._with_tail(name, f"The {name} program does not start"))
@@ -143,15 +144,15 @@ class StackWatch:
                 )
             self._pause()
 
-    def for_ever(self) -> None:
-        """Watch until asked to stop; what supervisord has given up is started again now and then."""
+    def until_stopped(self) -> None:
+        """Watch until asked to stop; programs that supervisord has given up are restarted after TRY_AGAIN_S seconds."""
         while not self._stop.is_set():
-            for name, state in self._look().items():
+            for name, state in self._check_programs().items():
                 if state == "FATAL":
                     self._try_again(name, time.monotonic())
             self._stop.wait(POLL_S * 5)
 
-    def _look(self) -> dict[str, str]:
+    def _check_programs(self) -> dict[str, str]:
         try:
             exits, states = self._supervisord.exits(), self._supervisord.states()
         except RPC_ERRORS as error:

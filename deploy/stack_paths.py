@@ -1,6 +1,7 @@
-"""Where the files of a stack on one machine lie, and whether one is running there: a locked file in its folder.
+"""Paths of the files of a stack on one machine, and the lock that tells whether one is running there.
 
-What it refuses to know: programs, and how they are kept running (deploy/supervise.py).
+What it refuses to know: programs, and how they are kept running (supervise.py).
+To add a file or folder: a field of StackPaths, and `make` if it is a folder.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervi
 
 @dataclass(frozen=True)
 class StackPaths:
-    """Where the files of a running stack lie."""
+    """Folders of a running stack, below its data folder."""
 
     data: Path
     run: Path = field(init=False)
@@ -32,7 +33,7 @@ class StackPaths:
         object.__setattr__(self, "sockets", _socket_folder(self.run))
 
     def make(self) -> None:
-        """Create the folders. Raises DeployError where that is not allowed."""
+        """Create the folders. Raises DeployError where they cannot be written."""
         try:
             for folder in (self.run, self.logs, self.sockets):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ class StackPaths:
 
 @contextlib.contextmanager
 def exclusive_lock(paths: StackPaths) -> Iterator[None]:
-    """Hold the data folder, or refuse because another stack does. Raises DeployError."""
+    """Hold the lock of the data folder. Raises DeployError while another stack holds it."""
     try:
         paths.run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,14 +76,14 @@ def exclusive_lock(paths: StackPaths) -> Iterator[None]:
 
 
 def is_running(paths: StackPaths) -> bool:
-    """Whether a stack holds this data folder."""
+    """Whether a stack holds the lock of this data folder."""
     try:
         with (paths.run / "lock").open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        pass  # it has never been started here
+        pass  # never started here
     return False
 
 

@@ -1,8 +1,8 @@
-"""Supervisord for one stack: its configuration files, and a small client that starts, watches and stops it.
+"""Supervisord of one stack: writes its configuration, and is a small client that starts, watches and stops it.
 
-Knows programs (name, command, how long they may take to stop); not what the programs are for: `deploy.run`
-says that. Supervisord restarts what crashes: at once where it had run for a while, else one second later with each try,
-and gives up after ten. An exit with status 78 means "my configuration is wrong": trying again would be no help.
+Supervisord restarts what crashes: at once where it had run for a while, else after a growing delay, and gives up after
+ten tries. Exit status 78 means "wrong configuration" and is not retried.
+What it refuses to know: what the programs are for (run.py).
 """
 
 import contextlib
@@ -32,12 +32,12 @@ RPC_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
 @dataclass(frozen=True)
 class Program:
-    """One thing to keep running. Groups are stopped one after the other, the last one first."""
+    """One supervised process. Groups are stopped one after the other, the last one first."""
 
     name: str
     command: Sequence[str]
     group: str
-    settle_s: int  # dying younger than this counts as a failed start
+    settle_s: int  # an exit before this counts as a failed start
     stop_s: int  # then it is killed
 
 
@@ -46,9 +46,9 @@ def supervisord_config(paths: StackPaths, programs: Sequence[Program]) -> str:
     groups = list(dict.fromkeys(program.group for program in programs))
     parts = [_supervisord_section(paths)]
     parts += [_program_section(paths, program) for program in programs]
-    for place, group in enumerate(groups):
+    for number, group in enumerate(groups, 1):
         names = ",".join(program.name for program in programs if program.group == group)
-        parts.append(f"[group:{group}]\nprograms={names}\npriority={place + 1}\n")
+        parts.append(f"[group:{group}]\nprograms={names}\npriority={number}\n")
     return "\n".join(parts)
 
 
@@ -91,7 +91,7 @@ class Supervisord:
         self._ask("startProcessGroup", group, False)
 
     def start_program(self, group: str, name: str) -> None:
-        """Try again with one program that supervisord has given up."""
+        """Restart one program that supervisord has given up."""
         self._ask("startProcess", f"{group}:{name}", False)
 
     def states(self) -> dict[str, str]:
@@ -105,15 +105,15 @@ class Supervisord:
         log = str(self._ask("readLog", -20_000, 0))
         return [(name, int(status)) for name, status in re.findall(r"exited: (\w+) \(exit status (\d+);", log)]
 
-    def stop(self, patience_s: float) -> None:
-        """Stop all programs, last group first, then supervisord; what is left after `patience_s` is killed."""
+    def stop(self, timeout_s: float) -> None:
+        """Stop all programs, last group first, then supervisord; what is left after `timeout_s` is killed."""
         if self._process is None:
             return
         with contextlib.suppress(*RPC_ERRORS):
-            self.states()  # whom to look for if supervisord does not manage
+            self.states()  # the pids to kill if supervisord does not stop them
         self._process.terminate()
         try:
-            self._process.wait(patience_s)
+            self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -139,12 +139,12 @@ def _supervisord_section(paths: StackPaths) -> str:
 [supervisord]
 nodaemon=true
 silent=true
-logfile={_plain(paths.log("supervisord"))}
-pidfile={_plain(paths.run / "supervisord.pid")}
-childlogdir={_plain(paths.logs)}
+logfile={_escaped(paths.log("supervisord"))}
+pidfile={_escaped(paths.run / "supervisord.pid")}
+childlogdir={_escaped(paths.logs)}
 
 [unix_http_server]
-file={_plain(socket)}
+file={_escaped(socket)}
 chmod=0700
 
 [rpcinterface:supervisor]
@@ -155,7 +155,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 def _program_section(paths: StackPaths, program: Program) -> str:
     return f"""\
 [program:{program.name}]
-command={_plain(shlex.join(program.command))}
+command={_escaped(shlex.join(program.command))}
 autostart=false
 autorestart=unexpected
 exitcodes={EXIT_CONFIG}
@@ -164,18 +164,18 @@ startretries=10
 stopwaitsecs={program.stop_s}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={_plain(_plain(paths.log(program.name)))}
+stdout_logfile={_escaped(_escaped(paths.log(program.name)))}
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=2
 """
 
 
-def _plain(value: object) -> str:
-    """Supervisord fills in %(...)s: a % that means itself is doubled (and again for log files, filled in twice)."""
+def _escaped(value: object) -> str:
+    """Supervisord fills in %(...)s: a literal % is doubled (twice for log files, which it expands twice)."""
     return str(value).replace("%", "%%")
 
 
 def _die_with_parent() -> None:
-    """In the child: be told to stop when our parent dies, even by kill -9 (Linux only, elsewhere nothing happens)."""
+    """In the child: get SIGTERM when the parent dies, even by kill -9 (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,7 +1,12 @@
-"""People and invitations.
+"""Account tables: people, their roles, limits and preferences, and invitations.
 
-What it does: an invitation makes one account, once; names are unique the way people read them (case and width do not
-count). What it refuses to know: passwords. Callers hash and compare them; this file keeps the hash as it gets it.
+What it does: an invitation makes one account, once; names are unique whatever their case and width. Signing out
+everywhere raises the session epoch, which invalidates cookies.
+What it refuses to know: passwords. Callers hash and compare them; this module stores the hash.
+To add a column of people: `User` in models.py, a migration in migrations/versions, `_new_user` here, the field of the
+same name in UserView (views.py fills it by name), a function here that sets it, and `_ACCOUNT` in export.py if it
+belongs to the person's data.
+To add a table that belongs to people: its model and migration, `delete_account` here, export.py; backups include it.
 """
 
 import hashlib
@@ -28,7 +33,7 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 def create_invite(
     db: Database, role: str, created_by: str | None = None, ttl_s: float = 7 * DAY_S, now: float | None = None
 ) -> tuple[InviteView, str]:
-    """A new invitation and its token, which is kept nowhere. Raises Refused "bad_role"."""
+    """A new invitation and its token, which is stored nowhere (only its hash is). Raises Refused "bad_role"."""
     if role not in ROLES:
         raise Refused("bad_role")
     token = secrets.token_urlsafe(32)

@@ -1,8 +1,8 @@
-"""Characters that come from a card: brought along, held back as a second copy, settled.
+"""Card import: a character made of a card file; duplicates are hidden until the person confirms a second copy.
 
-What it does: a card that somebody has already makes a character that is held back (it counts as removed) until they
-say that they want a second copy, so that nobody has to find the file again. Who may bring cards: adults.
-What it refuses to know: files (store/cards) and how a picture is made small.
+What it does: `import_card` makes a character of a stored card. If the person has that card already, the new character
+is soft-deleted, so that `keep_copy` can show it later without the file. `finish_import` gives it a name and a rating.
+What it refuses to know: files (store/cards), and how a picture is made small (web/characters/pictures.py).
 """
 
 import json
@@ -23,14 +23,14 @@ from store.views import CharacterView, UserView, character_view
 
 MAX_CHARACTERS = 400
 IMPORT_ROLES = ("admin", "adult")
-UNRATED = "adult"  # the rating of what nobody has rated yet
+UNRATED = "adult"  # the rating until a person chooses one
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """A new character, and the one that it is a second copy of: then it is held back."""
+    """A new character; `duplicate_of` is the one with the same card: then the new one is hidden until `keep_copy`."""
 
     character: CharacterView
     duplicate_of: CharacterView | None = None
@@ -39,27 +39,26 @@ class ImportResult:
 def import_card(
     db: Database, user: UserView, card: dict[str, Any], picture: bytes | None = None, now: float | None = None
 ) -> ImportResult:
-    """Make a character of a kept card. Raises Refused "adults_bring", "too_many_characters", "bad_card"."""
+    """Make a character of a stored card. Raises Refused "adults_bring", "too_many_characters", "bad_card"."""
     if user.role not in IMPORT_ROLES:
         raise Refused("adults_bring")
-    mine = _check_room(db, user)
-    already = next(
-        (one for one in mine if stored_card.is_same(stored_card.with_tagline(one.card, one.tagline), card)), None
-    )
-    if already:
-        held = _held_back(db, user, card)
-        if held:
-            return ImportResult(held, already)
+    own = _check_limit(db, user)
+    as_exported = ((view, stored_card.with_tagline(view.card, view.tagline)) for view in own)
+    duplicate = next((view for view, exported in as_exported if stored_card.is_same(exported, card)), None)
+    if duplicate:
+        hidden = _find_hidden(db, user, card)
+        if hidden:
+            return ImportResult(hidden, duplicate)
     options: dict[str, Any] = {"tagline": stored_card.tagline_of(card), "rating": UNRATED, "locale": locale_of(card)}
-    made = characters.save_character(db, user, card, picture=picture, now=now, **options)
-    if already:
-        characters.delete_character(db, user, made.id, now)
-    return ImportResult(made, already)
+    character = characters.save_character(db, user, card, picture=picture, now=now, **options)
+    if duplicate:
+        characters.delete_character(db, user, character.id, now)
+    return ImportResult(character, duplicate)
 
 
 def keep_copy(db: Database, user: UserView, character_id: str, now: float | None = None) -> CharacterView:
-    """Bring a character that is held back out as a second copy; again changes nothing. Raises NotFound, Refused."""
-    _check_room(db, user)
+    """Show a hidden character as a second copy; idempotent. Raises NotFound, Refused "too_many_characters"."""
+    _check_limit(db, user)
     with db.session() as session:
         row = session.get(Character, character_id)
         if row is None or row.owner_id != user.id or not stored_card.record_of(row.card):
@@ -70,7 +69,7 @@ def keep_copy(db: Database, user: UserView, character_id: str, now: float | None
 
 
 def finish_import(db: Database, user: UserView, character: CharacterView, name: str, rating: str) -> CharacterView:
-    """Name and rate a character that was brought along. Raises NotFound, Refused "bad_card", "bad_rating"."""
+    """Name and rate an imported character. Raises NotFound, Refused "bad_card", "bad_rating"."""
     card = stored_card.without_note(character.card, "no_name")
     if name.strip() != character.name:
         card["name"] = name.strip()
@@ -79,26 +78,26 @@ def finish_import(db: Database, user: UserView, character: CharacterView, name: 
 
 
 def locale_of(card: dict[str, Any]) -> str:
-    """The language that a card is written in, as far as its letters show."""
-    said = json.dumps([card.get(name) for name in ("first_mes", "description", "scenario")], ensure_ascii=False)
-    return "zh" if 3 * len(_HAN.findall(said)) > len(_LETTER.findall(said)) > 0 else "en"
+    """The language of a card, guessed from its letters: "zh" where more than a third are Han, else "en"."""
+    written = json.dumps([card.get(name) for name in ("first_mes", "description", "scenario")], ensure_ascii=False)
+    return "zh" if 3 * len(_HAN.findall(written)) > len(_LETTER.findall(written)) > 0 else "en"
 
 
-def _check_room(db: Database, user: UserView) -> list[CharacterView]:
-    """The characters of one's own. Raises Refused "too_many_characters"."""
-    mine = [one for one in characters.list_characters(db, user) if one.owner_id]
-    if len(mine) >= MAX_CHARACTERS:
+def _check_limit(db: Database, user: UserView) -> list[CharacterView]:
+    """The person's own characters. Raises Refused "too_many_characters"."""
+    own = [character for character in characters.list_characters(db, user) if character.owner_id]
+    if len(own) >= MAX_CHARACTERS:
         raise Refused("too_many_characters")
-    return mine
+    return own
 
 
-def _held_back(db: Database, user: UserView, card: dict[str, Any]) -> CharacterView | None:
+def _find_hidden(db: Database, user: UserView, card: dict[str, Any]) -> CharacterView | None:
     with db.reading() as session:
-        rows = _removed(session, user.id)
+        rows = _soft_deleted(session, user.id)
         return next((character_view(row) for row in rows if stored_card.digest(row.card) == _digest(card)), None)
 
 
-def _removed(session: Session, user_id: str) -> list[Character]:
+def _soft_deleted(session: Session, user_id: str) -> list[Character]:
     wanted = select(Character).where(Character.owner_id == user_id, Character.deleted_at.is_not(None))
     return [row for row in session.scalars(wanted) if stored_card.record_of(row.card)]
 

@@ -1,10 +1,11 @@
-"""What the macros of a text stand for when that text becomes part of a chat.
+"""Macros of a chat: resolves the macros of a text when that text enters a chat.
 
-What it does: `resolved` replaces the macros of a text that enters a chat, by the chat's names, its character's card and
-its messages so far. What it refuses to know: how macros are written (macros/resolve.py).
-Everything that people or cards bring into a chat goes through here once, when it is stored: greetings, messages, edits,
-hints, notes, their own description. What the model wrote never does, nor what an import brings.
-{{input}} is empty: in a message it would be the message itself.
+What it does: `resolve_in_chat` replaces macros by the chat's names, its character's card and its messages so far. Every
+text of people or cards goes through it once, when it is stored: greetings, messages, edits, hints, notes, the persona.
+Generated text and imported chats never do. {{input}} is empty: in a message it would be the message itself.
+What it refuses to know: the syntax of macros (macros/resolver.py).
+To add a macro of a chat: a field of the card in CARD_TEXTS, anything else in `resolve_in_chat`; the list in
+macros/resolver.py; a case in tests/store/test_chat_macros.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,14 +27,15 @@ CARD_TEXTS = {
     "mesexamples": "mes_example",
     "charfirstmessage": "first_mes",
 }
-"""Macros of the texts of a card, in small letters, and their fields."""
+"""Fields of a card by the lower-case name of their macro."""
 _LAST = {"lastmessage": None, "lastusermessage": "user", "lastcharmessage": "character"}
 
 
 def resolve_in_chat(
     session: Session, chat: Chat, character: Character, text: str, now: float, before: int | None = None
 ) -> str:
-    """`text` with its macros replaced as it enters the chat at `now`; `before`: an old message's ordinal."""
+    """`text` with its macros replaced, at the time `now` (seconds); `before`: ordinal of the message that it
+    replaces."""
     char, user = display_name(character.name, character.card), chat.user_name
     context = MacroContext(now=now, seed=chat.id)
     texts = card_macros(character.card, char, user, context)
@@ -45,7 +47,7 @@ def resolve_in_chat(
 
 
 def display_name(name: str, card: Mapping[str, Any]) -> str:
-    """What a character is called in its stories: its nickname if it has one."""
+    """The name of a character in its stories: its nickname, if the card has one."""
     nickname = card.get("nickname")
     return nickname.strip() if isinstance(nickname, str) and nickname.strip() else name
 
@@ -54,12 +56,12 @@ def card_macros(card: Mapping[str, Any], char: str, user: str, context: MacroCon
     """The texts of a card as macros; clock and dice are those of `scene`. They do not insert each other."""
     inside = replace(context, texts=dict.fromkeys(CARD_TEXTS, str))
 
-    def ready(field: str) -> Callable[[], str]:
+    def expander(field: str) -> Callable[[], str]:
         value = card.get(field)
         text = value.strip() if isinstance(value, str) else ""
         return lambda: macros.resolve(text, char=char, user=user, context=inside, keep_unknown=False)
 
-    return {name: ready(field) for name, field in CARD_TEXTS.items()}
+    return {name: expander(field) for name, field in CARD_TEXTS.items()}
 
 
 def _last_words(session: Session, chat: Chat, role: str | None, before: int | None) -> str:
@@ -76,7 +78,7 @@ def _last_time(session: Session, chat: Chat, before: int | None, now: float) -> 
 
 
 def _last(session: Session, chat: Chat, role: str | None, before: int | None) -> Message | None:
-    wanted = [Message.chat_id == chat.id, Message.deleted_at.is_(None)]
-    wanted += [Message.role == role] if role else []
-    wanted += [Message.ordinal < before] if before is not None else []
-    return session.scalars(select(Message).where(*wanted).order_by(Message.ordinal.desc()).limit(1)).first()
+    conditions = [Message.chat_id == chat.id, Message.deleted_at.is_(None)]
+    conditions += [Message.role == role] if role else []
+    conditions += [Message.ordinal < before] if before is not None else []
+    return session.scalars(select(Message).where(*conditions).order_by(Message.ordinal.desc()).limit(1)).first()

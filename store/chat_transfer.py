@@ -1,8 +1,9 @@
-"""Whole chats in and out of the database: what chat_files reads becomes a chat, a chat becomes what it writes.
+"""Import and export of whole chats: a ChatDocument becomes rows of SQL in one transaction, and the reverse.
 
-What it does: `import_chat` is one transaction, so a chat is there with all of its messages or not at all; `export_chat`
-reads a chat as of one moment. Nothing is sent to a worker: an imported chat is text until its owner opens it.
-What it refuses to know: file formats (chat_files), and who is told.
+What it does: `import_chat` stores a chat with all of its messages or nothing; `export_chat` reads a chat as of one
+moment. Nothing is sent to a worker: the model reads an imported chat when its owner opens it.
+What it refuses to know: file formats (chat_files), and who is told of an import.
+To add a column of chats or messages to the files: see chat_files/document.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,12 +26,12 @@ from store.views import AlternativeView, ChatView, MessageView, chat_view
 from store.visibility import visible
 
 REPORT = "report"
-"""Where the extras of an imported chat keep what was told about its file."""
+"""Key of the import report in the extras of a chat."""
 _LORE, _LINES = "lore", "lines"
-_AT_ONCE = 2_000  # messages of one statement
+_BATCH = 2_000  # messages of one INSERT
 _MESSAGES = insert(Base.metadata.tables["messages"])
 _ALTERNATIVES = insert(Base.metadata.tables["alternatives"])
-_SAME = ("user_persona", "author_note", "reference", "created_at")
+_SAME_NAMES = ("user_persona", "author_note", "reference", "created_at")
 
 
 def import_chat(
@@ -51,8 +52,8 @@ def import_chat(
             raise NotFound("character")
         user_name = texts.clean_name(document.user_name) or owner.name
         chat = new_chat(owner, character, user_name, clock(now))
-        told = [*findings, *_fill(chat, character, document)]
-        chat.extras = {**chat.extras, REPORT: [asdict(finding) for finding in told]}
+        report = [*findings, *_fill(chat, character, document)]
+        chat.extras = {**chat.extras, REPORT: [asdict(finding) for finding in report]}
         session.add(chat)
         session.flush()
         _write_messages(session, chat, document.messages)
@@ -60,42 +61,42 @@ def import_chat(
 
 
 def import_report(db: Database, owner_id: str, chat_id: str) -> tuple[Finding, ...]:
-    """What was told when a chat was imported; nothing for others. Raises NotFound."""
+    """The findings of the import of a chat; empty where it was not imported. Raises NotFound."""
     with db.reading() as session:
         chat = messages.own_chat(session, owner_id, chat_id, lock=False)
         return tuple(Finding(**finding) for finding in (chat.extras or {}).get(REPORT, ()))
 
 
 def export_chat(db: Database, owner_id: str, chat_id: str) -> ChatDocument:
-    """A chat with all that people can take along of it. Raises NotFound, also when it is somebody else's."""
+    """A chat as a document. Raises NotFound, also for another person's chat."""
     with db.reading() as session:
         chat = messages.own_chat(session, owner_id, chat_id, lock=False)
         rows = select(Message.id, Message.extras).where(Message.chat_id == chat_id, Message.extras.is_not(None))
         extras = {row.id: row.extras for row in session.execute(rows)}
-        told = messages.read_messages(session, chat_id)
+        views = messages.read_messages(session, chat_id)
         return ChatDocument(
             character_name=messages.character_of(session, chat).name,
             user_name=chat.user_name,
-            messages=tuple(_doc_message(message, (extras.get(message.id) or {}).get(_LINES)) for message in told),
+            messages=tuple(_doc_message(message, (extras.get(message.id) or {}).get(_LINES)) for message in views),
             title=chat.title,
             settings=chat.settings,
             lore=chat.lore or (chat.extras or {}).get(_LORE) or {},
             extras=(chat.extras or {}).get(_LINES),
-            **{name: getattr(chat, name) for name in _SAME},
+            **{name: getattr(chat, name) for name in _SAME_NAMES},
         )
 
 
 def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[Finding]:
-    """Give a new chat what stands beside the messages; yields what could not be taken as it was."""
+    """Set the fields of a new chat from the document; yields a finding for each that was changed or is unused."""
     title = " ".join(texts.clean(document.title).split())
     chat.title = title[:MAX_TITLE] or chat.title
-    for name in _SAME:
+    for name in _SAME_NAMES:
         setattr(chat, name, getattr(document, name))
-    kept = {
+    extras = {
         _LINES: document.extras,
         _LORE: dict(document.lore),
-    }  # books of another house are not here: their names wait
-    chat.extras = {name: value for name, value in kept.items() if value}
+    }  # lorebooks of another installation: only kept
+    chat.extras = {name: value for name, value in extras.items() if value}
     try:
         chat.settings = dict(sampling.checked(document.settings))
     except Refused:
@@ -109,11 +110,11 @@ def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[
 
 
 def _write_messages(session: Session, chat: Chat, messages: Sequence[DocMessage]) -> None:
-    """Some thousand rows at once, under ids in rising order: the indexes then grow at their ends."""
+    """Bulk insert with ascending ids, so that the indexes grow at their ends."""
     message_ids = sorted(new_id() for _ in messages)
     alternative_ids = iter(sorted(new_id() for message in messages for _ in message.alternatives))
-    for start in range(0, len(messages), _AT_ONCE):
-        part = list(enumerate(messages[start : start + _AT_ONCE], start))
+    for start in range(0, len(messages), _BATCH):
+        part = list(enumerate(messages[start : start + _BATCH], start))
         rows = [_message_row(message_ids[n], chat, n, message) for n, message in part]
         session.execute(_MESSAGES, rows)
         session.execute(
@@ -136,7 +137,7 @@ def _message_row(message_id: str, chat: Chat, ordinal: int, message: DocMessage)
         "active": message.active,
         "pinned": message.pinned,
         "extras": {_LINES: message.extras} if message.extras else None,
-        "turn_id": new_id() if message.answer else None,  # without one, nobody could ask for another wording
+        "turn_id": new_id() if message.answer else None,  # a retry needs the turn of the message
         "created_at": message.created_at,
     }
 
@@ -157,7 +158,7 @@ def _alternative_row(
 
 
 def _status(alternative: DocAlternative) -> dict[str, Any]:
-    """The facts of a wording as a turn would have kept them, but of no model: they are read from their words."""
+    """The status of an alternative as a turn stores it, without tokens: the model reads the words anew."""
     return {"fields": list(alternative.status or ()), "turn": new_id(), "tokens": [], "model_key": ""}
 
 

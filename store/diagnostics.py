@@ -1,7 +1,8 @@
-"""How database and Redis really are: what `inglenook doctor` asks them. Facts only; what to do is said there.
+"""Diagnostics of database and Redis for `inglenook doctor`: facts only, the advice is in deploy/doctor_stores.py.
 
-What it does: looks, changes nothing, and hands failures back as values. `health.py` answers the same question in a
-moment for health pages; here it may take a while (SQLite's pages are read once).
+What it does: reads, changes nothing, and returns failures as values. health.py answers the same question within
+milliseconds for health pages; this may take longer (all pages of a SQLite file are read once).
+To add a check of the doctor: a fact here (or in deploy/preflight.py, worker/diagnose.py); see deploy/doctor.py.
 """
 
 import time
@@ -22,7 +23,7 @@ _REFUSED = ("NOAUTH", "WRONGPASS", "invalid password", "invalid username-passwor
 class DatabaseDiagnosis:
     """`trouble`: why it cannot be read, or the first damage found. `version` None: it has no tables yet.
 
-    `newest_at` is when the last turn was changed, by the clock of whoever did it.
+    `newest_at` is when the last turn was changed, by the clock of the process that changed it.
     """
 
     trouble: str = ""
@@ -54,7 +55,7 @@ class RedisDiagnosis:
 
 
 def diagnose_database(db: Database) -> DatabaseDiagnosis:
-    """Version, damage, and the newest thing in it. Never raises because it is away."""
+    """Version, damage, and the time of the newest turn. A database that is down is a value, not an exception."""
     newest = known_versions()[-1]
     try:
         with db.snapshot() as connection:
@@ -69,7 +70,7 @@ def diagnose_database(db: Database) -> DatabaseDiagnosis:
 
 
 def diagnose_redis(redis: Redis) -> RedisDiagnosis:
-    """What it says about itself. Never raises because it is away."""
+    """Clock, memory and persistence of Redis. A Redis that is down is a value, not an exception."""
     try:
         before = time.time()
         seconds, microseconds = _answer(redis.time())
@@ -95,5 +96,5 @@ def diagnose_redis(redis: Redis) -> RedisDiagnosis:
 
 
 def _answer(answer: Any) -> Any:
-    """What a command gave; redis-py types each as if it might also be a promise."""
+    """The reply of a command: redis-py types it as if it might be awaitable."""
     return answer

@@ -1,6 +1,7 @@
-"""All data of one person, for them to take along: plain dicts and lists, ready for JSON.
+"""Data export: all data of one person as plain dicts and lists, ready for JSON.
 
-What it refuses to know: file formats of other programs, and anybody else's data. Tokens and password hashes stay here.
+Tokens and password hashes are left out. What it refuses to know: file formats of other programs, other people's data.
+To add a column: its name in `_ACCOUNT`, in `_chat` or in `_message`; a table: a key in `export_account`.
 """
 
 from typing import Any
@@ -64,6 +65,6 @@ def _message(message: MessageView) -> dict[str, Any]:
         "name": message.name,
         "pinned": message.pinned,
         "active": message.active,
-        "alternatives": [wording.as_dict() for wording in message.alternatives],
+        "alternatives": [alternative.as_dict() for alternative in message.alternatives],
         "created_at": message.created_at,
     }

@@ -1,6 +1,6 @@
-"""Invitation links: what `inglenook invite`, `python -m web.auth.invite` and the first start of a house print.
+"""Invitation links, as `inglenook invite`, `python -m web.auth.invite` and the first start print them.
 
-What it refuses to know: who reads them. The path of the page behind a link is the one thing here that web has, too.
+What it refuses to know: who reads them. The path of the invitation page is the one thing here that web has, too.
 """
 
 from store import accounts

@@ -1,4 +1,4 @@
-"""Personas: who a person is in their stories. A chat copies name and description when it begins.
+"""Persona table: the descriptions of a person for their own stories. A chat copies name and description at its start.
 
 What it refuses to know: chats and prompts.
 """
@@ -24,7 +24,7 @@ def list_personas(db: Database, owner_id: str) -> tuple[PersonaView, ...]:
 
 
 def get_persona(db: Database, owner_id: str, persona_id: str) -> PersonaView:
-    """One of them. Raises NotFound, also when it is somebody else's."""
+    """One persona. Raises NotFound, also for another person's."""
     with db.reading() as session:
         return persona_view(_own(session, owner_id, persona_id))
 

@@ -1,6 +1,6 @@
-"""The sampler's settings as a chat keeps them: names, ranges, presets. A test compares them with the engine's own.
+"""Sampler settings of a chat: names, ranges and presets; a test compares them with engine/sampling.py.
 
-What it refuses to know: how a token is drawn (engine/sampling.py has that, and the meaning of each).
+What it refuses to know: how a token is drawn, and the meaning of each setting (engine/sampling.py).
 """
 
 from collections.abc import Mapping
@@ -38,10 +38,10 @@ PRESETS: dict[str, dict[str, float]] = {
 
 def checked(settings: Mapping[str, Any]) -> dict[str, float | int]:
     """The settings, if every one is known and in its range. Raises Refused "bad_setting"."""
-    return {name: _one(name, value) for name, value in settings.items()}
+    return {name: _checked_value(name, value) for name, value in settings.items()}
 
 
-def _one(name: str, value: Any) -> float | int:
+def _checked_value(name: str, value: Any) -> float | int:
     if name not in RANGES:
         raise Refused("bad_setting.unknown", name=repr(name), settings=", ".join(RANGES))
     low, high = RANGES[name]

@@ -1,6 +1,7 @@
-"""Figures of a house: how much of everything there is. Names and texts stay out of it.
+"""Installation statistics: how many people, chats, turns and bytes there are. No names and no texts.
 
-What it refuses to know: who reads them (`inglenook stats`), and what lies on the disk beside the database.
+What it refuses to know: who reads them (`inglenook stats`, /metrics), and files beside the database.
+To add a number: a field of InstallationStats, its query in `count`, a line in deploy/cli/stats.py.
 """
 
 import time
@@ -34,7 +35,7 @@ class InstallationStats:
 
 
 def count(db: Database, days: float = 1.0, now: float | None = None) -> InstallationStats:
-    """All figures, of one moment."""
+    """All statistics, from one snapshot."""
     now = time.time() if now is None else now
     since = now - days * DAY_S
     open_invite = (Invite.used_at.is_(None), Invite.revoked_at.is_(None), Invite.expires_at > now)

@@ -1,4 +1,4 @@
-"""The status panel: which facts a character's card wants to have told after a reply, and how they are kept.
+"""Status panel: the typed fields that a card wants to be filled in after each reply.
 
 What it does: reads and checks the definition in `card["extensions"]["inglenook"]["status"]`, a list of fields:
 
@@ -6,8 +6,10 @@ What it does: reads and checks the definition in `card["extensions"]["inglenook"
     {"name": "Energy", "type": "integer", "minimum": 0, "maximum": 100, "unit": "%"}
     {"name": "Place",  "type": "text",    "max_length": 40}
 
-What it refuses to know: grammars and tokens (worker/prompt/status.py). A definition that makes no sense is ignored
-field by field, as everything else on a card that somebody brought along; `read_field` is for those who edit one.
+A field that makes no sense is ignored and logged; `read_field` raises instead, for forms that edit one.
+What it refuses to know: grammars and tokens (worker/prompt/status.py).
+To add a type: a class here and in StatusField, its grammar and reader in worker/prompt/status.py, its form in
+web/characters/card_form.py.
 """
 
 import logging
@@ -68,12 +70,12 @@ DEFAULT: tuple[StatusField, ...] = (
 
 
 def fields_of(card: Mapping[str, Any]) -> tuple[StatusField, ...]:
-    """The fields of a card; those of everybody when it defines none that makes sense."""
+    """The fields of a card; DEFAULT where it defines no valid one."""
     extensions = card.get("extensions")
     own = extensions.get("inglenook") if isinstance(extensions, Mapping) else None
-    given = own.get("status") if isinstance(own, Mapping) else None
+    definitions = own.get("status") if isinstance(own, Mapping) else None
     fields: dict[str, StatusField] = {}
-    for entry in given[:MAX_FIELDS] if isinstance(given, list) else []:
+    for entry in definitions[:MAX_FIELDS] if isinstance(definitions, list) else []:
         try:
             field = read_field(entry)
         except ValueError as error:

@@ -1,6 +1,6 @@
-"""Text as people send it, made safe to keep: nothing that a database, JSON or UTF-8 would refuse.
+"""Text sanitizing: no NUL, no lone surrogates, uniform line ends; display names and their comparison keys.
 
-What it refuses to know: what the text means. Macros are in macros/resolve.py.
+What it refuses to know: what the text means (macros: macros/resolver.py).
 """
 
 import unicodedata
@@ -11,8 +11,8 @@ MAX_NAME = 40
 
 def clean(text: str) -> str:
     """`text` with line ends as newlines, without NUL characters, with halves of broken pairs replaced by U+FFFD."""
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    valid = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return valid.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
 def clean_name(name: str) -> str:
@@ -23,5 +23,5 @@ def clean_name(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What two names have in common when people would take them for the same."""
+    """The uniqueness key of a name: equal for names that differ only in case, width or spaces."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean_name(name)).casefold())

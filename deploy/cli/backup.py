@@ -1,7 +1,7 @@
-"""`inglenook backup` and `inglenook restore`: a house into one file, and out of it.
+"""`inglenook backup` and `inglenook restore`: an installation to one file, and back.
 
-What it does: `-` is standard output or input, for containers whose only writable folder is the house itself.
-What it refuses to know: what is in the file (store/backup/dump.py, store/backup/restore.py).
+What it does: `-` is standard output or input, for containers whose only writable folder is the data folder.
+What it refuses to know: the contents of the file (store/backup).
 """
 
 import shutil
@@ -21,7 +21,7 @@ from deploy.stack_paths import StackPaths, exclusive_lock
 from store.backup.dump import write_backup
 from store.backup.restore import restore_backup
 
-SHOWN = ("users", "characters", "chats", "messages", "pictures")
+COUNTED_TABLES = ("users", "characters", "chats", "messages", "pictures")
 
 
 @click.command("backup")
@@ -38,13 +38,13 @@ def backup_command(file: Path, overwrite: bool) -> None:
         open_database(installation, any_version=True) as db,
         _target(file, overwrite, installation.settings.data_dir) as path,
     ):
-        written = write_backup(db, path, installation.settings.kept_secret_key())
+        summary = write_backup(db, path, installation.settings.kept_secret_key())
         if str(file) == "-":
             with path.open("rb") as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
     where = "the backup" if str(file) == "-" else str(path)
-    click.echo(f"{where}: {_counted(written.rows)}; {written.n_bytes / 1e6:.1f} MB, read back and whole.", err=True)
+    click.echo(f"{where}: {_counts_text(summary.rows)}; {summary.n_bytes / 1e6:.1f} MB, read back and whole.", err=True)
 
 
 @click.command("restore")
@@ -55,23 +55,22 @@ def restore_command(file: Path, replace: bool) -> None:
     settings = find_installation().settings
     with exclusive_lock(StackPaths(settings.data_dir)), _source(file, settings.data_dir) as path:
         restored = restore_backup(settings, path, replace)
-    click.echo(
-        f"The house of {datetime.fromtimestamp(restored.made_at):%Y-%m-%d %H:%M} is back: {_counted(restored.rows)}."
-    )
+    made_at = datetime.fromtimestamp(restored.made_at)
+    click.echo(f"The house of {made_at:%Y-%m-%d %H:%M} is back: {_counts_text(restored.rows)}.")
     if restored.aside is not None:
         click.echo(f"What was here before lies in {restored.aside}.")
     click.echo("Start inglenook now.")
 
 
-def _counted(rows: dict[str, int]) -> str:
+def _counts_text(rows: dict[str, int]) -> str:
     """1 user, 3 chats, ..."""
-    counts = [(rows[name], name) for name in SHOWN if name in rows]
+    counts = [(rows[name], name) for name in COUNTED_TABLES if name in rows]
     return ", ".join(f"{number} {name[:-1] if number == 1 else name}" for number, name in counts)
 
 
 @contextmanager
 def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
-    """Where the backup is written first."""
+    """The path to write the backup to; a temporary one for standard output."""
     if str(file) == "-":
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=data_dir) as folder:
             yield Path(folder) / "house.zip"
@@ -85,7 +84,7 @@ def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def _source(file: Path, data_dir: Path) -> Iterator[Path]:
-    """The file to restore; what comes by standard input is kept beside the house until it is used."""
+    """The file to restore; standard input is copied into a temporary file in the data folder."""
     if str(file) != "-":
         yield file
         return

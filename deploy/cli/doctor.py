@@ -1,4 +1,4 @@
-"""`inglenook doctor`: one line for each check, and what to do."""
+"""`inglenook doctor`: prints one line for each finding of deploy/doctor.py."""
 
 import sys
 
@@ -12,8 +12,8 @@ from deploy.doctor import FAIL, examine
 def doctor_command(quick: bool) -> None:
     """Check this machine and this house. Exit status 1 if something must be mended."""
     failed = 0
-    for line in examine(trial=not quick):
-        click.echo(line.text())
-        failed += line.state == FAIL
+    for finding in examine(trial=not quick):
+        click.echo(finding.text())
+        failed += finding.state == FAIL
     click.echo(f"{failed} to mend." if failed else "Nothing must be mended.")
     sys.exit(1 if failed else 0)

@@ -1,7 +1,10 @@
-"""The command `inglenook` itself: which commands there are, and how a failure is said.
+"""The command group `inglenook`, and how errors of commands are reported.
 
-What a person can mend leaves every command as one sentence on standard error and exit status 1, never as a traceback.
-To add a command: write it in a file of its own kind beside this one, and name it here.
+Errors that a person can correct end every command as one sentence on standard error and exit status 1, without a
+traceback.
+To add a CLI command: its function with `@click.command` in a module here (it starts with
+`installation.find_installation()`; its docstring is the help text); its name in the loop below; a new kind of error in
+`_REPORTED`; docs/operators.md; a case in tests/deploy/test_cli.py.
 """
 
 from typing import Any
@@ -20,19 +23,19 @@ from store.error_texts import english
 from store.errors import StoreError
 from store.settings import SettingsError
 
-_SAID = (DeployError, SettingsError, BackupError)
+_REPORTED = (DeployError, SettingsError, BackupError)
 
 
 class Sentence(click.ClickException):
     """One sentence on standard error."""
 
     def show(self, file: Any = None) -> None:
-        """Print it as everything else here does."""
+        """Print the message with the prefix of the command."""
         click.echo(f"inglenook: {self.message}", err=True, file=file)
 
 
 class Sentences(click.Group):
-    """A group whose commands end in a sentence where a person can do something about it."""
+    """A command group that reports expected errors as one sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -40,7 +43,7 @@ class Sentences(click.Group):
             return super().invoke(ctx)
         except StoreError as error:
             raise Sentence(english(error.reason, error.values)) from None
-        except _SAID as error:
+        except _REPORTED as error:
             raise Sentence(str(error)) from None
         except DatabaseTrouble as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]

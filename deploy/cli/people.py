@@ -1,6 +1,7 @@
-"""`inglenook invite`, `inglenook user ...`, `inglenook export`: people, as whoever keeps the machine may help them.
+"""`inglenook invite`, `inglenook user ...`, `inglenook export`: accounts, as an operator can help with them.
 
-What it refuses to know: how passwords are hashed (web does, as a program) and what is in an export (the store does).
+What it refuses to know: how passwords are hashed (web does, as a child process) and what is in an export
+(store/export.py).
 """
 
 import importlib.util

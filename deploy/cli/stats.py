@@ -1,4 +1,7 @@
-"""`inglenook stats`: how much of everything there is, and who is at work. Numbers and models, no names and no texts."""
+"""`inglenook stats`: counts of people, chats, turns and bytes, and the load of the workers. No names and no texts.
+
+To add a number: store/statistics.py, and a line in `_lines`.
+"""
 
 import json
 import os
@@ -24,25 +27,25 @@ def stats_command(days: float, as_json: bool) -> None:
     installation = find_installation()
     with open_database(installation) as db:
         counted = statistics.count(db, days)
-    found = {**asdict(counted), "block_bytes": _folder_bytes(installation.settings.data_dir / "blocks"), "days": days}
-    found["workers"] = _workers(installation)
-    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found)))
+    stats = {**asdict(counted), "block_bytes": _folder_bytes(installation.settings.data_dir / "blocks"), "days": days}
+    stats["workers"] = _workers(installation)
+    click.echo(json.dumps(stats, indent=1) if as_json else "\n".join(_lines(stats)))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(stats: dict[str, Any]) -> list[str]:
     rows = [
-        ("people", f"{sum(found['people'].values())} ({_pairs(found['people'])}), {found['open_invites']} invited"),
-        ("played", f"{found['active_people']} people in {found['days']:g} days"),
-        ("turns", f"{_pairs(found['turns'])} in {found['days']:g} days; unfinished now: {_pairs(found['unfinished'])}"),
-        ("chats", f"{found['chats']}, with {found['messages']} messages in {found['wordings']} wordings"),
-        ("characters", f"{found['own_characters']} of people's own"),
+        ("people", f"{sum(stats['people'].values())} ({_pairs(stats['people'])}), {stats['open_invites']} invited"),
+        ("played", f"{stats['active_people']} people in {stats['days']:g} days"),
+        ("turns", f"{_pairs(stats['turns'])} in {stats['days']:g} days; unfinished now: {_pairs(stats['unfinished'])}"),
+        ("chats", f"{stats['chats']}, with {stats['messages']} messages in {stats['wordings']} wordings"),
+        ("characters", f"{stats['own_characters']} of people's own"),
         (
             "database",
-            f"{_mb(found['database_bytes'])}, of which {_mb(found['picture_bytes'])} in {found['pictures']} pictures",
+            f"{_mb(stats['database_bytes'])}, of which {_mb(stats['picture_bytes'])} in {stats['pictures']} pictures",
         ),
-        ("KV blocks", f"{_mb(found['block_bytes'])} on disk (a cache)"),
+        ("KV blocks", f"{_mb(stats['block_bytes'])} on disk (a cache)"),
     ]
-    workers = found["workers"]
+    workers = stats["workers"]
     if workers is None:
         rows.append(("workers", "not known: Redis does not answer"))
     rows += [(f"worker {name}", _worker_line(worker)) for name, worker in (workers or {}).items()]
@@ -58,7 +61,7 @@ def _worker_line(worker: dict[str, Any]) -> str:
 
 
 def _workers(installation: Installation) -> dict[str, dict[str, Any]] | None:
-    """What each worker says about itself; None where Redis does not answer."""
+    """Model and load of each worker; None where Redis does not answer."""
     try:
         with client.connect(installation.settings.redis_url) as redis:
             loads = registry.loads(redis, registry.alive(redis))
@@ -77,7 +80,7 @@ def _folder_bytes(folder: Path) -> int:
             try:
                 sizes += (Path(parent) / name).stat().st_size
             except FileNotFoundError:
-                continue  # a cache: the worker has just thrown it away
+                continue  # a cache: the worker has just evicted it
     return sizes
 
 

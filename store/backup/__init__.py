@@ -1,1 +1,1 @@
-"""Backup and restore of an installation: dump to one archive file, restore from it."""
+"""Backup and restore of an installation: one archive file with every table and the secret key."""

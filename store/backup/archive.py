@@ -1,14 +1,14 @@
-"""The file of a backup: a zip with a manifest, one file of JSON lines for each table, and the secret key.
+"""Backup archive: a zip with a manifest, one JSON-lines file per table with its SHA-256, and the secret key.
 
-What it does: writes such a file, row by row; reads one, and finds every damage before anybody relies on it (the
-manifest has the number of rows and the sha256 of each table).
+What it does: writes the archive row by row; reads it and detects damage (the manifest has the number of rows and the
+hash of each table).
 What it refuses to know: databases, and what the rows mean.
 
-    manifest.json           what this is, when it was made, the version of its tables, their columns, rows and hashes
+    manifest.json           kind of file, date, version of the tables; columns, rows and hash of each table
     tables/<name>.jsonl     one row a line, a JSON list in the order of the columns; bytes are base64
     secret_key              the key that signs cookies, where it was in a file
 
-When extending: raise FORMAT, and let `Archive` still read the older ones.
+To change the format: raise FORMAT, and let `Archive` still read the older ones.
 """
 
 import base64
@@ -42,7 +42,7 @@ class TableFacts:
 
 
 class ArchiveWriter:
-    """A backup that is being written. Whole only after `finish`."""
+    """Writes a backup; the file is complete only after `finish`."""
 
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
@@ -69,12 +69,12 @@ class ArchiveWriter:
         self._zip.close()
 
     def abandon(self) -> None:
-        """Close the file as it is, worthless."""
+        """Close an incomplete file."""
         self._zip.close()
 
 
 class Archive:
-    """A backup that is being read. Raises BackupError where the file is none or is damaged."""
+    """Reads a backup. Raises BackupError where the file is no backup or is damaged."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,7 +100,7 @@ class Archive:
         return self._zip.read(_SECRET).decode() if _SECRET in self._zip.namelist() else None
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The rows of one table as they stand in the file; BackupError at its end if they are not what was written."""
+        """The rows of one table as lines. Raises BackupError at the end if number or hash differ from the manifest."""
         facts, digest, n_rows = self.tables[name], hashlib.sha256(), 0
         try:
             with self._zip.open(_entry(name)) as file:

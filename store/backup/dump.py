@@ -1,10 +1,9 @@
-"""Backup: everything that SQL has, as it is at one moment, in one file; people go on writing meanwhile.
+"""Online backup: a consistent snapshot of every SQL table in one file, while people go on writing.
 
-What it does: reads table after table in one transaction that sees a single moment (SQLite and PostgreSQL alike), writes
-them beside the place where the file will be, reads that back, and only then gives it its name. Pictures are in SQL, so
-they are in it; the secret key is, too. KV blocks are not: they are a cache, and chats are read again.
-What it refuses to know: the meaning of the rows (columns are taken as they are found), and how they come back
-(restore.py). A backup can be made of tables of any version: before an update as well as after it.
+What it does: reads all tables in one snapshot transaction (SQLite and PostgreSQL alike) into a temporary file beside
+the target, verifies it, and renames it. Pictures and the secret key are included; KV blocks are not: they are a cache.
+What it refuses to know: the meaning of the rows (columns are reflected, so tables of any version can be saved), and the
+way back (restore.py).
 """
 
 import os
@@ -25,7 +24,7 @@ _ROWS_AT_ONCE = 16  # a picture may have 4 MB
 
 @dataclass(frozen=True)
 class BackupSummary:
-    """What a finished backup holds."""
+    """The contents of a finished backup."""
 
     path: Path
     version: str
@@ -61,7 +60,7 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
 
 
 def reflect_tables(connection: Connection) -> MetaData:
-    """The tables as they are. What is NULL stays NULL: in a column for JSON, Python's None would become JSON's null."""
+    """The tables of the database. NULL in a JSON column stays NULL instead of becoming JSON's null."""
     tables = MetaData()
     tables.reflect(connection)
     for table in tables.tables.values():
@@ -93,13 +92,13 @@ def _write(db: Database, draft: Path, secret_key: str | None, made_at: float) ->
 
 def _rows(connection: Connection, table: Table) -> Iterator[tuple[object, ...]]:
     """The rows of a table, a few at a time."""
-    found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))
-    with found:
-        yield from map(tuple, found)
+    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))
+    with rows:
+        yield from map(tuple, rows)
 
 
 def make_durable(path: Path) -> None:
-    """Have a file, or the names in a folder, survive a power cut."""
+    """fsync a file, or a folder for the names in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,10 @@
-"""Restore: a house out of a backup, complete or not at all; what was there before is put aside, never overwritten.
+"""Restore: an installation from a backup, atomically; the former database is moved aside, never overwritten.
 
-What it does: reads the whole backup once for damage, makes tables of the version that it was written in, fills them,
-lets the migrations bring them up to date, checks every reference between rows, and only then puts them in place.
-SQLite: a new file, exchanged for the old one, which goes to a folder beside it. PostgreSQL: one transaction, after a
-backup of what was there.
-What it refuses to know: whether a program is running other than by the database (it asks that nobody else is in it),
-and Redis: what is there finds its way by SQL, or is made again.
+What it does: verifies the whole backup, creates tables of its version, fills them, runs the migrations, checks all
+foreign keys, and only then switches. SQLite: a new file replaces the old one, which goes to a folder beside it.
+PostgreSQL: one transaction, after a backup of the former data.
+What it refuses to know: running processes (it only checks that the database has no other connections), and Redis, which
+recovers from SQL.
 """
 
 import os
@@ -34,7 +33,7 @@ _NOT_EMPTY = (
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What came back, and where the former house lies (None: there was none)."""
+    """Rows per table, and the folder of the former installation (None: there was none)."""
 
     rows: dict[str, int]
     made_at: float
@@ -43,7 +42,8 @@ class RestoreResult:
 
 
 def restore_backup(settings: Settings, source: Path, replace: bool = False, now: float | None = None) -> RestoreResult:
-    """Make the house of these settings the one in `source`. Raises BackupError, and then nothing has changed."""
+    """Replace the installation of these settings by the one in `source`. Raises BackupError; then nothing has
+    changed."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     with Archive(source) as archive:
         _refuse_newer(archive)
@@ -75,7 +75,7 @@ def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) 
     assert target is not None
     if target.exists():
         try:
-            _refuse_people(db, replace)
+            _refuse_accounts(db, replace)
         finally:
             db.close()
         _close_file(target, replace)
@@ -97,7 +97,7 @@ def _into_file(settings: Settings, archive: Archive, replace: bool, stamp: str) 
 
 
 def _close_file(target: Path, replace: bool) -> None:
-    """Make it one file: SQLite takes its log into it when nobody else has it open. `replace` lets damaged ones be."""
+    """Merge the write-ahead log into the file, which needs exclusive access. `replace`: ignore damage."""
     connection = sqlite3.connect(target, timeout=1)
     try:
         connection.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -138,9 +138,9 @@ def _into_server(settings: Settings, archive: Archive, replace: bool, stamp: str
     try:
         aside = None
         if db.version() is not None:
-            _refuse_people(db, replace)
+            _refuse_accounts(db, replace)
             with db.snapshot() as connection:
-                _refuse_company(connection)
+                _refuse_other_connections(connection)
             aside = _new_folder(settings.data_dir, stamp)
             write_backup(db, aside / "database.zip")
         _build(db, archive)
@@ -149,8 +149,8 @@ def _into_server(settings: Settings, archive: Archive, replace: bool, stamp: str
     return aside
 
 
-def _refuse_company(connection: Connection) -> None:
-    """Nobody else may be in the database; who has just left may take a moment to be gone."""
+def _refuse_other_connections(connection: Connection) -> None:
+    """Raise BackupError while other connections are open, after up to _LEAVING_S for those that are closing."""
     if connection.dialect.name != "postgresql":
         return
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -165,20 +165,20 @@ def _refuse_company(connection: Connection) -> None:
 # -- both --------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_people(db: Database, replace: bool) -> None:
-    """A house in which nobody has an account may go; so may one that cannot be read, if it is to be replaced."""
-    people: Any
+def _refuse_accounts(db: Database, replace: bool) -> None:
+    """Raise BackupError where accounts exist or the database cannot be read, unless `replace`."""
+    accounts: Any
     try:
         with db.snapshot() as connection:
-            people = tables_version(connection) and connection.scalar(text("SELECT count(*) FROM users"))
+            accounts = tables_version(connection) and connection.scalar(text("SELECT count(*) FROM users"))
     except DatabaseTrouble as error:
-        people = str(error)
-    if people and not replace:
+        accounts = str(error)
+    if accounts and not replace:
         raise BackupError(_NOT_EMPTY)
 
 
 def _new_folder(parent: Path, stamp: str) -> Path:
-    """A folder of this name that was not there before."""
+    """A new folder with the time in its name."""
     names = (f"before-restore-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
     folder = next(parent / name for name in names if not (parent / name).exists())
     folder.mkdir(mode=0o700, parents=True)
@@ -186,10 +186,10 @@ def _new_folder(parent: Path, stamp: str) -> Path:
 
 
 def _build(db: Database, archive: Archive) -> None:
-    """Tables and rows in one transaction, then the bundled characters of today."""
+    """Tables and rows in one transaction, then the bundled characters of this version."""
     try:
         with db.rebuilding() as connection:
-            _refuse_company(connection)
+            _refuse_other_connections(connection)
             reflect_tables(connection).drop_all(connection)
             upgrade_tables(connection, archive.version)
             _fill(connection, archive)
@@ -226,24 +226,24 @@ def _batches(archive: Archive, table: Table) -> Iterator[list[dict[str, Any]]]:
 
 
 def _check_references(connection: Connection) -> None:
-    """PostgreSQL has looked at each row; SQLite is asked once more."""
+    """Check all foreign keys on SQLite; PostgreSQL has checked each row."""
     if connection.dialect.name == "sqlite" and (wrong := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
         raise BackupError(f"{len(wrong)} rows of this backup point to nothing: use another copy of it.")
 
 
 def _write_secret(settings: Settings, secret_key: str | None, aside: Path | None) -> None:
-    """Put the key of the backup in its place, for this user only; people stay signed in."""
+    """Install the key of the backup (mode 0600), so that people stay signed in."""
     if secret_key is None or settings.secret_key:
         return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    place = settings.data_dir / "secret_key"
-    if place.exists() and aside is not None:
-        shutil.copy2(place, aside / place.name)
-    draft = place.with_name(".secret_key.restoring")
+    path = settings.data_dir / "secret_key"
+    if path.exists() and aside is not None:
+        shutil.copy2(path, aside / path.name)
+    draft = path.with_name(".secret_key.restoring")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(secret_key)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(place)
+    draft.replace(path)

@@ -1,7 +1,7 @@
-"""The characters that come with inglenook: one JSON file each, in this folder.
+"""Bundled characters: one JSON file each, in this folder, loaded into the database after a migration.
 
-A file holds `avatar`, `rating`, `tagline`, `locale` and `data`, the data object of a V3 card. The file name is the
-slug, from which the id is made: racing processes agree on it. To add a character: add a file.
+A file holds `avatar`, `rating`, `tagline`, `locale` and `data`, the data object of a V3 card. The id is derived from
+the file's name, so that racing processes agree on it. To add a character: a file here, and its picture in web/static.
 """
 
 import json
@@ -19,7 +19,7 @@ _NAMESPACE = uuid.UUID("6f3f6f0e-5f0c-4d5e-9a7e-7b1f0f6c1b2a")
 
 
 def load_characters(session: Session) -> None:
-    """Write the bundled characters: new ones are added, changed ones are brought up to date."""
+    """Insert or update the bundled characters."""
     for slug, content in read_files():
         row = session.get(Character, character_id(slug))
         if row is None:

@@ -1,4 +1,4 @@
-"""Character cards as files: read from PNG, WEBP, CHARX and JSON, kept without loss, written as PNG and JSON.
+"""Character cards: read from PNG, WEBP, CHARX and JSON, stored without loss, written as PNG and JSON. Pure.
 
-Pure: bytes in, values out; no database, no requests. files.py is the door; report.py tells what becomes of a card.
+Start at files.py; report.py says which fields are applied.
 """

@@ -1,6 +1,7 @@
-"""Why a file is not taken as a card: a code for programs, a sentence for people.
+"""CardError: why a file is not accepted as a card; a code for programs, a sentence for people.
 
-To add a reason: write it here and raise `CardError(code)`; its translation is in web/translations.
+To add a reason: a code and sentence here, `raise CardError(code)`, `make words`, and its translation in
+web/translations.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ PROBLEMS: Mapping[str, str] = {
 
 
 class CardError(Exception):
-    """The file is not taken; `reason` is a key of PROBLEMS, `values` fill the {names} of its sentence."""
+    """The file is refused; `reason` is a key of PROBLEMS, `values` fill the {names} of its sentence."""
 
     def __init__(self, code: str, **values: str | int) -> None:
         super().__init__(code)

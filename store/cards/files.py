@@ -1,8 +1,10 @@
-"""The door of the cards: `read_card` takes any file, `write_png` and `write_json` give a card back.
+"""Card files: `read_card` reads any supported container, `write_png` and `write_json` write a card.
 
-What it does: tells the containers apart by their bytes, never by their names, finds the card and the picture in them.
-What it refuses to know: what a picture shows; who brings the file. A URL that a card names is never fetched.
-To add a container: read it in a module of its own and name it in `_open`.
+What it does: detects the container by its bytes, never by the file's name, and finds card and picture in it. A URL that
+a card names is never fetched.
+What it refuses to know: what a picture shows, and the fields of a card (normalize.py).
+To add a container: its reader in a module here, its detection in `_open`, its errors in errors.py, its ending in
+ENDINGS (web/characters/card_files.py), and cases in tests/store/card_files.py and tests/fuzz/mutations.py.
 """
 
 import base64
@@ -22,7 +24,7 @@ from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.normalize import MAX_NAME, normalize
 from store.import_findings import Finding
 
-_OLD, _NEW = "chara", "ccv3"
+_V2_KEYWORD, _V3_KEYWORD = "chara", "ccv3"
 _JPEG = b"\xff\xd8\xff"
 _CARD, _EMBEDDED = "card.json", ("embeded://", "embedded://")
 _BEGINS = (b"{", b"eyJ", b"ewo", b"ewk", b"eyA")  # of an object, as it is and in base64
@@ -32,14 +34,14 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 @dataclass(frozen=True)
 class CardFile:
-    """A card as it will be kept (stored_card.py), and the picture that came with it, if one did."""
+    """A card in its stored form (stored_card.py), and the picture in the file, if there was one."""
 
     card: dict[str, Any]
     picture: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
-        """What the character is called."""
+        """The name of the character."""
         return str(self.card["name"])
 
 
@@ -50,16 +52,16 @@ def read_card(data: bytes, filename: str) -> CardFile:
     if len(data) > MAX_FILE_BYTES:
         raise CardError("file_too_large")
     value, picture, notes = _open(data)
-    shaped = normalize(value)
-    shaped.notes[:0] = notes
-    if not shaped.data["name"].strip():
-        shaped.data["name"] = _name_of(filename)
-        shaped.notes.append(Finding("approximated", "data.name", "no_name"))
-    return CardFile(stored_card.to_stored(shaped), picture)
+    normalized = normalize(value)
+    normalized.notes[:0] = notes
+    if not normalized.data["name"].strip():
+        normalized.data["name"] = _name_of(filename)
+        normalized.notes.append(Finding("approximated", "data.name", "no_name"))
+    return CardFile(stored_card.to_stored(normalized), picture)
 
 
 def write_json(card: Mapping[str, Any]) -> bytes:
-    """A kept card, or one that was written here, as a V3 card in UTF-8."""
+    """A stored card, imported or written here, as a V3 card in UTF-8."""
     return json.dumps(stored_card.envelope(card), ensure_ascii=False, indent=2).encode()
 
 
@@ -67,7 +69,7 @@ def write_png(picture: bytes, card: Mapping[str, Any]) -> bytes:
     """A PNG with the card in it, as V2 and as V3; its other chunks stay as they are. Raises CardError."""
     if not picture.startswith(png.MAGIC):
         raise CardError("unknown_file")
-    return png.with_texts(picture, {_OLD: _packed(card, 2), _NEW: _packed(card, 3)})
+    return png.with_texts(picture, {_V2_KEYWORD: _packed(card, 2), _V3_KEYWORD: _packed(card, 3)})
 
 
 Opened = tuple[Any, bytes | None, list[Finding]]
@@ -90,18 +92,18 @@ def _open(data: bytes) -> Opened:
 
 
 def _open_png(data: bytes) -> Opened:
-    found = png.texts(data, (_OLD, _NEW))
+    found = png.texts(data, (_V2_KEYWORD, _V3_KEYWORD))
     if not found:
         raise CardError("no_card_in_picture")
     picture, notes = png.without_metadata(data), list[Finding]()
-    if _NEW in found:
+    if _V3_KEYWORD in found:
         try:
-            return _decoded(found[_NEW]), picture, notes
+            return _decoded(found[_V3_KEYWORD]), picture, notes
         except CardError:
-            if _OLD not in found:
+            if _V2_KEYWORD not in found:
                 raise
             notes.append(Finding("approximated", "", "fallback"))
-    return _decoded(found[_OLD]), picture, notes
+    return _decoded(found[_V2_KEYWORD]), picture, notes
 
 
 def _open_webp(data: bytes) -> Opened:
@@ -127,12 +129,12 @@ def _open_archive(data: bytes) -> Opened:
 
 
 def _main_picture(value: Any) -> str:
-    """The path of the picture that stands for the character; empty if there is none in the archive."""
+    """The path of the main picture inside the archive; empty if the card names none."""
     data = value.get("data") if isinstance(value, dict) else None
     assets = data.get("assets") if isinstance(data, dict) else None
-    given = assets if isinstance(assets, list) else []
-    icons = [one for one in given if isinstance(one, dict) and one.get("type") == "icon"]
-    icons.sort(key=lambda one: one.get("name") != "main")
+    listed = assets if isinstance(assets, list) else []
+    icons = [asset for asset in listed if isinstance(asset, dict) and asset.get("type") == "icon"]
+    icons.sort(key=lambda icon: icon.get("name") != "main")
     for icon in icons:
         uri = icon.get("uri")
         if isinstance(uri, str) and uri.startswith(_EMBEDDED):

@@ -1,9 +1,11 @@
-"""Cards of every version in one form: `unfold` makes the `data` object of a V3 card of what a file says.
+"""Card normalizer: cards of every version become the `data` object of a V3 card.
 
-What it does: finds the fields wherever the file has them, and mends shapes that are not what they should be. What a
-mend would lose is set aside in `odd`, what stands outside `data` in `outer`, so that fold.py can give it all back.
+What it does: `normalize` finds the fields wherever the file has them and repairs values of the wrong type. The original
+of a lossy repair is kept in `odd`, and everything outside `data` in `outer`, so that stored_card.py can export both.
 What it refuses to know: files, and what a field is used for (report.py).
-To add a field that people know: into TEXTS or into `_MENDERS`.
+To add a card field: into TEXTS or `_REPAIRS` here; into report.py (applied, or kept but unused); where the prompt uses
+it: worker/prompt/persona.py or chat_macros.py; web/characters/card_form.py and its template if people edit it; a value
+in tests/store/card_files.py.
 """
 
 import json
@@ -26,7 +28,7 @@ _BROKEN = re.compile("[\0\ud800-\udfff]")
 
 @dataclass
 class NormalizedCard:
-    """A card in the form of V3, and what is needed to give back what the file had beside it."""
+    """A card in the form of V3, and everything else that its file had."""
 
     data: dict[str, Any]
     spec: str = ""
@@ -38,24 +40,24 @@ class NormalizedCard:
 
 
 def normalize(value: Any) -> NormalizedCard:
-    """The card that is written there. Raises CardError "no_card", "is_lorebook"."""
+    """Normalize the JSON value of a card file. Raises CardError "no_card", "is_lorebook", "bad_number"."""
     if not isinstance(value, dict):
         raise CardError("no_card")
-    n_mended, clean = _without_broken(value)
+    n_broken, clean = _without_broken(value)
     inner = clean.get("data")
     is_v1, given = not isinstance(inner, dict), dict(inner) if isinstance(inner, dict) else {}
     _refuse_others(clean, given)
     card = NormalizedCard(dict(given), spec=_word(clean.get("spec")), version=_word(clean.get("spec_version")))
-    if n_mended:
-        card.notes.append(Finding("approximated", "", "broken_characters", {"n": n_mended}))
+    if n_broken:
+        card.notes.append(Finding("approximated", "", "broken_characters", {"n": n_broken}))
     for name, content in clean.items():
         if name not in _ENVELOPE:
             _place(card, name, content, is_v1)
     if is_v1 and inner is not None:
         card.data["data"] = inner  # its own place is taken in what goes out
     _note_version(card)
-    for name, mend in _REPAIRS.items():
-        _repair(card, name, mend)
+    for name, repair in _REPAIRS.items():
+        _repair(card, name, repair)
     for name, content in clean.items():
         if name in _REPAIRS and given.get(name) is not None:
             _compare(card, given, name, content)
@@ -72,7 +74,7 @@ def _refuse_others(clean: Mapping[str, Any], data: Mapping[str, Any]) -> None:
 
 
 def _place(card: NormalizedCard, name: str, content: Any, is_v1: bool) -> None:
-    """What stands outside `data`: a field that is missing there, or something that is no field."""
+    """Take something from outside `data`: into `data` if that lacks the field, into `outer` if it is no known field."""
     if name not in _REPAIRS:
         card.outer[name] = content
     elif card.data.get(name) is None:
@@ -82,7 +84,7 @@ def _place(card: NormalizedCard, name: str, content: Any, is_v1: bool) -> None:
 
 
 def _compare(card: NormalizedCard, given: Mapping[str, Any], name: str, content: Any) -> None:
-    """A field that stands outside of `data` once more: the same again, or another wording."""
+    """A field that stands outside `data` as well: note a mirror, or keep the other value."""
     if any(json.dumps(content) == json.dumps(one) for one in (given[name], card.data.get(name))):
         card.mirrors.append(name)
     else:
@@ -95,24 +97,24 @@ def _note_version(card: NormalizedCard) -> None:
 
 
 def newer(version: str) -> bool:
-    """Whether a card says that it is of a version that is not known here."""
+    """Whether this is the number of a version that is not known here."""
     try:
         return float(version) > KNOWN_VERSION
     except ValueError:
         return False
 
 
-def _repair(card: NormalizedCard, name: str, mend: "Repair") -> None:
-    was = card.data.get(name)
-    now, reason, is_lossy = mend(was)
+def _repair(card: NormalizedCard, name: str, repair: "Repair") -> None:
+    original = card.data.get(name)
+    value, reason, is_lossy = repair(original)
     if is_lossy:
-        card.odd[name] = was
+        card.odd[name] = original
     if reason:
         card.notes.append(Finding("kept" if reason == "odd_shape" else "approximated", f"data.{name}", reason))
-    if now is None:
+    if value is None:
         card.data.pop(name, None)
     else:
-        card.data[name] = now
+        card.data[name] = value
 
 
 def repaired(name: str, value: Any) -> Any:
@@ -120,7 +122,7 @@ def repaired(name: str, value: Any) -> Any:
     return _REPAIRS[name](value)[0]
 
 
-Repaired = tuple[Any, str, bool]  # the value, a reason to tell, whether the original has to be set aside
+Repaired = tuple[Any, str, bool]  # the value, the reason of a finding or "", whether the original must be kept in `odd`
 Repair = Callable[[Any], Repaired]
 
 
@@ -147,18 +149,18 @@ def _optional_text(value: Any) -> Repaired:
 
 
 def _words(separator: str | None) -> Repair:
-    def mend(value: Any) -> Repaired:
+    def repair(value: Any) -> Repaired:
         if isinstance(value, str):
             parts = value.split(separator) if separator else [value]
             return [part.strip() if separator else part for part in parts if part.strip()], "was_text", False
         if value is None:
             return [], "", False
         if isinstance(value, list):
-            kept = [one for one in value if isinstance(one, str)]
-            return kept, "odd_shape" if len(kept) < len(value) else "", len(kept) < len(value)
+            words = [word for word in value if isinstance(word, str)]
+            return words, "odd_shape" if len(words) < len(value) else "", len(words) < len(value)
         return [], "odd_shape", True
 
-    return mend
+    return repair
 
 
 def _mapping(value: Any) -> Repaired:
@@ -201,22 +203,22 @@ def _word(value: Any) -> str:
 
 
 def _without_broken(value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """How many texts have NUL or halves of broken pairs in them, and the value with U+FFFD instead."""
-    said = dump_json(value)
-    if "\\u0000" not in said and not _BROKEN.search(said):
+    """How many texts have NUL or lone surrogates in them, and the value with U+FFFD instead."""
+    written = dump_json(value)
+    if "\\u0000" not in written and not _BROKEN.search(written):
         return 0, value
     broken: list[str] = []
-    whole = _whole(value, broken)
-    return len(broken), whole
+    clean = _cleaned(value, broken)
+    return len(broken), clean
 
 
-def _whole(value: Any, broken: list[str]) -> Any:
+def _cleaned(value: Any, broken: list[str]) -> Any:
     if isinstance(value, str):
         if _BROKEN.search(value):
             broken.append(value)
         return _BROKEN.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_whole(one, broken) for one in value]
+        return [_cleaned(one, broken) for one in value]
     if isinstance(value, dict):
-        return {_whole(key, broken): _whole(one, broken) for key, one in value.items()}
+        return {_cleaned(key, broken): _cleaned(one, broken) for key, one in value.items()}
     return value

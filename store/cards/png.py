@@ -1,10 +1,9 @@
-"""PNG as chunks: the texts of a picture, and the same picture with other texts. Pixels are never decoded here.
+"""PNG chunks: reads and writes the text chunks that hold a card. Pixels are never decoded here.
 
-What it does: `chunks` takes a picture apart with every length and checksum checked; `texts` finds what stands under
-some keywords; `with_texts` puts new ones before the end and leaves every other chunk as it is, byte for byte; `bare`
-leaves out all that is no picture.
-What it refuses to know: what the texts say.
-Format: W3C Portable Network Graphics (Third Edition), chapters 5 and 11.3.
+What it does: `chunks` splits a picture and checks every length and CRC; `texts` finds the texts under some keywords;
+`with_texts` replaces them and leaves every other chunk as it is, byte for byte; `without_metadata` keeps only the
+chunks that make the picture. What it refuses to know: what the texts say. Format: W3C Portable Network Graphics (Third
+Edition), chapters 5 and 11.3.
 """
 
 import struct
@@ -18,7 +17,7 @@ MAX_CHUNKS, MAX_PIXEL_CHUNKS = 64, 10_000
 MAX_TEXT_BYTES = 3 << 19  # base64 of 1 MiB, with room for line ends
 _PIXELS = frozenset({b"IDAT", b"fdAT", b"fcTL"})
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_LOOKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT"})
+_VISUAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT"})
 
 Chunk = tuple[bytes, bytes]
 
@@ -62,8 +61,8 @@ def with_texts(data: bytes, texts_by_keyword: Mapping[str, bytes]) -> bytes:
 
 
 def without_metadata(data: bytes) -> bytes:
-    """Only what makes the picture look as it does. Raises CardError."""
-    return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in chunks(data) if kind in _LOOKS)
+    """The picture with its visual chunks only. Raises CardError."""
+    return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in chunks(data) if kind in _VISUAL)
 
 
 def _keyword(kind: bytes, content: bytes) -> str | None:
@@ -88,7 +87,7 @@ def _bounded(text: bytes) -> bytes:
 
 
 def inflate(packed: bytes) -> bytes:
-    """What is packed there with zlib, at most MAX_TEXT_BYTES. Raises CardError."""
+    """Decompress zlib data, at most MAX_TEXT_BYTES. Raises CardError."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(packed, MAX_TEXT_BYTES + 1)

@@ -1,9 +1,9 @@
-"""What becomes of a card here: `findings`, field by field. Pure.
+"""Import report of a card: `findings` says for each field whether it is applied, approximated or kept. Pure.
 
-It is worked out anew each time, so it tells what this version of the house applies to the card as it is now; only
-what was met while the file was read is remembered (stored_card.py).
-What it refuses to know: languages (web/rendering/import_report.py has the sentences) and the fields of lorebooks
-(store/lore). When a field is applied that was not: move it here.
+It is computed anew each time, so it describes what this version applies to the card as it is now; only the findings
+from reading the file are stored (stored_card.py).
+What it refuses to know: languages (web/rendering/import_report.py) and the fields of lorebooks (lore/report.py).
+To add a field: here, among the applied ones or in `_UNUSED`; a new reason: import_findings.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,9 +30,9 @@ _UNUSED = ("source", "creation_date", "modification_date")
 
 
 def findings(card: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Every line of the report of a kept card."""
-    found = chain(notes_of(card), _texts(card), _lists(card), _book(card), _extensions(card), _others(card))
-    return tuple(islice(found, MAX_FINDINGS))
+    """Every finding of a stored card, at most MAX_FINDINGS."""
+    lines = chain(notes_of(card), _texts(card), _lists(card), _book(card), _extensions(card), _others(card))
+    return tuple(islice(lines, MAX_FINDINGS))
 
 
 def _texts(card: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
-"""How a card that came from a file is kept, and how it goes out again: `kept` and `envelope` undo each other.
+"""Stored form of an imported card: `to_stored` and `envelope` are inverse, so an export loses nothing.
 
-What it does: a kept card is the `data` object of a V3 card with one more field, RECORD, which has what the file had
-beside it. Nothing reads that field but this module and report.py, and no export shows it.
+What it does: a stored card is the `data` object of a V3 card with one more field, RECORD, which keeps everything that
+the file had beside it. Only this module and report.py read that field, and no export shows it.
 What it refuses to know: files (files.py) and the database.
 """
 
@@ -15,27 +15,27 @@ from store.cards.normalize import KNOWN, NormalizedCard, newer, repaired
 from store.import_findings import Finding
 
 RECORD = "_inglenook"
-_SHAPED = ("spec", "version", "outer", "mirrors", "odd")
+_RECORDED = ("spec", "version", "outer", "mirrors", "odd")
 
 
-def to_stored(shaped: NormalizedCard) -> dict[str, Any]:
-    """The card as a character has it."""
-    record = {name: getattr(shaped, name) for name in _SHAPED if getattr(shaped, name)}
-    if RECORD in shaped.data:
-        record["same_name"] = shaped.data[RECORD]
-    if shaped.notes:
-        record["notes"] = [asdict(note) for note in shaped.notes]
-    card = {**shaped.data, RECORD: record}
+def to_stored(normalized: NormalizedCard) -> dict[str, Any]:
+    """A normalized card as the database keeps it."""
+    record = {name: getattr(normalized, name) for name in _RECORDED if getattr(normalized, name)}
+    if RECORD in normalized.data:
+        record["same_name"] = normalized.data[RECORD]
+    if normalized.notes:
+        record["notes"] = [asdict(note) for note in normalized.notes]
+    card = {**normalized.data, RECORD: record}
     record["digest"] = digest(card)
     return card
 
 
 def data_of(card: Mapping[str, Any]) -> dict[str, Any]:
-    """The `data` object that goes out."""
+    """The `data` object of an export."""
     record = record_of(card)
     data = {name: value for name, value in card.items() if name != RECORD}
     for name, value in _mapping(record.get("odd")).items():
-        if name in KNOWN and data.get(name) == repaired(name, value):  # nobody has changed it since
+        if name in KNOWN and data.get(name) == repaired(name, value):  # unchanged since the import
             data[name] = value
     return data | ({RECORD: record["same_name"]} if "same_name" in record else {})
 
@@ -51,12 +51,12 @@ def envelope(card: Mapping[str, Any], version: int = 3) -> dict[str, Any]:
 
 
 def record_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was kept beside the card; nothing for a card that was written here."""
+    """The record of the import; empty for a card that was written here."""
     return _mapping(card.get(RECORD))
 
 
 def notes_of(card: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """What there was to tell when the file was read."""
+    """The findings from reading the file."""
     return tuple(Finding(**note) for note in record_of(card).get("notes", ()))
 
 
@@ -74,13 +74,13 @@ def with_note(card: Mapping[str, Any], note: Finding) -> dict[str, Any]:
 
 
 def tagline_of(card: Mapping[str, Any]) -> str:
-    """The line for the library that an export of ours has."""
+    """The tagline in an export of ours; empty for other cards."""
     tagline = _mapping(_mapping(card.get("extensions")).get("inglenook")).get("tagline")
     return tagline if isinstance(tagline, str) else ""
 
 
 def with_tagline(card: Mapping[str, Any], tagline: str) -> dict[str, Any]:
-    """The same card, with the line for the library in it, for the way out."""
+    """The card with a tagline in its extensions, for an export."""
     if tagline == tagline_of(card):
         return dict(card)
     extensions = _mapping(card.get("extensions"))
@@ -90,13 +90,13 @@ def with_tagline(card: Mapping[str, Any], tagline: str) -> dict[str, Any]:
 
 
 def digest(card: Mapping[str, Any]) -> str:
-    """The same for two cards exactly when they go out with the same fields; their order does not matter."""
+    """A hash of the exported fields, whatever their order."""
     whole = {**envelope(card), "spec": "", "spec_version": ""}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def is_same(card: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether a card that is brought is this one, as it came or as it is now."""
+    """Whether an imported card (`other`) equals this one, as it was imported or as it is now."""
     wanted = record_of(other).get("digest")
     return wanted in (record_of(card).get("digest"), digest(card))
 

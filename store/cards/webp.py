@@ -1,7 +1,7 @@
-"""WEBP: the text in a picture's EXIF data, where some programs put a card.
+"""WEBP reader: the EXIF texts of a picture, where some programs put a card.
 
-What it does: finds the EXIF chunk, and in it the texts ImageDescription and UserComment. Everything else in there is
-passed over. What it refuses to know: pixels, and what the texts say.
+What it does: finds the EXIF chunk, and in it the tags ImageDescription and UserComment.
+What it refuses to know: pixels, all other tags, and what the texts say.
 Formats: WebP container specification (RIFF); TIFF 6.0 chapter 2; Exif 2.32, UserComment with its 8 bytes of encoding.
 """
 

@@ -1,8 +1,11 @@
-"""Files of whole chats: read and written, bytes in and values out. Pure: no database, no clock but the one it is given.
+"""Chat file formats: bytes in, ChatDocument out, and the reverse. Pure: no database, and no clock but the given one.
 
-`read` finds out which kind a file is: lines of JSON as other programs write them (jsonl.py), or our own lossless JSON
-(native.py). Markdown (markdown.py) is for people and only written.
-To add a kind: a module beside them, and a line in `read` and `WRITERS`.
+`read` detects the format: JSONL as other programs write it (jsonl.py), or our own lossless JSON (native.py). Markdown
+(markdown.py) is only written.
+To add a file format of chats: a module here with `write`, and `read` if it can be read; a line in WRITERS, and its
+detection in `read`; its size in limits.py; its ending in KINDS, and in ENDINGS if it can be read
+(web/stories/chat_files.py); its link in web/templates/_export_links.html; the reasons of new
+findings (import_findings.py); cases in tests/store/test_chat_files_round_trip.py and chat_file_cases.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +19,12 @@ WRITERS: Mapping[str, Callable[[ChatDocument], bytes]] = {
     "json": native.write,
     "md": markdown.write,
 }
-"""How a chat becomes a file, by the ending of its name."""
+"""Writers by the ending of the file's name."""
 
 
 def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken", "chat_newer".
 
-    `now` is for what has no date of its own.
+    `now` (seconds) is the date of messages without one.
     """
     return native.read(data, now) if native.is_native(data) else jsonl.read(data, now)

@@ -1,8 +1,11 @@
-"""A whole chat as a value: what every kind of file is read into and written from.
+"""ChatDocument: a whole chat as a value, the common model of all chat file formats.
 
-What it refuses to know: files, tables, tokens. Times are seconds. `extras` is what lines of JSON had beside what is
-understood here, for an export to give back: of a chat `header` (None: the file had none) and `first` (lines before any
-message that are none), of a message `line` (its fields beside the texts) and `after` (lines behind it that are none).
+What it refuses to know: files, tables, tokens. Times are seconds. `extras` has the parts of JSONL lines that are not
+understood here, for an export to give back: of a chat `header` (None: the file had none) and `first` (unreadable lines
+before the first message), of a message `line` (its fields beside the texts) and `after` (unreadable lines behind it).
+To add a field: here with a default; native.py (its model, `_document` or `_doc_message`); jsonl.py or jsonl_line.py if
+that format has a place for it; both directions in chat_transfer.py; export.py; a value in
+tests/store/chat_file_cases.py.
 """
 
 import dataclasses
@@ -14,7 +17,7 @@ from store.import_findings import Finding
 
 @dataclasses.dataclass(frozen=True)
 class DocAlternative:
-    """One alternative. `hint` is what a narrator was asked, `status` the facts of the panel: name, value, unit each."""
+    """One alternative. `hint`: what the narrator was asked for; `status`: fields of the panel (name, value, unit)."""
 
     text: str
     created_at: float
@@ -25,7 +28,7 @@ class DocAlternative:
 
 @dataclasses.dataclass(frozen=True)
 class DocMessage:
-    """One message. `answer`: it is a reply or a narration, so that another wording can be asked for."""
+    """One message. `answer`: the model wrote it (a reply or a narration), so it can be retried."""
 
     role: str
     name: str
@@ -38,12 +41,12 @@ class DocMessage:
 
     @property
     def texts(self) -> list[str]:
-        """The texts of all wordings."""
-        return [wording.text for wording in self.alternatives]
+        """The texts of all alternatives."""
+        return [alternative.text for alternative in self.alternatives]
 
     @property
     def text(self) -> str:
-        """The text that counts."""
+        """The text of the active alternative."""
         return self.alternatives[self.active].text
 
 
@@ -66,7 +69,7 @@ class ChatDocument:
 
 @dataclasses.dataclass(frozen=True)
 class ImportedFile:
-    """What a file held, and what to tell about it."""
+    """The chat in a file, and the findings of its import report."""
 
     document: ChatDocument
     findings: tuple[Finding, ...] = ()

@@ -1,7 +1,7 @@
-"""Lines of JSON: the chat files that most programs write. The first line is about the chat, each other one a message.
+"""JSONL chat files, the format of most programs: a header line about the chat, then one message a line.
 
-What it does: `read` takes every line that can be understood, reports the others with their numbers and keeps them where
-they stood; `write` gives all of it back. What it refuses to know: what stands in a message (jsonl_line.py).
+What it does: `read` takes every line that can be parsed, reports the other ones with their numbers and keeps them where
+they stood; `write` gives all of it back. What it refuses to know: the fields of a message line (jsonl_line.py).
 """
 
 import io
@@ -25,27 +25,27 @@ _NOBODY = ("", "unused")
 def read(data: bytes, now: float) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken"."""
     limits.refuse_if_large(data, limits.JSONL_FILE)
-    reading = _FileReader(now)
+    reader = _FileReader(now)
     for number, line in enumerate(io.BytesIO(data.removeprefix(bounded_json.BOM)), 1):
         if line.strip():
-            reading.take(number, line.strip(b"\r\n"))
-    return reading.done()
+            reader.read_line(number, line.strip(b"\r\n"))
+    return reader.finish()
 
 
 def write(document: ChatDocument) -> bytes:
-    """The file of a chat: the way that counts, with the alternatives of each message."""
+    """The file of a chat: its active branch, with the alternatives of each message."""
     kept = document.extras or {}
     has_header = "header" not in kept or kept["header"] is not None
     rows = [bounded_json.dump(_header(document, kept.get("header")))] if has_header else []
-    rows += _as_they_were(kept.get("first"))
+    rows += _unread_lines(kept.get("first"))
     for message in document.messages:
         rows.append(bounded_json.dump(jsonl_line.write(message)))
-        rows += _as_they_were((message.extras or {}).get("after"))
+        rows += _unread_lines((message.extras or {}).get("after"))
     return b"".join(row + b"\n" for row in rows)
 
 
 class _FileReader:
-    """A file on its way: what was understood so far, and what to tell about the rest."""
+    """Reads a file line by line: the messages so far, and the counters of the import report."""
 
     def __init__(self, now: float) -> None:
         self._date = now
@@ -53,32 +53,32 @@ class _FileReader:
         self._first: list[str] = []
         self._messages: list[DocMessage] = []
         self._after: dict[int, list[str]] = {}
-        self._n_kept_bytes = 0
+        self._n_unread_bytes = 0
         self._unread: list[int] = []
         self._n_remarks = self._n_hidden = self._n_dateless = self._n_alternatives = 0
         self._unknown: dict[str, None] = {}
 
-    def take(self, number: int, line: bytes) -> None:
+    def read_line(self, number: int, line: bytes) -> None:
         """The next line that is not empty."""
         value = _object(line)
         if value is not None and self._is_header(value):
             self._header = value
         elif value is not None and jsonl_line.is_message(value) and not jsonl_line.is_remark(value):
-            self._say(value)
+            self._add_message(value)
         else:
             is_remark = value is not None and isinstance(value.get("mes"), str)
             self._n_remarks += is_remark
             self._unread += [] if is_remark else [number]
-            self._keep(line)
+            self._keep_unread(line)
 
-    def done(self) -> ImportedFile:
-        """The chat, when every line was taken."""
+    def finish(self) -> ImportedFile:
+        """The chat, after the last line. Raises Refused "chat_empty" or "not_a_chat"."""
         if not self._messages:
             raise Refused("chat_empty" if self._header is not None else "not_a_chat")
         header = self._header or {}
         created = dates.read(header.get("create_date"))
-        names = {"user": self._user(), "character": self._character()}
-        messages = tuple(self._whole(n, message, names) for n, message in enumerate(self._messages))
+        names = {role: self._name_of(role) for role in ("user", "character")}
+        messages = tuple(self._finished(n, message, names) for n, message in enumerate(self._messages))
         extras = {"header": self._header} | ({"first": self._first} if self._first else {})
         document = ChatDocument(
             character_name=names["character"],
@@ -94,7 +94,7 @@ class _FileReader:
         fresh = self._header is None and not self._messages and not self._first
         return fresh and "mes" not in value and any(key in value for key in _HEADER)
 
-    def _say(self, line: dict[str, Any]) -> None:
+    def _add_message(self, line: dict[str, Any]) -> None:
         date = dates.read(line.get("send_date"))
         self._date = self._date if date is None else date
         message = jsonl_line.read(line, self._date, answer=bool(self._messages))
@@ -108,9 +108,9 @@ class _FileReader:
         )
         self._messages.append(message)
 
-    def _keep(self, line: bytes) -> None:
-        self._n_kept_bytes += len(line)
-        if self._n_kept_bytes > MAX_UNREAD_BYTES or len(self._unread) > MAX_MESSAGES:
+    def _keep_unread(self, line: bytes) -> None:
+        self._n_unread_bytes += len(line)
+        if self._n_unread_bytes > MAX_UNREAD_BYTES or len(self._unread) > MAX_MESSAGES:
             raise Refused("chat_broken" if self._messages else "not_a_chat")
         text = line.decode("utf-8", "surrogateescape")
         if self._messages:
@@ -118,30 +118,25 @@ class _FileReader:
         else:
             self._first.append(text)
 
-    def _whole(self, n: int, message: DocMessage, names: Mapping[str, str]) -> DocMessage:
+    def _finished(self, n: int, message: DocMessage, names: Mapping[str, str]) -> DocMessage:
         """A message with the lines behind it, and with a name."""
         after = {"after": self._after[n]} if n in self._after else {}
         name = message.name or names.get(message.role, "")
         return replace(message, name=name, extras={**(message.extras or {}), **after})
 
-    def _user(self) -> str:
-        said = (self._header or {}).get("user_name")
-        if isinstance(said, str) and said.strip() not in _NOBODY:
-            return " ".join(texts.clean(said).split())
-        return next((message.name for message in self._messages if message.role == "user" and message.name), "")
-
-    def _character(self) -> str:
-        said = (self._header or {}).get("character_name")
-        if isinstance(said, str) and said.strip() not in _NOBODY:
-            return " ".join(texts.clean(said).split())
-        return next((message.name for message in self._messages if message.role == "character" and message.name), "")
+    def _name_of(self, role: str) -> str:
+        """The name in the header, else that of the first message of this role."""
+        name = (self._header or {}).get(f"{role}_name")
+        if isinstance(name, str) and name.strip() not in _NOBODY:
+            return " ".join(texts.clean(name).split())
+        return next((message.name for message in self._messages if message.role == role and message.name), "")
 
     def _findings(self, document: ChatDocument) -> list[Finding]:
         n_more = sum(len(message.alternatives) - 1 for message in document.messages)
         names = list(dict.fromkeys(one.name for one in document.messages if one.role == "character" and one.name))
         numbers = ", ".join(map(str, self._unread[:12])) + (" …" if len(self._unread) > 12 else "")
         metadata = (self._header or {}).get("chat_metadata")
-        told = [
+        cases = [
             (True, Finding("applied", "", "chat_messages", {"n": len(document.messages)})),
             (n_more, Finding("applied", "swipes", "chat_swipes", {"n": n_more})),
             (document.author_note, Finding("approximated", "chat_metadata.note_prompt", "chat_note")),
@@ -153,11 +148,11 @@ class _FileReader:
             (metadata, Finding("kept", "chat_metadata", "unused")),
             *((True, Finding("kept", key, "unknown")) for key in self._unknown),
         ]
-        return [finding for true, finding in told if true]
+        return [finding for applies, finding in cases if applies]
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """What stands in a line; None when it is too long, torn, or anything but an object: it is then kept as it is."""
+    """The object in a line; None when the line is too long, torn, or no object: it is then kept as it is."""
     try:
         value = bounded_json.parse(line, limits.LINE)
     except JsonError:
@@ -188,8 +183,8 @@ def _header(document: ChatDocument, kept: Any) -> dict[str, Any]:
     return header
 
 
-def _as_they_were(kept: Sequence[str] | None) -> list[bytes]:
-    """Lines that could not be read; whoever made up a file of ours may have put several lines into one."""
+def _unread_lines(kept: Sequence[str] | None) -> list[bytes]:
+    """Unread lines as bytes, each made one line: a forged native file may hold line ends in them."""
     return [one.replace("\n", " ").encode("utf-8", "surrogateescape") for one in kept or () if _is_line(one)]
 
 

@@ -1,10 +1,10 @@
-"""One line of a JSONL chat file and one message: each made of the other, with nothing lost.
+"""One JSONL line and one DocMessage, converted into each other without loss.
 
-What it does: `read` takes the texts, the speaker and the date out of a line and keeps the rest in the message's extras;
-`write` puts them together again. A line whose texts would not come out as they were (other line ends, a swipe that is
-not the text) is kept whole, and comes out whole as long as nobody has changed the message.
-What it refuses to know: files and headers (jsonl.py).
-Pins, and speakers that the format has no word for, stand in `extra.inglenook`.
+What it does: `read` takes texts, speaker and date out of a line and keeps the rest in the message's extras; `write`
+puts them together again. A line whose texts would not come out unchanged (other line ends, a swipe that is not the
+text) is kept whole, and written as it was as long as the message is unchanged. What it refuses to know: files and
+headers (jsonl.py). Pins, and roles without a word in the format, stand in `extra.inglenook`. To add a field of a line:
+its name in `_ORDER` and KNOWN, then `read` and `write`.
 """
 
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ from store.models import SPEAKERS
 _ORDER = ("name", "is_user", "is_system", "send_date", "mes", "extra", "swipe_id", "swipes", "swipe_info")
 KNOWN = frozenset({*_ORDER, "gen_started", "gen_finished"})
 MAX_NAME = 80
-OURS = "inglenook"
+OWN_KEY = "inglenook"
 
 
 def is_message(line: Any) -> bool:
-    """Whether somebody says something in a line."""
+    """Whether a line has a text that is not blank."""
     return isinstance(line, dict) and any(text.strip() for text in _texts(line)[0])
 
 
 def is_remark(line: Mapping[str, Any]) -> bool:
     """Whether a line is the program's own and no part of the story: help, a comment, a welcome."""
-    return bool(line.get("is_system")) and not _ours(line) and isinstance(_extra(line).get("type"), str)
+    return bool(line.get("is_system")) and not _own_extra(line) and isinstance(_extra(line).get("type"), str)
 
 
 def read(line: Mapping[str, Any], date: float, answer: bool) -> DocMessage:
@@ -42,7 +42,7 @@ def read(line: Mapping[str, Any], date: float, answer: bool) -> DocMessage:
         alternatives=tuple(DocAlternative(text, date) for text in words),
         created_at=date,
         active=active,
-        pinned=_ours(line).get("pinned") is True,
+        pinned=_own_extra(line).get("pinned") is True,
         answer=answer and role in ("character", "narrator"),
     )
     rest = {key: value for key, value in line.items() if key not in ("mes", "swipes")}
@@ -54,16 +54,16 @@ def write(message: DocMessage) -> dict[str, Any]:
     """The line of a message."""
     kept = (message.extras or {}).get("line")
     if not isinstance(kept, dict):
-        return _fresh(message)
+        return _new_line(message)
     whole = "mes" in kept or "swipes" in kept  # else the texts alone stand in the message
     unchanged = whole and _texts(kept) == (message.texts, message.active)
     line = dict(kept) if unchanged else _with_texts(kept, message)
-    if (_ours(line).get("pinned") is True) != message.pinned:
-        line["extra"] = _extra(line) | {OURS: _ours(line) | {"pinned": message.pinned}}
+    if (_own_extra(line).get("pinned") is True) != message.pinned:
+        line["extra"] = _extra(line) | {OWN_KEY: _own_extra(line) | {"pinned": message.pinned}}
     return {key: line[key] for key in (*_ORDER, *line) if key in line}
 
 
-def _fresh(message: DocMessage) -> dict[str, Any]:
+def _new_line(message: DocMessage) -> dict[str, Any]:
     extra: dict[str, Any] = {"type": "narrator"} if message.role == "narrator" else {}
     ours: dict[str, Any] = {"role": message.role} if message.role == "system" else {}
     ours |= {"pinned": True} if message.pinned else {}
@@ -73,7 +73,7 @@ def _fresh(message: DocMessage) -> dict[str, Any]:
         "is_system": message.role == "system",
         "send_date": dates.write(message.created_at),
         "mes": message.text,
-        "extra": extra | ({OURS: ours} if ours else {}),
+        "extra": extra | ({OWN_KEY: ours} if ours else {}),
     }
     return _with_texts(line, message)
 
@@ -108,7 +108,7 @@ def _texts(line: Mapping[str, Any]) -> tuple[list[str], int]:
 
 
 def _role(line: Mapping[str, Any]) -> str:
-    ours = _ours(line).get("role")
+    ours = _own_extra(line).get("role")
     if isinstance(ours, str) and ours in SPEAKERS:
         return ours
     if line.get("is_user"):
@@ -116,8 +116,8 @@ def _role(line: Mapping[str, Any]) -> str:
     return "narrator" if _extra(line).get("type") == "narrator" else "character"
 
 
-def _ours(line: Mapping[str, Any]) -> dict[str, Any]:
-    ours = _extra(line).get(OURS)
+def _own_extra(line: Mapping[str, Any]) -> dict[str, Any]:
+    ours = _extra(line).get(OWN_KEY)
     return ours if isinstance(ours, dict) else {}
 
 

@@ -1,6 +1,6 @@
-"""A chat to read and to print: Markdown, the way that counts, no alternatives.
+"""Markdown export of a chat for reading and printing: the active alternatives only.
 
-What it refuses to know: reading one back. The text of messages is Markdown already and stays as it is.
+What it refuses to know: how to read one back. The text of a message is Markdown already and stays as it is.
 """
 
 import re
@@ -12,10 +12,10 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#])")
 
 
 def write(document: ChatDocument) -> bytes:
-    """The story: a title, who plays, and every message under the name of its speaker."""
+    """Title, names and date, then every message under the name of its speaker."""
     day = datetime.fromtimestamp(min(max(document.created_at, 0.0), 250_000_000_000.0), UTC).date().isoformat()
-    who = " · ".join([_plain(document.character_name), _plain(document.user_name), day])
-    head = f"# {_plain(document.title or document.character_name)}\n\n*{who}*\n"
+    subtitle = " · ".join([_plain(document.character_name), _plain(document.user_name), day])
+    head = f"# {_plain(document.title or document.character_name)}\n\n*{subtitle}*\n"
     return "\n".join([head, *map(_passage, document.messages)]).encode("utf-8", "replace")
 
 

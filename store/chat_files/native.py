@@ -1,9 +1,10 @@
-"""Our own file of a chat: JSON with everything that people wrote, chose or set, one message a line.
+"""Native chat file: our own lossless JSON with everything that people wrote, chose or set, one message a line.
 
-What it does: `write` and `read` are each other's reverse. Left out are tokens, their probabilities and the measures of
-turns: they belong to one model on one machine.
-What it refuses to know: other programs' files. A field that is not in these classes is refused: whoever adds one here
-raises VERSION only if old programs would misread the new file.
+What it does: `write` and `read` are inverse. Left out are tokens, their probabilities and the measures of turns, which
+belong to one model on one machine. Unknown fields are refused.
+What it refuses to know: other programs' files.
+To add a field: see document.py. Raise VERSION only if old programs would misread the new file. In the file an
+alternative is called "wording".
 """
 
 from dataclasses import fields
@@ -28,7 +29,7 @@ Name = Annotated[str, Field(max_length=200)]
 
 
 def _unread_line(value: Any) -> str:
-    """A line that could not be read; unlike other texts it may have bytes in it that are no UTF-8."""
+    """A line that could not be parsed; unlike other texts it may have lone surrogates for bytes that are no UTF-8."""
     if not isinstance(value, str):
         raise ValueError("a line is a text")
     return value
@@ -96,7 +97,7 @@ class _FileModel(_StrictModel):
 
 
 def is_native(data: bytes) -> bool:
-    """Whether these bytes mean to be a file of ours: that stands at its beginning."""
+    """Whether the bytes begin like a native file."""
     return data.removeprefix(bounded_json.BOM).lstrip()[:1] == b"{" and _MARK in data[:200]
 
 
@@ -147,7 +148,7 @@ def _document(file: _FileModel) -> ChatDocument:
     return ChatDocument(
         character_name=_line(file.character_name),
         user_name=_line(file.user_name),
-        messages=tuple(_spoken(message) for message in file.messages),
+        messages=tuple(_doc_message(message) for message in file.messages),
         created_at=file.created_at,
         title=_line(file.title),
         user_persona=texts.clean(file.user_persona),
@@ -155,11 +156,11 @@ def _document(file: _FileModel) -> ChatDocument:
         reference=texts.clean(file.reference),
         settings=file.settings,
         lore=file.lore,
-        extras=_kept(file.extras),
+        extras=_extras(file.extras),
     )
 
 
-def _spoken(message: _MessageModel) -> DocMessage:
+def _doc_message(message: _MessageModel) -> DocMessage:
     alternatives = tuple(
         DocAlternative(
             text=texts.clean(one.text),
@@ -170,11 +171,11 @@ def _spoken(message: _MessageModel) -> DocMessage:
         )
         for one in message.wordings
     )
-    given = {name: getattr(message, name) for name in ("role", "created_at", "active", "pinned", "answer")}
-    return DocMessage(name=_line(message.name), alternatives=alternatives, extras=_kept(message.extras), **given)
+    same = {name: getattr(message, name) for name in ("role", "created_at", "active", "pinned", "answer")}
+    return DocMessage(name=_line(message.name), alternatives=alternatives, extras=_extras(message.extras), **same)
 
 
-def _kept(extras: _LinesModel | None) -> dict[str, Any] | None:
+def _extras(extras: _LinesModel | None) -> dict[str, Any] | None:
     return None if extras is None else extras.model_dump(exclude_unset=True)
 
 

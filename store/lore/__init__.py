@@ -1,1 +1,1 @@
-"""Lorebooks: what a chat is told when its words come up. Pure but for books.py, which has the table."""
+"""Lorebooks: texts that come into the prompt when their keys occur in a chat. Pure, but for books.py (the table)."""

@@ -1,10 +1,11 @@
-"""Lorebooks as people bring them, in one form: `read_book`. Pure.
+"""Lorebook parser: `read_book` turns any of the three file shapes into one Lorebook value. Pure.
 
-Three shapes are read: the book inside a card (V2, V3), a V3 lorebook by itself (`{spec: "lorebook_v3", data}`), and a
-world info file (`{entries: {"0": {...}}}`). They differ in the names of their fields, so every field is looked for
-under all its names, in the entry and in its `extensions`. Nothing in a file makes this fail.
-What it refuses to know: chats, tokens, and what is written back: an export gives the file as it came (edit.py changes
-single fields in it). To read another field: add it to Entry and to `_entry`, and say so in report.py.
+The shapes: the book inside a card (V2, V3), a V3 lorebook by itself (`{spec: "lorebook_v3", data}`), and a world info
+file (`{entries: {"0": {...}}}`). They differ in the names of their fields, so each field is looked up under all its
+names, in the entry and in its `extensions`. No file makes this fail.
+What it refuses to know: chats, tokens, and how a file is changed or exported (edit.py).
+To read another field: LoreEntry and `_entry` here, its names among the applied ones in report.py, its effect in
+match.py, EntryDraft and `_NAMES` in edit.py if people edit it (then web/lorebooks/entry_form.py and its template).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from store.lore import decorators
 from store.lore.lenient import BIGGEST, find, flag, integer, mapping, text, words
 
-MAX_ENTRIES = 5_000  # of one book; what is behind them is kept and not read
+MAX_ENTRIES = 5_000  # of one book; further ones stay in the file and are not read
 DEFAULT_SCAN_DEPTH, DEFAULT_ORDER = 2, 100
 LOGICS = ("and_any", "not_all", "not_any", "and_all")  # numbered so in world info files
 _BEFORE = {"before_char", "before_desc", "0"}
@@ -59,7 +60,7 @@ class LoreEntry:
 
     @property
     def pinned(self) -> bool:
-        """Whether it is always there, and so belongs to the beginning that is never forgotten."""
+        """Whether it is always active, and so belongs to the pinned beginning of the prompt."""
         conditions = self.probability < 100 or self.cooldown or self.delay or self.after or self.every > 1
         return self.constant and not conditions and not self.excluded and not self.silenced
 
@@ -77,7 +78,7 @@ class Lorebook:
 
 
 def read_book(raw: Mapping[str, Any]) -> Lorebook:
-    """Any of the three shapes as a book. What cannot be made sense of counts as not being there."""
+    """Parse any of the three shapes. Values that make no sense count as missing."""
     body = body_of(raw)
     return Lorebook(
         name=text(body.get("name")).strip(),
@@ -111,11 +112,11 @@ def raw_entries(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
     content = decorators.split(text(raw.get("content")))
-    said = content.values
+    values = content.values
     order = integer(find(raw, "insertion_order", "order"), DEFAULT_ORDER)
     selective = flag(raw.get("selective"), default="keysecondary" in raw)
     logic = integer(find(raw, "selectiveLogic", "selective_logic"), 0)
-    own_depth = said.get("scan_depth", find(raw, "scan_depth", "scanDepth"))
+    own_depth = values.get("scan_depth", find(raw, "scan_depth", "scanDepth"))
     return LoreEntry(
         place=place,
         name=text(raw.get("name")).strip() or text(raw.get("comment")).strip(),
@@ -128,7 +129,7 @@ def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
         use_regex=flag(raw.get("use_regex"), False),
         case_sensitive=flag(find(raw, "case_sensitive", "caseSensitive"), False),
         whole_words=flag(find(raw, "match_whole_words", "matchWholeWords"), True),
-        before_char=_position(raw, said) in _BEFORE,
+        before_char=_position(raw, values) in _BEFORE,
         order=order,
         priority=integer(raw.get("priority"), order),
         scan_depth=None if own_depth is None else max(0, integer(own_depth, DEFAULT_SCAN_DEPTH)),
@@ -136,31 +137,31 @@ def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
         only_by_lore=flag(find(raw, "delay_until_recursion", "delayUntilRecursion"), False),
         woken_by_lore=not flag(find(raw, "exclude_recursion", "excludeRecursion"), False),
         wakes_lore=not flag(find(raw, "prevent_recursion", "preventRecursion"), False),
-        **_conditions(raw, said),
+        **_conditions(raw, values),
     )
 
 
-def _conditions(raw: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
-    """When an entry may wake, beside its keys."""
-    stays, once = (name in said for name in ("keep_activate_after_match", "dont_activate_after_match"))
+def _conditions(raw: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The conditions of activation beside the keys."""
+    stays, once = (name in values for name in ("keep_activate_after_match", "dont_activate_after_match"))
     return {
         "sticky": BIGGEST if stays else max(0, integer(find(raw, "sticky"), 0)),
         "cooldown": BIGGEST if once else max(0, integer(find(raw, "cooldown"), 0)),
         "delay": max(0, integer(find(raw, "delay"), 0)),
-        "additional": words(said.get("additional_keys")),
-        "excluded": words(said.get("exclude_keys")),
-        "after": max(0, integer(said.get("activate_only_after"), 0)),
-        "every": max(1, integer(said.get("activate_only_every"), 1)),
-        "forced": "activate" in said,
-        "silenced": "dont_activate" in said,
+        "additional": words(values.get("additional_keys")),
+        "excluded": words(values.get("exclude_keys")),
+        "after": max(0, integer(values.get("activate_only_after"), 0)),
+        "every": max(1, integer(values.get("activate_only_every"), 1)),
+        "forced": "activate" in values,
+        "silenced": "dont_activate" in values,
     }
 
 
-def _position(raw: Mapping[str, Any], said: Mapping[str, str]) -> str:
-    """Where the file would have it; a number in `extensions` is more exact than the word beside it."""
+def _position(raw: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    """The position that the file names; a number in `extensions` overrules the word beside it."""
     exact = mapping(raw.get("extensions")).get("position")
-    if "position" in said:
-        return said["position"].casefold()
+    if "position" in values:
+        return values["position"].casefold()
     usual = 0 if "key" in raw else ""
     return text(raw.get("position", usual) if exact is None else exact).strip().casefold()
 

@@ -1,9 +1,8 @@
-"""The lorebooks that stand by themselves, and which of them a chat uses: the table `books` and `chats.lore`.
+"""Lorebook table: the stand-alone lorebooks of a person, and which of them a chat uses (`books`, `chats.lore`).
 
-What it does: every function is one transaction; a book belongs to one person, and only its owner can use it. A book is
-kept as its file came; what is changed in it is changed in the file (edit.py).
-The book of a character is in its card; `change_own_book` is for whoever made the character.
-What it refuses to know: what the entries say, and when they wake (match.py).
+What it does: every function is one transaction; a book can be used by its owner only. A book is stored as its file
+came, and changes are made in that file (edit.py). The book of a character is in its card: `change_own_book`. What it
+refuses to know: what the entries say, and when they are activated (match.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ def get_book(db: Database, owner_id: str, book_id: str) -> LorebookView:
 def add_book(
     db: Database, owner_id: str, data: Mapping[str, Any], name: str = "", now: float | None = None
 ) -> LorebookView:
-    """Keep a book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
+    """Save a new book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
     with db.session() as session:
         if session.get(User, owner_id) is None:
             raise NotFound("person")
@@ -115,8 +114,8 @@ def attach(db: Database, owner_id: str, chat_id: str, book_ids: Sequence[str]) -
 def books_of(session: Session, chat: Chat) -> tuple[LorebookView, ...]:
     """The books that a chat uses, in its order, in the caller's transaction; those that are gone are left out."""
     ids = [str(book_id) for book_id in chat.lore.get("books", ())]
-    mine = LorebookRow.owner_id == chat.owner_id, LorebookRow.id.in_(ids)
-    rows = {row.id: row for row in session.scalars(select(LorebookRow).where(*mine))} if ids else {}
+    own = LorebookRow.owner_id == chat.owner_id, LorebookRow.id.in_(ids)
+    rows = {row.id: row for row in session.scalars(select(LorebookRow).where(*own))} if ids else {}
     return tuple(book_view(rows[book_id]) for book_id in ids if book_id in rows)
 
 

@@ -1,8 +1,8 @@
-"""Decorators: lines such as `@@scan_depth 5` at the start of an entry's content, as V3 cards have them. Pure.
+"""Decorators of lorebook entries: lines such as `@@scan_depth 5` at the start of a content, as in V3 cards. Pure.
 
-How: a line with `@@` that is known here counts; one that is not is taken out and ignored, and the lines with `@@@`
-right behind it are what its author would have instead. They are never shown to the model.
-To honour another one: add its name to KNOWN, and read it in book.py.
+A line `@@name` counts if its name is in KNOWN; otherwise it is taken out, and the `@@@name` lines right behind it are
+its fallbacks. Decorators are never shown to the model.
+To honour another one: its name in KNOWN, its effect in `_entry` or `_conditions` of book.py.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ KNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Decorated:
-    """A content taken apart: the text that is told, the decorators that count, the names of those that do not."""
+    """A content without its decorators, the known decorators with their values, the names of the unknown ones."""
 
     text: str
     values: dict[str, str] = field(default_factory=dict)
@@ -39,19 +39,19 @@ def split(content: str) -> Decorated:
     lines = content.split("\n")
     values: dict[str, str] = {}
     unknown: list[str] = []
-    heeded = True  # no fallback belongs to nothing
+    is_known = True  # a fallback without a decorator before it is ignored
     n_lines = 0
-    for n_lines, line in enumerate([*lines, ""]):  # noqa: B007 (how far it came is what counts)
+    for n_lines, line in enumerate([*lines, ""]):  # noqa: B007 (the last value counts)
         word = line.strip()
         if not word.startswith("@@"):
             break
         fallback = word.startswith("@@@")
         name, _, value = word.lstrip("@").partition(" ")
         name = name.casefold()
-        if fallback and heeded:
+        if fallback and is_known:
             continue
-        heeded = name in KNOWN
-        if heeded:
+        is_known = name in KNOWN
+        if is_known:
             values.setdefault(name, value.strip())
         else:
             unknown.append(name)

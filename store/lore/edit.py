@@ -1,8 +1,10 @@
-"""Changing single fields of a book's file, and writing it as a V3 lorebook. Pure: the file comes out as a new value.
+"""Lorebook editor: changes single fields in a lorebook file and exports it as a V3 lorebook. Pure: returns new values.
 
-What it does: `draft_of` shows what a person can change of an entry; `changed` writes only what is different, under the
-name that the entry has for it, or the one of the file's shape; everything else in the file stays as it was.
-What it refuses to know: what the fields mean (book.py). To let another field be changed: add it to Draft and _NAMES.
+What it does: `draft_of` shows the editable fields of an entry; `changed` writes only the fields that differ, under the
+name that the entry has for them, or the one of the file's shape; everything else in the file stays as it was.
+What it refuses to know: what the fields mean (book.py).
+To make another field editable: EntryDraft, `draft_of` and `_NAMES` here; web/lorebooks/entry_form.py and
+web/templates/lorebook_entry.html.
 """
 
 import copy
@@ -30,7 +32,7 @@ _NAMES = {  # what a field is called: in the two kinds of files, and whether a c
     "cooldown": ("cooldown", "cooldown", True),
     "delay": ("delay", "delay", True),
 }
-_OURS = frozenset({"key", "keysecondary", "comment", "content", "constant", "selective", "order", "disable", "uid"})
+_MAPPED = frozenset({"key", "keysecondary", "comment", "content", "constant", "selective", "order", "disable", "uid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ class EntryDraft:
 
 
 def draft_of(entry: Mapping[str, Any]) -> EntryDraft:
-    """An entry of any shape, with what counts where the file says nothing."""
+    """The editable fields of an entry of any shape, with defaults for missing ones."""
     depth, logic = find(entry, "scan_depth", "scanDepth"), integer(find(entry, "selectiveLogic"), 0)
-    tossed = flag(find(entry, "useProbability", "use_probability"), True)
+    has_probability = flag(find(entry, "useProbability", "use_probability"), True)
     return EntryDraft(
         name=text(entry.get("name")).strip() or text(entry.get("comment")).strip(),
         keys=words(find(entry, "keys", "key")),
@@ -69,7 +71,7 @@ def draft_of(entry: Mapping[str, Any]) -> EntryDraft:
         secondary=words(find(entry, "secondary_keys", "keysecondary")),
         logic=logic if 0 <= logic < len(LOGICS) else 0,
         order=integer(find(entry, "insertion_order", "order"), 100),
-        probability=max(0, min(100, integer(find(entry, "probability"), 100))) if tossed else 100,
+        probability=max(0, min(100, integer(find(entry, "probability"), 100))) if has_probability else 100,
         sticky=max(0, integer(find(entry, "sticky"), 0)),
         cooldown=max(0, integer(find(entry, "cooldown"), 0)),
         delay=max(0, integer(find(entry, "delay"), 0)),
@@ -174,9 +176,9 @@ def _put(entry: dict[str, Any], names: tuple[str, ...], value: Any) -> bool:
 
 
 def _enabled(entry: Mapping[str, Any], value: bool) -> dict[str, Any]:
-    """A file may say it both ways round; both must agree."""
-    said = {"enabled": value} if "enabled" in entry or "disable" not in entry else {}
-    return said | ({"disable": not value} if "disable" in entry else {})
+    """A file may have `enabled`, `disable` or both, which must agree."""
+    states = {"enabled": value} if "enabled" in entry or "disable" not in entry else {}
+    return states | ({"disable": not value} if "disable" in entry else {})
 
 
 def _v3_entry(place: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def _v3_entry(place: str, entry: dict[str, Any]) -> dict[str, Any]:
         "keys": list(draft.keys),
         "content": draft.content,
         "extensions": {
-            **{name: value for name, value in entry.items() if name not in _OURS and name != "extensions"},
+            **{name: value for name, value in entry.items() if name not in _MAPPED and name != "extensions"},
             **mapping(entry.get("extensions")),
         },
         "enabled": draft.enabled,

@@ -1,6 +1,6 @@
-"""Values out of files that follow no rule to the letter: what was meant, or the default. Pure.
+"""Lenient readers of JSON values: what was meant, or the default. Pure; nothing here raises.
 
-What it refuses to know: lorebooks. Nothing in here raises, whatever JSON it is given.
+What it refuses to know: lorebooks.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def find(source: Mapping[str, Any], *names: str) -> Any:
     """The first of these names that is there and not null, in the object itself and then in its `extensions`."""
-    for place in (source, mapping(source.get("extensions"))):
+    for container in (source, mapping(source.get("extensions"))):
         for name in names:
-            if place.get(name) is not None:
-                return place[name]
+            if container.get(name) is not None:
+                return container[name]
     return None
 
 

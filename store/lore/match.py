@@ -1,11 +1,11 @@
-"""Which entries of lorebooks wake: `activate`. Pure: texts and what was remembered in, entries out.
+"""Lorebook matching: `activate` chooses the entries that come into the prompt. Pure.
 
-How: an entry wakes when one of its keys is in the last messages (as many as its scan depth says), and its second keys,
-its probability and its decorators agree. It stays awake for `sticky` messages, and sleeps for `cooldown` after that.
-Messages are counted by `ordinal`, that of the reply to come. What was remembered at that ordinal or later belongs to a
-reply that is being written again and does not count, so a retry finds what the first try found.
-What it refuses to know: tokens (the caller brings `cost`), where an entry stands in a prompt, and pinned entries beyond
-what they wake. To add a condition: add it to `_allowed`.
+An entry is activated when one of its keys is in the last messages (as many as its scan depth says), and its secondary
+keys, its probability and its decorators agree. It stays active for `sticky` messages, and is then inactive for
+`cooldown`. Messages are counted by `ordinal`, that of the reply to come. Activations at that ordinal or later belong to
+a reply that is being retried and are ignored, so a retry finds what the first try found.
+What it refuses to know: tokens (the caller passes `cost`), where an entry stands in a prompt, and pinned entries,
+except that they can activate other ones. To add a condition: `_allowed` here, and its field (see book.py).
 """
 
 import time
@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from store.lore import patterns
 from store.lore.book import Lorebook, LoreEntry
 
-MAX_ROUNDS = 4  # how often lore may wake more lore
-PATTERNS_S = 0.1  # for all patterns of one activation together: the rest counts as not found
+MAX_ROUNDS = 4  # of entries whose contents activate further entries
+PATTERNS_S = 0.1  # time limit of all patterns of one activation together; later ones count as not found
 
 
 @dataclass(frozen=True, slots=True)
 class MatchContext:
-    """What is looked at: texts, newest first; the reply's ordinal; how often the character has spoken.
+    """What the keys are matched against: texts, newest first; the reply's ordinal; the replies so far.
 
     `woke`: the ordinals at which an entry woke, by its key. `roll`: 0 to 99 for an entry, always the same for the same
-    reply. `spell` resolves the macros of a key.
+    reply. `expand_macros` replaces the macros in a key.
     """
 
     texts: Sequence[str]
@@ -37,7 +37,8 @@ class MatchContext:
 
 @dataclass(frozen=True, slots=True)
 class ActivatedEntry:
-    """An entry that is awake. `key` names it for ever; `why`: "key", "sticky", "always" or "lore"; `by`: the key."""
+    """An active entry. `key`: its id among all books; `why`: "key", "sticky", "always" or "lore"; `by`: the key
+    found."""
 
     key: str
     book: str
@@ -47,13 +48,13 @@ class ActivatedEntry:
 
     @property
     def newly_activated(self) -> bool:
-        """Whether it woke now, and was not just still awake."""
+        """Whether it was activated by this call, and is not just still active."""
         return self.why != "sticky"
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What is told, in the order of insertion; what had no room; the keys whose search took too long."""
+    """Entries for the prompt, in the order of insertion; those over the budget; keys whose search timed out."""
 
     inserted: tuple[ActivatedEntry, ...]
     over_budget: tuple[ActivatedEntry, ...] = ()
@@ -66,24 +67,24 @@ def activate(
     cost: Callable[[LoreEntry], int] = lambda entry: 0,
     budget: int = 1,
 ) -> Activation:
-    """The entries of these books (by their ids) that are told before the next reply, within `budget` tokens."""
+    """The entries of these books (by id) that come into the prompt of the next reply, within `budget` tokens."""
     scan = _Scan(context)
-    awake = [found for book_id, book in books.items() for found in _awake(book_id, book, scan)]
-    unique = {(found.entry.content): found for found in reversed(awake)}  # one content is told once
-    awake = [found for found in awake if unique[found.entry.content] is found]
+    activated = [found for book_id, book in books.items() for found in _activated(book_id, book, scan)]
+    unique = {(found.entry.content): found for found in reversed(activated)}  # equal contents are inserted once
+    activated = [found for found in activated if unique[found.entry.content] is found]
     budgets = {book_id: book.token_budget for book_id, book in books.items() if book.token_budget}
-    kept = _affordable(awake, cost, budget, budgets)
-    told = sorted((found for found in awake if found.key in kept), key=lambda found: found.entry.order)
-    return Activation(tuple(told), tuple(found for found in awake if found.key not in kept), tuple(scan.slow))
+    kept = _affordable(activated, cost, budget, budgets)
+    inserted = sorted((found for found in activated if found.key in kept), key=lambda found: found.entry.order)
+    return Activation(tuple(inserted), tuple(found for found in activated if found.key not in kept), tuple(scan.slow))
 
 
 def entry_key(book_id: str, entry: LoreEntry) -> str:
-    """The name of an entry among all books."""
+    """The id of an entry among all books."""
     return f"{book_id}/{entry.place}"
 
 
 class _Scan:
-    """The texts in the forms in which they are searched, made once; and how long patterns have taken."""
+    """Cache of the texts in the forms in which they are searched, and the time left for patterns."""
 
     def __init__(self, context: MatchContext) -> None:
         self.context = context
@@ -93,15 +94,15 @@ class _Scan:
         self._left_s = PATTERNS_S
 
     def found(self, keys: Iterable[str], entry: LoreEntry, depth: int, lore: str) -> Iterator[str]:
-        """Those of the keys that are in the last `depth` messages or in the lore that is awake."""
+        """Those of the keys that are in the last `depth` messages or in active lore."""
         for key in keys:
-            spelled = self.context.expand_macros(key)
-            if patterns.is_pattern(spelled, entry.use_regex):
-                there = self._matches(key, spelled, self._text(depth, lore), entry.case_sensitive)
+            expanded = self.context.expand_macros(key)
+            if patterns.is_pattern(expanded, entry.use_regex):
+                is_found = self._matches(key, expanded, self._text(depth, lore), entry.case_sensitive)
             else:
                 text = self._fold(depth, lore, entry.case_sensitive)
-                there = patterns.contains(spelled, text, entry.case_sensitive, entry.whole_words)
-            if there:
+                is_found = patterns.contains(expanded, text, entry.case_sensitive, entry.whole_words)
+            if is_found:
                 yield key
 
     def _text(self, depth: int, lore: str) -> str:
@@ -110,42 +111,42 @@ class _Scan:
         return self._texts[depth, lore]
 
     def _fold(self, depth: int, lore: str, case_sensitive: bool) -> str:
-        place = depth, lore, case_sensitive
-        if place not in self._folded:
-            self._folded[place] = patterns.fold(self._text(depth, lore), case_sensitive)
-        return self._folded[place]
+        form = depth, lore, case_sensitive
+        if form not in self._folded:
+            self._folded[form] = patterns.fold(self._text(depth, lore), case_sensitive)
+        return self._folded[form]
 
-    def _matches(self, key: str, spelled: str, text: str, case_sensitive: bool) -> bool:
+    def _matches(self, key: str, expanded: str, text: str, case_sensitive: bool) -> bool:
         if self._left_s <= 0:
             self.slow.append(key)
             return False
         began = time.perf_counter()
-        found = patterns.search(spelled, text, case_sensitive)
+        result = patterns.search(expanded, text, case_sensitive)
         self._left_s -= time.perf_counter() - began
-        if found.slow:
+        if result.slow:
             self.slow.append(key)
-        return found.there
+        return result.found
 
 
-def _awake(book_id: str, book: Lorebook, scan: _Scan) -> list[ActivatedEntry]:
-    """All of one book that are awake but not pinned, each once; lore wakes lore where the book asks for it."""
-    able = [entry for entry in book.entries if entry.enabled and entry.content]
-    waiting = [entry for entry in able if not entry.pinned]
-    lore = "\n".join(entry.content for entry in able if entry.pinned and entry.wakes_lore) if book.recursive else ""
-    awake: list[ActivatedEntry] = []
+def _activated(book_id: str, book: Lorebook, scan: _Scan) -> list[ActivatedEntry]:
+    """The active entries of one book except pinned ones; a recursive book matches their contents, too."""
+    usable = [entry for entry in book.entries if entry.enabled and entry.content]
+    inactive = [entry for entry in usable if not entry.pinned]
+    lore = "\n".join(entry.content for entry in usable if entry.pinned and entry.wakes_lore) if book.recursive else ""
+    activated: list[ActivatedEntry] = []
     for n_round in range(MAX_ROUNDS if book.recursive else 1):
         in_lore = lore if n_round else ""
-        new = [found for entry in waiting if (found := _woken(book_id, book, entry, scan, in_lore, n_round))]
-        awake += new
-        told = {found.entry.place for found in awake}
-        waiting = [entry for entry in waiting if entry.place not in told]
+        new = [found for entry in inactive if (found := _activation_of(book_id, book, entry, scan, in_lore, n_round))]
+        activated += new
+        places = {found.entry.place for found in activated}
+        inactive = [entry for entry in inactive if entry.place not in places]
         lore = "\n".join([lore, *(found.entry.content for found in new if found.entry.wakes_lore)])
         if not lore or (n_round and not new):
             break
-    return awake
+    return activated
 
 
-def _woken(
+def _activation_of(
     book_id: str, book: Lorebook, entry: LoreEntry, scan: _Scan, lore: str, n_round: int
 ) -> ActivatedEntry | None:
     context, key = scan.context, entry_key(book_id, entry)
@@ -167,14 +168,14 @@ def _woken(
 
 
 def _allowed(entry: LoreEntry, context: MatchContext) -> bool:
-    """Whether its moment has come, whatever its keys say."""
+    """Whether the conditions beside the keys are met."""
     if entry.silenced or context.ordinal < entry.delay or context.n_replies < entry.after:
         return False
     return context.n_replies % entry.every == 0
 
 
 def _key_found(entry: LoreEntry, scan: _Scan, depth: int, lore: str) -> str | None:
-    """The key that wakes it, empty when it needs none; None when it sleeps on."""
+    """The key that activates the entry, empty when it needs none; None when it stays inactive."""
 
     def any_of(keys: Sequence[str]) -> str | None:
         return next(scan.found(keys, entry, depth, lore), None)
@@ -197,11 +198,11 @@ def _second_keys_agree(entry: LoreEntry, scan: _Scan, depth: int, lore: str) -> 
 
 
 def _affordable(
-    awake: Sequence[ActivatedEntry], cost: Callable[[LoreEntry], int], budget: int, budgets: Mapping[str, int]
+    activated: Sequence[ActivatedEntry], cost: Callable[[LoreEntry], int], budget: int, budgets: Mapping[str, int]
 ) -> set[str]:
-    """Keys of those that fit: the highest priority first, then what is inserted last."""
+    """Keys of the entries within the budgets: by priority, then those inserted last first."""
     left, kept = {**budgets}, set()
-    for found in sorted(awake, key=lambda found: (-found.entry.priority, -found.entry.order)):
+    for found in sorted(activated, key=lambda found: (-found.entry.priority, -found.entry.order)):
         book_id, n_tokens = found.key.partition("/")[0], cost(found.entry)
         if n_tokens <= min(budget, left.get(book_id, budget)):
             budget -= n_tokens

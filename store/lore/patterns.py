@@ -1,10 +1,9 @@
-"""Keys: how a key is found in a text. Pure.
+"""Key search for lorebooks: plain words or regular expressions, with a time limit against ReDoS. Pure.
 
-A key is a pattern when it is written `/.../flags`, or when its entry says `use_regex` and it has signs that only mean
-something in a pattern; every other key is words. Patterns come from strangers: each search has a time limit, after
-which it counts as not found. An invalid pattern is never found.
-Whole words: a neighbour that is a letter makes it another word, unless the key or the neighbour belongs to a script
-without spaces between words, such as Chinese. What it refuses to know: entries and books.
+A key is a pattern when it is written `/.../flags`, or when its entry has `use_regex` and it holds signs that only have
+a meaning in patterns; every other key is plain words. Patterns are untrusted: a search that times out counts as not
+found, an invalid pattern is never found. Whole words: a letter next to the key makes it another word, unless one of the
+two belongs to a script without spaces between words, such as Chinese. What it refuses to know: entries and books.
 """
 
 import functools
@@ -30,9 +29,9 @@ _NO_SPACES = regex.compile(
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Whether a key is in a text. `slow`: the search was given up, and it counts as not being there."""
+    """Whether a key is in a text. `slow`: the search timed out, and counts as not found."""
 
-    there: bool
+    found: bool
     slow: bool = False
 
 
@@ -48,7 +47,7 @@ def is_pattern(key: str, use_regex: bool) -> bool:
 
 
 def broken(key_and_regex: tuple[str, bool]) -> bool:
-    """Whether a key is a pattern that can never match because it is none."""
+    """Whether a key is an invalid pattern."""
     key, use_regex = key_and_regex
     return is_pattern(key, use_regex) and compiled(key, False) is None
 
@@ -70,7 +69,7 @@ def compiled(key: str, case_sensitive: bool) -> Any | None:
 
 
 def search(key: str, text: str, case_sensitive: bool) -> SearchResult:
-    """Look for a pattern in a text that is as it was written."""
+    """Search a pattern in a text that is not folded."""
     pattern = compiled(key, case_sensitive)
     if pattern is None:
         return SearchResult(False)
@@ -82,13 +81,13 @@ def search(key: str, text: str, case_sensitive: bool) -> SearchResult:
 
 @functools.lru_cache(maxsize=8192)
 def needle(key: str, case_sensitive: bool) -> tuple[str, bool]:
-    """Words as they are looked for, and whether whole words can be asked for in their script."""
+    """A folded key, and whether its script has spaces, so that whole words can be matched."""
     folded = fold(key, case_sensitive)
     return folded, _NO_SPACES.search(folded) is None
 
 
 def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool) -> bool:
-    """Look for words in a text that is already folded."""
+    """Search words in a folded text."""
     word, spaced = needle(key, case_sensitive)
     if not word or word not in folded_text:
         return False
@@ -110,7 +109,7 @@ def _places(word: str, text: str) -> Iterator[int]:
 
 
 def _alone(text: str, start: int, end: int) -> bool:
-    """Whether no letter goes on before or behind."""
+    """Whether no letter stands right before or behind."""
     before = start > 0 and _joins(text[start - 1], text[start])
     return not before and not (end < len(text) and _joins(text[end], text[end - 1]))
 

@@ -1,8 +1,8 @@
-"""What the import of a lorebook tells: `findings`, field by field. Pure.
+"""Import report of a lorebook: `findings` says for each field whether it is applied. Pure.
 
-Entries have the same fields, so a line speaks of all entries at once: `path.entries[].sticky`, with their number in
-`values["n"]`. What it refuses to know: languages (web/rendering/import_report.py has the sentence of every reason).
-When book.py learns to read another field: move its names here from what is kept to what is applied.
+One line is about all entries: `path.entries[].sticky`, with their number in `values["n"]`.
+What it refuses to know: languages (web/rendering/import_report.py has the sentence of every reason).
+To add a field that book.py reads: its names in `_APPLIED`, `_BOOK` or `_PLACES`.
 """
 
 from collections import Counter
@@ -33,16 +33,16 @@ _NOTHING: tuple[Any, ...] = (None, "", 0, False, [], {})
 
 
 def findings(raw: Mapping[str, Any], path: str) -> tuple[Finding, ...]:
-    """What becomes of every field of a book in any of its shapes; `path` is where the book stands in its file."""
+    """The findings of a book of any shape; `path` is the path of the book in its file."""
     book = read_book(raw)
-    found = [*_book_fields(body_of(raw), path), *_entries(book.entries, f"{path}.entries[]")]
-    found += _fields([entry for _, entry in raw_entries(raw)], f"{path}.entries[]")
+    lines = [*_book_fields(body_of(raw), path), *_entries(book.entries, f"{path}.entries[]")]
+    lines += _fields([entry for _, entry in raw_entries(raw)], f"{path}.entries[]")
     entries = body_of(raw).get("entries")
     n_entries = len(entries) if isinstance(entries, Mapping | list) else 0
     if n_entries > MAX_ENTRIES:
         values = {"n": n_entries - MAX_ENTRIES, "most": MAX_ENTRIES}
-        found.append(Finding("kept", f"{path}.entries", "lore_too_many", values))
-    return tuple(found)
+        lines.append(Finding("kept", f"{path}.entries", "lore_too_many", values))
+    return tuple(lines)
 
 
 def _book_fields(body: Mapping[str, Any], path: str) -> Iterator[Finding]:
@@ -58,14 +58,14 @@ def _book_fields(body: Mapping[str, Any], path: str) -> Iterator[Finding]:
 
 
 def _entries(entries: tuple[LoreEntry, ...], path: str) -> Iterator[Finding]:
-    """What the entries are good for, as groups."""
-    told = [entry for entry in entries if entry.enabled and entry.content]
-    pinned = [entry for entry in told if entry.pinned]
-    reachable = [entry for entry in told if entry.keys or entry.forced or entry.constant]
+    """One finding for each group of entries: constant, reachable, without keys, disabled, ..."""
+    usable = [entry for entry in entries if entry.enabled and entry.content]
+    pinned = [entry for entry in usable if entry.pinned]
+    reachable = [entry for entry in usable if entry.keys or entry.forced or entry.constant]
     groups: tuple[tuple[FindingVerdict, str, int], ...] = (
         ("applied", "lore_constant", len(pinned)),
         ("approximated", "lore_near", len(reachable) - len(pinned)),
-        ("kept", "lore_without_keys", len(told) - len(reachable)),
+        ("kept", "lore_without_keys", len(usable) - len(reachable)),
         ("kept", "lore_without_content", sum(not entry.content for entry in entries)),
         ("kept", "lore_disabled", sum(not entry.enabled for entry in entries)),
         ("kept", "lore_bad_pattern", sum(any(map(broken, patterns_of(entry))) for entry in entries)),
@@ -114,7 +114,8 @@ def _one_field(
 
 
 def _stands_elsewhere(entry: Mapping[str, Any], name: str) -> bool:
-    """Whether the file wants another place than the two that there are; depth and role only count in the fourth."""
+    """Whether the file asks for a position other than the two supported ones; depth and role count in position 4
+    only."""
     place = integer(find(entry, "position"), 0)
     exact = integer(mapping(entry.get("extensions")).get("position"), place)
     return exact > 1 if name == "position" else exact == 4

@@ -1,8 +1,8 @@
-"""What macros tell that is not the same every time: the clock and the dice.
+"""Volatile macros: the clock and the dice. With a seed the dice are deterministic.
 
-What it does: `told` gives the time in words, `Dice` choose and roll; with a seed they fall the same way every time.
-What it refuses to know: texts and macros (resolve.py). Times are local times of this machine, in English, as the cards
-that ask for them are. To add a macro of time: a line in `CLOCK`.
+What it does: `clock_text` formats the time, `Dice` chooses and rolls. Times are local times of this machine, in
+English, as cards expect. What it refuses to know: texts and macros (resolver.py). To add a macro of time: a line in
+`CLOCK`, its name in the docstring of resolver.py, a case in tests/store/test_macros.py.
 """
 
 import random
@@ -27,13 +27,13 @@ CLOCK: dict[str, Callable[[datetime], str]] = {
 
 
 def clock_text(name: str, now: float | None) -> str:
-    """The moment `now` (seconds; None: this one) as the macro `name` of CLOCK tells it."""
+    """The time `now` (seconds; None: the present) in the format of the macro `name` of CLOCK."""
     seconds = time.time() if now is None else min(max(now, 0.0), _LATEST)
     return CLOCK[name](datetime.fromtimestamp(seconds))
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time in words: "a few seconds", "an hour", "3 days"."""
+    """A duration in words: "a few seconds", "an hour", "3 days"."""
     for one, many, length in _LENGTHS:
         if seconds >= length:
             n = int(seconds // length)
@@ -42,7 +42,8 @@ def duration_text(seconds: float) -> str:
 
 
 class Dice:
-    """The dice of one text. With that `text`, `choose` and `roll` fall by seed and text; without it, freely."""
+    """The dice of one text. With `text`, `choose` and `roll` are determined by seed and text; with None they are
+    random."""
 
     def __init__(self, seed: str, text: str | None) -> None:
         self._seed, self._text = seed, text
@@ -54,7 +55,7 @@ class Dice:
         return self._random.choice(options)
 
     def pick(self, options: Sequence[str]) -> str:
-        """One of the options: the same one whenever the n-th pick of a text has these options and this seed."""
+        """One of the options, determined by seed, options, and the number of the pick in the text."""
         self._picked += 1
         return _seeded(self._seed, str(self._picked), *options).choice(options)
 

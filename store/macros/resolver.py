@@ -1,13 +1,15 @@
-"""Macros in the texts of cards and people, such as {{char}} and {{random::tea::coffee}}.
+"""Macro resolver: replaces macros such as {{char}} and {{random::tea::coffee}} in one pass, in linear time.
 
-What it does: `resolve` replaces the macros of this list, case-insensitively, in one pass from left to right:
-{{char}} <CHAR> <BOT>, {{user}} <USER>, {{original}}, {{newline}}, {{noop}}, {{trim}} (eats the line ends around it),
-{{//a comment}}, {{comment: text}} and {{hidden_key: text}} (nothing), {{reverse:text}}, what the scene has ready
-({{description}}, {{lastMessage}} ...), and what moves by itself (clock_and_dice.py): {{time}}, {{random::a::b}},
-{{roll:2d6}}. A macro may stand inside another one ({{random::{{user}}::nobody}}); the inner one is replaced first. What
-a macro inserts is never searched for macros again, nor cut at its commas and colons. What it refuses to know: chats.
-Resolve once, when a text becomes part of a chat: replay must give the same tokens. To add a macro: add it to `_value`,
-or to the scene's texts. The time stays linear in the text: nesting is bounded, and so is all that is inserted.
+What it does: `resolve` replaces the macros of this list, case-insensitively, from left to right:
+{{char}} <CHAR> <BOT>, {{user}} <USER>, {{original}}, {{newline}}, {{noop}}, {{trim}} (removes the line ends around it),
+{{//a comment}}, {{comment: text}} and {{hidden_key: text}} (nothing), {{reverse:text}}, the texts of the MacroContext
+({{description}}, {{lastMessage}} ...), and the volatile ones (clock_and_dice.py): {{time}}, {{random::a::b}},
+{{roll:2d6}}. A macro may stand inside another one ({{random::{{user}}::nobody}}); the inner one is replaced first.
+Inserted text is never searched for macros, nor split at its commas and colons. Nesting and inserted text are bounded.
+What it refuses to know: chats. Resolve once, when a text enters a chat: its tokens must not change later.
+To add a macro: one without arguments in `_alone`, one with arguments in `_with_words`; one that needs a chat in
+`resolve_in_chat` or CARD_TEXTS (chat_macros.py); one of time in CLOCK (clock_and_dice.py). Then this list, and a case
+in tests/store/test_macros.py or test_chat_macros.py.
 """
 
 import re
@@ -27,12 +29,12 @@ _NAME = re.compile(r"\s*(//|[a-z_]+)\s*", re.IGNORECASE)
 _NOTHING = frozenset({"//", "comment", "hidden_key"})
 _ALIASES = {"bot": "char", "idle_duration": "idleduration", "mesexample": "mesexamples"}
 Piece = tuple[str, bool]
-"""A part of a macro's inside: the text, and whether it was written there (or else inserted by another macro)."""
+"""A part of a macro: its text, and whether it is original (True) or inserted by another macro (False)."""
 
 
 @dataclass(frozen=True)
 class MacroContext:
-    """What macros stand for beside the names. `texts` by their names in small letters; they are asked for when needed.
+    """Values of macros beside the names. `texts`: functions by lower-case names, called when needed.
 
     `now` is a time in seconds (None: that of the machine). `seed` is what {{pick}} goes by, with `replay` all dice do:
     for texts that are resolved again and again. `still` is for callers who only look for what moves by itself: all of
@@ -62,7 +64,7 @@ def resolve(
     if not may_be_in(text):
         return text
     names = {"char": char, "user": user, "original": original}
-    return _Resolving(text, names, context or MacroContext(), keep_unknown).run()
+    return _Resolution(text, names, context or MacroContext(), keep_unknown).run()
 
 
 def may_be_in(text: str) -> bool:
@@ -70,8 +72,8 @@ def may_be_in(text: str) -> bool:
     return "{{" in text or "<" in text
 
 
-class _Resolving:
-    """One text on its way. `_open` holds the macros that are open, the innermost last."""
+class _Resolution:
+    """The state of one resolution. `_open`: the macros that are not closed yet, the innermost last."""
 
     def __init__(self, text: str, names: Mapping[str, str], context: MacroContext, keep_unknown: bool) -> None:
         self._text, self._names, self._scene, self._keep = text, names, context, keep_unknown
@@ -107,7 +109,7 @@ class _Resolving:
             self._put(text, written=False)
 
     def _begin(self) -> None:
-        if len(self._open) == MAX_DEPTH:  # nobody nests so deep: the outermost one was never meant to be closed
+        if len(self._open) == MAX_DEPTH:  # too deep: the outermost one is taken as plain text
             self._done.append("{{" + _joined(self._open.popleft()))
         self._open.append([])
 
@@ -123,7 +125,7 @@ class _Resolving:
             self._put("{{" + _joined(pieces) + "}}", written=False)
 
     def _value(self, pieces: list[Piece]) -> str | None:
-        """What a macro stands for; None when it is none of ours."""
+        """The value of a macro; None for an unknown one."""
         head = _NAME.match(pieces[0][0]) if pieces and pieces[0][1] else None
         if head is None:
             return None
