@@ -13,33 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.web.rude_frames import handshake
+from tests.harness.socket_client import CLOSE, PING, PONG, TEXT, address_of, frame, handshake, unframe
 
 PAUSES_S = (0.5, 1, 1, 1.5, 2, 2, 4, 8, 15)  # web/static/js/chat/socket.js
-CLOSE, PING, PONG = 8, 9, 10
 ENDS = ("done", "cancelled", "failed")
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """A whole frame from a client. Masked with zeros, which every server accepts and which costs nothing."""
-    n = len(payload)
-    length = bytes([0x80 | n]) if n < 126 else b"\xfe" + n.to_bytes(2, "big") if n < 65536 else b""
-    return bytes([0x80 | opcode]) + (length or b"\xff" + n.to_bytes(8, "big")) + bytes(4) + payload
-
-
-def unframe(buffer: bytearray) -> tuple[int, bytes] | None:
-    """Take the first frame of a server out of the buffer; None when it is not whole yet."""
-    if len(buffer) < 2:
-        return None
-    length, start = buffer[1] & 127, 2
-    if length >= 126:
-        start = 4 if length == 126 else 10
-        length = int.from_bytes(buffer[2:start], "big") if len(buffer) >= start else 1 << 62
-    if len(buffer) < start + length:
-        return None
-    opcode, payload = buffer[0] & 15, bytes(buffer[start : start + length])
-    del buffer[: start + length]
-    return opcode, payload
 
 
 @dataclass
@@ -86,12 +63,12 @@ class Tab(asyncio.Protocol):
     def send(self, **message: Any) -> None:
         """Say something."""
         if self._transport:
-            self._transport.write(frame(1, json.dumps(message).encode()))
+            self._transport.write(frame(TEXT, json.dumps(message).encode()))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(handshake(self._port, self._cookie))
+        transport.write(handshake(address_of(self._port), self._cookie))
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
@@ -121,7 +98,7 @@ class Tab(asyncio.Protocol):
         return True
 
     def _frame(self, opcode: int, payload: bytes) -> None:
-        if opcode == 1:
+        if opcode == TEXT:
             self._message(json.loads(payload))
         elif opcode == PING and self._transport:
             self._transport.write(frame(PONG, payload))

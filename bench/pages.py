@@ -15,12 +15,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Request
 
-from bench.house import House, _wait_for
 from bench.tables import machine, publish, table
 from store import accounts, messages
 from store.models import Chat
 from store.views import UserView
 from tests.browser.two_browsers import PHONE, chromium
+from tests.harness.services import Services, wait_for
 from web.auth import passwords
 
 SLOWER = 4
@@ -46,15 +46,15 @@ class Visit:
     lcp_ms: float
 
 
-class PagesHouse(House):
-    """A house whose web server serves, with a worker that echoes."""
+class PagesServices(Services):
+    """Services with a web server, and a worker that echoes."""
 
     address = f"http://127.0.0.1:{PORT}"
 
     def open(self) -> None:
         """Start the web server and wait for it."""
         self._run(sys.executable, "-m", "web")
-        _wait_for(self._serves, "the web server")
+        wait_for(self._serves, "the web server")
 
     def _serves(self) -> bool:
         try:
@@ -64,16 +64,16 @@ class PagesHouse(House):
             return False
 
 
-def newcomer(house: House) -> UserView:
+def newcomer(services: Services) -> UserView:
     """Ada, who can sign in."""
-    token = accounts.create_invite(house.db, "adult")[1]
-    return accounts.sign_up(house.db, token, NAME, passwords.hash_password(PASSWORD))
+    token = accounts.create_invite(services.db, "adult")[1]
+    return accounts.sign_up(services.db, token, NAME, passwords.hash_password(PASSWORD))
 
 
-def long_chat(house: House, ada: UserView) -> str:
+def long_chat(services: Services, ada: UserView) -> str:
     """A chat with as many messages as its page shows."""
-    chat = house.chat(ada)
-    with house.db.session() as session:
+    chat = services.chat(ada)
+    with services.db.session() as session:
         kept = session.get_one(Chat, chat.id)
         for number in range(N_MESSAGES - 1):
             message = messages.add_message(session, kept, ("user", "character")[number % 2], NAME, None, 1.0)
@@ -123,18 +123,18 @@ def visit(browser: Browser, address: str, cookies: Any) -> Visit:
         return Visit(contents, headers, len(sizes), float(page.evaluate("lcp")))
 
 
-def measured(browser: Browser, house: PagesHouse, n_visits: int) -> list[list[str]]:
+def measured(browser: Browser, services: PagesServices, n_visits: int) -> list[list[str]]:
     """The rows of the table."""
-    ada = newcomer(house)
-    cookies = signed_in(browser, house.address)
+    ada = newcomer(services)
+    cookies = signed_in(browser, services.address)
     pages = {
         "login": ("/login", None),
         "home": ("/", cookies),
-        "a new story": (f"/chat/{house.chat(ada).id}", cookies),
-        f"a story of {N_MESSAGES} messages": (f"/chat/{long_chat(house, ada)}", cookies),
+        "a new story": (f"/chat/{services.chat(ada).id}", cookies),
+        f"a story of {N_MESSAGES} messages": (f"/chat/{long_chat(services, ada)}", cookies),
     }
     return [
-        [name, *row([visit(browser, house.address + path, known) for _ in range(n_visits)])]
+        [name, *row([visit(browser, services.address + path, known) for _ in range(n_visits)])]
         for name, (path, known) in pages.items()
     ]
 
@@ -160,9 +160,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visits", type=int, default=5)
     options = parser.parse_args()
-    with PagesHouse(port=PORT, backend="echo") as house, chromium() as browser:
-        house.open()
-        rows = measured(browser, house, options.visits)
+    with PagesServices(port=PORT, backend="echo") as services, chromium() as browser:
+        services.open()
+        rows = measured(browser, services, options.visits)
     head = ["first visit", "contents", "headers", "requests", "LCP, median", "worst", "under 150 kB and 1.5 s"]
     publish("pages", f"{table(head, rows)}\n\n{options.visits} visits each. {machine()}")
     return int(any(row[-1] == "no" for row in rows[:3]))

@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from bench.house import House
 from bench.tables import machine, publish, table
 from store import turns
 from store.broker import events, queue
 from store.errors import Refused
 from store.views import ChatView, TurnView
+from tests.harness.services import Services
 
 N_PEOPLE, N_TURNS = 12, 10
 N_ETA_TURNS = 17
@@ -28,22 +28,24 @@ WORDS = "Tell me about the sea, the cat, the lamp, the storm, the harbour and wh
 
 def fairness() -> str:
     """The greedy one has five chats and tries them all, all the time; the others have one."""
-    with House(backend="echo", echo_delay_ms=12, lanes=2, disk_cache_mb=0) as house:
-        people = [house.person(f"Person {n:02d}") for n in range(N_PEOPLE)]
-        kept = {person.id: [house.chat(person) for _ in range(5 if n == 0 else 1)] for n, person in enumerate(people)}
+    with Services(backend="echo", echo_delay_ms=12, lanes=2, disk_cache_mb=0) as services:
+        people = [services.person(f"Person {n:02d}") for n in range(N_PEOPLE)]
+        kept = {
+            person.id: [services.chat(person) for _ in range(5 if n == 0 else 1)] for n, person in enumerate(people)
+        }
         others_done = threading.Barrier(N_PEOPLE)
         stop = threading.Event()
 
         def modest(chats: list[ChatView]) -> None:
             for n in range(N_TURNS):
-                house.until_ended(house.send(chats[0], f"{n} {WORDS[: 20 + 7 * (n % 5)]}"))
+                services.until_ended(services.send(chats[0], f"{n} {WORDS[: 20 + 7 * (n % 5)]}"))
             others_done.wait()
 
         def greedy(chats: list[ChatView]) -> None:
             while not stop.is_set():
                 for chat in chats:
                     try:
-                        house.send(chat, WORDS[:40])
+                        services.send(chat, WORDS[:40])
                     except Refused:
                         continue
                 stop.wait(0.02)
@@ -55,7 +57,9 @@ def fairness() -> str:
         others_done.wait()
         stop.set()
         threads[-1].join()
-        ended = [turns.get_turn(house.db, turn_id) for turn_id in turns.recently_ended(house.db, 0.0, time.time())]
+        ended = [
+            turns.get_turn(services.db, turn_id) for turn_id in turns.recently_ended(services.db, 0.0, time.time())
+        ]
         return _fairness_report(ended, [person.id for person in people])
 
 
@@ -77,19 +81,19 @@ def _fairness_report(ended: tuple[TurnView, ...], people: list[str]) -> str:
 
 def eta() -> str:
     """Errors of the estimate that a person was shown when their turn was queued, for all who had to wait."""
-    with House(lanes=2, max_reply_tokens=100, disk_cache_mb=0) as house:
+    with Services(lanes=2, max_reply_tokens=100, disk_cache_mb=0) as services:
         shown: list[tuple[str, int, float, float]] = []
         lock = threading.Lock()
 
         def person(name: str, n_turns: int) -> None:
-            chat = house.chat(house.person(name))
+            chat = services.chat(services.person(name))
             for n in range(n_turns):
-                turn = house.send(chat, f"{WORDS} ({n})")
-                placed, now = queue.queue_place(house.redis, turn), time.time()
+                turn = services.send(chat, f"{WORDS} ({n})")
+                placed, now = queue.queue_place(services.redis, turn), time.time()
                 if placed.eta_s is not None and placed.ahead is not None:
                     with lock:
                         shown.append((turn.id, placed.ahead, placed.eta_s, now))
-                house.until_ended(turn)
+                services.until_ended(turn)
 
         threads = [threading.Thread(target=person, args=(f"Person {n}", N_ETA_TURNS)) for n in range(N_PEOPLE)]
         for thread in threads:
@@ -98,10 +102,10 @@ def eta() -> str:
             thread.join()
         errors = []
         for turn_id, _ahead, eta_s, at in shown:
-            real_s = (turns.get_turn(house.db, turn_id).started_at or at) - at
+            real_s = (turns.get_turn(services.db, turn_id).started_at or at) - at
             if real_s > 1.0:
                 errors.append(abs(eta_s - real_s) / real_s)
-        n_turns = len(turns.recently_ended(house.db, 0.0, time.time()))
+        n_turns = len(turns.recently_ended(services.db, 0.0, time.time()))
     quartiles = statistics.quantiles(errors, n=4)
     row = (n_turns, len(errors), f"{statistics.median(errors):.1%}", f"{quartiles[0]:.1%} - {quartiles[2]:.1%}")
     return table(("turns", "waited over 1 s with an estimate", "median error", "middle half"), [row])
@@ -109,23 +113,23 @@ def eta() -> str:
 
 def stop(n: int = 20) -> str:
     """Two people, one lane: one is stopped, the other waits behind."""
-    with House(lanes=1, max_reply_tokens=300, disk_cache_mb=0) as house:
-        ada, ben = house.person("Ada"), house.person("Ben")
+    with Services(lanes=1, max_reply_tokens=300, disk_cache_mb=0) as services:
+        ada, ben = services.person("Ada"), services.person("Ben")
         rows = []
         for what, text, state in (("writing", "Tell me a long story.", "text"), ("reading", 12 * WORDS, "reading")):
             ended_s, next_s = [], []
             for i in range(n):
-                first = house.send(house.chat(ada), f"{i} {text}")
-                second = house.send(house.chat(ben), "Hi.")
-                _until(lambda turn=first, state=state: _seen(house, turn, state))
+                first = services.send(services.chat(ada), f"{i} {text}")
+                second = services.send(services.chat(ben), "Hi.")
+                _until(lambda turn=first, state=state: _seen(services, turn, state))
                 pressed = time.time()
-                queue.stop(house.db, house.redis, ada.id, first.id)
-                after = house.until_ended(first)
-                _until(lambda turn=second: turns.get_turn(house.db, turn.id).started_at is not None)
+                queue.stop(services.db, services.redis, ada.id, first.id)
+                after = services.until_ended(first)
+                _until(lambda turn=second: turns.get_turn(services.db, turn.id).started_at is not None)
                 ended_s.append((after.ended_at or pressed) - pressed)
-                next_s.append((turns.get_turn(house.db, second.id).started_at or 0.0) - (after.ended_at or 0.0))
-                queue.stop(house.db, house.redis, ben.id, second.id)
-                house.until_ended(second)
+                next_s.append((turns.get_turn(services.db, second.id).started_at or 0.0) - (after.ended_at or 0.0))
+                queue.stop(services.db, services.redis, ben.id, second.id)
+                services.until_ended(second)
             rows.append((what, n, *_spread(ended_s), *_spread(next_s)))
     head = ("stopped while", "times", "until ended, median", "worst", "until the next job starts, median", "worst")
     return table(head, rows)
@@ -135,8 +139,8 @@ def _spread(seconds: list[float]) -> tuple[str, str]:
     return f"{1000 * statistics.median(seconds):.0f} ms", f"{1000 * max(seconds):.0f} ms"
 
 
-def _seen(house: House, turn: TurnView, what: str) -> bool:
-    said = events.read(house.redis, turn.id)
+def _seen(services: Services, turn: TurnView, what: str) -> bool:
+    said = events.read(services.redis, turn.id)
     return any(what in (event["type"], event.get("state")) for event in said)
 
 

@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench import turn_cost
-from bench.house import House
 from bench.tables import machine, publish, table
 from store import accounts, characters, chats, turns
 from store.broker import events, jobs, queue, registry
 from store.broker.client import connect
 from store.db import Database
 from store.turns import Outcome, Reply
+from tests.harness.services import Services
 from tests.postgres import PostgresServer
 
 N_PROCESSES, BOOKS_S, HOUSE_S = 4, 12.0, 15.0
@@ -37,14 +37,14 @@ WORKER = registry.WorkerView("books", "model", 1000, 0, (), 0.0)
 
 def books(name: str, database_url: str) -> tuple[object, ...]:
     """One row: turns per second through the records alone."""
-    with House(workers=(), database_url=database_url) as house:
-        registry.announce(house.redis, WORKER, ttl_s=600)
-        before = _commands(house)
+    with Services(workers=(), database_url=database_url) as services:
+        registry.announce(services.redis, WORKER, ttl_s=600)
+        before = _commands(services)
         count = multiprocessing.get_context("spawn").Value("i", 0)
         start = time.monotonic()
         writers = [
             multiprocessing.get_context("spawn").Process(
-                target=_keep_books, args=(house.database_url, house.redis_url, count, BOOKS_S)
+                target=_keep_books, args=(services.database_url, services.redis_url, count, BOOKS_S)
             )
             for _ in range(N_PROCESSES)
         ]
@@ -54,7 +54,7 @@ def books(name: str, database_url: str) -> tuple[object, ...]:
             writer.join()
         took = time.monotonic() - start
         n = count.value
-        per_turn = (_commands(house) - before) / max(1, n)
+        per_turn = (_commands(services) - before) / max(1, n)
         return name, f"{n / BOOKS_S:.0f}", f"{per_turn:.0f}", f"{took:.0f} s"
 
 
@@ -86,17 +86,17 @@ def house(n_workers: int, database_url: str = "") -> tuple[object, ...]:
     """One row: turns per second through real workers."""
     names = [f"gpu{n}" for n in range(n_workers)]
     settings = {"backend": "echo", "max_reply_tokens": 40, "disk_cache_mb": 0, "ram_cache_mb": 16, "lanes": 2}
-    with House(workers=names, database_url=database_url, **settings) as home:
+    with Services(workers=names, database_url=database_url, **settings) as services:
         stop, waits, lock = threading.Event(), [], threading.Lock()
 
         def play(number: int) -> None:
-            person = home.person(f"Person {number}")
-            chat, n = home.chat(person), 0
+            person = services.person(f"Person {number}")
+            chat, n = services.chat(person), 0
             while not stop.is_set():
-                ended = home.until_ended(home.send(chat, f"Word {n}."), every_s=0.05)
+                ended = services.until_ended(services.send(chat, f"Word {n}."), every_s=0.05)
                 n += 1
                 if n % 10 == 0:
-                    chat = home.chat(person)
+                    chat = services.chat(person)
                 if ended.state == "done":
                     with lock:
                         waits.append((ended.started_at or 0.0) - ended.created_at)
@@ -107,11 +107,11 @@ def house(n_workers: int, database_url: str = "") -> tuple[object, ...]:
         time.sleep(3.0)
         with lock:
             waits.clear()
-        before, began = _commands(home), time.monotonic()
+        before, began = _commands(services), time.monotonic()
         time.sleep(HOUSE_S)
         with lock:
             seen, took = list(waits), time.monotonic() - began
-        rate = (_commands(home) - before) / took
+        rate = (_commands(services) - before) / took
         stop.set()
         for person in people:
             person.join()
@@ -126,8 +126,8 @@ def house(n_workers: int, database_url: str = "") -> tuple[object, ...]:
     )
 
 
-def _commands(home: House) -> int:
-    return int(home.redis.info("stats")["total_commands_processed"])
+def _commands(services: Services) -> int:
+    return int(services.redis.info("stats")["total_commands_processed"])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What a turn costs beside the model: a part of `make bench-scale`, on a whole house with one worker that echoes.
+"""What a turn costs beside the model: a part of `make bench-scale`, on an installation with one worker that echoes.
 
-alone   one person on a quiet house: from `submit` on the web socket to the acknowledgement, the claim, the engine
+alone   one person alone: from `submit` on the web socket to the acknowledgement, the claim, the engine
 busy    eight people who answer at once: turns per second, and the processor time of each process for one turn. The
         engine's thread counts apart: what it does is what a model would do on its card
 """
@@ -15,26 +15,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.house import House
-from bench.load_house import TICK, Person, WebHouse, cpu_s
 from bench.peers.system import until
-from bench.peers.wire import Wire
+from bench.peers.waiting import received
 from bench.tables import table
+from bench.web_services import TICK, Person, WebServices, cpu_s
 from store import chats, turns
 from store.broker import registry
+from tests.harness.services import Services
+from tests.harness.socket_client import SocketClient, address_of
 
 N_ALONE, N_PEOPLE, WARM_S, BUSY_S = 60, 8, 2.0, 15.0
 SETTINGS = {"backend": "echo", "max_reply_tokens": 40, "disk_cache_mb": 0, "ram_cache_mb": 64, "lanes": 4}
 
 
-class CostHouse(WebHouse):
+class CostServices(WebServices):
     """With a web server and one worker, each in its own process."""
 
-    def _start(self) -> House:
+    def _start(self) -> Services:
         self._run(*self._server.command(self.folder / "redis.conf"))
         self.db.migrate()
         until(self._redis_answers, "Redis")
-        self._run(sys.executable, "-m", "bench.told_worker", str(self.folder / "told"))
+        self._run(sys.executable, "-m", "bench.reporting_worker", str(self.folder / "told"))
         self.open()
         until(lambda: bool(registry.alive(self.redis)) and self.told("engine") != [], "the worker")
         return self
@@ -68,44 +69,44 @@ class Asked:
 class Player:
     """A person with an open tab."""
 
-    def __init__(self, home: CostHouse, person: Person) -> None:
-        self._home, self._chat = home, person.chat.id
-        self._wire = Wire(home.port, person.cookie)
-        self._wire.send(type="open", chat=self._chat)
-        self._wire.wait("opened")
+    def __init__(self, services: CostServices, person: Person) -> None:
+        self._services, self._chat = services, person.chat.id
+        self._socket = SocketClient(address_of(services.port), person.cookie)
+        self._socket.send(type="open", chat=self._chat)
+        received(self._socket, "opened")
 
     def say(self) -> Asked:
         """One turn, to its end."""
-        turn, revision = uuid.uuid4().hex, chats.get_revision(self._home.db, self._chat)
+        turn, revision = uuid.uuid4().hex, chats.get_revision(self._services.db, self._chat)
         sent_at, began = time.time(), time.monotonic()
-        self._wire.send(type="submit", id=turn, chat=self._chat, kind="chat", revision=revision, text="Go on.")
+        self._socket.send(type="submit", id=turn, chat=self._chat, kind="chat", revision=revision, text="Go on.")
         came: dict[str, float] = {}
         while not {"ack", "text", "done"} <= came.keys():
-            event = self._wire.wait("ack", "text", "done")
+            event = received(self._socket, "ack", "text", "done")
             if turn in (event.get("id"), event.get("turn")):
-                came.setdefault(event["type"], event["came"] - began)
+                came.setdefault(event["type"], self._socket.received_at - began)
         return Asked(turn, sent_at, came["ack"], came["text"])
 
     def leave(self) -> None:
         """Close the tab."""
-        self._wire.close()
+        self._socket.close()
 
 
-def alone(home: CostHouse, player: Player) -> tuple[object, ...]:
+def alone(services: CostServices, player: Player) -> tuple[object, ...]:
     """One row: the milliseconds from the submit to what follows."""
     player.say()
     asked = []
     for _ in range(N_ALONE):
         asked.append(player.say())
         time.sleep(0.15)
-    submits = [at for at, _ in home.told("submit")]
+    submits = [at for at, _ in services.told("submit")]
     began = [min(at for at in submits if at >= one.sent_at) - one.sent_at for one in asked]
-    claimed = [(turns.get_turn(home.db, one.turn).started_at or 0.0) - one.sent_at for one in asked]
+    claimed = [(turns.get_turn(services.db, one.turn).started_at or 0.0) - one.sent_at for one in asked]
     columns = ([one.acked_s for one in asked], claimed, began, [one.first_s for one in asked])
     return tuple(map(_ms, columns))
 
 
-def busy(home: CostHouse, players: Sequence[Player]) -> tuple[object, ...]:
+def busy(services: CostServices, players: Sequence[Player]) -> tuple[object, ...]:
     """One row: turns per second, and the processor time for one of them."""
     stop, counts = threading.Event(), [0] * len(players)
 
@@ -118,11 +119,11 @@ def busy(home: CostHouse, players: Sequence[Player]) -> tuple[object, ...]:
     for thread in threads:
         thread.start()
     time.sleep(WARM_S)
-    used, commands, n, began = home.used_s(), _commands(home), sum(counts), time.monotonic()
+    used, commands, n, began = services.used_s(), _commands(services), sum(counts), time.monotonic()
     time.sleep(BUSY_S)
     n, took = sum(counts) - n, time.monotonic() - began
-    spent = {name: (now - used[name]) / n * 1000 for name, now in home.used_s().items()}
-    per_turn = (_commands(home) - commands) / n
+    spent = {name: (now - used[name]) / n * 1000 for name, now in services.used_s().items()}
+    per_turn = (_commands(services) - commands) / n
     stop.set()
     for thread in threads:
         thread.join()
@@ -131,9 +132,9 @@ def busy(home: CostHouse, players: Sequence[Player]) -> tuple[object, ...]:
 
 def measure() -> str:
     """Both tables."""
-    with CostHouse(sockets=64, **SETTINGS) as home:
-        players = [Player(home, person) for person in home.people(N_PEOPLE)]
-        first, then = alone(home, players[0]), busy(home, players)
+    with CostServices(sockets=64, **SETTINGS) as services:
+        players = [Player(services, person) for person in services.people(N_PEOPLE)]
+        first, then = alone(services, players[0]), busy(services, players)
         for player in players:
             player.leave()
     head = ("acknowledged", "claimed by a worker", "in the engine", "first word")
@@ -147,8 +148,8 @@ def _ms(seconds: Sequence[float]) -> str:
     return f"{statistics.median(ordered) * 1000:.0f} / {ordered[int(len(ordered) * 0.95)] * 1000:.0f} ms"
 
 
-def _commands(home: CostHouse) -> int:
-    return int(home.redis.info("stats")["total_commands_processed"])
+def _commands(services: CostServices) -> int:
+    return int(services.redis.info("stats")["total_commands_processed"])
 
 
 if __name__ == "__main__":

@@ -14,26 +14,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.house import House
-from bench.load_house import Person, WebHouse
 from bench.peers.system import Setting, Turn, Watch, until
 from bench.peers.talk import CARD, USER, Line, Words
-from bench.peers.wire import Wire
+from bench.peers.waiting import received
+from bench.web_services import Person, WebServices
 from store import characters, chats, turns
 from store.broker import registry
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chat_transfer import import_chat
 from store.models import Character, Chat
+from tests.harness import processes
+from tests.harness.services import Services
+from tests.harness.socket_client import SocketClient, address_of
 
 START_S = 180.0
 
 
-class WholeHouse(WebHouse):
+class WholeStack(WebServices):
     """Started as `make run` starts it, with a Redis that the bench keeps."""
 
     entry: tuple[str, ...] = ("deploy.run",)
 
-    def _start(self) -> House:
+    def _start(self) -> Services:
         self._run(*self._server.command(self.folder / "redis.conf"))
         until(self._redis_answers, "Redis")
         self._run(sys.executable, "-m", *self.entry)
@@ -46,38 +48,16 @@ class WholeHouse(WebHouse):
         return self.serves() and bool(registry.alive(self.redis))
 
     def kill_all(self) -> None:
-        """kill -9 of every process of this house, and nothing is left to tidy up."""
-        for pid in of_folder(self.folder):
+        """kill -9 of every process of this services, and nothing is left to tidy up."""
+        for pid in processes.of(self.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in self._processes:
             process.kill()
             process.wait(20)
         self._processes.clear()
-        until(lambda: not of_folder(self.folder), "the end of all processes")
+        until(lambda: not processes.of(self.folder), "the end of all processes")
         self._start()
-
-
-def of_folder(folder: Path) -> list[int]:
-    """The processes of a house: their command line, their environment or the folder that they are in names its folder.
-
-    A redis-server writes its title over the first two.
-    """
-    mark, found = os.fsencode(folder), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                texts = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-                if any(mark in text for text in (*texts, os.fsencode(os.readlink(entry / "cwd")))):
-                    found.append(int(entry.name))
-    return [pid for pid in found if not _is_zombie(pid)]
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 class Inglenook:
@@ -89,7 +69,7 @@ class Inglenook:
         self._n_people = people
         self.reply_tokens = setting.reply
         self._ends = [(token, -1000.0) for token in words.ends()]
-        self.house = WholeHouse(
+        self.services = WholeStack(
             sockets=32,
             model=setting.model,
             context=setting.context,
@@ -102,30 +82,30 @@ class Inglenook:
         )
         self._character = ""
         self._people: list[Person] = []
-        self._wires: list[Wire] = []
+        self._sockets: list[SocketClient] = []
 
     def __enter__(self) -> "Inglenook":
-        self.house.__enter__()
-        self._people = self.house.people(self._n_people)
-        self._wires = [Wire(self.house.port, person.cookie) for person in self._people]
-        self._character = characters.save_character(self.house.db, self._people[0].user, CARD).id
-        with self.house.db.session() as session:  # everybody's: the others are to meet the same one
+        self.services.__enter__()
+        self._people = self.services.people(self._n_people)
+        self._sockets = [SocketClient(address_of(self.services.port), person.cookie) for person in self._people]
+        self._character = characters.save_character(self.services.db, self._people[0].user, CARD).id
+        with self.services.db.session() as session:  # everybody's: the others are to meet the same one
             session.get_one(Character, self._character).owner_id = None
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for wire in self._wires:
-            wire.close()
-        self.house.__exit__()
+        for socket in self._sockets:
+            socket.close()
+        self.services.__exit__()
 
     def restart(self) -> None:
-        for wire in self._wires:
-            wire.close()
-        self.house.kill_all()
-        self._wires = [Wire(self.house.port, person.cookie) for person in self._people]
+        for socket in self._sockets:
+            socket.close()
+        self.services.kill_all()
+        self._sockets = [SocketClient(address_of(self.services.port), person.cookie) for person in self._people]
 
     def chat(self, lines: Sequence[Line], person: int = 0) -> "SocketChat":
-        db, owner = self.house.db, self._people[person].user
+        db, owner = self.services.db, self._people[person].user
         now = time.time()
         said = tuple(
             DocMessage(one.role, one.name, (DocAlternative(one.text, now),), now, answer=one.role != "user")
@@ -144,15 +124,15 @@ class Inglenook:
     def memory_mb(self) -> float:
         """Resident memory of all its processes; what they share counts once."""
         kilobytes = 0
-        for pid in of_folder(self.house.folder):
+        for pid in processes.of(self.services.folder):
             with contextlib.suppress(OSError):
                 lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
                 kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         return kilobytes * 1024 / 1e6
 
-    def wire(self, person: int) -> Wire:
+    def socket(self, person: int) -> SocketClient:
         """The open socket of a person."""
-        return self._wires[person]
+        return self._sockets[person]
 
 
 class SocketChat:
@@ -160,12 +140,12 @@ class SocketChat:
 
     def __init__(self, system: Inglenook, chat: str, person: int) -> None:
         self._system, self.id, self._person = system, chat, person
-        self._db = system.house.db
+        self._db = system.services.db
 
     def open(self) -> None:
         """Look at this chat. A socket shows one chat at a time."""
-        self._wire.send(type="open", chat=self.id)
-        while self._wire.wait("opened")["chat"] != self.id:
+        self._socket.send(type="open", chat=self.id)
+        while received(self._socket, "opened")["chat"] != self.id:
             pass
 
     def send(self, text: str) -> Turn:
@@ -177,8 +157,8 @@ class SocketChat:
     def edit(self, text: str) -> Turn:
         last = [message for message in chats.transcript(self._db, self.id) if message.role == "user"][-1]
         self.open()
-        self._wire.send(type="edit", message=last.id, revision=self._revision(), text=text)
-        self._wire.wait("edited", "changed")
+        self._socket.send(type="edit", message=last.id, revision=self._revision(), text=text)
+        received(self._socket, "edited", "changed")
         return self._turn("retry")
 
     def narrate(self) -> Turn:
@@ -192,8 +172,8 @@ class SocketChat:
         return int(chat.window.get("messages", 0))
 
     @property
-    def _wire(self) -> Wire:
-        return self._system.wire(self._person)
+    def _socket(self) -> SocketClient:
+        return self._system.socket(self._person)
 
     def _revision(self) -> int:
         return chats.get_revision(self._db, self.id)
@@ -202,16 +182,16 @@ class SocketChat:
         turn, revision = uuid.uuid4().hex, self._revision()
         self.open()
         watch, total = Watch(), 0
-        self._wire.send(type="submit", id=turn, chat=self.id, kind=kind, revision=revision, text=text)
+        self._socket.send(type="submit", id=turn, chat=self.id, kind=kind, revision=revision, text=text)
         while (event := self._event(turn))["type"] != "done":
-            watch.hear(event.get("text", "") if event["type"] == "text" else "", event["came"])
+            watch.hear(event.get("text", "") if event["type"] == "text" else "", self._socket.received_at)
             total = max(total, event.get("total", 0))
-        done = watch.turn(total, 0, event["came"])
+        done = watch.turn(total, 0, self._socket.received_at)
         stats: dict[str, Any] = dict(turns.get_turn(self._db, turn).stats)
         evaluated, generated = stats.get("n_evaluated", total), stats.get("n_generated", self._system.reply_tokens)
         return Turn(done.first_s, done.total_s, evaluated, generated, done.text, done.pieces, done.sent_at)
 
     def _event(self, turn: str) -> dict[str, Any]:
-        while (event := self._wire.wait("state", "part", "text", "done")).get("turn") != turn:
+        while (event := received(self._socket, "state", "part", "text", "done")).get("turn") != turn:
             pass
         return event

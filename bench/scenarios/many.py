@@ -137,7 +137,7 @@ def _alone(bench: Bench, what: str) -> Result:
     late: list[float] = []
     with tempfile.NamedTemporaryFile("r") as file:
         system = Inglenook(bench.words, setting)
-        system.house.entry = ("bench.peers.timed_run", file.name)
+        system.services.entry = ("bench.peers.timed_run", file.name)
         with system, Bare(setting) as bare:
             for number in range(bench.pick(6, 2)):
                 text, chat = bench.words.message(number, 20), system.chat(())

@@ -23,7 +23,7 @@ expect.set_options(timeout=30_000)
 @pytest.fixture(scope="session")
 def house(tmp_path_factory):
     """One stack for all tests that need no model: it echoes, one turn at a time, slowly enough to be watched."""
-    from stack import Stack
+    from tests.harness.stack import Stack
 
     stack = Stack(tmp_path_factory.mktemp("house"), backend="echo", echo_delay_ms=6, max_reply_tokens=80, lanes=1)
     stack.start(120)

@@ -6,8 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stack import Stack
 from two_browsers import play
+
+from tests.harness.stack import Stack
 
 
 @pytest.mark.browser

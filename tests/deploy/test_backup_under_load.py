@@ -12,14 +12,14 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
-from player import Player
-from stack import ROOT, Stack
 from talker import Talker
 
 from deploy.cli.main import cli
 from store import accounts
 from store.chats import transcript
 from store.db import Database
+from tests.harness.people import Player
+from tests.harness.stack import ROOT, Stack
 
 N_PEOPLE, N_BACKUPS, N_BETWEEN = 4, 3, 6
 WARM_S = 60
@@ -124,7 +124,7 @@ def come_back(stack, talker, told):
     """The restored house is started; somebody's window, still signed in, shows the story, and it goes on."""
     try:
         stack.start()
-        talker.player.address = stack.address
+        talker.player.move_to(stack.address)
         shown = talker.player.settle()
         assert {turn for turn, _, _ in told[-10:]} <= {message["turn_id"] for message in shown["messages"]}
         talker.player.submit("And then?", shown["revision"])

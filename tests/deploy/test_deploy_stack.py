@@ -1,6 +1,5 @@
 """The stack as `make run` starts it, with the echo backend: it starts, survives kill -9 of each part, and stops."""
 
-import os
 import re
 import signal
 import socket
@@ -9,10 +8,12 @@ import sys
 import time
 import urllib.request
 
-import processes
 import pytest
-from player import Player
-from stack import ROOT, Stack, free_port
+
+from tests.harness import processes
+from tests.harness.people import Player
+from tests.harness.processes import environ_of, free_port
+from tests.harness.stack import ROOT, Stack
 
 VICTIMS = {"worker": ("-m\0worker",), "web": ("gunicorn",), "redis": ("redis-server",)}
 
@@ -41,12 +42,10 @@ def player(person):
 
 def run_to_its_end(tmp_path, **settings):
     """Start a stack that cannot start; its status and its words."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
-    given = {f"INGLENOOK_{name.upper()}": str(value) for name, value in {"port": free_port(), **settings}.items()}
     done = subprocess.run(
         [sys.executable, "-m", "deploy.run"],
         cwd=ROOT,
-        env={**environ, "INGLENOOK_DATA_DIR": str(tmp_path), **given},
+        env=environ_of(**{"data_dir": tmp_path, "port": free_port(), **settings}),
         capture_output=True,
         text=True,
         check=False,
@@ -179,7 +178,7 @@ def test_a_stop_leaves_no_process_and_a_start_finds_everything(tmp_path):
     second = Stack(tmp_path / "data", backend="echo").start()
     try:
         assert "first admin" not in second.words
-        player.address = second.address
+        player.move_to(second.address)
         opened = player.settle()
         assert [message["turn_id"] for message in opened["messages"]] == [None, turn, turn]
         player.close()

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import processes
 import pytest
 
 from deploy.stack_paths import StackPaths
 from deploy.supervise import EXIT_CONFIG, Program, Supervisord
+from tests.harness import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"

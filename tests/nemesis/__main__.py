@@ -1,4 +1,4 @@
-"""`python -m tests.nemesis --seed 1 --minutes 10`: a storm over a whole house, and whether every promise was kept.
+"""`python -m tests.nemesis --seed 1 --minutes 10`: a storm over an installation, and whether every promise was kept.
 
 Prints a line per fault class and a verdict. On a violation it exits with 1, shows the history and keeps all logs.
 """
@@ -14,11 +14,11 @@ from tests.nemesis import people, races
 from tests.nemesis.checker import describe
 from tests.nemesis.faults import FAULTS
 from tests.nemesis.history import write
-from tests.nemesis.house import MODELS, House
+from tests.nemesis.installation import MODELS, Installation
 from tests.nemesis.trial import Trial
 
 STORM_S = 40.0
-EFFECTS = {  # what the logs say when a fault has met the house where it hurts
+EFFECTS = {  # what the logs say when a fault has met the installation where it hurts
     "attempts dropped as stale": "no longer counts",
     "jobs with nothing to do": "nothing to do",
     "turns queued again": "is queued again after attempt",
@@ -33,12 +33,12 @@ def main(arguments=None):
     if options.races and race(options.races):
         return 1
     folder = Path(tempfile.mkdtemp(prefix=f"inglenook-nemesis-{options.seed}-"))
-    house = House(folder, n_workers=options.workers, model=options.model)
+    installation = Installation(folder, n_workers=options.workers, model=options.model)
     try:
-        house.start()
-        violations = play(house, options, folder)
+        installation.start()
+        violations = play(installation, options, folder)
     finally:
-        house.stop()
+        installation.stop()
     if violations or options.keep:
         say(f"kept: {folder}")
     else:
@@ -65,13 +65,13 @@ def parse(arguments):
 def race(n):
     """Fifty identical sends, and races of two browsers; sentences about what went wrong."""
     with tempfile.TemporaryDirectory(prefix="inglenook-races-") as folder:
-        house = House(folder, n_workers=1, echo_delay_ms=0)
+        installation = Installation(folder, n_workers=1, echo_delay_ms=0)
         try:
-            house.start()
-            found = [*races.same_send(house, people.sign_up(house, 1), 50)]
-            found += races.two_browsers(house, people.sign_up(house, 2), n)
+            installation.start()
+            found = [*races.same_send(installation, people.sign_up(installation, 1), 50)]
+            found += races.two_browsers(installation, people.sign_up(installation, 2), n)
         finally:
-            house.stop()
+            installation.stop()
     say(
         "\n".join(
             [f"  {one}" for one in found]
@@ -81,11 +81,11 @@ def race(n):
     return found
 
 
-def play(house, options, folder):
+def play(installation, options, folder):
     """Rounds until the time is over or a promise is broken; the violations."""
-    trial = Trial(house, options.seed, options.clients, options.gap, options.patience)
+    trial = Trial(installation, options.seed, options.clients, options.gap, options.patience)
     deadline = time.monotonic() + options.minutes * 60
-    crowd = f"{options.clients} people, {len(trial.tabs)} windows, {options.workers} workers ({house.model})"
+    crowd = f"{options.clients} people, {len(trial.tabs)} windows, {options.workers} workers ({installation.model})"
     say(f"seed {options.seed}: {crowd}")
     violations = judge(*trial.begin(), folder)
     try:
@@ -96,7 +96,7 @@ def play(house, options, folder):
     finally:
         trial.end()
     report(trial.tally)
-    say("  what the faults did: " + ", ".join(f"{house.said(words)} {what}" for what, words in EFFECTS.items()))
+    say("  what the faults did: " + ", ".join(f"{installation.said(words)} {what}" for what, words in EFFECTS.items()))
     say(f"seed {options.seed}: {'VIOLATED' if violations else 'every promise kept'}")
     return violations
 
@@ -125,9 +125,7 @@ def report(tally):
     say("  turns: " + ", ".join(f"{n} {what}" for what, n in sorted(tally.turns.items())))
     say("  attempts: " + ", ".join(f"{n} turns {attempt}" for attempt, n in sorted(tally.attempts.items())))
     say(f"  {tally.n_acked} acknowledged, {tally.n_heard} messages heard over {tally.n_lines} connections")
-    say(
-        f"  quiet after healing: longest {max(tally.quiet_s):.1f} s; the house came up in {tally.waited_s:.1f} s in all"
-    )
+    say(f"  quiet after healing: longest {max(tally.quiet_s):.1f} s; it came up in {tally.waited_s:.1f} s in all")
 
 
 def say(words):

@@ -43,17 +43,19 @@ class Held:
     sizes: dict[str, int] = field(default_factory=dict)  # of those that stay for ever
 
 
-def measure(house, n_windows):
+def measure(installation, n_windows):
     """What everything holds now, while so many windows are open."""
-    programs = {program.name: _of(program.pids()) for program in house.programs if program is not house.redis}
+    programs = {
+        program.name: _of(program.pids()) for program in installation.programs if program is not installation.redis
+    }
     found, lasting, sizes = Counter(), [], {}
-    for key in house.client.scan_iter(count=1000):
+    for key in installation.client.scan_iter(count=1000):
         name = key.decode()
         pattern = _IDS.sub("#", name)
         found[pattern] += 1
         if _room(pattern) is not None:
-            sizes[name] = _size(house.client, key)
-        elif house.client.ttl(key) == -1 or not any(re.fullmatch(known, pattern) for known in PASSING):
+            sizes[name] = _size(installation.client, key)
+        elif installation.client.ttl(key) == -1 or not any(re.fullmatch(known, pattern) for known in PASSING):
             lasting.append(name)
     return Held(programs, n_windows, found, tuple(sorted(lasting)), sizes)
 

@@ -6,17 +6,12 @@ Everything sent, heard and acknowledged goes into the history.
 What it refuses to know: faults, and what is right or wrong.
 """
 
-import contextlib
-import json
-import socket
 import threading
 import time
 import uuid
 from dataclasses import dataclass
 
-from simple_websocket import ConnectionClosed
-
-from tests.deploy.player import Tab as Line
+from tests.harness.socket_client import SocketClient
 from tests.nemesis import people
 from tests.nemesis.screen import ENDS, Screen
 
@@ -26,7 +21,6 @@ NOT_NOW_S = 2.0
 DEFINITE = frozenset({"moved_on", "busy", "too_many_waiting", "nothing_to_retry", "nothing_to_continue", "bad_kind"})
 KINDS = (*("chat",) * 6, "retry", "retry", "continue", "continue", "narrate", "suggest", "status")
 THEN = (*((),) * 8, ("narrate",), ("suggest",), ("status",), ("narrate", "suggest", "status"))
-CUT_OFF = (OSError, ConnectionClosed)
 
 
 @dataclass
@@ -48,14 +42,14 @@ class Habits:
 class Tab(threading.Thread):
     """One window of one person."""
 
-    def __init__(self, house, person, number, rng, history, habits):
+    def __init__(self, installation, person, number, rng, history, habits):
         super().__init__(name=f"{person.number:02d}.{number}", daemon=True)
-        self.house, self.person, self.number = house, person, number
+        self.installation, self.person, self.number = installation, person, number
         self.rng, self.history, self.habits = rng, history, habits
         self.chat = person.chats[-1]
         self.screen, self.unsent, self.line = Screen(), None, 0
         self.trouble = None
-        self._ws = None
+        self._socket = None
         self._n_sent, self._n_failures, self._opening = 0, 0, False
         self._acked = []
         self._next_at = self._heard_at = self._pinged_at = self._reopen_at = 0.0
@@ -66,7 +60,7 @@ class Tab(threading.Thread):
     @property
     def up(self):
         """Whether the line stands and the chat is shown."""
-        return self._ws is not None and self.screen.opened
+        return self._socket is not None and self.screen.opened
 
     @property
     def idle(self):
@@ -79,7 +73,7 @@ class Tab(threading.Thread):
                 self._connect()
                 self._n_failures = 0
                 self._talk()
-            except CUT_OFF as error:
+            except OSError as error:
                 self._note("down", body=f"{type(error).__name__}: {error}")
                 self._n_failures += 1
             except Exception as error:  # noqa: BLE001 (a window that breaks is itself a finding)
@@ -93,12 +87,10 @@ class Tab(threading.Thread):
 
     def _connect(self):
         self._hang_up()
-        addresses = self.house.addresses  # as a proxy would: the next one when this one does not answer
+        addresses = self.installation.addresses  # as a proxy would: the next one when this one does not answer
         address = addresses[(self.person.number + self.number + self._n_failures) % len(addresses)]
-        host, port = address.removeprefix("http://").split(":")
-        headers = {"Origin": address, "Cookie": self.person.cookie}
         self.line += 1
-        self._ws = Line.connect(f"ws://{host}:{port}/ws", headers=headers)
+        self._socket = SocketClient(address, self.person.cookie)
         self._note("up")
 
     def _talk(self):
@@ -109,11 +101,11 @@ class Tab(threading.Thread):
         self._open()
         unplug_at = now + self.rng.expovariate(1 / self.habits.unplug_every_s)
         while not self.habits.leaving:
-            frame = self._ws.receive(timeout=0.1)
+            message = self._socket.poll(0.1)
             now = time.monotonic()
-            if frame is not None:
+            if message is not None:
                 self._heard_at = now
-                self._hear(json.loads(frame))
+                self._hear(message)
             self._look_alive(now)
             if now > unplug_at and not self.habits.quiet:
                 raise OSError("unplugged")
@@ -127,14 +119,10 @@ class Tab(threading.Thread):
             raise OSError("the server is silent")
 
     def _hang_up(self):
-        ws, self._ws = self._ws, None
+        connection, self._socket = self._socket, None
         self.screen.opened = False
-        if ws is not None:
-            with contextlib.suppress(*CUT_OFF):
-                ws.sock.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(*CUT_OFF):
-                ws.sock.close()
-            ws.thread.join(2)
+        if connection is not None:
+            connection.cut()
 
     def _pause(self):
         pause = PAUSES_S[min(self._n_failures, len(PAUSES_S) - 1)]
@@ -144,7 +132,7 @@ class Tab(threading.Thread):
 
     def _send(self, frame):
         self._note("sent", turn=frame.get("id") or frame.get("turn"), body=frame)
-        self._ws.send(json.dumps(frame))
+        self._socket.send(**frame)
 
     def _note(self, what, turn=None, body=None):
         self.history.add(what, self.name, self.line, self.chat, turn, body)
@@ -231,7 +219,7 @@ class Tab(threading.Thread):
 
     def _turn_the_page(self):
         if self.chat == self.person.chats[-1]:
-            people.begin_chat(self.house, self.person)
+            people.begin_chat(self.installation, self.person)
         self.chat = self.person.chats[-1]
         self.screen, self._n_sent, self._acked = Screen(), 0, []
         self._opening = False

@@ -1,4 +1,4 @@
-"""The faults: what may go wrong in a house, one class each, all drawn from one seed.
+"""The faults: what may go wrong in an installation, one class each, all drawn from one seed.
 
 What it does: FAULTS is the table; each fault does its damage and hands back how to withdraw it and when. A fault that
 could not be done (Redis was away already) raises Missed and does not count.
@@ -31,62 +31,62 @@ class Damage:
     undo: Callable[[], None] | None = None
 
 
-def worker_kill(house, rng):
-    return _kill(rng.choice(house.workers))
+def worker_kill(installation, rng):
+    return _kill(rng.choice(installation.workers))
 
 
-def worker_kill_all(house, rng):
-    return Damage("; ".join(_kill(worker).words for worker in house.workers))
+def worker_kill_all(installation, rng):
+    return Damage("; ".join(_kill(worker).words for worker in installation.workers))
 
 
-def worker_freeze(house, rng):
-    return _freeze(rng.choice(house.workers), rng.choice([rng.uniform(0.2, 2), rng.uniform(6.5, 10)]))
+def worker_freeze(installation, rng):
+    return _freeze(rng.choice(installation.workers), rng.choice([rng.uniform(0.2, 2), rng.uniform(6.5, 10)]))
 
 
-def worker_drain(house, rng):
-    worker = rng.choice(house.workers)
+def worker_drain(installation, rng):
+    worker = rng.choice(installation.workers)
     worker.signal_one(signal.SIGTERM, _pid(worker))
     return Damage(f"SIGTERM {worker.name}")
 
 
-def redis_kill(house, rng):
-    return _kill(house.redis)
+def redis_kill(installation, rng):
+    return _kill(installation.redis)
 
 
-def redis_wipe(house, rng):
-    _pid(house.redis)
-    house.wipe_redis_at_next_start()
-    return Damage(f"{_kill(house.redis).words}, data deleted")
+def redis_wipe(installation, rng):
+    _pid(installation.redis)
+    installation.wipe_redis_at_next_start()
+    return Damage(f"{_kill(installation.redis).words}, data deleted")
 
 
-def redis_freeze(house, rng):
-    return _freeze(house.redis, rng.uniform(0.2, 4))
+def redis_freeze(installation, rng):
+    return _freeze(installation.redis, rng.uniform(0.2, 4))
 
 
-def redis_slow(house, rng):
+def redis_slow(installation, rng):
     lasts_s = rng.uniform(0.1, 3)
-    _ask(house, "CLIENT", "PAUSE", round(lasts_s * 1000), "ALL")
+    _ask(installation, "CLIENT", "PAUSE", round(lasts_s * 1000), "ALL")
     return Damage(f"redis answers nobody for {lasts_s:.1f} s")
 
 
-def redis_cut(house, rng):
-    n = _ask(house, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+def redis_cut(installation, rng):
+    n = _ask(installation, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     return Damage(f"{n} connections to redis cut")
 
 
-def pubsub_cut(house, rng):
-    n = _ask(house, "CLIENT", "KILL", "TYPE", "pubsub")
+def pubsub_cut(installation, rng):
+    n = _ask(installation, "CLIENT", "KILL", "TYPE", "pubsub")
     return Damage(f"{n} subscribers of redis cut")
 
 
-def redis_full(house, rng):
-    _pid(house.redis)
-    house.redis.limit_files(0)
-    return Damage("redis' disk is full", rng.uniform(0.5, 4), lambda: house.redis.limit_files(None))
+def redis_full(installation, rng):
+    _pid(installation.redis)
+    installation.redis.limit_files(0)
+    return Damage("redis' disk is full", rng.uniform(0.5, 4), lambda: installation.redis.limit_files(None))
 
 
-def rooms_full(house, rng):
-    victims = rng.sample([house.web, *house.workers], rng.randrange(1, len(house.workers) + 2))
+def rooms_full(installation, rng):
+    victims = rng.sample([installation.web, *installation.workers], rng.randrange(1, len(installation.workers) + 2))
 
     def undo():
         for program in victims:
@@ -97,56 +97,56 @@ def rooms_full(house, rng):
     return Damage(f"the disk of {', '.join(one.name for one in victims)} is full", rng.uniform(0.3, 3), undo)
 
 
-def blocks_unwritable(house, rng):
-    house.swap_blocks(away=True)
-    return Damage("no KV block can be written", rng.uniform(1, 6), lambda: house.swap_blocks(away=False))
+def blocks_unwritable(installation, rng):
+    installation.swap_blocks(away=True)
+    return Damage("no KV block can be written", rng.uniform(1, 6), lambda: installation.swap_blocks(away=False))
 
 
-def web_kill(house, rng):
-    _pid(house.web)
+def web_kill(installation, rng):
+    _pid(installation.web)
     if rng.random() < 0.4:
-        house.web.signal_all(signal.SIGKILL)
+        installation.web.signal_all(signal.SIGKILL)
         return Damage("kill -9 of web, all of it")
-    pids = house.web.pids()
+    pids = installation.web.pids()
     victim = rng.choice(pids)
-    house.web.signal_one(signal.SIGKILL, victim)
+    installation.web.signal_one(signal.SIGKILL, victim)
     return Damage(f"kill -9 of web's {'master' if victim == pids[0] else 'server'}")
 
 
-def web_freeze(house, rng):
-    return _freeze(house.web, rng.uniform(0.2, 4))
+def web_freeze(installation, rng):
+    return _freeze(installation.web, rng.uniform(0.2, 4))
 
 
-def twice(house, rng):
-    turns = audit.running(house.sqlite_file)
+def twice(installation, rng):
+    turns = audit.running(installation.sqlite_file)
     if not turns:
         raise Missed
     turn, at, state = rng.choice(turns)
-    worker = rng.choice(house.workers).name
+    worker = rng.choice(installation.workers).name
     try:
         if rng.random() < 0.5:
             line = f"rq:queue:{keys.queue(worker)}"
-            house.client.sadd("rq:queues", line)  # as RQ does with each job
-            house.client.rpush(line, turn)
+            installation.client.sadd("rq:queues", line)  # as RQ does with each job
+            installation.client.rpush(line, turn)
         else:
-            jobs.remove_job(house.client, turn, at)
-            jobs.enqueue(house.client, turn, worker, at_front=rng.random() < 0.5)
+            jobs.remove_job(installation.client, turn, at)
+            jobs.enqueue(installation.client, turn, worker, at_front=rng.random() < 0.5)
     except RedisError:
         raise Missed from None
     return Damage(f"turn {turn[:8]}, {state} at {at}, delivered again to {worker}")
 
 
-def pause(house, rng):
+def pause(installation, rng):
     """Nothing is broken, an admin needs the card. In a thread: a frozen process may hold SQLite for a while."""
     over = threading.Event()
-    threading.Thread(target=_rest, args=[house, over], name="rest", daemon=True).start()
+    threading.Thread(target=_rest, args=[installation, over], name="rest", daemon=True).start()
     return Damage("the queue is paused", rng.uniform(0.3, 5), over.set)
 
 
-def _rest(house, over):
-    _insist(lambda: queue.pause(house.db, house.hurry))
+def _rest(installation, over):
+    _insist(lambda: queue.pause(installation.db, installation.hurry))
     over.wait()
-    _insist(lambda: queue.resume(house.db, house.hurry))
+    _insist(lambda: queue.resume(installation.db, installation.hurry))
 
 
 def _insist(change):
@@ -157,10 +157,10 @@ def _insist(change):
             done = True
 
 
-def clock(house, rng):
+def clock(installation, rng):
     seconds = rng.choice([rng.uniform(-15, -1), rng.uniform(1, 15), rng.uniform(15, 400)])
-    house.clock(seconds)
-    return Damage(f"the clock jumps by {seconds:+.1f} s", rng.uniform(1, 8), lambda: house.clock(0.0))
+    installation.clock(seconds)
+    return Damage(f"the clock jumps by {seconds:+.1f} s", rng.uniform(1, 8), lambda: installation.clock(0.0))
 
 
 FAULTS = {  # name: (how, weight)
@@ -203,8 +203,8 @@ def _freeze(program, lasts_s):
     return Damage(f"SIGSTOP {program.name} for {lasts_s:.1f} s", lasts_s, lambda: program.signal_all(signal.SIGCONT))
 
 
-def _ask(house, *command):
+def _ask(installation, *command):
     try:
-        return house.hurry.execute_command(*command)
+        return installation.hurry.execute_command(*command)
     except RedisError:
         raise Missed from None

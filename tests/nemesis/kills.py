@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 
 from tests.nemesis import audit, people
-from tests.nemesis.house import House
+from tests.nemesis.installation import Installation
 from tests.nemesis.races import Browser
 
 CHAT_TURNS = 12  # then a new chat: the echo's prompt stays short
@@ -32,12 +32,12 @@ def main(arguments=None):
     bad = 0
     for n_workers in options.workers or (2, 1):
         folder = Path(tempfile.mkdtemp(prefix="inglenook-kills-"))
-        house = House(folder, n_workers, echo_delay_ms=20)
+        installation = Installation(folder, n_workers, echo_delay_ms=20)
         try:
-            house.start()
-            waits, lost, doubled = kill_again_and_again(house, options.n)
+            installation.start()
+            waits, lost, doubled = kill_again_and_again(installation, options.n)
         finally:
-            house.stop()
+            installation.stop()
         shutil.rmtree(folder, ignore_errors=True)
         sys.stdout.write(sentence(n_workers, waits, lost, doubled) + "\n")
         bad += lost + doubled
@@ -56,41 +56,41 @@ def sentence(n_workers, waits, lost, doubled):
     )
 
 
-def kill_again_and_again(house, n):
+def kill_again_and_again(installation, n):
     """(seconds until text moved again, how many replies were lost, how many doubled)."""
-    person, waits, said = people.sign_up(house, 0), [], {}
-    browser = Browser(house, person, person.chats[-1])
+    person, waits, said = people.sign_up(installation, 0), [], {}
+    browser = Browser(installation, person, person.chats[-1])
     for number in range(n):
         if number % CHAT_TURNS == CHAT_TURNS - 1:
             browser.close()
-            browser = Browser(house, person, people.begin_chat(house, person))
+            browser = Browser(installation, person, people.begin_chat(installation, person))
         turn = uuid.uuid4().hex
         said[turn] = f"This is number {number} of {n}."
         browser.submit(turn, said[turn])
-        waits.append(kill_once(house, browser, turn))
+        waits.append(kill_once(installation, browser, turn))
         browser.hear(lambda event, turn=turn: event["type"] in ("done", "failed") and event.get("turn") == turn)
         browser.settle()
-        house.wait_for(house.is_well, "worker")
-        _settle_down(house)
+        installation.wait_for(installation.is_well, "worker")
+        _settle_down(installation)
     browser.close()
-    return waits, *count(house, person, said)
+    return waits, *count(installation, person, said)
 
 
-def kill_once(house, browser, turn):
+def kill_once(installation, browser, turn):
     """Kill the worker that writes the turn; seconds until the next attempt's first text was heard."""
     first = browser.hear(lambda event: event["type"] == "text" and event["turn"] == turn and event["offset"] > 4)
-    writing = {program.name: program for program in house.workers}
-    at = next(worker for one, worker, _ in audit.running(house.sqlite_file) if one == turn)
+    writing = {program.name: program for program in installation.workers}
+    at = next(worker for one, worker, _ in audit.running(installation.sqlite_file) if one == turn)
     writing[at].signal_all(signal.SIGKILL)
     began = time.monotonic()
     browser.hear(lambda event: event["type"] == "text" and event["attempt"] > first["attempt"])
     return time.monotonic() - began
 
 
-def count(house, person, said):
+def count(installation, person, said):
     """How many replies are missing, and how many are there twice."""
     found = {turn: {"user": 0, "character": 0} for turn in said}
-    for messages in audit.messages(house.sqlite_file, person.chats).values():
+    for messages in audit.messages(installation.sqlite_file, person.chats).values():
         for message in messages:
             for alternative in message["alternatives"]:
                 if (turn := alternative["turn_id"]) in found and said[turn] in alternative["text"]:
@@ -100,10 +100,10 @@ def count(house, person, said):
     return lost, doubled
 
 
-def _settle_down(house):
+def _settle_down(installation):
     """Let the new worker run for as long as a supervisor wants to see before it starts one again at once."""
-    for worker in house.workers:
-        house.wait_for(lambda worker=worker: worker.settled, worker.name)
+    for worker in installation.workers:
+        installation.wait_for(lambda worker=worker: worker.settled, worker.name)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from tests.nemesis.faults import FAULTS, Missed
 class Nemesis(threading.Thread):
     """One storm: from `start` to `heal`."""
 
-    def __init__(self, house, rng, history, gap_s, counts=None):
+    def __init__(self, installation, rng, history, gap_s, counts=None):
         super().__init__(name="nemesis", daemon=True)
-        self._house, self._rng, self._history, self._gap_s = house, rng, history, gap_s
+        self._house, self._rng, self._history, self._gap_s = installation, rng, history, gap_s
         self._stopped = threading.Event()
         self._undo = []
         self._n = 0

@@ -32,27 +32,27 @@ class Person:
     chats: list[str] = field(default_factory=list)
 
 
-def sign_up(house, number):
+def sign_up(installation, number):
     """A new person with a character of few words (the echo backend works hard for each) and one chat."""
-    _, token = accounts.create_invite(house.db, "adult")
-    user = accounts.sign_up(house.db, token, f"P{number:02d}", "not-a-real-hash")
+    _, token = accounts.create_invite(installation.db, "adult")
+    user = accounts.sign_up(installation.db, token, f"P{number:02d}", "not-a-real-hash")
     texts = {"name": "Mo", "tagline": "", "avatar": "", "rating": "everyone", "locale": "en"}
     character = uuid.uuid4().hex
-    with house.db.session() as session:
+    with installation.db.session() as session:
         session.add(Character(id=character, owner_id=user.id, card=CARD, created_at=0.0, **texts))
-    person = Person(number, user, _cookie(house.settings, user), character)
-    begin_chat(house, person)
+    person = Person(number, user, _cookie(installation.settings, user), character)
+    begin_chat(installation, person)
     return person
 
 
-def begin_chat(house, person):
+def begin_chat(installation, person):
     """One more chat of this person; its id."""
-    person.chats.append(chats.create_chat(house.db, person.user.id, person.character, person.user.name).id)
+    person.chats.append(chats.create_chat(installation.db, person.user.id, person.character, person.user.name).id)
     return person.chats[-1]
 
 
 def _cookie(settings, user):
-    """What web would set at a sign-in, signed with the house's own key."""
+    """What web would set at a sign-in, signed with the installation's own key."""
     app = Flask(__name__)
     app.secret_key = settings.read_secret_key()
     session = {"_user_id": f"{user.id}:{user.session_epoch}", "_fresh": True, "_permanent": True}

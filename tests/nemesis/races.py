@@ -1,16 +1,15 @@
 """Races without faults, over real sockets: many identical sends at once, and two browsers on one chat.
 
-What it does: `same_send` and `two_browsers` play on a house that runs, and return sentences about what went wrong.
+What it does: `same_send` and `two_browsers` play on a running installation, and return sentences about what went wrong.
 What it refuses to know: how a race is decided.
 """
 
-import json
 import threading
 import time
 import uuid
 from functools import partial
 
-from tests.deploy.player import Tab as Line
+from tests.harness.socket_client import SocketClient
 from tests.nemesis import audit
 from tests.nemesis.screen import ENDS
 
@@ -22,54 +21,40 @@ RACE_S = 0.25  # a race takes at least so long: a window may send 20 messages a 
 class Browser:
     """One socket on one chat; waits for what it wants to hear."""
 
-    def __init__(self, house, person, chat):
+    def __init__(self, installation, person, chat):
         self.chat = chat
-        headers = {"Origin": house.address, "Cookie": person.cookie}
-        self._ws = Line.connect(house.address.replace("http", "ws", 1) + "/ws", headers=headers)
+        self._socket = SocketClient(installation.address, person.cookie)
         self.revision = self.open()["revision"]
 
     def open(self):
         """A fresh snapshot."""
-        self.say(type="open", chat=self.chat, turn=None, after=0)
-        return self.hear(lambda message: message["type"] == "opened")
-
-    def say(self, **frame):
-        """Send a frame."""
-        self._ws.send(json.dumps(frame))
+        self._socket.send(type="open", chat=self.chat, turn=None, after=0)
+        return self._socket.wait("opened", timeout_s=ANSWER_S)
 
     def submit(self, turn, text):
         """Send a message, not waiting for the answer."""
-        self.say(type="submit", id=turn, chat=self.chat, kind="chat", revision=self.revision, text=text)
+        self._socket.send(type="submit", id=turn, chat=self.chat, kind="chat", revision=self.revision, text=text)
 
     def answer(self, turn):
         """The answer to a submit."""
-        return self.hear(lambda message: message["type"] in ("ack", "refused") and message["id"] == turn)
-
-    def hear(self, wanted):
-        """The next message that is wanted."""
-        deadline = time.monotonic() + ANSWER_S
-        while time.monotonic() < deadline:
-            frame = self._ws.receive(timeout=1)
-            if frame is not None and wanted(message := json.loads(frame)):
-                return message
-        raise TimeoutError("the server does not answer")
+        return self._socket.wait("ack", "refused", where=lambda message: message["id"] == turn, timeout_s=ANSWER_S)
 
     def settle(self):
         """Wait until no turn is under way; the snapshot."""
         while (shot := self.open())["turn"] is not None:
             turn = shot["turn"]["id"]
-            self.hear(lambda message, turn=turn: message["type"] in ENDS and message.get("turn") == turn)
+            self._socket.wait(*ENDS, where=lambda message, turn=turn: message.get("turn") == turn, timeout_s=ANSWER_S)
         self.revision = shot["revision"]
         return shot
 
     def close(self):
         """Hang up."""
-        self._ws.close()
+        self._socket.close()
 
 
-def same_send(house, person, n=50, n_sockets=10):
+def same_send(installation, person, n=50, n_sockets=10):
     """The same turn `n` times at once: all are acknowledged, there is one turn, one message and one reply."""
-    browsers = [Browser(house, person, person.chats[-1]) for _ in range(n_sockets)]
+    browsers = [Browser(installation, person, person.chats[-1]) for _ in range(n_sockets)]
     turn, answers = uuid.uuid4().hex, []
 
     def click(browser):
@@ -86,15 +71,17 @@ def same_send(house, person, n=50, n_sockets=10):
     mine = [message["role"] for message in shot["messages"] if message["turn_id"] == turn]
     if mine != ["user", "character"]:
         yield f"one turn, sent {n} times, left {mine}"
-    n_turns = sum(row["id"] == turn or row["chat_id"] == person.chats[-1] for row in audit.turns(house.sqlite_file))
+    n_turns = sum(
+        row["id"] == turn or row["chat_id"] == person.chats[-1] for row in audit.turns(installation.sqlite_file)
+    )
     if n_turns != 1:
         yield f"{n_turns} turns"
 
 
-def two_browsers(house, person, n):
+def two_browsers(installation, person, n):
     """Two windows send different words on the same revision, `n` times: one is acknowledged, one keeps its draft."""
     chat = person.chats[-1]
-    pair = [Browser(house, person, chat) for _ in range(2)]
+    pair = [Browser(installation, person, chat) for _ in range(2)]
     said = []
     for race in range(n):
         began = time.monotonic()
@@ -115,7 +102,7 @@ def two_browsers(house, person, n):
         time.sleep(max(0.0, began + RACE_S - time.monotonic()))
     for browser in pair:
         browser.close()
-    yield from _interleaved(audit.messages(house.sqlite_file, [chat])[chat][1:], said)
+    yield from _interleaved(audit.messages(installation.sqlite_file, [chat])[chat][1:], said)
 
 
 def _interleaved(messages, said):

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tests.nemesis.checker import describe
-from tests.nemesis.house import House
+from tests.nemesis.installation import Installation
 from tests.nemesis.trial import Trial
 
 WORDS, ENDS = ("text",), ("done", "cancelled", "failed")
@@ -28,12 +28,12 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="inglenook-rolling-"))
-    house = House(folder, n_workers=3, n_webs=2, echo_delay_ms=20)
+    installation = Installation(folder, n_workers=3, n_webs=2, echo_delay_ms=20)
     try:
-        house.start()
-        violations, silences, n_turns, n_restarts = roll(house, options)
+        installation.start()
+        violations, silences, n_turns, n_restarts = roll(installation, options)
     finally:
-        house.stop()
+        installation.stop()
     shutil.rmtree(folder, ignore_errors=True)
     longest = max(silences, default=0.0)
     sys.stdout.write(
@@ -43,16 +43,16 @@ def main(arguments=None):
     return 1 if violations else 0
 
 
-def roll(house, options):
+def roll(installation, options):
     """(violations, silences in seconds, turns heard to their end, restarts)."""
-    trial = Trial(house, options.seed, options.clients)
+    trial = Trial(installation, options.seed, options.clients)
     violations, evidence = trial.begin()
     n_restarts, silences, n_turns = 0, [], 0
     try:
         for _ in range(options.rounds):
             trial.play()
-            for program in (*house.workers, *house.webs):
-                restart(house, program)
+            for program in (*installation.workers, *installation.webs):
+                restart(installation, program)
                 n_restarts += 1
             found, evidence = trial.rest()
             violations += found
@@ -65,11 +65,13 @@ def roll(house, options):
     return violations, silences, n_turns, n_restarts
 
 
-def restart(house, program):
+def restart(installation, program):
     """SIGTERM; then wait until it is back and has run for a moment."""
     before = program.n_starts
     program.signal_all(signal.SIGTERM)
-    house.wait_for(lambda: program.n_starts > before and house.is_well(), f"{program.name} after its restart")
+    installation.wait_for(
+        lambda: program.n_starts > before and installation.is_well(), f"{program.name} after its restart"
+    )
     time.sleep(2.0)
 
 

@@ -1,4 +1,4 @@
-"""A short storm over a whole house, and kills in mid-reply: `make check` has the long ones."""
+"""A short storm over a whole installation, and kills in mid-reply: `make check` has the long ones."""
 
 import os
 import subprocess

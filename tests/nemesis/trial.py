@@ -1,4 +1,4 @@
-"""One trial: a house, people, rounds of storm and peace, and the verdict after each round.
+"""One trial: an installation, people, rounds of storm and peace, and the verdict after each round.
 
 What it does: a round is a storm (faults while people play), healing, quiet (everybody must get their answer within the
 limit), then the checker on all that was seen and on the database. Each round begins new chats.
@@ -34,22 +34,22 @@ class Tally:
     n_heard: int = 0
     n_acked: int = 0
     quiet_s: list[float] = field(default_factory=list)  # from healing to the end of the last turn
-    waited_s: float = 0.0  # in which the house came up again
+    waited_s: float = 0.0  # in which the installation came up again
 
 
 class Trial:
-    """People in a house with a nemesis."""
+    """People in an installation with a nemesis."""
 
-    def __init__(self, house, seed, n_people, gap_s=0.9, patience=1.0, habits=None):
-        self.house, self.gap_s, self.patience = house, gap_s, patience
+    def __init__(self, installation, seed, n_people, gap_s=0.9, patience=1.0, habits=None):
+        self.installation, self.gap_s, self.patience = installation, gap_s, patience
         self.rng = random.Random(seed)
         self.history, self.habits, self.tally = History(), habits or Habits(), Tally()
-        self.people = [people.sign_up(house, number) for number in range(n_people)]
+        self.people = [people.sign_up(installation, number) for number in range(n_people)]
         self.tabs = []
         for person in self.people:
             for number in range(2 if self.rng.random() < 0.3 else 1):
                 rng = random.Random(f"{seed}.{person.number}.{number}")
-                self.tabs.append(Tab(house, person, number, rng, self.history, self.habits))
+                self.tabs.append(Tab(installation, person, number, rng, self.history, self.habits))
         self._peace = None
         self._n_judged = Counter()  # how many chats of each person have been judged
 
@@ -59,13 +59,15 @@ class Trial:
             tab.start()
         time.sleep(peace_s)
         trouble = self._quieten()
-        self._peace = baseline.measure(self.house, len(self.tabs))
+        self._peace = baseline.measure(self.installation, len(self.tabs))
         return self._judge(trouble)
 
     def round(self, storm_s):
         """One storm and what is left of it: (violations, evidence)."""
         self.play()
-        nemesis = Nemesis(self.house, random.Random(self.rng.random()), self.history, self.gap_s, self.tally.faults)
+        nemesis = Nemesis(
+            self.installation, random.Random(self.rng.random()), self.history, self.gap_s, self.tally.faults
+        )
         nemesis.start()
         time.sleep(storm_s)
         self.habits.quiet = True
@@ -75,7 +77,7 @@ class Trial:
     def play(self):
         """Everybody begins a new chat and writes."""
         for person in self.people:
-            people.begin_chat(self.house, person)
+            people.begin_chat(self.installation, person)
         self.habits.quiet = False
 
     def rest(self):
@@ -95,7 +97,7 @@ class Trial:
         """Wait until everybody has their answer; sentences about what did not come."""
         self.habits.quiet = True
         began = time.monotonic()
-        self.house.wait_for(self.house.is_well, "house after the storm")
+        self.installation.wait_for(self.installation.is_well, "installation after the storm")
         healed = time.monotonic()
         self.tally.waited_s += healed - began
         limit = healed + QUIET_S * self.patience
@@ -105,7 +107,7 @@ class Trial:
         return list(self._noise())
 
     def _all_quiet(self):
-        return all(tab.idle for tab in self.tabs) and audit.n_unfinished(self.house.sqlite_file) == 0
+        return all(tab.idle for tab in self.tabs) and audit.n_unfinished(self.installation.sqlite_file) == 0
 
     def _noise(self):
         for tab in self.tabs:
@@ -117,7 +119,7 @@ class Trial:
                 yield f"window {tab.name}: no answer to turn {tab.unsent['id']} ({tab.unsent['kind']})"
             elif tab.screen.turn is not None:
                 yield f"window {tab.name} still waits for turn {tab.screen.turn.id}"
-        for program in self.house.programs:
+        for program in self.installation.programs:
             if any(status == EXIT_CONFIG for _, status in program.exits):
                 yield f"{program.name} said that its configuration is wrong: supervisord would give up"
             program.exits.clear()
@@ -129,20 +131,20 @@ class Trial:
         return found
 
     def _grown(self):
-        return list(baseline.grown(self._peace, baseline.measure(self.house, len(self.tabs))))
+        return list(baseline.grown(self._peace, baseline.measure(self.installation, len(self.tabs))))
 
     def _judge(self, trouble):
         chats = {chat for person in self.people for chat in person.chats[self._n_judged[person.number] :]}
         self._n_judged = Counter({person.number: len(person.chats) for person in self.people})
         notes = [note for note in self.history.cut() if note.chat in chats or note.chat is None]
-        path = self.house.sqlite_file
+        path = self.installation.sqlite_file
         rows = {row["id"]: row for row in audit.turns(path) if row["chat_id"] in chats}
         evidence = Evidence(
             notes=notes,
             turns=rows,
             steps=[step for step in audit.read(path) if step.turn in rows],
             messages=audit.messages(path, chats),
-            echo=self.house.model == "echo",
+            echo=self.installation.model == "echo",
             trouble=trouble,
         )
         self._count(evidence)

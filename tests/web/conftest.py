@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from redis import Redis
-from web_house import Browser, Storyteller, free_port
+from scripted_worker import ScriptedWorker
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from store import accounts
@@ -15,6 +15,8 @@ from store.broker import client
 from store.bundled import character_id
 from store.db import Database
 from store.settings import Settings
+from tests.harness.people import Browser
+from tests.harness.processes import free_port
 from web import create_app
 
 
@@ -28,7 +30,7 @@ class Site:
 
     def __init__(self, app: Flask, port: int, database: Database) -> None:
         self.app = app
-        self.base = f"http://127.0.0.1:{port}"
+        self.address = f"http://127.0.0.1:{port}"
         self.database = database
         self.services = app.extensions["inglenook"]
         self.mara = character_id("mara")
@@ -52,7 +54,7 @@ class Site:
         return f"/invite/{token}"
 
     def browser(self) -> Browser:
-        return Browser(self.base)
+        return Browser(self.address)
 
 
 @pytest.fixture
@@ -82,9 +84,9 @@ def site(redis: Redis, make_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture
-def tale(database: Database, redis: Redis) -> Storyteller:
+def tale(database: Database, redis: Redis) -> ScriptedWorker:
     """Somebody who tells the replies."""
-    storyteller = Storyteller(database, redis)
+    storyteller = ScriptedWorker(database, redis)
     storyteller.present()
     return storyteller
 

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import struct
 
+from tests.harness.socket_client import CLOSE, address_of, handshake
+
 RUDE = {  # what is sent after the handshake, and the close codes that are right for it
     "reserved bits": (b"\xf1\x80\x00\x00\x00\x00", {1002}),
     "an opcode that does not exist": (b"\x83\x80\x00\x00\x00\x00", {1002}),
@@ -28,21 +30,13 @@ RUDE = {  # what is sent after the handshake, and the close codes that are right
     "pings without end": ((b"\x89\x80" + bytes(4)) * 5000, {1008}),
     "messages without end": ((b"\x81\x8f" + bytes(4) + b'{"type":"ping"}') * 5000, {1008}),
 }
-"""By name. Whoever stays polite after that is served as if nothing had happened."""
-
-
-def handshake(port: int, cookie: str) -> bytes:
-    """What a browser sends to open a web socket."""
-    here = f"127.0.0.1:{port}"
-    lines = ["GET /ws HTTP/1.1", f"Host: {here}", f"Origin: http://{here}", f"Cookie: {cookie}", "Upgrade: websocket"]
-    lines += ["Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    return "\r\n".join([*lines, "", ""]).encode()
+"""By name. A polite client beside it is served as if nothing had happened."""
 
 
 def be_rude(port: int, cookie: str, data: bytes, patience_s: float = 10.0) -> int | None:
     """Shake hands, send this, and listen: the server's close code, 0 for none, None when it says nothing at all."""
     with socket.create_connection(("127.0.0.1", port), timeout=patience_s) as sock:
-        sock.sendall(handshake(port, cookie))
+        sock.sendall(handshake(address_of(port), cookie))
         inbox = sock.makefile("rb")
         status = inbox.readline()
         assert b" 101 " in status, status
@@ -59,7 +53,7 @@ def _goodbye(inbox) -> int | None:
             n = head[1] & 127
             n = n if n < 126 else int.from_bytes(inbox.read(2 if n == 126 else 8), "big")
             payload = inbox.read(n)
-            if head[0] & 15 == 8:
+            if head[0] & 15 == CLOSE:
                 return int.from_bytes(payload[:2], "big")
     except TimeoutError:
         return None

@@ -9,10 +9,10 @@ import io
 
 import pytest
 from PIL import Image
-from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, export, personas
 from store.lore import books
+from tests.harness.people import PASSWORD, Browser
 from web.auth import passwords
 
 ANYBODY, MEMBER, ADMIN = "anybody", "member", "admin"
@@ -120,7 +120,7 @@ def enter(site, hashed):
 
     def somebody(name, role="adult"):
         accounts.sign_up(site.database, accounts.create_invite(site.database, role)[1], name, hashed)
-        browser = Browser(site.base)
+        browser = Browser(site.address)
         assert browser.submit("/login", {"name": name, "password": PASSWORD}).status_code == 200
         return browser
 
@@ -253,7 +253,7 @@ def test_odd_addresses_are_refused_politely(site, enter, odd):
 @pytest.mark.parametrize("path", [key for key in ROUTES if key[1] == "POST"], ids=lambda key: key[0])
 def test_every_form_needs_our_token(site, enter, adas, path):
     address = address_of(site, routes(site.app)[path], adas)
-    browser = Browser(site.base)
+    browser = Browser(site.address)
     browser.get("/login")
     for token in (None, "", "x"):
         answer = browser.post(address, FORM, token, headers=JSON)

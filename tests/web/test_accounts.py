@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from web_house import PASSWORD, Browser
 
 from store import accounts
+from tests.harness.people import PASSWORD, Browser
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_an_invitation_makes_one_account(site):
     invite = site.invite()
-    Browser(site.base).sign_up(invite, "Ada")
-    page = Browser(site.base).get(invite)
+    Browser(site.address).sign_up(invite, "Ada")
+    page = Browser(site.address).get(invite)
     assert page.status_code == 410
     assert "gone cold" in page.text
 
@@ -32,25 +32,25 @@ def test_names_are_unique_and_passwords_long_enough(site, ada):
 
 def test_signing_in_and_out(site, ada):
     browser = site.browser()
-    assert browser.get("/").url.startswith(site.base + "/login")
+    assert browser.get("/").url.startswith(site.address + "/login")
     wrong = browser.submit("/login", {"name": "Ada", "password": "not it at all"})
     assert (wrong.status_code, "name or the password is wrong" in wrong.text) == (422, True)
-    assert browser.submit("/login", {"name": "ada", "password": PASSWORD}).url == site.base + "/"
-    assert browser.submit("/", {}, "/logout").url == site.base + "/login"
-    assert browser.get("/").url.startswith(site.base + "/login")
+    assert browser.submit("/login", {"name": "ada", "password": PASSWORD}).url == site.address + "/"
+    assert browser.submit("/", {}, "/logout").url == site.address + "/login"
+    assert browser.get("/").url.startswith(site.address + "/login")
 
 
 def test_signing_in_leads_back_but_never_away(site, ada):
     browser = site.browser()
     answer = browser.submit("/login?next=https://evil.example/", {"name": "Ada", "password": PASSWORD})
-    assert answer.url == site.base + "/"
+    assert answer.url == site.address + "/"
 
 
 def test_signed_out_everywhere(site, ada, database):
     user = accounts.find_user(database, "Ada")
-    assert ada.get("/").url == site.base + "/"
+    assert ada.get("/").url == site.address + "/"
     accounts.sign_out_everywhere(database, user.id)
-    assert ada.get("/").url.startswith(site.base + "/login")
+    assert ada.get("/").url.startswith(site.address + "/login")
 
 
 @pytest.mark.parametrize("path", ["/login", "/logout", "/chats", "/invite/x", "/chat/x/delete"])

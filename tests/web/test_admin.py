@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from store import accounts, chats, site_state, turns
 from store.broker import registry
@@ -109,14 +109,14 @@ def test_pausing_tells_every_tab_and_lets_turns_wait_until_it_goes_on(site, kim,
     tab = ada.socket()
     revision = tab.open(chat)["revision"]
     assert kim.submit("/admin", {"paused": "1"}, "/admin/pause").status_code == 200
-    tab.ever(lambda message: message["type"] == "service_status" and message["trouble"] == "paused")
+    tab.seen_or_wait(lambda message: message["type"] == "service_status" and message["trouble"] == "paused")
     acked = tab.submit(chat, "Hello", revision, turn=new_turn())
     assert (acked["type"], acked["state"]) == ("ack", "waiting")
     assert "the storyteller rests" in ada.get("/").text.lower()
     assert "Let it go on" in kim.get("/admin").text
     assert site.browser().get("/healthz").json()["ok"]
     kim.submit("/admin", {"paused": "0"}, "/admin/pause")
-    tab.until("service_status", where=lambda message: message["trouble"] == "")
+    tab.wait("service_status", where=lambda message: message["trouble"] == "")
     assert turns.get_turn(site.database, acked["id"]).state == "queued"
 
 
@@ -125,7 +125,7 @@ def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, a
     tab = ada.socket()
     tab.open(chat)
     kim.submit("/admin", {"text": "Soup <b>tonight</b>"}, "/admin/announcement")
-    told = tab.until("service_status", where=lambda message: message["announcement"])["announcement"]
+    told = tab.wait("service_status", where=lambda message: message["announcement"])["announcement"]
     assert told["text"] == "Soup <b>tonight</b>"
     for page in ("/", "/settings", f"/chat/{chat}"):
         assert "Soup &lt;b&gt;tonight&lt;/b&gt;" in ada.get(page).text
@@ -136,7 +136,7 @@ def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, a
     kim.submit("/admin", {"text": "Soup is cold."}, "/admin/announcement")
     assert "Soup is cold." in ada.get("/").text
     kim.submit("/admin", {"text": " "}, "/admin/announcement")
-    tab.until("service_status", where=lambda message: message["announcement"] is None)
+    tab.wait("service_status", where=lambda message: message["announcement"] is None)
     assert "Soup" not in ada.get("/").text
 
 
@@ -151,7 +151,7 @@ def test_another_process_hears_of_a_pause_within_a_round(make_site, redis, tale)
     tab = one.browser().sign_up(one.invite(), "Ada").socket()
     admin = other.browser().sign_up(other.invite("admin"), "Kim")
     admin.submit("/admin", {"paused": "1"}, "/admin/pause")
-    tab.until("service_status", where=lambda message: message["trouble"] == "paused")
+    tab.wait("service_status", where=lambda message: message["trouble"] == "paused")
 
 
 class TestCharts:

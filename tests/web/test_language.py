@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 import pytest
 from test_access import ROUTES, address_of, routes
-from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, personas
 from store.lore import books
+from tests.harness.people import PASSWORD, Browser
 
 WORDS_OF = "accept-language"
 
@@ -44,10 +44,10 @@ class TestWhoGetsWhich:
     def test_the_door_has_a_switch(self, site):
         browser = site.browser()
         answer = browser.submit("/login", {"language": "zh", "back": "/login?next=/chats"}, "/language")
-        assert (lang_of(answer), answer.url) == ("zh-Hans", site.base + "/login?next=/chats")
+        assert (lang_of(answer), answer.url) == ("zh-Hans", site.address + "/login?next=/chats")
         assert 'aria-pressed="true" data-testid="language-zh"' in answer.text
         odd = browser.submit("/login", {"language": "xx", "back": "https://evil.example"}, "/language")
-        assert (lang_of(odd), odd.url) == ("zh-Hans", site.base + "/login?next=/")
+        assert (lang_of(odd), odd.url) == ("zh-Hans", site.address + "/login?next=/")
         assert lang_of(browser.submit("/login", {"language": "en", "back": "/login"}, "/language")) == "en"
 
     def test_who_is_invited_in_a_language_keeps_it(self, site, database):
@@ -150,7 +150,7 @@ PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and en
 @pytest.fixture
 def zhou(site, database):
     """An admin who reads 中文 and has something of everything; values for the addresses."""
-    browser = asks_for(Browser(site.base), "zh-CN")
+    browser = asks_for(Browser(site.address), "zh-CN")
     browser.sign_up(site.invite("admin"), "周")
     who = accounts.find_user(database, "周")
     accounts.set_limits(database, who.id, 45, "21:00", "07:00")
@@ -191,7 +191,7 @@ def test_no_page_has_a_word_that_is_not_translated(site, zhou, names, endpoint):
     path = address_of(site, routes(site.app)[endpoint, "GET"], values)
     for address in [path, f"/invite/{'0' * 43}"] if endpoint == "accounts.sign_up_form" else [path]:
         answer = browser.get(address)
-        assert (lang_of(answer), answer.url) == ("zh-Hans", site.base + address)
+        assert (lang_of(answer), answer.url) == ("zh-Hans", site.address + address)
         assert leftovers(answer.text, names) == []
 
 
@@ -215,4 +215,4 @@ def test_what_comes_back_from_a_form_is_translated(site, zhou, names):
         ("/people", f"/people/{values['user_id']}", {"role": "admin"}),
     ):
         answer = browser.submit(page, form, action)
-        assert leftovers(answer.text, [*names, site.base]) == [], (action, form)
+        assert leftovers(answer.text, [*names, site.address]) == [], (action, form)

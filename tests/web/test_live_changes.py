@@ -1,7 +1,7 @@
 """What a person changes by hand, over real sockets: messages, the course of the story, notes and settings."""
 
 import pytest
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from store import chats
 from store.messages import Reply
@@ -36,12 +36,12 @@ def change(story, kind, number, **more):
     chat, tab, other = story
     opened = tab.open(chat)
     message = more.pop("message", None) or opened["messages"][number]["id"]
-    tab.say(type=kind, message=message, revision=opened["revision"], **more)
-    answer = tab.until("changed", "refused", where=lambda m: m["type"] == "refused" or m.get("by") == kind)
+    tab.send(type=kind, message=message, revision=opened["revision"], **more)
+    answer = tab.wait("changed", "refused", where=lambda m: m["type"] == "refused" or m.get("by") == kind)
     if answer["type"] == "changed":
         assert answer["message"] == message
         assert answer["revision"] == opened["revision"] + 1
-        assert other.until("changed", where=lambda m: m["revision"] == answer["revision"])["chat"] == chat
+        assert other.wait("changed", where=lambda m: m["revision"] == answer["revision"])["chat"] == chat
     return answer
 
 
@@ -76,8 +76,8 @@ def test_nothing_is_changed_while_a_reply_is_written_or_from_an_old_page(story):
     chat, tab, _ = story
     opened = tab.open(chat)
     message = opened["messages"][1]["id"]
-    tab.say(type="pin", message=message, pinned=True, revision=opened["revision"] - 1)
-    assert tab.until("refused")["error"]["code"] == "moved_on"
+    tab.send(type="pin", message=message, pinned=True, revision=opened["revision"] - 1)
+    assert tab.wait("refused")["error"]["code"] == "moved_on"
     tab.submit(chat, "Go on", opened["revision"])
     for kind, more in (("edit", {"text": "x"}), ("delete", {}), ("pin", {"pinned": True})):
         assert change(story, kind, 1, **more)["error"]["code"] == "busy"
@@ -86,8 +86,8 @@ def test_nothing_is_changed_while_a_reply_is_written_or_from_an_old_page(story):
 def test_branch(story):
     chat, tab, _ = story
     opened = tab.open(chat)
-    tab.say(type="branch", message=opened["messages"][1]["id"])
-    branched = tab.until("branched")["chat"]
+    tab.send(type="branch", message=opened["messages"][1]["id"])
+    branched = tab.wait("branched")["chat"]
     assert branched != chat
     assert texts(tab.open(branched)) == texts(opened)[:2]
     assert texts(tab.open(chat)) == texts(opened), "the old story stays"
@@ -96,9 +96,9 @@ def test_branch(story):
 def test_start_over(story):
     chat, tab, _ = story
     opened = tab.open(chat)
-    tab.say(type="setup", chat=chat, author_note="Short sentences.", settings={"temperature": 0.4})
-    tab.say(type="start_over", chat=chat)
-    fresh = tab.open(tab.until("branched")["chat"])
+    tab.send(type="setup", chat=chat, author_note="Short sentences.", settings={"temperature": 0.4})
+    tab.send(type="start_over", chat=chat)
+    fresh = tab.open(tab.wait("branched")["chat"])
     assert texts(fresh) == texts(opened)[:1]
     assert (fresh["author_note"], fresh["settings"]) == ("Short sentences.", {"temperature": 0.4})
     assert texts(tab.open(chat)) == texts(opened), "the old story stays"
@@ -107,13 +107,13 @@ def test_start_over(story):
 def test_setup_is_kept_and_told_to_other_tabs(story):
     chat, tab, other = story
     wanted = {"title": "The lamp", "author_note": "Rain.", "reference": "A map.", "user_persona": "A diver."}
-    tab.say(type="setup", chat=chat, **wanted, settings={"temperature": 1, "top_n": 5})
+    tab.send(type="setup", chat=chat, **wanted, settings={"temperature": 1, "top_n": 5})
     wanted["settings"] = {"temperature": 1.0, "top_n": 5}
     for one in (tab, other):
-        said = one.until("setup")
+        said = one.wait("setup")
         assert {name: said[name] for name in wanted} == wanted
-    tab.say(type="setup", chat=chat, reference="")
-    assert other.until("setup")["reference"] == ""
+    tab.send(type="setup", chat=chat, reference="")
+    assert other.wait("setup")["reference"] == ""
     opened = other.open(chat)
     assert {name: opened[name] for name in wanted} == {**wanted, "reference": ""}
 
@@ -133,22 +133,22 @@ def test_setup_is_kept_and_told_to_other_tabs(story):
 )
 def test_what_a_setup_may_not_be(story, wrong, code):
     chat, tab, _ = story
-    tab.say(type="setup", chat=chat, **wrong)
-    assert tab.until("refused")["error"]["code"] == code
+    tab.send(type="setup", chat=chat, **wrong)
+    assert tab.wait("refused")["error"]["code"] == code
 
 
 def test_why(story):
     chat, tab, _ = story
     opened = tab.open(chat)
     assert [one["alternatives"][0]["why"] for one in opened["messages"]] == [False, False, True]
-    tab.say(type="why", message=opened["messages"][2]["id"], position=0)
-    answer = tab.until("why")
+    tab.send(type="why", message=opened["messages"][2]["id"], position=0)
+    answer = tab.wait("why")
     assert (answer["message"], answer["position"]) == (opened["messages"][2]["id"], 0)
     assert answer["words"] == WORDS
-    tab.say(type="why", message=opened["messages"][1]["id"], position=0)
-    assert tab.until("why")["words"] == []
-    tab.say(type="why", message=opened["messages"][1]["id"], position=7)
-    assert tab.until("refused")["error"]["code"] == "no_such_alternative"
+    tab.send(type="why", message=opened["messages"][1]["id"], position=0)
+    assert tab.wait("why")["words"] == []
+    tab.send(type="why", message=opened["messages"][1]["id"], position=7)
+    assert tab.wait("refused")["error"]["code"] == "no_such_alternative"
 
 
 def test_where_the_memory_begins(site, story, tale):
@@ -162,7 +162,7 @@ def test_where_the_memory_begins(site, story, tale):
     end = commit(site.database, turn, tale.attempt, Reply("Yes."), window={"messages": ordinals[2]})
     tale.append({"type": "done", **end.as_dict()})
     for one in (tab, other):
-        said = one.until("memory")
+        said = one.wait("memory")
         assert (said["from"], said["forgotten"]) == (ordinals[2], 1), "what is pinned is not forgotten"
     assert tab.open(chat)["memory"] == {"from": ordinals[2], "forgotten": 1}
     assert chats.load_story(site.database, chat).chat.window == {"messages": ordinals[2]}

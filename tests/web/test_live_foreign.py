@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from store import chats
 from store.turns import Outcome
@@ -40,8 +40,8 @@ def edits_a_message_away(tale, tab, chat, revision):
     said = tab.submit(chat, "A first secret", revision, turn)["message"]["id"]
     tale.claim(turn)
     tale.tell("Indeed.")
-    tab.say(type="delete", message=said, revision=tale.finish().revision)
-    return tab.until("changed", where=lambda m: m.get("by") == "delete")
+    tab.send(type="delete", message=said, revision=tale.finish().revision)
+    return tab.wait("changed", where=lambda m: m.get("by") == "delete")
 
 
 TRIES = {
@@ -89,14 +89,14 @@ def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
         return
     before, setup = tale.texts(hers["chat"]), chats.load_story(site.database, hers["chat"])
     tab = bo.socket()
-    tab.say(**TRIES[command](hers))
-    assert tab.until("refused")["error"]["code"] == "not_found"
+    tab.send(**TRIES[command](hers))
+    assert tab.wait("refused")["error"]["code"] == "not_found"
     assert chats.load_story(site.database, hers["chat"]) == setup
     assert len(bo.get("/").text.split('data-testid="chat"')) == 1, "and Bo has no chat of it"
     tale.claim(hers["turn"])
     tale.tell("Only Ada hears this")
-    tab.say(type="ping")
-    tab.until("pong")
+    tab.send(type="ping")
+    tab.wait("pong")
     assert "Only Ada" not in str(tab.seen)
     assert tale.texts(hers["chat"]) == before
 

@@ -6,8 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from simple_websocket import ConnectionClosed
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from web.live.socket_guard import USER_TIMEOUT_MS, set_user_timeout
 
@@ -27,7 +26,7 @@ HANDSHAKE = {
 
 def knock(browser, **headers):
     """The HTTP answer to a handshake that is refused."""
-    wanted = {"Origin": browser.base, **HANDSHAKE, **{name.replace("_", "-"): one for name, one in headers.items()}}
+    wanted = {"Origin": browser.address, **HANDSHAKE, **{name.replace("_", "-"): one for name, one in headers.items()}}
     return browser.get("/ws", headers={name: value for name, value in wanted.items() if value is not None})
 
 
@@ -82,7 +81,6 @@ def test_there_are_only_so_many_seats(make_site, redis):
     tabs = [ada.socket(), ada.socket()]
     assert knock(ada).status_code == 503
     tabs[0].close()
-    tabs[0].client.thread.join()
     while site.services.socket_limiter.n_open == 2:
         ada.get("/healthz")
     assert ada.socket().open(ada.begin_chat(site.mara))["type"] == "opened"
@@ -92,29 +90,29 @@ def test_a_message_that_is_too_big_ends_the_line(site, ada):
     tab = ada.socket()
     chat = ada.begin_chat(site.mara)
     assert tab.submit(chat, "x" * 60_000, 1)["error"]["code"] == "too_long"
-    tab.client.send(json.dumps({"type": "submit", "text": "x" * 1_000_000}))
-    assert tab.farewell() == 1009
+    tab.send_text(json.dumps({"type": "submit", "text": "x" * 1_000_000}))
+    assert tab.wait_for_close().code == 1009
 
 
 def test_a_flood_ends_the_line(site, ada, bo):
     calm = bo.socket()
     tab = ada.socket()
-    with contextlib.suppress(ConnectionClosed, OSError):
+    with contextlib.suppress(OSError):
         for _ in range(5000):
-            tab.say(type="ping")
-    assert tab.farewell() == 1008
-    calm.say(type="ping")
-    assert calm.until("pong")
+            tab.send(type="ping")
+    assert tab.wait_for_close().code == 1008
+    calm.send(type="ping")
+    assert calm.wait("pong")
 
 
 def test_frames_that_break_the_protocol_end_the_line_only(site, ada, bo):
     calm = bo.socket()
     for junk in JUNK:
         tab = ada.socket()
-        tab.client.sock.sendall(junk)
-        assert tab.farewell() in (1002, 1005, 1006)
-    calm.say(type="ping")
-    assert calm.until("pong")
+        tab.send_raw(junk)
+        assert tab.wait_for_close().code in (1002, 1005, 1006)
+    calm.send(type="ping")
+    assert calm.wait("pong")
 
 
 def test_one_that_never_reads_is_dropped_and_nobody_waits_for_it(site, ada, tale):
@@ -130,13 +128,13 @@ def test_one_that_never_reads_is_dropped_and_nobody_waits_for_it(site, ada, tale
     for _ in range(60):
         tale.tell("words " * 8000)
     tale.finish()
-    assert tab.until("done")
+    assert tab.wait("done")
     (session,) = set(site.services.hub.tabs()) - set(others)
     while session in site.services.hub.tabs():  # until its mailbox is full
         session.deliver({"type": "service_status", "trouble": ""})
     assert site.services.hub.tabs() == others
-    tab.say(type="ping")
-    assert tab.until("pong")
+    tab.send(type="ping")
+    assert tab.wait("pong")
     deaf.sock.close()
 
 
@@ -144,12 +142,12 @@ class Deaf:
     """A raw web socket whose receive window stays shut."""
 
     def __init__(self, browser):
-        where = urlsplit(browser.base)
+        where = urlsplit(browser.address)
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.sock.connect((where.hostname, where.port))
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.http.cookies)
-        headers = {"Host": where.netloc, "Origin": browser.base, "Cookie": cookies, **HANDSHAKE}
+        headers = {"Host": where.netloc, "Origin": browser.address, "Cookie": cookies, **HANDSHAKE}
         lines = ["GET /ws HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         self.sock.sendall("\r\n".join(lines).encode())
         assert b"101" in self.sock.recv(1024)

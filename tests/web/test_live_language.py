@@ -3,9 +3,8 @@
 import contextlib
 
 import pytest
-from simple_websocket import ConnectionClosed
+from scripted_worker import new_turn
 from test_live_gate import HANDSHAKE
-from web_house import new_turn
 
 from store import accounts
 from store.messages import Reply
@@ -32,8 +31,8 @@ def test_refusals_come_in_it(zhou):
     assert refused["error"] == {"code": "moved_on", "message": "这个故事在另一个窗口里往前走了：请刷新后再试。"}
     refused = tab.open("0" * 32)
     assert refused["error"] == {"code": "not_found", "message": "没有这样的故事，或者它不是你的。"}
-    tab.say(type="nonsense")
-    assert tab.until("refused")["error"]["message"].startswith("这里看不懂这条消息（")
+    tab.send(type="nonsense")
+    assert tab.wait("refused")["error"]["message"].startswith("这里看不懂这条消息（")
 
 
 def test_why_a_reply_failed_comes_in_it_at_once_and_after_a_reload(zhou, tale):
@@ -43,7 +42,7 @@ def test_why_a_reply_failed_comes_in_it_at_once_and_after_a_reload(zhou, tale):
     tale.claim(turn)
     tale.fail("empty_reply")
     sentence = "模型一个字也没写就结束了。按重试再来一次。"
-    assert tab.until("failed")["error"]["message"] == sentence
+    assert tab.wait("failed")["error"]["message"] == sentence
     assert tab.open(chat)["unanswered"]["error"]["message"] == sentence
 
 
@@ -53,9 +52,9 @@ def test_the_narrator_is_called_so_on_the_page_and_in_the_tab(zhou, tale):
     tab.submit(chat, "", revision, turn, "narrate")
     tale.claim(turn)
     tale.part(0, "narrate", "narrator", NARRATOR)
-    assert tab.until("part")["name"] == "旁白"
+    assert tab.wait("part")["name"] == "旁白"
     tale.finish(Outcome((Reply("下雨了。", role="narrator", name=NARRATOR),)))
-    done = tab.until("done")
+    done = tab.wait("done")
     assert (done["message"]["name"], done["messages"][0]["name"]) == ("旁白", "旁白")
     assert tab.open(chat)["messages"][-1]["name"] == "旁白"
     assert '<span class="name">旁白</span>' in browser.get(f"/chat/{chat}").text
@@ -71,21 +70,23 @@ def test_the_narrator_is_called_so_on_the_page_and_in_the_tab(zhou, tale):
 )
 def test_why_a_tab_is_not_let_in_comes_in_it(zhou, change, words):
     browser = zhou[0]
-    answer = browser.get("/ws", headers={"Origin": browser.base, **HANDSHAKE, **change})
+    answer = browser.get("/ws", headers={"Origin": browser.address, **HANDSHAKE, **change})
     assert answer.json()["error"]["message"].startswith(words)
 
 
 def test_goodbyes_come_in_it(site, zhou, database):
     accounts.sign_out_everywhere(database, accounts.find_user(database, "Ada").id)
-    assert zhou[2].last_words() == (1008, "你已退出登录。")
+    closed = zhou[2].wait_for_close()
+    assert (closed.code, closed.reason) == (1008, "你已退出登录。")
 
 
 def test_a_goodbye_to_who_talks_too_fast(zhou):
     tab = zhou[2]
-    with contextlib.suppress(ConnectionClosed, OSError):
+    with contextlib.suppress(OSError):
         for _ in range(5000):
-            tab.say(type="ping")
-    assert tab.last_words() == (1008, "太快了：每秒最多 20 条消息。")
+            tab.send(type="ping")
+    closed = tab.wait_for_close()
+    assert (closed.code, closed.reason) == (1008, "太快了：每秒最多 20 条消息。")
 
 
 @pytest.mark.parametrize("sentence", [RESTARTS, SIGNED_OUT, TOO_FAST])

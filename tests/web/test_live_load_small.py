@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from rude_frames import RUDE, be_rude, handshake
+from rude_frames import RUDE, be_rude
 from test_live_gate import Deaf
 from test_serving import own_redis, wait_for
-from web_house import Browser, free_port
 
 from store import accounts
 from store.bundled import character_id
+from tests.harness.people import Browser
+from tests.harness.processes import free_port
+from tests.harness.socket_client import handshake
 from web.live.liveness import ASK_EVERY_S, LOST_S, Liveness
 from web.server import gunicorn_conf
 
@@ -41,7 +43,7 @@ def served(tmp_path_factory, migrated_file, redis_server):
         log.open("wb") as out,
         subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
     ):
-        process.base, process.port, process.log = f"http://127.0.0.1:{port}", port, log
+        process.address, process.port, process.log = f"http://127.0.0.1:{port}", port, log
         process.database_url = f"sqlite:///{folder}/inglenook.db"
         wait_for(process)
         yield process
@@ -55,9 +57,7 @@ def ada(served):
     database = Database(served.database_url)
     _, token = accounts.create_invite(database, "adult")
     database.close()
-    browser = Browser(served.base).sign_up(f"/invite/{token}", "Ada")
-    browser.cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies)
-    return browser
+    return Browser(served.address).sign_up(f"/invite/{token}", "Ada")
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def calm(served, ada):
     tab = ada.socket()
     tab.open(ada.begin_chat(character_id("mara")))
     yield tab
-    tab.say(type="ping")
-    assert tab.until("pong")
+    tab.send(type="ping")
+    assert tab.wait("pong")
     tab.close()
     log = served.log.read_text()
     assert "Traceback" not in log, log
@@ -87,8 +87,8 @@ def test_who_never_listens_is_dropped(served, ada, calm):
     deadline = time.monotonic() + 40
     while ada.get("/healthz").json()["sockets"] == 2:
         assert time.monotonic() < deadline
-        calm.say(type="ping")
-        assert calm.until("pong")
+        calm.send(type="ping")
+        assert calm.wait("pong")
         time.sleep(0.5)  # far below the limit of messages per second
     deaf.sock.close()
 
@@ -107,7 +107,7 @@ def test_a_ping_goes_out_only_with_what_is_sent():
 
 def test_half_requests_take_nobodys_thread(served, ada, calm):
     """Far more of them than there are threads: silent ones, half headers, half handshakes."""
-    begun = [b"", b"G", b"GET / HTTP/1.1\r\nHost: x", handshake(served.port, ada.cookie)[:-2]]
+    begun = [b"", b"G", b"GET / HTTP/1.1\r\nHost: x", handshake(served.address, ada.cookie)[:-2]]
     lines = [socket.create_connection(("127.0.0.1", served.port), timeout=30) for _ in range(120)]
     for number, line in enumerate(lines):
         line.sendall(begun[number % len(begun)])

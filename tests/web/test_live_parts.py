@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from store.broker import queue, registry
 from store.messages import Reply
@@ -24,7 +24,7 @@ def told(site, ada, tale):
     tale.claim(turn)
     tale.tell("Come *in")
     tale.finish()
-    return chat, tab, tab.until("done")["revision"]
+    return chat, tab, tab.wait("done")["revision"]
 
 
 def test_all_parts_of_a_turn_come_with_their_html(told, tale):
@@ -38,7 +38,7 @@ def test_all_parts_of_a_turn_come_with_their_html(told, tale):
     tale.tell("*Rain.*")
     replies = (Reply("Well."), Reply("*Rain.*", role="narrator", name=NARRATOR))
     tale.finish(Outcome(replies, "And then?", STATUS))
-    done = tab.until("done")
+    done = tab.wait("done")
     parts = [m for m in tab.seen if m["type"] in ("part", "text") and m["turn"] == turn]
     assert [(m["type"], m["part"]) for m in parts] == [("part", 0), ("text", 0), ("part", 1), ("text", 1)]
     assert [(m["role"], m["alternatives"][0]["html"]) for m in done["messages"]] == [
@@ -63,7 +63,7 @@ def test_a_continue_grows_the_message_and_a_retry_writes_it_again(told, tale):
         assert tab.submit(chat, "", revision, turn, kind)["type"] == "ack"
         tale.claim(turn)
         tale.finish(Outcome((reply,)))
-        done = tab.until("done")
+        done = tab.wait("done")
         revision = done["revision"]
         assert [one["text"] for one in done["message"]["alternatives"]] == texts
         assert all(one["html"].startswith("<p>") for one in done["message"]["alternatives"])
@@ -73,8 +73,8 @@ def test_a_stopped_suggestion_comes_with_what_there_is(told, tale):
     chat, tab, revision = told
     turn = new_turn()
     tab.submit(chat, "", revision, turn, "suggest")
-    tab.say(type="stop", turn=turn)
-    cancelled = tab.until("cancelled")
+    tab.send(type="stop", turn=turn)
+    cancelled = tab.wait("cancelled")
     assert (cancelled["messages"], cancelled["suggestion"]) == ([], None)
     opened = tab.open(chat)
     assert (opened["unanswered"], opened["suggestion"]) == (None, None)
@@ -86,7 +86,7 @@ def test_a_failed_narration_can_be_asked_for_again_later(told, tale):
     tab.submit(chat, "a storm comes up", revision, turn, "narrate")
     tale.claim(turn)
     tale.fail("worker_lost", message="The card stopped. Try again.")
-    tab.until("failed")
+    tab.wait("failed")
     unanswered = tab.open(chat)["unanswered"]
     assert (unanswered["turn"], unanswered["kind"]) == (turn, "narrate")
     assert unanswered["error"]["message"] == "The card stopped. Try again."
@@ -98,8 +98,8 @@ def test_bad_lists_of_parts_are_refused(told):
         answer = tab.submit(chat, "x", revision, kind=kind, then=then)
         assert answer["error"]["code"] == "bad_kind"
     for then in (["chat"], ["retry"], "status", ["status"] * 9):
-        tab.say(type="submit", id=new_turn(), chat=chat, kind="chat", revision=revision, text="x", then=then)
-        assert tab.until("refused")["error"]["code"] == "bad_frame"
+        tab.send(type="submit", id=new_turn(), chat=chat, kind="chat", revision=revision, text="x", then=then)
+        assert tab.wait("refused")["error"]["code"] == "bad_frame"
 
 
 def test_places_are_told_as_soon_as_the_queue_moves(site, ada, bo, tale, redis):
@@ -110,10 +110,10 @@ def test_places_are_told_as_soon_as_the_queue_moves(site, ada, bo, tale, redis):
     one.submit(first, "I was first", one.open(first)["revision"], turn)
     mine = new_turn()
     two.submit(second, "Then me", two.open(second)["revision"], mine)
-    two.ever(lambda m: m.get("ahead") == 1)  # perhaps before the ack
+    two.seen_or_wait(lambda m: m.get("ahead") == 1)  # perhaps before the ack
     registry.announce(redis, registry.WorkerView("tale", "none", 1, 1, (), 0.0, (4.0,), (10.0,) * 5), ttl_s=60)
-    one.say(type="stop", turn=turn)
-    place = two.until("place", where=lambda m: m["ahead"] == 0)
+    one.send(type="stop", turn=turn)
+    place = two.wait("place", where=lambda m: m["ahead"] == 0)
     assert (place["turn"], place["state"]) == (mine, "queued")
     assert place["eta_s"] is not None
 

@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
+from scripted_worker import new_turn
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from web_house import new_turn
 
 from store.broker import events, keys
 from web.live.beat_reads import BeatReads
@@ -28,7 +28,7 @@ def told(site, ada, tale):
     tale.claim(turn)
     tale.tell("one ")
     for tab in tabs:
-        tab.until("text")
+        tab.wait("text")
     return tabs, turn
 
 
@@ -50,9 +50,9 @@ def test_at_the_end_of_a_reply_its_tabs_do_not_all_read_the_chat(told, tale, sta
     tabs, _ = told
     tale.finish()
     for tab in tabs:
-        tab.until("done")
-        tab.say(type="ping")
-        tab.until("pong")
+        tab.wait("done")
+        tab.send(type="ping")
+        tab.wait("pong")
     assert sum("FROM chats" in statement for statement in statements) == 1
 
 
@@ -64,7 +64,7 @@ def test_what_all_tabs_miss_is_read_once_and_no_more_than_that(told, tale, redis
     lost = events.decode(last[b"event"]) | {"seq": seq, "offset": 4, "text": "two "}
     redis.xadd(keys.turn_events(turn), {**last, b"event": json.dumps(lost)}, id=f"{seq}-0")  # and nobody is told
     for tab in tabs:
-        assert tab.until("text")["text"] == "two "
+        assert tab.wait("text")["text"] == "two "
     assert redis.info("commandstats")["cmdstat_xrange"]["calls"] == 1
 
 

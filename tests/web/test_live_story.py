@@ -1,7 +1,7 @@
 """The path of a reply to the browsers: acknowledged once, streamed to all tabs, resumed with no hole and no double."""
 
 import pytest
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from store import accounts, turns
 from store.broker import events
@@ -25,12 +25,12 @@ def test_two_tabs_see_the_same_words(site, ada, tale):
     ack = one.submit(chat, "Hello *there*", opened["revision"], turn)
     assert ack["message"]["alternatives"][0]["html"] == "<p>Hello <em>there</em></p>\n"
     assert ack["revision"] == opened["revision"] + 1
-    assert two.until("changed")["turn"] == turn
+    assert two.wait("changed")["turn"] == turn
     tale.claim(turn)
     tale.tell("Once ", "upon ", "a time")
     tale.finish()
     for tab in (one, two):
-        done = tab.until("done")
+        done = tab.wait("done")
         assert "".join(text for _, text in words(tab, turn)) == "Once upon a time"
         assert done["message"]["alternatives"][0]["html"] == "<p>Once upon a time</p>\n"
         assert done["revision"] == ack["revision"] + 1
@@ -50,7 +50,7 @@ def test_sending_twice_makes_one_turn(site, ada, tale):
     tale.claim(turn)
     tale.tell("Yes.")
     tale.finish()
-    tab.until("done")
+    tab.wait("done")
     third = again.submit(chat, "Only once", revision, turn)
     assert third["state"] == "done"
     assert tale.texts(chat)[1:] == ["Only once", "Yes."]
@@ -64,7 +64,7 @@ def test_a_tab_that_comes_back_misses_nothing_and_gets_nothing_twice(site, ada, 
     tab.submit(chat, "Go on", revision, turn)
     tale.claim(turn)
     tale.tell("one ", "two ")
-    last = tab.until("text", where=lambda m: m["text"] == "two ")["seq"]
+    last = tab.wait("text", where=lambda m: m["text"] == "two ")["seq"]
     tab.close()
     tale.tell("three ", "four ")
     back = ada.socket()
@@ -72,7 +72,7 @@ def test_a_tab_that_comes_back_misses_nothing_and_gets_nothing_twice(site, ada, 
     assert (opened["turn"]["id"], opened["after"]) == (turn, last)
     tale.tell("five")
     tale.finish()
-    back.until("done")
+    back.wait("done")
     numbers = [m["seq"] for m in back.seen if m.get("turn") == turn and "seq" in m]
     assert numbers == list(range(last + 1, last + 1 + len(numbers)))
     assert [text for _, text in words(back, turn)] == ["three ", "four ", "five"]
@@ -91,7 +91,7 @@ def test_a_new_page_in_mid_reply_gets_all_of_it(site, ada, tale):
     assert [m["alternatives"][0]["text"] for m in opened["messages"]][1:] == ["Go on"]
     tale.tell("three")
     tale.finish()
-    fresh.until("done")
+    fresh.wait("done")
     assert [text for _, text in words(fresh, turn)] == ["one ", "two ", "three"]
 
 
@@ -102,11 +102,11 @@ def test_what_pub_sub_loses_is_read_from_the_stream(site, ada, tale, redis):
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
     tale.tell("one ")
-    tab.until("text")
+    tab.wait("text")
     redis.client_kill_filter(_type="pubsub")  # the subscription is gone; redis-py makes a new one and says nothing
     tale.tell("two ", "three ")
     tale.finish()
-    tab.until("done")
+    tab.wait("done")
     assert [text for _, text in words(tab, turn)] == ["one ", "two ", "three "]
 
 
@@ -118,7 +118,7 @@ def test_a_stream_that_was_lost_and_begun_anew_is_read_from_its_beginning(site, 
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
     tale.tell("one ")
-    known = tab.until("text")
+    known = tab.wait("text")
     redis.flushall()
     redis.client_kill_filter(_type="pubsub")
     whole = [{"type": "text", "part": 0, "offset": 0, "text": word} for word in ("one t", "one two ")]  # as a feed does
@@ -126,9 +126,9 @@ def test_a_stream_that_was_lost_and_begun_anew_is_read_from_its_beginning(site, 
     tale.told = "one two "
     tale.tell("three ", "four")
     n_seen = len(tab.seen)
-    tab.until("opened")
+    tab.wait("opened")
     tale.finish()
-    tab.until("done")
+    tab.wait("done")
     after = tab.seen[n_seen:]
     opened = next(n for n, m in enumerate(after) if m["type"] == "opened")
     told = [m for m in after[opened:] if m.get("turn") == turn and "seq" in m]
@@ -147,16 +147,16 @@ def test_a_tab_that_knows_a_lost_stream_gets_all_of_the_new_one(site, ada, tale,
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
     tale.tell("one ")
-    known = tab.until("text")
+    known = tab.wait("text")
     tab.close()
     redis.flushall()
     tale.told = ""
     tale.tell(*(f"{n} " for n in range(known["seq"] + 3)))
     back = ada.socket()
-    back.say(type="open", chat=chat, turn=turn, after=known["seq"], stream=known["stream"])
-    back.until("opened")
+    back.send(type="open", chat=chat, turn=turn, after=known["seq"], stream=known["stream"])
+    back.wait("opened")
     tale.finish()
-    back.until("done")
+    back.wait("done")
     assert "".join(text for _, text in words(back, turn)) == tale.told
 
 
@@ -167,11 +167,11 @@ def test_an_end_that_redis_forgot_is_told_from_sql(site, ada, tale, redis):
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
     tale.tell("one ", "two ", "three")
-    tab.until("text", where=lambda m: m["text"] == "three")
+    tab.wait("text", where=lambda m: m["text"] == "three")
     site.services.maintenance.stop()  # it would announce the end by itself
     turns.commit(site.database, turn, tale.attempt, Reply(tale.told), {})
     redis.flushall()
-    opened = tab.until("opened")
+    opened = tab.wait("opened")
     assert opened["turn"] is None
     assert opened["messages"][-1]["alternatives"][0]["text"] == "one two three"
     assert opened["ended"] == {
@@ -187,7 +187,7 @@ def test_who_was_away_is_told_how_the_turn_ended_that_they_waited_for(site, ada,
     tale.claim(first)
     tale.tell("one ")
     tale.finish()
-    revision = tab.until("done")["revision"]
+    revision = tab.wait("done")["revision"]
     opened = ada.socket().open(chat, first, 3)
     reply = opened["messages"][-1]["id"]
     assert opened["ended"] == {"turn": first, "kind": "chat", "state": "done", "messages": [reply]}
@@ -200,7 +200,7 @@ def test_who_was_away_is_told_how_the_turn_ended_that_they_waited_for(site, ada,
     tale.claim(second)
     assert ada.socket().open(chat, first)["ended"]["turn"] == first, "another one has begun since"
     tale.fail("worker_lost", message="The card stopped. Try again.")
-    tab.until("failed")
+    tab.wait("failed")
     assert ada.socket().open(chat, second)["ended"] == {
         "turn": second, "kind": "chat", "state": "failed", "messages": []
     }  # fmt: skip
@@ -213,14 +213,14 @@ def test_who_comes_waits_for_their_turn_and_nobody_else_does(site, ada, tale):
     here.submit(chat, "Go on", here.open(chat)["revision"], turn)
     tale.claim(turn)
     with snapshot.SNAPSHOT_SLOTS, snapshot.SNAPSHOT_SLOTS:  # two others are on their way in
-        late.say(type="open", chat=chat)
+        late.send(type="open", chat=chat)
         tale.tell("one ", "two ")
-        here.until("text", where=lambda m: m["text"] == "two ")
-        while (said := late.client.receive(timeout=0.2)) is not None:
-            assert '"opened"' not in said
-    assert late.until("opened")["turn"]["id"] == turn
+        here.wait("text", where=lambda m: m["text"] == "two ")
+        while (said := late.poll(0.2)) is not None:
+            assert said["type"] != "opened"
+    assert late.wait("opened")["turn"]["id"] == turn
     tale.finish()
-    late.until("done")
+    late.wait("done")
     assert [text for _, text in words(late, turn)] == ["one ", "two "]
 
 
@@ -275,10 +275,10 @@ def test_a_turn_that_the_page_shows_as_ended_is_not_told_again(site, ada, tale):
     tale.tell("two ")
     late = ada.socket()
     assert late.open(chat)["turn"]["id"] == second
-    late.until("text")
+    late.wait("text")
     events.append(tale.redis, chat, first, attempt, [{"type": "done", **end.as_dict()}])
     tale.tell("three ")
-    late.until("text")
+    late.wait("text")
     told = [m for m in late.seen if "seq" in m]
     assert {m["turn"] for m in told} == {second}
     assert [m["seq"] for m in told] == list(range(1, len(told) + 1))
@@ -291,7 +291,7 @@ def test_a_failure_is_told_and_kept(site, ada, tale):
     tab.submit(chat, "Go on", tab.open(chat)["revision"], turn)
     tale.claim(turn)
     tale.fail("worker_lost", message="The card stopped. Try again.")
-    assert tab.until("failed")["error"]["message"] == "The card stopped. Try again."
+    assert tab.wait("failed")["error"]["message"] == "The card stopped. Try again."
     opened = tab.open(chat)
     assert opened["unanswered"]["error"]["code"] == "worker_lost"
     again = new_turn()
@@ -299,7 +299,7 @@ def test_a_failure_is_told_and_kept(site, ada, tale):
     tale.claim(again)
     tale.tell("Here I am.")
     tale.finish()
-    tab.until("done")
+    tab.wait("done")
     assert tale.texts(chat)[1:] == ["Go on", "Here I am."]
 
 
@@ -313,13 +313,13 @@ def test_retry_and_choosing_a_wording(site, ada, tale):
         tale.claim(turn)
         tale.tell(reply)
         tale.finish()
-        done = tab.until("done")
+        done = tab.wait("done")
         revision = done["revision"]
     assert (done["message"]["active"], len(done["message"]["alternatives"])) == (1, 2)
     other = ada.socket()
     other.open(chat)
-    tab.say(type="choose", message=done["message"]["id"], position=0, revision=revision)
-    assert other.until("changed")["revision"] == revision + 1
+    tab.send(type="choose", message=done["message"]["id"], position=0, revision=revision)
+    assert other.wait("changed")["revision"] == revision + 1
     assert other.open(chat)["messages"][-1]["active"] == 0
 
 
@@ -328,8 +328,8 @@ def test_stop_before_anybody_began(site, ada, tale):
     tab = ada.socket()
     turn = new_turn()
     tab.submit(chat, "Wait", tab.open(chat)["revision"], turn)
-    tab.say(type="stop", turn=turn)
-    assert tab.until("cancelled")["message"] is None
+    tab.send(type="stop", turn=turn)
+    assert tab.wait("cancelled")["message"] is None
     assert tab.open(chat)["unanswered"]["error"]["code"] == "cancelled"
 
 
@@ -350,10 +350,10 @@ def test_what_is_refused_and_why(site, ada, tale):
     assert tab.submit(other, "two", revision)["type"] == "ack"
     third = ada.begin_chat(site.mara)
     assert code(chat=third) == "too_many_waiting"
-    tab.say(type="submit", id=new_turn(), chat=chat, kind="os.system", revision=1, text="x")
-    assert tab.until("refused")["error"]["code"] == "bad_frame"
-    tab.client.send("not json")
-    assert tab.until("refused")["error"]["code"] == "bad_frame"
+    tab.send(type="submit", id=new_turn(), chat=chat, kind="os.system", revision=1, text="x")
+    assert tab.wait("refused")["error"]["code"] == "bad_frame"
+    tab.send_text("not json")
+    assert tab.wait("refused")["error"]["code"] == "bad_frame"
 
 
 def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
@@ -362,11 +362,11 @@ def test_the_place_in_the_queue_is_told(site, ada, bo, tale):
     one, two = ada.socket(), bo.socket()
     one.submit(first, "I was first", one.open(first)["revision"])
     two.submit(second, "Then me", two.open(second)["revision"])
-    assert two.ever(lambda m: m.get("ahead") is not None)["ahead"] == 1
+    assert two.seen_or_wait(lambda m: m.get("ahead") is not None)["ahead"] == 1
 
 
 def test_the_house_says_goodbye_with_1012(site, ada):
     tab = ada.socket()
     tab.open(ada.begin_chat(site.mara))
     site.services.hub.stop()
-    assert tab.farewell() == 1012
+    assert tab.wait_for_close().code == 1012

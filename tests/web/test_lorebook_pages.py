@@ -167,17 +167,17 @@ def test_a_chat_uses_a_book_and_its_branch_does(site, ada, tale):
     book = books.add_book(site.database, owner.id, WORLD)
     tab = ada.socket()
     assert tab.open(chat)["books"] == []
-    tab.say(type="setup", chat=chat, books=[book.id])
-    assert tab.until("setup")["books"] == [book.id]
+    tab.send(type="setup", chat=chat, books=[book.id])
+    assert tab.wait("setup")["books"] == [book.id]
     assert 'data-testid="setup-book"' in ada.get(f"/chat/{chat}").text
     message = tab.open(chat)["messages"][-1]["id"]
-    tab.say(type="branch", message=message)
-    branch = tab.until("branched")["chat"]
+    tab.send(type="branch", message=message)
+    branch = tab.wait("branched")["chat"]
     assert [one.name for one in chats.load_story(site.database, branch).books] == ["Seas"]
-    tab.say(type="setup", chat=chat, books=["0" * 32])
-    assert tab.until("refused")["error"]["code"] == "not_found"
-    tab.say(type="setup", chat=chat, books=[])
-    assert tab.until("setup")["books"] == []
+    tab.send(type="setup", chat=chat, books=["0" * 32])
+    assert tab.wait("refused")["error"]["code"] == "not_found"
+    tab.send(type="setup", chat=chat, books=[])
+    assert tab.wait("setup")["books"] == []
 
 
 def test_what_was_added_is_told_to_its_owner(site, ada, tale):
@@ -189,11 +189,11 @@ def test_what_was_added_is_told_to_its_owner(site, ada, tale):
     tale.tell("Yes.")
     line = {"name": "Of krakens", "key": "kraken", "book": "Seas", "tokens": 7, "why": "key", "new": True}
     tale.finish(Outcome((Reply("Yes.", stats={"lore": [line]}),)))
-    tab.until("done")
+    tab.wait("done")
     message = tab.open(chat)["messages"][-1]
     assert message["alternatives"][0]["lore"] is True
-    tab.say(type="added", message=message["id"], position=0)
-    assert tab.until("added")["lore"] == [line]
+    tab.send(type="added", message=message["id"], position=0)
+    assert tab.wait("added")["lore"] == [line]
 
 
 def test_an_account_goes_with_its_books(site, me, book):

@@ -5,11 +5,11 @@ import re
 
 import pytest
 from PIL import Image
-from simple_websocket import ConnectionClosed
 from sqlalchemy import text
-from web_house import PASSWORD, Browser
 
 from store import accounts, characters, chats, personas, pictures
+from tests.harness.people import PASSWORD, Browser
+from tests.harness.socket_client import Closed
 
 NEW_PASSWORD = "another seat, warmer still"
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
@@ -25,7 +25,7 @@ class Member(Browser):
     """Somebody who has signed up."""
 
     def __init__(self, site, name="Ada", role="adult"):
-        super().__init__(site.base)
+        super().__init__(site.address)
         self.sign_up(site.invite(role), name)
         self.view = accounts.find_user(site.database, name)
 
@@ -33,7 +33,7 @@ class Member(Browser):
         """Send a form as the page would; follow no redirects."""
         token = TOKEN.search(self.get(page).text).group(1)
         data = {**(form or {}), "csrf_token": token}
-        return self.http.post(self.base + action, data=data, files=files, timeout=10, allow_redirects=False)
+        return self.http.post(self.address + action, data=data, files=files, timeout=10, allow_redirects=False)
 
     def character(self, files=None, **form):
         answer = self.send("/characters", {"name": "Mo", **form}, files=files)
@@ -78,26 +78,26 @@ class TestSettings:
         assert code_of(me.get("/settings")) == "bad_preference"
 
     def test_a_new_password_needs_the_old_one_and_ends_other_sessions(self, site, me):
-        other = Browser(site.base)
+        other = Browser(site.address)
         other.submit("/login", {"name": "Ada", "password": PASSWORD})
         wrong = me.send("/settings/password", {"old_password": "not mine", "new_password": NEW_PASSWORD})
         assert (wrong.status_code, "not your password" in wrong.text) == (422, True)
         short = me.send("/settings/password", {"old_password": PASSWORD, "new_password": "short"})
         assert (short.status_code, "8 characters or more" in short.text) == (422, True)
-        assert other.get("/settings").url == site.base + "/settings"
+        assert other.get("/settings").url == site.address + "/settings"
         assert (
             me.send("/settings/password", {"old_password": PASSWORD, "new_password": NEW_PASSWORD}).status_code == 302
         )
-        assert me.get("/settings").url == site.base + "/settings"
-        assert other.get("/settings").url.startswith(site.base + "/login")
-        assert other.submit("/login", {"name": "Ada", "password": NEW_PASSWORD}).url == site.base + "/"
+        assert me.get("/settings").url == site.address + "/settings"
+        assert other.get("/settings").url.startswith(site.address + "/login")
+        assert other.submit("/login", {"name": "Ada", "password": NEW_PASSWORD}).url == site.address + "/"
 
     def test_signing_out_everywhere_else(self, site, me):
-        other = Browser(site.base)
+        other = Browser(site.address)
         other.submit("/login", {"name": "Ada", "password": PASSWORD})
         assert me.send("/settings/sign-out-everywhere").status_code == 302
-        assert me.get("/").url == site.base + "/"
-        assert other.get("/").url.startswith(site.base + "/login")
+        assert me.get("/").url == site.address + "/"
+        assert other.get("/").url.startswith(site.address + "/login")
 
     def test_my_data_is_a_file_with_everything_and_no_secret(self, site, me):
         me.begin_chat(site.mara)
@@ -113,7 +113,7 @@ class TestSettings:
         assert me.send("/settings/delete", {"password": "not mine"}).status_code == 422
         assert me.send("/settings/delete", {"password": PASSWORD}).headers["Location"] == "/login"
         assert accounts.get_user(database, me.view.id) is None
-        assert me.get("/").url.startswith(site.base + "/login")
+        assert me.get("/").url.startswith(site.address + "/login")
 
     def test_the_last_admin_stays(self, boss, database):
         answer = boss.send("/settings/delete", {"password": PASSWORD})
@@ -137,9 +137,9 @@ class TestPeople:
     def test_an_invitation_is_shown_once_and_works(self, site, boss):
         answer = boss.send("/people/invitations", {"role": "child", "days": "1"}, page="/people")
         link = re.search(r'value="(http[^"]+/invite/[^"]+)"', answer.text).group(1)
-        assert link.startswith(site.base)
+        assert link.startswith(site.address)
         assert link not in boss.get("/people").text
-        child = Browser(site.base).sign_up(link.removeprefix(site.base), "Kim")
+        child = Browser(site.address).sign_up(link.removeprefix(site.address), "Kim")
         assert "/people" not in child.get("/").text
         assert accounts.find_user(site.database, "Kim").role == "child"
         assert 'data-state="used"' in boss.get("/people").text
@@ -352,11 +352,11 @@ def test_without_a_database_there_is_still_a_page(me, database):
 
 def test_a_tab_that_is_signed_out_elsewhere_gets_nothing_more(site, me):
     chat = me.begin_chat(site.mara)
-    other = Browser(site.base)
+    other = Browser(site.address)
     other.submit("/login", {"name": "Ada", "password": PASSWORD})
     tab = other.socket()
     assert tab.open(chat)["type"] == "opened"
     me.send("/settings/sign-out-everywhere")
-    with pytest.raises(ConnectionClosed) as closed:
+    with pytest.raises(Closed) as closed:
         tab.open(chat)
-    assert closed.value.reason == 1008
+    assert closed.value.code == 1008

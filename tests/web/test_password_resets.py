@@ -4,10 +4,11 @@ import html
 import re
 
 import pytest
-from web_house import PASSWORD, Browser, new_turn
+from scripted_worker import new_turn
 
 from store import accounts, turns
 from store.messages import Reply
+from tests.harness.people import PASSWORD, Browser
 
 NEW = "an entirely new sentence"
 
@@ -25,8 +26,8 @@ def link_for(keeper, database, name):
     found = re.search(r'value="([^"]+/reset/[^"]+)"', page.text)
     assert found, page.text
     link = html.unescape(found[1])
-    assert link.startswith(keeper.base)
-    return link.removeprefix(keeper.base)
+    assert link.startswith(keeper.address)
+    return link.removeprefix(keeper.address)
 
 
 def test_who_forgot_a_password_chooses_a_new_one_once(site, keeper, ada, database):
@@ -36,14 +37,14 @@ def test_who_forgot_a_password_chooses_a_new_one_once(site, keeper, ada, databas
     assert "Ada" in phone.get(path).text
     short = phone.submit(path, {"password": "short"})
     assert (short.status_code, "8 characters or more" in short.text) == (422, True)
-    assert phone.submit(path, {"password": NEW}).url == site.base + "/"
-    assert ada.get("/").url.startswith(site.base + "/login"), "signed out everywhere else"
-    assert tab.farewell() == 1008
+    assert phone.submit(path, {"password": NEW}).url == site.address + "/"
+    assert ada.get("/").url.startswith(site.address + "/login"), "signed out everywhere else"
+    assert tab.wait_for_close().code == 1008
     assert site.browser().submit("/login", {"name": "Ada", "password": PASSWORD}).status_code == 422
-    assert site.browser().submit("/login", {"name": "Ada", "password": NEW}).url == site.base + "/"
+    assert site.browser().submit("/login", {"name": "Ada", "password": NEW}).url == site.address + "/"
     assert phone.get(path).status_code == 410
     assert phone.post(path, {"password": PASSWORD}, token_on(phone)).status_code == 410
-    assert phone.get("/").url == site.base + "/", "and the new session goes on"
+    assert phone.get("/").url == site.address + "/", "and the new session goes on"
 
 
 def token_on(browser):
@@ -88,7 +89,7 @@ def test_guessing_links_is_slowed_down(site, redis):
 
 def test_in_chinese(site, keeper, ada, database):
     path = link_for(keeper, database, "Ada")
-    page = Browser(site.base).get(path, headers={"Accept-Language": "zh"}).text
+    page = Browser(site.address).get(path, headers={"Accept-Language": "zh"}).text
     assert "给 Ada 的新密码" in page
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from prose_cases import STORIES
-from web_house import new_turn
+from scripted_worker import new_turn
 
 from web.rendering.prose import render
 
@@ -94,7 +94,7 @@ def test_evil_names_and_messages_arrive_as_text(site, tale):
         tale.claim(turn)
         tale.tell(text)
         tale.finish()
-        revision = tab.until("done")["revision"]
+        revision = tab.wait("done")["revision"]
     for page in (eve.get("/").text, eve.get(f"/chat/{chat}").text):
         assert html.escape(name, quote=False) in page
         assert not re.search(r"<img src=x|<script>|<svg/onload", page)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from web_house import Browser, Storyteller, free_port, new_turn
+from scripted_worker import ScriptedWorker, new_turn
 
 from store import accounts, chats, turns
 from store.broker import client
 from store.bundled import character_id
+from tests.harness.people import Browser
+from tests.harness.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +42,7 @@ def server(tmp_path, database_url, own_redis):
         "INGLENOOK_PORT": str(port),
     }
     with subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment) as process:
-        process.base = f"http://127.0.0.1:{port}"
+        process.address = f"http://127.0.0.1:{port}"
         wait_for(process)
         yield process
         process.kill()
@@ -50,7 +52,7 @@ def wait_for(process):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            if requests.get(process.base + "/healthz", timeout=30).json()["live"]:  # it listens before it can answer
+            if requests.get(process.address + "/healthz", timeout=30).json()["live"]:  # it listens before it can answer
                 return
         except requests.ConnectionError:
             time.sleep(0.05)
@@ -60,7 +62,7 @@ def wait_for(process):
 @pytest.fixture
 def ada(server, database):
     _, token = accounts.create_invite(database, "adult")
-    return Browser(server.base).sign_up(f"/invite/{token}", "Ada")
+    return Browser(server.address).sign_up(f"/invite/{token}", "Ada")
 
 
 def test_what_becomes_gunicorn_at_once_loads_nothing_before():
@@ -71,21 +73,21 @@ def test_what_becomes_gunicorn_at_once_loads_nothing_before():
 def test_it_stops_politely(server, ada):
     tabs = [ada.socket() for _ in range(5)]
     for tab in tabs:
-        tab.say(type="ping")
-        tab.until("pong")
+        tab.send(type="ping")
+        tab.wait("pong")
     server.terminate()
-    assert [tab.farewell() for tab in tabs] == [1012] * 5
+    assert [tab.wait_for_close().code for tab in tabs] == [1012] * 5
     assert server.wait(10) == 0
 
 
 def test_killed_outright_it_leaves_nothing_behind(server, ada):
     tab = ada.socket()
-    tab.say(type="ping")
-    tab.until("pong")
+    tab.send(type="ping")
+    tab.wait("pong")
     server.kill()
-    assert tab.farewell() == 1012
+    assert tab.wait_for_close().code == 1012
     with pytest.raises(requests.ConnectionError):
-        requests.get(server.base + "/healthz", timeout=5)
+        requests.get(server.address + "/healthz", timeout=5)
 
 
 def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
@@ -95,7 +97,7 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     own_redis.kill()
     turn = new_turn()
     assert tab.submit(chat, "Is anybody there?", revision, turn)["type"] == "ack"
-    assert tab.until("service_status", where=lambda m: m["trouble"] == "redis")
+    assert tab.wait("service_status", where=lambda m: m["trouble"] == "redis")
     page = ada.get("/")
     assert page.status_code == 200
     assert 'data-outage="redis"' in page.text
@@ -104,14 +106,14 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
     assert ada.get(f"/chat/{chat}/price?message={greeting}").json()["edit"]["messages"] == 2
     own_redis.start()
     with client.connect(own_redis.url) as redis:
-        tale = Storyteller(database, redis)
+        tale = ScriptedWorker(database, redis)
         tale.present()
-        assert tab.until("service_status", where=lambda m: not m["trouble"])
+        assert tab.wait("service_status", where=lambda m: not m["trouble"])
         while turns.get_turn(database, turn).state != "queued":
-            tab.say(type="ping")
-            tab.until("pong")
+            tab.send(type="ping")
+            tab.wait("pong")
             time.sleep(0.1)  # far below the limit of messages per second
         tale.claim(turn)
         tale.tell("I was only asleep.")
         tale.finish()
-        assert tab.until("done")["message"]["alternatives"][0]["text"] == "I was only asleep."
+        assert tab.wait("done")["message"]["alternatives"][0]["text"] == "I was only asleep."

@@ -1,4 +1,4 @@
-"""Read by every Python of the nemesis' house at its start: a wall clock that jumps when the nemesis says so.
+"""Read by every Python of the nemesis' installation at its start: a wall clock that jumps when the nemesis says so.
 
 NEMESIS_CLOCK names a file of eight bytes, a float: seconds to add to `time.time`. Only that function is changed; the
 monotonic clock is what it was, as when somebody sets the date of a machine.

@@ -1,7 +1,7 @@
-"""A house for benchmarks: a Redis, a database and real worker processes in a folder that goes away afterwards.
+"""An installation of real processes in a folder that goes away: Redis, a database, workers, and a web server on demand.
 
-The bench itself plays the web: it submits turns and dispatches them as web/live/commands.py does, and reads the clock
-in the database (created, queued, started, ended) and in the event streams.
+What it does: starts and stops them, makes people and chats through the store, submits turns as web/live does.
+What it refuses to know: faults (tests/nemesis), `make run` (stack.py), and what is measured.
 """
 
 import os
@@ -23,8 +23,8 @@ from store.views import ChatView, TurnView, UserView
 START_S = 120.0
 
 
-class House:
-    """Use as a context manager. `settings` are those of the workers (see store/settings.py)."""
+class Services:
+    """Use as a context manager. `settings` are those of all processes (see store/settings.py)."""
 
     def __init__(self, workers: Sequence[str] = ("gpu0",), **settings: object) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="inglenook-bench-")
@@ -37,20 +37,20 @@ class House:
         self.redis_url = self._server.url
         self.redis = connect(self.redis_url)
 
-    def __enter__(self) -> "House":
+    def __enter__(self) -> "Services":
         try:
             return self._start()
         except BaseException:
             self.__exit__()
             raise
 
-    def _start(self) -> "House":
+    def _start(self) -> "Services":
         self._run(*self._server.command(self.folder / "redis.conf"))
         self.db.migrate()
-        _wait_for(self._redis_answers, "Redis")
+        wait_for(self._redis_answers, "Redis")
         for name in self._names:
             self._run(sys.executable, "-m", "worker", INGLENOOK_WORKER_NAME=name)
-        _wait_for(lambda: len(registry.alive(self.redis)) == len(self._names), "the workers")
+        wait_for(lambda: len(registry.alive(self.redis)) == len(self._names), "the workers")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -62,7 +62,7 @@ class House:
         self._folder.cleanup()
 
     def person(self, name: str) -> UserView:
-        """Somebody new."""
+        """A new account."""
         _, token = accounts.create_invite(self.db, "adult")
         return accounts.sign_up(self.db, token, name, "no password: nobody signs in here")
 
@@ -81,7 +81,7 @@ class House:
 
     def until_ended(self, turn: TurnView, limit_s: float = 600.0, every_s: float = 0.02) -> TurnView:
         """Wait for the end of a turn."""
-        _wait_for(lambda: turns.get_turn(self.db, turn.id).ended, f"turn {turn.id}", limit_s, every_s)
+        wait_for(lambda: turns.get_turn(self.db, turn.id).ended, f"turn {turn.id}", limit_s, every_s)
         return turns.get_turn(self.db, turn.id)
 
     def _run(self, *command: str, **environ: str) -> None:
@@ -94,7 +94,7 @@ class House:
         }
         with (self.folder / "processes.log").open("ab") as log:
             env = {**os.environ, **fixed, **given, **environ}
-            env.pop("GOMP_SPINCOUNT", None)  # that of the bench: a house has its own
+            env.pop("GOMP_SPINCOUNT", None)  # that of the bench: each process has its own
             self._processes.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
 
     def _redis_answers(self) -> bool:
@@ -108,7 +108,7 @@ class House:
             raise
 
 
-def _wait_for(condition: Callable[[], bool], what: str, limit_s: float = START_S, every_s: float = 0.05) -> None:
+def wait_for(condition: Callable[[], bool], what: str, limit_s: float = START_S, every_s: float = 0.05) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The house under attack: a real Redis behind a password, gunicorn (one or several), and workers that echo.
+"""The installation under attack: a real Redis behind a password, gunicorn (one or several), and workers that echo.
 
 What it does: makes the data folder, starts everything as deploy/ does it, says who owns which process, and measures
 what each process and Redis hold.
@@ -23,8 +23,9 @@ from deploy.run import prepare
 from store.broker import registry
 from store.broker.client import connect
 from store.db import Database
+from tests.harness.processes import free_port
+from tests.harness.programs import Keeper, Program
 from tests.nemesis import audit
-from tests.nemesis.programs import Keeper, Program
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 120
@@ -34,7 +35,7 @@ SMOLLM2 = {"backend": "llama", "context": 2048, "max_reply_tokens": 40, "threads
 MODELS = {"echo": ECHO, "smollm2": SMOLLM2}
 
 
-class House:
+class Installation:
     """Redis, `n_webs` web servers and `n_workers` workers on a folder of their own."""
 
     def __init__(self, folder, n_workers=2, model="echo", n_webs=1, **settings):
@@ -43,7 +44,7 @@ class House:
         self.model = model
         self.clock_file = self.folder / "clock"
         self.clock_file.write_bytes(struct.pack("d", 0.0))
-        ports = [_free_port() for _ in range(n_webs)]
+        ports = [free_port() for _ in range(n_webs)]
         self.addresses = [f"http://127.0.0.1:{port}" for port in ports]
         named = {"port": ports[0], "sockets": 300, "web_threads": 330, "max_waiting_turns": 3}
         named |= {"public_origins": ",".join(self.addresses)} if n_webs > 1 else {}
@@ -158,7 +159,3 @@ class House:
         path = f"{ROOT}{os.pathsep}{Path(__file__).with_name('clock')}"
         environ = {**self.environ, "PYTHONPATH": path, "NEMESIS_CLOCK": str(self.clock_file), **more}
         return Program(name, command, environ, ROOT, self.folder / f"{name}.log")
-
-
-def _free_port():
-    return ManagedRedis(Path()).port

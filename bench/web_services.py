@@ -1,19 +1,19 @@
-"""A house with a web server for the load bench: who lives there is signed in, and what the server uses is measured."""
+"""Services with a web server: people who are signed in, and the CPU time and memory that the server uses."""
 
 import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.parse
 from pathlib import Path
 
-from bench.house import House
 from store import accounts
 from store.views import ChatView, UserView
+from tests.harness.processes import free_port
+from tests.harness.services import Services
 from web.auth import passwords
 
 TICK = 100  # per second, what /proc counts in
@@ -22,19 +22,17 @@ PER_ADDRESS = 15  # sign-ins a minute from one address are limited: each fifteen
 
 
 class Person:
-    """Somebody with a chat and a cookie."""
+    """An account with a chat and a cookie."""
 
     def __init__(self, user: UserView, chat: ChatView, cookie: str) -> None:
         self.user, self.chat, self.cookie = user, chat, cookie
 
 
-class WebHouse(House):
+class WebServices(Services):
     """Without workers: the bench tells the replies (load_teller.py)."""
 
     def __init__(self, sockets: int, **settings: object) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         super().__init__((), port=self.port, sockets=sockets, **settings)
         self.web: subprocess.Popen[bytes] | None = None
         self.redis_url = self._server.url
@@ -81,7 +79,7 @@ class WebHouse(House):
         return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self.pids())
 
     def log(self) -> str:
-        """What the processes of this house have written."""
+        """The log of all processes."""
         return (self.folder / "processes.log").read_text(errors="replace")
 
     def people(self, n: int) -> list[Person]:

@@ -1,8 +1,22 @@
-"""What runs on this machine, as /proc has it. Zombies do not count: they have ended already."""
+"""Processes of this machine as /proc lists them (zombies do not count), a free port, and an environment for our own."""
 
 import contextlib
 import os
+import socket
 from pathlib import Path
+
+
+def free_port() -> int:
+    """A TCP port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environ_of(**settings: object) -> dict[str, str]:
+    """This process' environment with these settings of inglenook, and no other ones of it."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
+    return {**others, **{f"INGLENOOK_{name.upper()}": str(value) for name, value in settings.items()}}
 
 
 def living():

@@ -3,21 +3,17 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import processes
 from redis import Redis
 
+from tests.harness import processes
+from tests.harness.processes import environ_of, free_port
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Stack:
@@ -27,9 +23,7 @@ class Stack:
         self.data = Path(data)
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        given = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
-        named = {f"INGLENOOK_{name.upper()}": str(value) for name, value in settings.items()}
-        self.environ = {**given, "INGLENOOK_DATA_DIR": str(data), "INGLENOOK_PORT": str(self.port), **named}
+        self.environ = environ_of(**{"data_dir": data, "port": self.port, **settings})
         self.lines = []
         self._up = threading.Event()
         self._process = None

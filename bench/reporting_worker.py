@@ -1,4 +1,4 @@
-"""`python -m bench.told_worker FILE`: a worker that also writes down what a bench cannot see from outside.
+"""`python -m bench.reporting_worker FILE`: a worker that also writes down what a bench cannot see from outside.
 
 One JSON line each: ["submit", seconds, chat] when the engine is asked for a turn (the machine's clock), and
 ["engine", id] with the thread in which the engine works, so that /proc tells what the model cost and what the rest did.
