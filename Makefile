@@ -9,7 +9,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres lint format browser story check check-kills check-rolling bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres soak-tests lint format browser story check check-kills check-rolling bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -18,8 +18,12 @@ run: venv ## start everything on this machine; Ctrl+C stops it
 	@exec env $(chosen) $(PY) -m deploy.run
 
 test: venv-dev ## the tests, without the browser's
-	@exec $(PY) -m pytest -m 'not browser' -n auto --dist loadfile $(PYTEST_ARGS)
+	@exec $(PY) -m pytest -m 'not browser' -n auto --dist worksteal $(PYTEST_ARGS)
 
+soak-tests: venv-dev ## the property searches in their long form: hours
+	@exec env SOAK=1 $(PY) -m pytest -n auto --dist worksteal --timeout 7200 $(SEARCHES) $(PYTEST_ARGS)
+
+SEARCHES = $(shell grep -rlE '^from hypothesis' tests --include='test_*.py')
 ON_POSTGRES = tests/store tests/deploy/test_container.py tests/deploy/test_backup_under_load.py
 test-postgres: venv-dev ## the store's tests, and backups under load, on PostgreSQL (Debian: apt install postgresql)
 	@exec $(PY) -m pytest --postgres $(ON_POSTGRES) $(PYTEST_ARGS)
@@ -40,7 +44,7 @@ SEED ?= 1
 CLIENTS ?= 12
 RACES ?= 0
 CHECK_ARGS = --seed $(SEED) --minutes $(MINUTES) --clients $(CLIENTS) --races $(RACES)
-check: venv-dev ## a storm of faults over a whole house: SEED=1 MINUTES=10 CLIENTS=12 RACES=500
+check: venv-dev ## a storm of faults over a whole installation: SEED=1 MINUTES=10 CLIENTS=12 RACES=500
 	@exec $(PY) -m tests.nemesis $(CHECK_ARGS)
 
 KILLS ?= 100

@@ -23,6 +23,7 @@ from store.characters import list_characters
 from store.chats import create_chat
 from store.db import Database
 from store.views import ChatView, UserView
+from tests.harness import soak
 
 REDIS_START_S = 10
 RAM_DISK, RAM_DISK_BYTES = Path("/dev/shm"), 2 << 30
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free >= RAM_DISK_BYTES:
         os.environ["TMPDIR"] = str(RAM_DISK)
         tempfile.tempdir = None
+
+
+soak.load_profile()
 
 
 def find_redis_server() -> str:

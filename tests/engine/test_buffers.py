@@ -14,6 +14,7 @@ from engine.backend import TokenRun
 from engine.blocks.buffers import LARGE_BYTES, BufferPool
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import Block, BlockStore
+from tests.harness.soak import n_examples
 
 PAGE = 4096
 LARGE = PAGE // 2
@@ -136,7 +137,7 @@ ACTS = st.tuples(
 
 
 @given(st.lists(ACTS, max_size=60), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=n_examples(60, 1500), deadline=None)
 def test_no_block_is_ever_overwritten_whatever_is_done(tmp_path_factory, acts, with_disk):
     """Also while the disk does not come along with its writes."""
     storm = Storm(tmp_path_factory.mktemp("kv") if with_disk else None)

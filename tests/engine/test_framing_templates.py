@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.text.chat_template import _Template, split_template
 from engine.text.framing import Framing
+from tests.harness.soak import n_examples
 
 EMPTY_THINK = "<think>\n\n</think>\n\n"
 NAMED = {"chatml", "smollm2", "llama3", "llama3.1", "typed"}
@@ -39,7 +40,7 @@ def comparable(text, framing):
 
 @every_template
 @given(st.lists(words, min_size=3, max_size=9))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=n_examples(15, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_our_segments_one_after_the_other_are_what_the_template_renders(name, texts):
     framing, _, template = told(name)
     system, *rest = texts

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from store.broker import cancel, events, keys
 from store.broker.events import Batch
 from store.errors import Stale
+from tests.harness.soak import n_examples
 
 CHAT, TURN = "c" * 32, "d" * 32
 
@@ -42,7 +43,7 @@ def test_listeners_hear_exactly_what_is_stored(redis):
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=5), st.floats(0, 1e9))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=n_examples(25, 500))
 def test_any_text_and_number_survives_the_script(redis, texts, eta_s):
     redis.flushall()
     say(redis, *texts)

@@ -13,6 +13,7 @@ from store.cards.files import read_card, write_json, write_png
 from store.cards.normalize import KNOWN, TEXTS, repaired
 from store.cards.report import findings
 from store.cards.stored_card import data_of, envelope, record_of
+from tests.harness.soak import n_examples
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
@@ -121,7 +122,7 @@ def known_fields_are_whole(data, out):
         assert same(out.get(name), data[name]) or same(out.get(name), mend), name
 
 
-@settings(max_examples=320, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=n_examples(80, 3000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cards(), st.sampled_from(sorted(CONTAINERS)))
 def test_nothing_is_lost_on_the_way_in_and_out(card, container):
     read = read_card(CONTAINERS[container](card), "file.png").card
@@ -152,7 +153,9 @@ def unknown_fields_are_untouched(card, out):
 def test_a_card_goes_through_the_database_and_back(database, user):
     """The same on a real database, on fewer cards: what is kept there is what was read."""
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+    @settings(
+        max_examples=n_examples(15, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    )
     @given(cards())
     def each(card):
         file = read_card(as_json(card), "file.json")

@@ -11,6 +11,7 @@ from store.chat_files import jsonl, native
 from store.errors import NotFound
 from store.import_findings import Finding
 from store.turns import TurnCommand, begin_turn
+from tests.harness.soak import n_examples
 
 STORY = jsonl_of(HEADER, *LINES)
 
@@ -20,7 +21,7 @@ def bring(database, user, data=STORY, now=9e8):
     return whole_chats.import_chat(database, user.id, character_id("mara"), found.document, found.findings, now=now)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=n_examples(15, 300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=tales())
 def test_out_and_in_and_out_again_is_the_same(database, user, document):
     def again(made):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from store.lore import decorators
 from store.lore.book import LoreEntry, raw_entries, read_book
 from store.lore.report import findings
+from tests.harness.soak import n_examples
 
 CARD_BOOK = {
     "name": "Seas",
@@ -172,7 +173,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from([*CARD_BOOK["entries"][0], *WORLD["entries"]["4"], "constant", "use_regex"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=n_examples(40, 1000), deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["entries", "data", "character_book", "name", "scan_depth", "extensions"]), JSON)
     | st.lists(st.dictionaries(NAMES, JSON, max_size=6), max_size=4).map(lambda entries: {"entries": entries})

@@ -10,6 +10,7 @@ from test_lore_book import CARD_BOOK, WORLD
 
 from store.lore.book import read_book
 from store.lore.edit import EntryDraft, as_v3, changed, draft_of, entry_at, without
+from tests.harness.soak import n_examples
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 KEYS = st.lists(TEXT.map(lambda key: key.strip()).filter(bool), max_size=3).map(tuple)
@@ -35,7 +36,7 @@ DRAFTS = st.builds(
 FILES = [CARD_BOOK, {"spec": "lorebook_v3", "data": CARD_BOOK}, WORLD, {}, {"entries": {}}, {"entries": []}]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=n_examples(50, 1500), deadline=None)
 @given(st.sampled_from(FILES), DRAFTS)
 def test_a_new_entry_is_read_as_it_was_written(raw, draft):
     before = copy.deepcopy(raw)
@@ -47,7 +48,7 @@ def test_a_new_entry_is_read_as_it_was_written(raw, draft):
     assert kept == raw or kept == {**raw, "entries": []}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=n_examples(50, 1500), deadline=None)
 @given(st.sampled_from([(CARD_BOOK, "0"), (WORLD, "4")]), DRAFTS)
 def test_a_change_is_kept_and_changes_nothing_else(file, draft):
     raw, place = copy.deepcopy(file[0]), file[1]
@@ -85,7 +86,7 @@ ODD = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=n_examples(50, 1500), deadline=None)
 @given(st.dictionaries(st.integers(0, 99).map(str), ODD, max_size=3), st.booleans())
 def test_every_world_info_file_wakes_the_same_as_v3_and_loses_nothing(entries, as_list):
     raw = {"entries": list(entries.values()) if as_list else entries, "originalData": {"x": 1}}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from store.lore import patterns
 from store.lore.book import Lorebook, LoreEntry, read_book
 from store.lore.match import MatchContext, activate
+from tests.harness.soak import n_examples
 
 
 def woken(entries, *texts, ordinal=10, budget=10_000, cost=lambda entry: 1, context=None, **book):
@@ -194,7 +195,7 @@ def test_keys_may_have_macros_of_the_chat():
 KEYS = st.text(max_size=30) | st.text("()[]{}|*+?\\^$.ab1,:<>=!", max_size=30).map(lambda inner: f"/{inner}/i")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=n_examples(150, 3000), deadline=None)
 @given(KEYS, st.text("ab1 ()龙\n", max_size=60), st.booleans(), st.booleans())
 def test_no_key_makes_matching_fail(key, text, case_sensitive, use_regex):
     one = LoreEntry("0", "", (key,), "x", case_sensitive=case_sensitive, use_regex=use_regex)

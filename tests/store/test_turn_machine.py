@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -14,6 +13,7 @@ from store.db import Database
 from store.errors import Failure, Refused, Stale
 from store.models import ENDED, RUNNING, UNFINISHED
 from store.turns import Progress, Reply, TurnCommand
+from tests.harness.soak import n_examples
 
 LEASE_S = 5.0
 N_CHATS = 3
@@ -187,11 +187,10 @@ class Turns(RuleBasedStateMachine):
             assert (turn.lease_until is not None) == turn.running
 
 
-@pytest.mark.timeout(300)
 def test_random_lives_of_turns(migrated_file):
     Turns.template = migrated_file
     case = Turns.TestCase
     case.settings = settings(
-        max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=n_examples(8, 300), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
     )
     case("runTest").runTest()

@@ -9,6 +9,7 @@ from worker_stories import ByteFraming, message, story, turn
 
 from engine.kv.planner import plan as plan_moves
 from engine.segments import Segment
+from tests.harness.soak import n_examples
 from worker.prompt.build import plan_part
 from worker.prompt.segments import Limits
 
@@ -90,7 +91,7 @@ class Session:
         return self.told.messages[-1]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=n_examples(25, 800), deadline=None)
 @given(ENTRIES, STEPS, st.booleans())
 def test_nothing_that_is_held_and_wanted_is_read_again(entries, steps, recursive):
     session = Session(entries, recursive)
