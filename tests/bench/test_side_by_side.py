@@ -10,7 +10,6 @@ import pytest
 
 from bench import side_by_side
 from bench.peers.client import ClientChat, Prompt, Reply
-from bench.peers.inglenook import of_folder
 from bench.peers.system import Setting, Turn, until
 from bench.peers.talk import CHAR, LORE, LORE_WORD, USER, Words
 from bench.scenarios.many import lateness, tokens_per_s
@@ -18,6 +17,7 @@ from bench.scenarios.table import Result
 from bench.scenarios.turns import Step, _judge_ours, beside_neighbours
 from deploy.managed_redis import ManagedRedis
 from engine.model.hardware import demo_model
+from tests.harness.processes import of
 
 CONTEXT = 700
 
@@ -100,12 +100,12 @@ def test_a_redis_that_names_itself_anew_belongs_to_its_house(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=inside)
     try:
         until(lambda: str(tmp_path).encode() not in _cmdline(redis.pid), "its title")
-        assert sorted(of_folder(tmp_path)) == sorted([redis.pid, other.pid])
+        assert sorted(of(tmp_path)) == sorted([redis.pid, other.pid])
     finally:
         for process in (redis, other):
             process.kill()
             process.communicate()
-    assert of_folder(tmp_path) == []
+    assert of(tmp_path) == []
 
 
 def _cmdline(pid):

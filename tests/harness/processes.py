@@ -36,7 +36,8 @@ def of(folder):
     (Redis writes a new title over its command line and its environment.)
     """
     mark = os.fsencode(folder)
-    return [pid for pid in living() if any(mark in trace for trace in _traces(pid))]
+    others = (pid for pid in living() if pid != os.getpid())
+    return [pid for pid in others if any(mark in trace for trace in _traces(pid))]
 
 
 def named(folder, *words):
