@@ -30,13 +30,11 @@ RAM_DISK, RAM_DISK_BYTES = Path("/dev/shm"), 2 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the RAM disk for temporary files, if it has room and TMPDIR names no other place."""
+    """Choose hypothesis' profile, and a RAM disk for temporary files if it has room and TMPDIR names no other place."""
+    soak.load_profile()
     if "TMPDIR" not in os.environ and RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free >= RAM_DISK_BYTES:
         os.environ["TMPDIR"] = str(RAM_DISK)
         tempfile.tempdir = None
-
-
-soak.load_profile()
 
 
 def find_redis_server() -> str:
