@@ -1,15 +1,14 @@
-"""The publisher: turns what the engine says into live events, a few Redis calls per second and turn.
+"""The publisher: batches the live events of all running turns into a few Redis calls per second. One writer, one line.
 
-What it does: one `Feed` per attempt at a turn collects states and text; a helper thread sends what there is, the events
-of all feeds in one call, and the next call comes 6 ms later for each feed that had something to say, 40 ms at most. So
-what comes after a silence (a first token) leaves at once, and a lane never waits for Redis while it writes. For every
-word this thread wakes and computes on the CPUs that decode the next one, so it does as little as it can.
-What it refuses to know: SQL, the engine, what a browser does with an event.
-When Redis is away nothing is lost and nobody waits: events stay with their feed and are sent when it answers again; a
-feed that has ended keeps trying for `KEEP_S`. When Redis came back without its last second, or empty, it takes nothing
-of a feed that knows more; the feed then says all its text once more from offset 0, in a stream that begins anew. The
-live events are a convenience, the transcript in SQL is the truth.
-When extending: a new kind of event needs a line in store/broker/events.py first, then a method of `Feed`.
+What it does: lanes add events to the buffer of their turn (event_buffer.py) and wake this thread; it sends the pending
+events of all woken buffers in one call and then rests, 6 ms per buffer, 40 ms at most. So what follows a silence (a
+first token) leaves at once, and a lane waits for Redis only with the last event of its turn.
+This thread wakes for each token and computes on the CPUs that decode the next one: it does as little as it can.
+When Redis is away, events stay in their buffer and are sent when it answers again; a buffer that has ended is retried
+for `KEEP_S`. When Redis has lost events (an old snapshot, or emptied) it refuses the batch, and the buffer is replayed
+into a new stream. Live events are best effort; the transcript in SQL is the truth.
+What it refuses to know: SQL, the engine, what an event means.
+To add an event: event_buffer.py has the list of places.
 """
 
 from __future__ import annotations
@@ -19,207 +18,121 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from store.broker import events
+from worker.event_buffer import Event, TurnEventBuffer
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.04  # the longest rest between two calls
-REST_S = 0.006  # the rest for one feed: shorter than a token takes, so that on its own a chat never waits
-GATHER_S = 0.001  # what is said together goes together: a state, and the text behind it
-PROGRESS_S = 0.25  # reading progress is sent at most this often
+REST_S = 0.006  # the rest for one buffer: shorter than a token takes, so that on its own a chat never waits
+GATHER_S = 0.001  # a state is likely to be followed by text: both go in one call
 RETRY_S = 0.5
 KEEP_S = 60.0
 
-SAID_TYPES = ("part", "text")
 
-Event = dict[str, Any]
-Append = Callable[[Sequence[events.Batch]], list[events.Answer]]
+class TurnEvents:
+    """The live events of one attempt, as its lane and the engine's thread announce them. Any thread may call."""
 
-
-class TurnEventBuffer:
-    """The live events of one attempt at one turn. Any thread may call any method."""
-
-    def __init__(self, publisher: Publisher, chat_id: str, turn_id: str, attempt: int) -> None:
-        self.chat_id, self.turn_id, self.attempt = chat_id, turn_id, attempt
-        self.stale = False
-        self.ended_at: float | None = None
+    def __init__(self, publisher: Publisher, buffer: TurnEventBuffer) -> None:
+        self.buffer = buffer
         self._publisher = publisher
-        self._lock = threading.Lock()  # guards the fields below
-        self.sending = threading.Lock()  # held during a call to Redis: keeps events in order
-        self._pending: list[Event] = []
-        self._parts: list[Event] = []
-        self._texts: list[str] = [""]
-        self._last_state: Event | None = None
-        self._last_progress_s = float("-inf")
-        self._known = 0  # the last number that Redis gave
 
     def text(self, piece: str) -> None:
-        """Add a piece of the reply."""
-        if not piece:
-            return
-        with self._lock:
-            if self._pending and self._pending[-1]["type"] == "text":
-                self._pending[-1]["text"] += piece
-            else:
-                self._pending.append(self._text_event(len(self._texts) - 1, len(self._texts[-1]), piece))
-            self._texts[-1] += piece
-        self._publisher.wake(self)
+        """Announce a piece of the reply."""
+        if piece:
+            self.buffer.text(piece)
+            self._publisher.wake(self.buffer)
 
     def part(self, part: int, parts: int, kind: str, role: str, name: str, message: str | None) -> None:
-        """The next part of the turn begins: who writes what, and about which message."""
-        event = {"type": "part", "part": part, "parts": parts, "kind": kind, "role": role, "name": name}
-        with self._lock:
-            self._parts.append(event | {"message": message})
-            self._texts[part:] = [""]
-            self._pending.append(self._parts[-1])
-        self._publisher.wake(self)
+        """Announce the next part of the turn; the arguments are those of `TurnEventBuffer.part`."""
+        self.buffer.part(part, parts, kind, role, name, message)
+        self._publisher.wake(self.buffer)
 
     def state(self, state: str, **details: Any) -> None:
-        """Say what the turn is doing now; repetitions and progress that comes too fast are left out."""
-        event = {"type": "state", "state": state, **details}
-        with self._lock:
-            if event == self._last_state or self._too_soon(event):
-                return
-            if self._pending and self._pending[-1].get("state") == state:
-                self._pending.pop()
-            self._pending.append(event)
-            self._last_state, self._last_progress_s = event, self._publisher.clock()
-        self._publisher.wake(self, gather=True)
+        """Announce what the turn is doing now."""
+        if self.buffer.state(state, **details):
+            self._publisher.wake(self.buffer, gather=True)
 
     def end(self, event: Event | None = None) -> None:
-        """Nothing will follow but `event`; it is sent at once when Redis answers, later when it does not."""
-        with self._lock:
-            if event is not None:
-                self._pending.append(event)
-            self.ended_at = self._publisher.clock()
-        if not self.flush():
-            self._publisher.wake(self)
-
-    def flush(self) -> bool:
-        """Send now what has gathered; False when Redis did not take it."""
-        return self._publisher.send([self])
-
-    def take(self) -> list[Event]:
-        """What has gathered, to be sent by the caller, who holds `sending`; nothing when a newer attempt has spoken."""
-        with self._lock:
-            batch, self._pending = self._pending, []
-        return [] if self.stale else batch
-
-    def put_back(self, batch: list[Event]) -> None:
-        """What was taken could not be sent."""
-        with self._lock:
-            self._pending = _joined(batch, self._pending)
-
-    def sent(self, numbers: events.Answer) -> None:
-        """Redis gave what was taken these numbers, or did not take it because a newer attempt has spoken."""
-        if isinstance(numbers, events.Refusal):
-            self.stale = True
-        elif numbers:
-            self._known = numbers[-1]
-
-    def retry_of(self, batch: list[Event]) -> list[Event]:
-        """Redis has lost some of what was said: all of it, and what else is in the batch, for a new stream."""
-        with self._lock:
-            whole = self._whole()
-            self._pending = [event for event in self._pending if event["type"] not in SAID_TYPES]
-        self._known = events.BEGIN_ANEW
-        rest = [event for event in batch if event["type"] not in SAID_TYPES]
-        ends = [event for event in rest if event["type"] in events.LAST_TYPES]
-        return [*(event for event in rest if event not in ends), *whole, *ends]
-
-    def batch(self, batch: list[Event]) -> events.Batch:
-        """Events as the store takes them."""
-        return events.Batch(self.chat_id, self.turn_id, self.attempt, batch, self._known)
-
-    def _too_soon(self, event: Event) -> bool:
-        same = self._last_state is not None and self._last_state["state"] == event["state"]
-        finished = event.get("done") is not None and event.get("done") == event.get("total")
-        return same and not finished and self._publisher.clock() - self._last_progress_s < PROGRESS_S
-
-    def _whole(self) -> list[Event]:
-        """Everything that was said, from the first part on. To be called with the lock held."""
-        texts = [self._text_event(part, 0, text) for part, text in enumerate(self._texts)]
-        parts = [*self._parts, *([None] * (len(texts) - len(self._parts)))]
-        said = [event for pair in zip(parts, texts, strict=True) for event in pair]
-        return [event for event in said if event and event.get("text") != ""]
-
-    def _text_event(self, part: int, offset: int, text: str) -> Event:
-        return {"type": "text", "part": part, "offset": offset, "text": text}
+        """Announce the last event and send it in this thread; the publisher retries when Redis does not take it."""
+        self.buffer.end(event)
+        if not self._publisher.send([self.buffer], unless_down=True):
+            self._publisher.wake(self.buffer)
 
 
 class Publisher:
-    """Owns the helper thread and the Redis connection of all feeds."""
+    """Owns the thread and the connection over which all live events leave."""
 
     def __init__(
         self, redis: Redis, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.redis, self.clock = redis, clock
-        self._appender = events.Appender(redis)  # the thread's
+        self.redis = redis
+        self._clock = clock  # of the buffers
         self._interval_s = interval_s
+        self._writing = threading.Lock()  # held during a call to Redis: keeps the events of a turn in order
+        self._appender = events.Appender(redis)
+        self._down = False
         self._woken: queue.SimpleQueue[tuple[TurnEventBuffer, bool] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
-        self._down = False
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
-        """Start the helper thread."""
+        """Start the thread."""
         self._thread.start()
 
-    def open(self, chat_id: str, turn_id: str, attempt: int) -> TurnEventBuffer:
-        """A feed for one attempt at a turn."""
-        return TurnEventBuffer(self, chat_id, turn_id, attempt)
+    def open(self, chat_id: str, turn_id: str, attempt: int) -> TurnEvents:
+        """The live events of one attempt at a turn."""
+        return TurnEvents(self, TurnEventBuffer(chat_id, turn_id, attempt, self._clock))
 
-    def wake(self, feed: TurnEventBuffer, gather: bool = False) -> None:
-        """Have `feed` sent soon; `gather`: something is likely to follow at once."""
-        self._woken.put((feed, gather))
+    def wake(self, buffer: TurnEventBuffer, gather: bool = False) -> None:
+        """Have `buffer` sent soon; `gather`: another event is likely to follow at once."""
+        self._woken.put((buffer, gather))
 
-    def send(self, feeds: Sequence[TurnEventBuffer], append: Append | None = None) -> bool:
-        """Send what has gathered in these feeds, in one call; False when Redis did not take all of it.
+    def send(self, buffers: Sequence[TurnEventBuffer], unless_down: bool = False) -> bool:
+        """Send the pending events of these buffers in one call; False when Redis did not take all of them.
 
-        Raises what is wrong with an event that cannot be sent: on its own it is dropped, among others nothing is.
+        `unless_down`: do not try when the last call failed (a hanging Redis would hold up one lane after the other).
+        Raises whatever an event that cannot be encoded raises. If it was alone its batch is dropped, else none is.
         """
-        append = append or partial(events.append_all, self.redis)
-        with ExitStack() as held:
-            for feed in feeds:
-                held.enter_context(feed.sending)
-            taken = {feed: batch for feed in feeds if (batch := feed.take())}
-            try:
-                self._append(taken, append)
-            except Exception as error:
-                if isinstance(error, RedisError) or len(feeds) > 1:
-                    for feed, batch in taken.items():
-                        feed.put_back(batch)
-                if not isinstance(error, RedisError):
-                    raise
-                self._failed(error)
+        with self._writing:
+            if unless_down and self._down:
                 return False
+            unsent = {buffer: batch for buffer in buffers if (batch := buffer.take())}
+            try:
+                self._append(unsent)
+            except RedisError as error:
+                _put_back(unsent)
+                self._log_outage(error)
+                return False
+            except Exception:
+                if len(buffers) > 1:
+                    _put_back(unsent)
+                raise
         return True
 
-    def _append(self, taken: dict[TurnEventBuffer, list[Event]], append: Append) -> None:
-        """Send it, and leave in `taken` what was not sent."""
-        if not taken:
+    def _append(self, unsent: dict[TurnEventBuffer, list[Event]]) -> None:
+        """Send the batches, and take out of `unsent` those that Redis has taken or refused for good."""
+        if not unsent:
             return
-        while taken:  # the second time those of whom Redis has lost something: they begin anew, and cannot be refused
-            answers = append([feed.batch(batch) for feed, batch in taken.items()])
-            for feed, numbers in zip(list(taken), answers, strict=True):
-                if numbers is events.Refusal.LOST:
-                    taken[feed] = feed.retry_of(taken[feed])
+        while unsent:  # the second round replays what Redis has lost: in a new stream, which it cannot refuse
+            answers = self._appender.append_all([buffer.as_batch(batch) for buffer, batch in unsent.items()])
+            for buffer, answer in zip(list(unsent), answers, strict=True):
+                if answer is events.Refusal.LOST:
+                    unsent[buffer] = buffer.replay(unsent[buffer])
                 else:
-                    feed.sent(numbers)
-                    del taken[feed]
+                    buffer.acknowledge(answer)
+                    del unsent[buffer]
         if self._down:
             log.info("Redis takes live events again")
         self._down = False
 
-    def _failed(self, error: RedisError) -> None:
-        """Redis did not answer: say it once."""
+    def _log_outage(self, error: RedisError) -> None:
+        """Log that Redis does not answer, once per outage."""
         if not self._down:
             log.warning("Redis does not take live events (%s): they wait until it does", error)
         self._down = True
@@ -231,21 +144,24 @@ class Publisher:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
     def _run(self) -> None:
         next_at = 0.0
         while not self._closed.is_set():
-            feeds, gather = self._wait_for_work()
+            buffers, gather = self._wait_for_work()
             pause_s = max(next_at - time.monotonic(), GATHER_S if gather else 0.0)
             if pause_s > 0:
                 self._closed.wait(pause_s)
-                feeds |= self._more_work()
-            self._send_what_there_is(feeds)
-            next_at = time.monotonic() + (RETRY_S if self._down else min(self._interval_s, REST_S * len(feeds)))
-        self._send_what_there_is(self._more_work())
-        self._appender.close()
+                buffers |= self._more_work()
+            self._send_or_retry(buffers)
+            next_at = time.monotonic() + (RETRY_S if self._down else min(self._interval_s, REST_S * len(buffers)))
+        self._send_or_retry(self._more_work())
+        with self._writing:
+            self._appender.close()
 
     def _wait_for_work(self) -> tuple[set[TurnEventBuffer], bool]:
-        """Those who have something to say, and whether more of it is likely to follow at once."""
+        """Wait for a buffer with pending events; all woken ones, and whether to gather first."""
         first = self._woken.get()
         gather = first is not None and first[1]
         return ({first[0]} if first else set()) | self._more_work(), gather
@@ -257,31 +173,28 @@ class Publisher:
                 more.add(woken[0])
         return more
 
-    def _send_what_there_is(self, feeds: set[TurnEventBuffer]) -> None:
-        """Send, whatever happens."""
+    def _send_or_retry(self, buffers: set[TurnEventBuffer]) -> None:
+        """Send all of them, and wake again those that Redis did not take. Raises nothing."""
         try:
-            sent = self.send(list(feeds), self._appender.append_all)
-        except Exception:  # noqa: BLE001 (something that cannot be sent must not take the others along)
-            alone = [self._send_alone(feed) for feed in feeds]
-            sent = all(alone)
-        for feed in feeds:
-            if not sent and not self._too_old(feed):
-                self.wake(feed)
+            sent = self.send(list(buffers))
+        except Exception:  # noqa: BLE001 (an event that cannot be encoded must not hold up other turns)
+            results = [self._send_alone(buffer) for buffer in buffers]
+            sent = all(results)
+        for buffer in buffers:
+            if not sent and not self._is_too_old(buffer):
+                self.wake(buffer)
 
-    def _send_alone(self, feed: TurnEventBuffer) -> bool:
+    def _send_alone(self, buffer: TurnEventBuffer) -> bool:
         try:
-            return self.send([feed])
+            return self.send([buffer])
         except Exception:
-            log.exception("the publisher met an error and goes on")
+            log.exception("turn %s: live events that cannot be sent are dropped", buffer.turn_id)
             return True
 
-    def _too_old(self, feed: TurnEventBuffer) -> bool:
-        return feed.ended_at is not None and self.clock() - feed.ended_at > KEEP_S
+    def _is_too_old(self, buffer: TurnEventBuffer) -> bool:
+        return buffer.ended_at is not None and self._clock() - buffer.ended_at > KEEP_S
 
 
-def _joined(first: list[Event], then: list[Event]) -> list[Event]:
-    """Two runs of events as one; text that touches becomes one event again."""
-    if first and then and first[-1]["type"] == then[0]["type"] == "text":
-        joined = {**first[-1], "text": first[-1]["text"] + then[0]["text"]}
-        return [*first[:-1], joined, *then[1:]]
-    return [*first, *then]
+def _put_back(unsent: dict[TurnEventBuffer, list[Event]]) -> None:
+    for buffer, batch in unsent.items():
+        buffer.put_back(batch)

@@ -11,8 +11,7 @@ from store import chats, turns
 from store.broker import events, jobs, queue, registry
 from store.errors import Refused
 from store.models import Turn
-from worker import attempt as turn_module
-from worker import heartbeat
+from worker import endings, heartbeat
 from worker.jobs import run_turn
 from worker.rq_lanes import RqLane
 from worker.running_turns import StopReason
@@ -323,7 +322,7 @@ def refuse(database, condition: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(turn_module, "SQL_PATIENCE_S", 0.3)
+    monkeypatch.setattr(endings, "SQL_PATIENCE_S", 0.3)
 
 
 def test_a_reply_that_cannot_be_saved_fails_visibly(impatient, make_context, database, redis, chat, say):

@@ -1,7 +1,8 @@
-"""What the parts of a turn have written so far, and the story as the next part has to see it. Pure.
+"""The draft of a turn: the results of its parts so far, and the story as the next part has to see it. Pure.
 
-A turn may reply, narrate, suggest and tell a status in one go; all of it reaches the database together at the end
-(store/turns/end.py). What it refuses to know: SQL, events, the engine.
+A turn may reply, narrate, suggest and fill in a status; all of it is committed in one transaction at the end
+(store/turns/end.py).
+What it refuses to know: SQL, events, the engine.
 """
 
 from __future__ import annotations
@@ -18,31 +19,33 @@ from worker.prompt.turn_kinds import PartSpec
 
 @dataclass(slots=True)
 class TurnDraft:
-    """One attempt's work. `story` grows with what is written; `model_key` says whose tokens these are."""
+    """The results of one attempt. `story` grows with each reply; `model_key` names the model that wrote the tokens."""
 
     turn: TurnView
     story: Story
     model_key: str
     outcome: Outcome = field(default_factory=Outcome)
 
-    def plan(self, window: dict[str, Any]) -> None:
-        """What the session holds from now on; the next part goes on from there."""
+    def set_window(self, window: dict[str, Any]) -> None:
+        """Keep the window of a part: the next part starts from it."""
         self.story = replace(self.story, chat=replace(self.story.chat, window=window))
 
-    def spend(self, stats: TurnStats) -> None:
-        """A part has ended, or was stopped: what it took, in seconds and tokens."""
+    def add_stats(self, stats: TurnStats) -> None:
+        """Add the seconds and tokens that a part took."""
         spent = {name: value + self.outcome.spent.get(name, 0) for name, value in asdict(stats).items()}
         self.outcome = replace(self.outcome, spent=spent)
 
-    def write(
+    def add_reply(
         self,
         spec: PartSpec,
         written: Done | Cancelled,
         words: Sequence[dict[str, Any]] = (),
         lore: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """A part that speaks has ended, or was stopped in its middle. `words`: see token_probabilities.py, `lore`: see
-        lore.py."""
+        """Add the text of a part that has ended or was stopped.
+
+        `words`: see token_probabilities.py, `lore`: the explanations of lore.py; both are kept with the alternative.
+        """
         if spec.kind == "suggest":
             self.outcome = replace(self.outcome, suggestion=written.text)
             return
@@ -52,20 +55,19 @@ class TurnDraft:
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(spec, reply))
 
-    def tell(self, fields: Sequence[dict[str, Any]], tokens: tuple[int, ...]) -> None:
-        """The status panel was filled."""
+    def add_status(self, fields: Sequence[dict[str, Any]], tokens: tuple[int, ...]) -> None:
+        """Add a status: its fields, as parsed, and the tokens that the model wrote."""
         status = {"fields": list(fields), "turn": self.turn.id, "tokens": list(tokens), "model_key": self.model_key}
         self.outcome = replace(self.outcome, status=status)
         if self.story.messages:
             *earlier, last = self.story.messages
-            wordings = [replace(w, status=status) if w is last.chosen else w for w in last.alternatives]
-            told = replace(last, alternatives=tuple(wordings))
-            self.story = replace(self.story, messages=(*earlier, told))
+            alternatives = tuple(replace(a, status=status) if a is last.chosen else a for a in last.alternatives)
+            self.story = replace(self.story, messages=(*earlier, replace(last, alternatives=alternatives)))
 
-    def _reply(self, spec: PartSpec, written: Done | Cancelled, explained: dict[str, Any]) -> Reply:
+    def _reply(self, spec: PartSpec, written: Done | Cancelled, explanations: dict[str, Any]) -> Reply:
         before = spec.continues.text if spec.continues else ""
-        told = {"hint": spec.hint, **explained}
-        stats = asdict(written.stats) | {name: value for name, value in told.items() if value}
+        kept = {"hint": spec.hint, **explanations}
+        stats = asdict(written.stats) | {name: value for name, value in kept.items() if value}
         return Reply(
             text=before + written.text,
             tokens=written.tokens,
@@ -78,10 +80,8 @@ class TurnDraft:
         )
 
     def _messages(self, spec: PartSpec, reply: Reply) -> tuple[MessageView, ...]:
-        """The messages that the spec read, and the new one (or the new wording) behind them."""
-        older = spec.retry_of or spec.continues
-        ordinal = older.ordinal if older else 1 + max((m.ordinal for m in self.story.messages), default=-1)
-        wording = AlternativeView(
+        """The messages that the part read, and behind them the new one, or the changed one with its new text."""
+        alternative = AlternativeView(
             position=0,
             text=reply.text,
             tokens=reply.tokens,
@@ -93,14 +93,14 @@ class TurnDraft:
             created_at=0.0,
         )
         new = MessageView(
-            id=older.id if older else f"new-{ordinal}",
+            id=spec.target_id or f"new-{spec.ordinal}",
             chat_id=self.turn.chat_id,
-            ordinal=ordinal,
+            ordinal=spec.ordinal,
             role=reply.role,
             name=reply.name or "",
             active=0,
             pinned=False,
-            alternatives=(wording,),
+            alternatives=(alternative,),
             turn_id=self.turn.id,
             created_at=0.0,
         )

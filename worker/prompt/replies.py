@@ -16,7 +16,7 @@ from worker.prompt.segments import Limits, PromptFraming, message_segment, statu
 from worker.prompt.status import grammar
 from worker.prompt.turn_kinds import PartSpec
 
-_LONGEST = {"suggest": 120, "narrate": 200, "status": 200}  # tokens
+_MAX_TOKENS = {"suggest": 120, "narrate": 200, "status": 200}  # tokens
 _STATUS_TEMPERATURE = 0.3
 
 
@@ -40,7 +40,7 @@ def reply_spec(
         header=(*note, *header),
         footer=framing.footer(spec.role),
         sampling=sampling,
-        max_tokens=min(limits.reply, _LONGEST.get(spec.kind, limits.reply)),
+        max_tokens=min(limits.reply, _MAX_TOKENS.get(spec.kind, limits.reply)),
         stop=framing.stop_strings(sorted(others)),
         prefix=prefix,
         keep=spec.keep_in_session,
@@ -54,7 +54,7 @@ def _status_spec(story: Story, cast: Cast, turn_id: str, framing: PromptFraming,
         header=status_header(story, cast, framing),
         footer=framing.footer("note"),
         sampling=replace(sampling, grammar=grammar(fields_of(story.character.card))),
-        max_tokens=min(limits.reply, _LONGEST["status"]),
+        max_tokens=min(limits.reply, _MAX_TOKENS["status"]),
     )
 
 

@@ -1,8 +1,19 @@
-"""The kinds of work, as specs: which messages a part of a turn reads, who speaks then, and what they are asked. Pure.
+"""The kinds of a turn's parts: which messages each reads, who speaks, and with which instruction. Pure.
 
-What it refuses to know: tokens, windows (build.py), SQL, the engine.
-When extending: a new kind is one more entry in `SCRIPTS`, and an opening in store/turns/begin.py.
-Whatever is asked of a narrator stands before their message as a note that leaves the session when somebody answers.
+A kind is a function from `PartInput` to `PartSpec`. An instruction (to the narrator, or for a suggestion) stands as a
+note before the reply; it is ephemeral and leaves the session when the next person speaks.
+What it refuses to know: tokens and windows (build.py), SQL, the engine.
+To add a kind of turn:
+    store/models.py             its name in KINDS, and a migration for the check constraint
+    store/turns/                the table in kinds.py; begin.py: what must be there, which message it is about
+    here                        an entry of PART_KINDS, and its instruction in every language of `_INSTRUCTIONS`
+    worker/prompt/replies.py    `_MAX_TOKENS`, if it is shorter than a reply
+    if it leaves no message     worker/prompt/draft.py, worker/attempt.py and store/turns/end.py: what it leaves
+    web/live/commands.py        its name in Kind, and in Following if it may follow another kind
+    web/templates/              chat.html and _icon.html: its button; _admin.html: what admins read
+    web/static/js/chat/         tools.js: what the button sends; stages.js, turn.js, controller.js: how it is shown
+    web/translations/           `make words`, then translate
+    tests                       worker/test_turn_kinds.py, nemesis/clients.py (KINDS, so that the storm plays it)
 """
 
 from __future__ import annotations
@@ -33,10 +44,11 @@ _INSTRUCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class PartSpec:
-    """What one part reads, who speaks next, and what becomes of it.
+    """What one part reads, who speaks next, and what becomes of the reply.
 
-    `again` is the message that gets another wording, `grows` the one that goes on. `asked` is a note that is read just
-    before the reply. `keep` is False for what leaves no trace in the session.
+    `retry_of` is the message that gets another alternative, `continues` the one that grows. `instruction` is a note
+    that is read just before the reply; `hint` is what the person wanted a narrator to mention. A part with
+    `keep_in_session` False leaves no trace in the session.
     """
 
     kind: str
@@ -50,62 +62,71 @@ class PartSpec:
     keep_in_session: bool = True
 
     @property
-    def about(self) -> str | None:
-        """Id of the message that was there before."""
-        message = self.retry_of or self.continues
-        return message.id if message else None
+    def target(self) -> MessageView | None:
+        """The message that the reply changes; None when it adds one."""
+        return self.retry_of or self.continues
+
+    @property
+    def target_id(self) -> str | None:
+        """Id of the message that the reply changes."""
+        return self.target.id if self.target else None
+
+    @property
+    def ordinal(self) -> int:
+        """The ordinal of the reply: that of the message that it changes, or the next one."""
+        return self.target.ordinal if self.target else 1 + max((m.ordinal for m in self.messages), default=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class PartInput:
-    """What a spec is made from: the story, its cast, and the message that the turn is about, if any."""
+    """What a `PartSpec` is made from: the story, its cast, the id of the message that the turn is about, the hint."""
 
     story: Story
     cast: Cast
-    about: str | None
+    message_id: str | None
     hint: str
 
 
-def _chat(part_input: PartInput) -> PartSpec:
-    return PartSpec("chat", part_input.story.messages, "character", part_input.cast.char)
+def _chat(part: PartInput) -> PartSpec:
+    return PartSpec("chat", part.story.messages, "character", part.cast.char)
 
 
-def _retry(part_input: PartInput) -> PartSpec:
-    """Everything before the message that is written again; everything when that one never came."""
-    again = _message(part_input)
-    before = part_input.story.messages if again is None else _before(part_input.story.messages, again)
-    if again is not None and again.role == "narrator":
-        hint = str(again.chosen.stats.get("hint", ""))
-        asked = narration_instruction(part_input.story, part_input.cast, hint)
-        return PartSpec("retry", before, "narrator", again.name, asked, hint, retry_of=again)
-    return PartSpec("retry", before, "character", part_input.cast.char, retry_of=again)
+def _retry(part: PartInput) -> PartSpec:
+    """Read everything before the message that is retried; everything when that one was never written."""
+    message = _message(part)
+    if message is None:
+        return PartSpec("retry", part.story.messages, "character", part.cast.char)
+    before = _before(part.story.messages, message)
+    if message.role != "narrator":
+        return PartSpec("retry", before, "character", part.cast.char, retry_of=message)
+    hint, instruction = _as_narrated(part, message)
+    return PartSpec("retry", before, "narrator", message.name, instruction, hint, retry_of=message)
 
 
-def _continue(part_input: PartInput) -> PartSpec:
-    """Everything before the message that grows; a reply to the user's last word when that one never came."""
-    grows = _message(part_input)
-    if grows is None:
-        return PartSpec("continue", part_input.story.messages, "character", part_input.cast.char)
-    hint = str(grows.chosen.stats.get("hint", ""))
-    asked = narration_instruction(part_input.story, part_input.cast, hint) if grows.role == "narrator" else ""
-    name = grows.name if grows.role == "narrator" else part_input.cast.char
-    return PartSpec(
-        "continue", _before(part_input.story.messages, grows), grows.role, name, asked, hint, continues=grows
-    )
+def _continue(part: PartInput) -> PartSpec:
+    """Read everything before the message that grows; a plain reply when that one was never written."""
+    message = _message(part)
+    if message is None:
+        return PartSpec("continue", part.story.messages, "character", part.cast.char)
+    before, name = _before(part.story.messages, message), part.cast.char
+    hint, instruction = str(message.chosen.stats.get("hint", "")), ""
+    if message.role == "narrator":
+        name, (hint, instruction) = message.name, _as_narrated(part, message)
+    return PartSpec("continue", before, message.role, name, instruction, hint, continues=message)
 
 
-def _narrate(part_input: PartInput) -> PartSpec:
-    asked = narration_instruction(part_input.story, part_input.cast, part_input.hint)
-    return PartSpec("narrate", part_input.story.messages, "narrator", NARRATOR, asked, part_input.hint)
+def _narrate(part: PartInput) -> PartSpec:
+    instruction = narration_instruction(part.story, part.cast, part.hint)
+    return PartSpec("narrate", part.story.messages, "narrator", NARRATOR, instruction, part.hint)
 
 
-def _suggest(part_input: PartInput) -> PartSpec:
-    asked = _words(part_input.story, "suggest", part_input.cast)
-    return PartSpec("suggest", part_input.story.messages, "user", part_input.cast.user, asked, keep_in_session=False)
+def _suggest(part: PartInput) -> PartSpec:
+    instruction = _text(part.story, "suggest", part.cast)
+    return PartSpec("suggest", part.story.messages, "user", part.cast.user, instruction, keep_in_session=False)
 
 
-def _status(part_input: PartInput) -> PartSpec:
-    return PartSpec("status", part_input.story.messages, "status", part_input.cast.char)
+def _status(part: PartInput) -> PartSpec:
+    return PartSpec("status", part.story.messages, "status", part.cast.char)
 
 
 PART_KINDS: dict[str, Callable[[PartInput], PartSpec]] = {
@@ -119,23 +140,30 @@ PART_KINDS: dict[str, Callable[[PartInput], PartSpec]] = {
 
 
 def narration_instruction(story: Story, cast: Cast, hint: str) -> str:
-    """What a narrator was asked."""
-    asked = _words(story, "narrate", cast)
-    return f"{asked}\n{_words(story, 'hint', cast, hint)}" if hint else asked
+    """The instruction to a narrator."""
+    instruction = _text(story, "narrate", cast)
+    return f"{instruction}\n{_text(story, 'hint', cast, hint)}" if hint else instruction
 
 
 def status_opening(story: Story, cast: Cast) -> str:
-    """The line above the facts."""
-    return _words(story, "status", cast)
+    """The line above the facts of a status."""
+    return _text(story, "status", cast)
 
 
-def _words(story: Story, what: str, cast: Cast, hint: str = "") -> str:
+def _as_narrated(part: PartInput, message: MessageView) -> tuple[str, str]:
+    """The hint and the instruction with which a narration was written."""
+    hint = str(message.chosen.stats.get("hint", ""))
+    return hint, narration_instruction(part.story, part.cast, hint)
+
+
+def _text(story: Story, key: str, cast: Cast, hint: str = "") -> str:
+    """A text of `_INSTRUCTIONS` in the language of the character."""
     texts = _INSTRUCTIONS["zh" if story.character.locale.startswith("zh") else "en"]
-    return texts[what].format(char=cast.char, user=cast.user, hint=hint)
+    return texts[key].format(char=cast.char, user=cast.user, hint=hint)
 
 
-def _message(part_input: PartInput) -> MessageView | None:
-    return next((message for message in part_input.story.messages if message.id == part_input.about), None)
+def _message(part: PartInput) -> MessageView | None:
+    return next((message for message in part.story.messages if message.id == part.message_id), None)
 
 
 def _before(messages: Sequence[MessageView], message: MessageView) -> tuple[MessageView, ...]:
