@@ -1,7 +1,7 @@
-"""The context: what every turn of this process needs, in one place.
+"""The context of a worker: the collaborators that every turn of this process needs, in one place.
 
-RQ imports the job function by its name and calls it with a turn id, so its collaborators cannot be arguments. The
-process puts them on the one context at its start (`open_desk`), the job function finds them there (`context`).
+RQ imports the job function by its name and calls it with a turn id, so collaborators cannot be arguments. The process
+sets the one context at its start (`open_context`), the job function asks for it (`current_context`).
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ LEASE_S = 6.0
 
 
 class TurnTicket(Protocol):
-    """A turn in the engine's hands."""
+    """A turn that the engine has accepted (engine/ticket.py)."""
 
     def events(self, timeout_s: float = 1.0) -> Iterable[Event]:
-        """What happens and was not heard, until it has ended; looks up at least every `timeout_s`."""
+        """The events until the end that `on_event` did not get; checks at least every `timeout_s` that the engine
+        lives."""
 
     def cancel(self) -> None:
         """Stop at the next token."""
 
 
 class TurnEngine(Protocol):
-    """What a lane needs of the engine."""
+    """What a worker's turns need of the engine (engine/engine.py)."""
 
     model_key: str
 
     def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> TurnTicket:
-        """Start a turn; `on_event` gets what happens, but the end, on the engine's thread."""
+        """Start a turn; `on_event` gets every event but the end, on the engine's thread."""
 
     def resident(self) -> frozenset[str]:
-        """The sessions that are in cells now."""
+        """The ids of the sessions that are in cells now."""
 
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """The collaborators of every turn."""
+    """The collaborators of every turn. `piece`: the bytes of a token; `narrations`: how many stay in a session."""
 
     worker_name: str
     db: Database
@@ -84,7 +85,7 @@ def open_context(context: WorkerContext) -> None:
 
 
 def current_context() -> WorkerContext:
-    """The open context."""
+    """The context of this process."""
     if not _contexts:
         raise RuntimeError("run_turn was called in a process that is no worker: start one with `python -m worker`")
     return _contexts[0]

@@ -1,7 +1,8 @@
-"""The engine as the settings want it: which backend, which model file, how many tokens.
+"""Engine set-up: from the settings to a started engine (backend, model file, memory plan, tiers).
 
-It is the only place where settings become engine options. Everything that is wrong with a model file or with these
-settings leaves it as a ModelError or RequestError whose message is a sentence for the person who runs the server.
+It is the only place where settings become engine options. Whatever is wrong with a model file or with these settings
+is raised as a ModelError or RequestError whose message is a sentence for the person who runs the server.
+To add a setting of the engine: store/settings.py, and the option here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A backend, tokens per session, lanes, and how it was planned; the echo backend needs no plan."""
+    """A loaded backend, its tokens per session and lanes, and the memory plan (the echo backend has none)."""
 
     backend: Backend
     context: int
@@ -34,12 +35,12 @@ class LoadedModel:
 
 
 def load(settings: Settings) -> LoadedModel:
-    """The model in the memory, nothing runs yet. Raises ModelError."""
+    """Load the model into memory; nothing runs yet. Raises ModelError."""
     return _echo(settings) if settings.backend == "echo" else _llama(settings)
 
 
 def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine:
-    """An engine that is started and warm. Raises ModelError, RequestError."""
+    """Start an engine and warm it up. Raises ModelError, RequestError."""
     loaded = loaded or load(settings)
     options = EngineOptions(
         context=loaded.context,
@@ -52,7 +53,7 @@ def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine
 
 
 def warm_up(engine: Engine) -> Engine:
-    """Read a few tokens, so that the first person does not wait for the model's pages to come from the disk."""
+    """Read a few tokens, so that no turn has to wait for the model's pages to come from disk."""
     greeting = Segment("persona", framing_of(engine).segment("system", "", "Be ready."))
     for _ in engine.submit(TurnRequest(session="warm-up", wanted=(greeting,))).events():
         pass
@@ -60,7 +61,7 @@ def warm_up(engine: Engine) -> Engine:
 
 
 def framing_of(engine: Engine) -> Framing:
-    """How the engine's model wants messages to be framed."""
+    """The framing of messages by the chat template of the engine's model."""
     return Framing(engine.backend, engine.backend.chat_template)
 
 
@@ -78,12 +79,12 @@ def _echo(settings: Settings) -> LoadedModel:
 
 
 def model_path(settings: Settings) -> Path:
-    """The model file that the settings name, or the demo model. Raises ModelError where that is not installed."""
+    """The model file of the settings, else the demo model. Raises ModelError if that is not installed."""
     return Path(settings.model) if settings.model else demo_model()
 
 
 def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
-    """How the model goes into the memory. Raises ModelError."""
+    """The memory plan of the model: layers, context, lanes, KV type. Raises ModelError."""
     wishes = PlanRequest(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
     return plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
 

@@ -1,7 +1,14 @@
-"""What this worker says about its engine in its heartbeat: the model and its plan, then figures of now.
+"""The engine's part of the heartbeat: the model and its memory plan, which stay the same, and the engine's counters.
 
 What it refuses to know: Redis (store/broker/registry.py keeps it for some seconds), and who reads it.
-To add a figure: a field of the store's EngineView, and a line here.
+To add a number to the heartbeat:
+    engine/stats.py                where it is counted: a field of `EngineStats`, a line in `gather`
+    store/broker/registry.py       a field of `EngineView` with a default (or of `WorkerView`, set in heartbeat.py):
+                                   workers and web processes of different versions read each other's entries
+    here                           a line in `now`
+    web/admin/metrics.py           its metric; web/templates/_admin.html or _dashboard.html, if admins shall see it
+    deploy/cli/numbers.py          if `inglenook stats` prints it
+    tests/web/test_metrics.py, tests/engine/ (that it is counted)
 """
 
 from __future__ import annotations
@@ -16,32 +23,32 @@ from store.settings import Settings
 
 
 class EngineReporter:
-    """One per worker."""
+    """Reports the engine of this worker."""
 
     def __init__(self, settings: Settings, engine: Engine, plan: MemoryPlan | None) -> None:
         self._engine = engine
-        same = EngineView(since=time.time(), context=engine.options.context, max_reply=settings.max_reply_tokens)
-        self._same = _planned(same, plan) if plan else replace(same, model_name=settings.backend)
+        view = EngineView(since=time.time(), context=engine.options.context, max_reply=settings.max_reply_tokens)
+        self._constant = _planned(view, plan) if plan else replace(view, model_name=settings.backend)
 
     def now(self) -> EngineView:
-        """Everything, as it is now."""
-        found = self._engine.stats()
-        spent = found.spent
+        """The constant facts and the present counters."""
+        stats = self._engine.stats()
+        spent = stats.spent
         return replace(
-            self._same,
-            cells=found.n_cells,
-            cells_used=found.cells_used,
-            ram_budget=found.ram_budget,
-            ram_used=found.ram_used,
-            disk_budget=found.disk_budget,
-            disk_used=found.disk_used,
-            n_restored=found.n_restored,
-            n_fetched=found.n_fetched,
-            n_evicted_ram=found.n_evicted_ram,
-            n_evicted_disk=found.n_evicted_disk,
-            n_refused=found.n_refused,
-            n_unwritten=found.n_unwritten,
-            n_turns=found.n_turns,
+            self._constant,
+            cells=stats.n_cells,
+            cells_used=stats.cells_used,
+            ram_budget=stats.ram_budget,
+            ram_used=stats.ram_used,
+            disk_budget=stats.disk_budget,
+            disk_used=stats.disk_used,
+            n_restored=stats.n_restored,
+            n_fetched=stats.n_fetched,
+            n_evicted_ram=stats.n_evicted_ram,
+            n_evicted_disk=stats.n_evicted_disk,
+            n_refused=stats.n_refused,
+            n_unwritten=stats.n_unwritten,
+            n_turns=stats.n_turns,
             n_tokens_read=spent.n_evaluated,
             n_tokens_written=spent.n_generated,
             n_tokens_kept=spent.n_kept,

@@ -1,8 +1,8 @@
-"""The lock that says which process owns a GPU: an flock on {data_dir}/locks/{worker_name}.lock.
+"""The lock on a GPU: an flock on {data_dir}/locks/{worker_name}.lock says which process has a worker's name.
 
-The kernel drops an flock when its holder dies, however it dies. So holding the lock proves that the predecessor is
-dead, and its unfinished turns can be taken back at once, with no lease to wait for. (A frozen process still holds it:
-that is what leases are for.) The file says which process on which host has it.
+The kernel releases an flock when its holder dies, however it dies. So holding the lock proves that the predecessor is
+dead, and its unfinished turns can be requeued at once, without waiting for their leases. (A frozen process still holds
+it: that is what leases are for.) The file says which process on which host has it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WorkerLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object has it."""
+        """Whether this object holds the lock."""
         return self._file is not None
 
     def acquire(self, stop: threading.Event, poll_s: float = 0.2) -> bool:
@@ -53,7 +53,7 @@ class WorkerLock:
         return True
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it. Raises DataFolderError."""
+        """Take the lock if it is free. Raises DataFolderError."""
         file = self._open()
         if not _try_lock(file):
             file.close()
@@ -80,7 +80,7 @@ class WorkerLock:
             ) from error
 
     def release(self) -> None:
-        """Give the lock back (the end of the process does it too)."""
+        """Release the lock (the end of the process does it, too)."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -101,9 +101,9 @@ def first_free(data_dir: str | Path) -> WorkerLock:
 
 @contextmanager
 def lock_dead_worker(data_dir: str | Path, worker_name: str) -> Iterator[bool]:
-    """Hold the lock of another worker, if it has ever been on this machine and nobody holds it: then it is dead.
+    """Hold the lock of another worker if it is free, which proves that this worker is dead.
 
-    False when it lives, is just starting, or runs on another machine.
+    False when it lives, is just starting, or has never run on this machine.
     """
     try:
         file = WorkerLock(data_dir, worker_name).path.open("r+", encoding="utf-8")

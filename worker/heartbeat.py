@@ -1,8 +1,12 @@
-"""What a worker does beside its turns, as functions that `Ticker` threads call.
+"""The heartbeat: the periodic work of a worker beside its turns, as functions that `Ticker` threads call.
 
-`renew_leases` (SQL only: it must go on while Redis is away), `CancelFlags` (Redis only), `announce` (the
-registry), `take_over_from_dead_peers` (by their locks), `reap` (what dead workers and lost connections left, see
-store/broker/recovery.py).
+    renew_leases                 SQL only: leases must be renewed while Redis is away
+    CancelFlags.watch            Redis only: stops turns whose owner pressed stop
+    announce                     the worker's entry in the registry
+    take_over_from_dead_peers    queued turns of workers on this machine whose lock is free
+    reconcile_if_due             what dead workers and lost connections left (store/broker/recovery.py)
+To add periodic work: a function here with its interval, a `Ticker` in service.py.
+To add a number to the heartbeat: engine_stats.py has the list of places.
 """
 
 from __future__ import annotations
@@ -23,24 +27,24 @@ from worker.running_turns import RunningTurn, StopReason
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = 1.0
-CANCEL_EVERY_S = 0.1  # between two looks, whatever is said
-CANCEL_POLL_S = 1.0  # at least, when nothing is said
+CANCEL_EVERY_S = 0.1  # the shortest time between two checks
+CANCEL_POLL_S = 1.0  # the longest, should a notification be lost
 ANNOUNCE_EVERY_S = 1.0
 RECONCILE_EVERY_S = 2.0
 PEERS_EVERY_S = 0.3
 
 
 def renew_leases(context: WorkerContext) -> None:
-    """Keep the leases of the running turns, and in the same breath how far they are: a crash loses a second of it.
+    """Renew the leases of the running turns and save their progress with them: a crash loses a second of text.
 
-    Stops those that others own now and those that should be cancelled.
+    Stops turns that another attempt owns now, and turns that are cancelled in SQL.
     """
     running = {turn.turn_id: (turn, turn.progress) for turn in context.running.all()}
     if not running:
         return
     now = time.time()
-    news = {turn_id: _news(turn, progress) for turn_id, (turn, progress) in running.items()}
-    held = turns.renew(context.db, news, now + LEASE_S, now)
+    unsaved = {turn_id: _unsaved(turn, progress) for turn_id, (turn, progress) in running.items()}
+    held = turns.renew(context.db, unsaved, now + LEASE_S, now)
     for turn_id, (turn, progress) in running.items():
         if turn_id not in held:
             turn.stop(StopReason.STALE)
@@ -50,26 +54,26 @@ def renew_leases(context: WorkerContext) -> None:
             turn.stop(StopReason.CANCELLED)
 
 
-def _news(turn: RunningTurn, progress: tuple[str, str]) -> turns.Progress:
+def _unsaved(turn: RunningTurn, progress: tuple[str, str]) -> turns.Progress:
     return turns.Progress(turn.attempt, *(progress if progress != turn.saved_progress else ()))
 
 
 class CancelFlags:
-    """Stops the running turns whose owner pressed stop: when Redis says that a flag was raised, and every second."""
+    """Stops running turns whose owner pressed stop: when Redis announces a cancel flag, and every second."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._pubsub: PubSub | None = None
 
     def watch(self) -> None:
-        """Wait for word of a flag, then look at those of the running turns."""
+        """Wait for a notification, at most a second, then check the flags."""
         if self._pubsub is None:
             self._pubsub = cancel.subscribe(self._context.redis)
         self._pubsub.get_message(timeout=CANCEL_POLL_S)
-        self.look()
+        self.check()
 
-    def look(self) -> None:
-        """Look at the flags now."""
+    def check(self) -> None:
+        """Stop the running turns whose cancel flag is set."""
         running = self._context.running.all()
         flagged = cancel.requested(self._context.redis, [turn.turn_id for turn in running])
         for turn in running:
@@ -80,7 +84,7 @@ class CancelFlags:
 def announce(
     context: WorkerContext, lanes: int, resident: Iterable[str], engine: registry.EngineView = registry.NOTHING_KNOWN
 ) -> None:
-    """Say in the registry that this worker is there, what it holds and how its engine is."""
+    """Write this worker into the registry: its lanes, the chats in its cells (`resident`), its engine's numbers."""
     if context.draining.is_set():
         return
     view = registry.WorkerView(
@@ -99,7 +103,7 @@ def announce(
 
 
 def take_over_from_dead_peers(context: WorkerContext) -> None:
-    """Workers of this machine that the registry believes in and whose lock is free are dead: take what they had."""
+    """Take the turns of workers that are in the registry but dead: the lock of their name on this machine is free."""
     if context.draining.is_set():
         return
     for name in registry.names(context.redis):
@@ -111,9 +115,9 @@ def take_over_from_dead_peers(context: WorkerContext) -> None:
 
 
 def reconcile_if_due(context: WorkerContext, every_s: float = RECONCILE_EVERY_S) -> None:
-    """Bring Redis to what the database says, and take out what RQ keeps about turns that have ended.
+    """Make Redis match the database, and remove what RQ keeps of ended turns.
 
-    One worker does it for all: with each doing it for each, thirty of them had no time for anything else.
+    One worker does it for all (the others find it is not due): with each doing it, thirty had no time left for turns.
     """
     if not recovery.is_due(context.redis, every_s):
         return

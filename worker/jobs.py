@@ -1,7 +1,8 @@
-"""The job functions, by the names under which they are enqueued (store/broker/jobs.py has the list of allowed names).
+"""The job functions of the RQ queue, by the names in store/broker/jobs.py (its list of allowed jobs).
 
-A job carries an id and nothing else. Whether it still has to be done is decided here, by the claim in SQL: a job that
-runs twice, too late or for nothing is harmless.
+A job carries an id and nothing else. Jobs are idempotent: whether there is anything to do is decided by the claim in
+SQL, so a job that runs twice, too late or for nothing does no harm.
+To add a job: its name in store/broker/jobs.py, a function here.
 """
 
 from __future__ import annotations
@@ -21,40 +22,40 @@ log = logging.getLogger(__name__)
 
 
 def run_turn(turn_id: str) -> None:
-    """Do one turn, then bring its owner's next one into a queue. Called by RQ in a lane."""
+    """Run one turn, then dispatch its owner's next one. Called by RQ in a lane."""
     context = current_context()
     if context.draining.is_set():
-        return  # still queued in SQL: the end of the drain puts it into a queue again
+        return  # still queued in SQL: the end of the drain requeues it
     try:
         claim = turns.claim(context.db, turn_id, context.worker_name, LEASE_S)
     except StoreError as error:
         log.info("turn %s: nothing to do: %s", turn_id, error)
         if error.code == "paused":
-            _waits_again(context, turn_id)
+            _announce_waiting(context, turn_id)
         return
-    _moved(context)
+    _announce_moved(context)
     Attempt(context, claim).run()
-    _afterwards(context, claim.turn.chat_id, claim.turn.owner_id)
+    _dispatch_next(context, claim.turn.chat_id, claim.turn.owner_id)
 
 
-def _afterwards(context: WorkerContext, chat_id: str, owner_id: str) -> None:
-    """What would be nice to happen now, and is repaired by `reconcile` if it does not."""
+def _dispatch_next(context: WorkerContext, chat_id: str, owner_id: str) -> None:
+    """Pin the chat to this worker and dispatch its owner's next turn; `reconcile` repairs it if that fails."""
     try:
         registry.pin(context.redis, [chat_id], context.worker_name)
         queue.dispatch(context.db, context.redis, owner_id)
     except RedisError as error:
         log.warning("the next turn of %s waits for Redis: %s", owner_id, error)
     except Exception:
-        log.exception("the next turn of %s waits for the reaper", owner_id)
+        log.exception("the next turn of %s waits for reconcile", owner_id)
 
 
-def _moved(context: WorkerContext) -> None:
-    """Those behind the turn that was just claimed have moved up; without Redis they learn it later."""
+def _announce_moved(context: WorkerContext) -> None:
+    """Tell waiting turns that they have moved up; without Redis they learn it later."""
     with suppress(RedisError):
         queue.announce_moved(context.redis, context.worker_name)
 
 
-def _waits_again(context: WorkerContext, turn_id: str) -> None:
-    """The queue was paused while this job was on its way; without Redis the browsers learn it from their next look."""
+def _announce_waiting(context: WorkerContext, turn_id: str) -> None:
+    """Tell browsers that the turn waits again: the queue was paused after it was enqueued."""
     with suppress(RedisError):
         queue.announce_waiting(context.redis, turns.get_turn(context.db, turn_id))

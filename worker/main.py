@@ -1,9 +1,10 @@
-"""The worker process: settings, logging, the lock, signals, exit codes. What a worker does is in service.py.
+"""The worker process: settings, logging, the lock, signals, exit codes. Its parts are in service.py.
 
 Exit codes: 0 stopped as asked; 78 the settings or the model file are wrong (a supervisor should not try again); 70
 the engine died (it should); 1 stopped the hard way, by a second signal or because lanes did not end in time.
 SIGTERM and SIGINT drain: running turns stop at the next token and are given back, at most about 5 s. A second one
-exits at once."""
+exits at once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from store.db import Database
 from store.settings import AUTO, Settings, SettingsError, load_settings
 from worker.engine_setup import load, open_engine
 from worker.gpu_lock import DataFolderError, WorkerLock, first_free
-from worker.service import Service, take_back
+from worker.service import Service, requeue_own_turns
 
 log = logging.getLogger("worker")
 
@@ -30,7 +31,7 @@ QUIET = ("rq.worker", "rq.queue", "rq.job", "alembic", "rq.registry")
 
 
 def main() -> int:
-    """Be a worker until told to stop; returns the exit code."""
+    """Run a worker until a signal stops it; returns the exit code."""
     try:
         settings = load_settings()
     except SettingsError as error:
@@ -45,8 +46,8 @@ def main() -> int:
     except DataFolderError as error:
         return _config_error(error)
     try:
-        named = settings.model_copy(update={"worker_name": lock.name})
-        return _work(named, stop) if lock.held or lock.acquire(stop) else EXIT_OK
+        settings = settings.model_copy(update={"worker_name": lock.name})
+        return _work(settings, stop) if lock.held or lock.acquire(stop) else EXIT_OK
     except (DataFolderError, EngineError) as error:
         return _config_error(error)
     finally:
@@ -54,18 +55,18 @@ def main() -> int:
 
 
 def _lock_of(settings: Settings) -> WorkerLock:
-    """The lock of the name in the settings, to be taken; with `auto`, one that was free and is held."""
+    """The lock of the worker's name: not yet taken if the settings name it, taken if the name is `auto`."""
     if settings.worker_name == AUTO:
         return first_free(settings.data_dir)
     return WorkerLock(settings.data_dir, settings.worker_name)
 
 
 def _work(settings: Settings, stop: threading.Event) -> int:
-    """From the lock to the end. Raises EngineError when the model cannot be used."""
+    """Work with the lock held; returns the exit code. Raises EngineError when the model cannot be used."""
     db = Database(settings.database_url)
     db.migrate()
     with connect(settings.redis_url) as redis:
-        take_back(db, redis, settings.worker_name)
+        requeue_own_turns(db, redis, settings.worker_name)
     loaded = load(settings)
     service = Service(settings, db, open_engine(settings, loaded), loaded.plan)
     if stop.is_set():
@@ -77,7 +78,9 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     log.log(logging.ERROR if code else logging.INFO, "the engine died" if code else "stopping")
     if service.stalled():
         log.error("the engine has been at one step for too long: this process ends, another one goes on")
-        os._exit(EXIT_ENGINE_DIED)  # its thread hangs in the backend: no drain, no farewell; the lock is free at once
+        os._exit(
+            EXIT_ENGINE_DIED
+        )  # its thread hangs in the backend, so a drain would hang, too; the lock is free at once
     drained = service.drain()
     service.close()
     return code if drained or code else EXIT_HARD

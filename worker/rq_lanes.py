@@ -1,14 +1,14 @@
-"""Lanes: RQ workers in threads of one process, one per turn that can be decoded at the same time.
+"""RQ lanes: RQ workers in threads of one process, one for each turn that the engine can decode at the same time.
 
-What it does: takes job ids from this worker's one queue and calls the job function, for ever, through every outage of
-Redis, until told to drain.
-What it refuses to know: turns, SQL, the engine. A job is a name and an id.
+What it does: takes job ids from this worker's one queue and calls the job function, through every outage of Redis,
+until the worker drains.
 How: RQ's `SimpleWorker` with exactly four overrides (time limit by a timer, no signal handlers, a dequeue that polls
-so that draining is seen, a heartbeat once a second in one round trip). Those four lean on RQ's inside:
+so that draining is seen, a heartbeat once a second in one round trip). Those four depend on RQ's internals:
 tests/worker/test_rq_seams.py holds them, and rq is pinned.
-RQ's own maintenance never runs context: its clean-up of started jobs is not atomic and may put a job into the queue
-twice. The truth about unfinished turns is in SQL, and the reaper rebuilds the queue from there.
-When extending: keep ONE queue per lane. With several, RQ pops by BLPOP and a killed worker loses the job in its hand.
+RQ's own maintenance never runs here: its clean-up of started jobs is not atomic and may enqueue a job twice. The truth
+about unfinished turns is in SQL, and recovery (store/broker/recovery.py) rebuilds the queue from there.
+Keep ONE queue per lane: with several, RQ pops by BLPOP, and a killed worker loses the job that it has just popped.
+What it refuses to know: turns, SQL, the engine. A job is a name and an id.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from rq.utils import now as rq_now
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 1.0  # RQ says "I am there" four times a job, in three round trips each
+BEAT_S = 1.0  # RQ would beat four times a job, in three round trips each
 POLL_S = 1  # how long one blocking pop waits, hence how soon draining is seen
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-LANE_TTL_S = 16  # silent for this long and a minute: RQ forgets the lane. Its socket timeout (11 s) follows from it
+LANE_TTL_S = (
+    16  # RQ forgets a lane that was silent for this long and a minute; its socket timeout (11 s) follows from it
+)
 
 
 class RqLane(SimpleWorker):  # type: ignore[misc]
-    """One RQ worker that lives in a thread and stops when `draining` is set."""
+    """One RQ worker in a thread; it stops when `draining` is set."""
 
     death_penalty_class = TimerDeathPenalty  # the default one uses SIGALRM, which only the main thread may
 
@@ -60,10 +62,10 @@ class RqLane(SimpleWorker):  # type: ignore[misc]
         """Do nothing: signals belong to the main thread."""
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Tell RQ that this lane is there. With a `pipeline` it is part of something larger, and always said."""
+        """Tell RQ that this lane is alive, once a second at most; always if it is part of a `pipeline`."""
         if pipeline is not None:
             super().heartbeat(timeout, pipeline)
-            self._beat_at = -BEAT_S  # a job may have made the lane's time to live long: say the short one again soon
+            self._beat_at = -BEAT_S  # RQ sets a long time to live for a job: set the short one again soon
         elif time.monotonic() - self._beat_at >= BEAT_S:
             with self.connection.pipeline(transaction=False) as pipe:
                 super().heartbeat(timeout, pipe)
@@ -90,12 +92,12 @@ class RqLane(SimpleWorker):  # type: ignore[misc]
             if found:
                 found[0].redis_server_version = self.get_redis_server_version()
             return found
-        self.pubsub_thread.stop()  # else the farewell below takes RQ a second of waiting for that thread
+        self.pubsub_thread.stop()  # else RQ waits a second for that thread at its end
         raise StopRequested
 
 
 def close_lane(lane: RqLane) -> None:
-    """Close what a lane leaves behind when it ends badly: its connections, and its thread for RQ's commands."""
+    """Close what a lane leaves open when it ends with an error: its connections, and RQ's command thread."""
     if lane.pubsub_thread is not None:
         lane.pubsub_thread.stop()
     try:
@@ -107,14 +109,14 @@ def close_lane(lane: RqLane) -> None:
 
 
 class LaneThread(threading.Thread):
-    """Keeps one lane alive: when Redis goes away the lane ends, and a new one is made as soon as it is back."""
+    """Keeps one lane alive: a lane ends when Redis goes away, and a new one is made when it is back."""
 
     def __init__(self, name: str, make_lane: Callable[[str], RqLane], draining: threading.Event) -> None:
         super().__init__(name=f"lane-{name}", daemon=True)
         self._lane_name, self._make_lane, self._draining = name, make_lane, draining
 
     def run(self) -> None:
-        """Work until draining; never let an error end the thread."""
+        """Work until the worker drains; no error ends the thread."""
         pause_s = FIRST_PAUSE_S
         while not self._draining.is_set():
             started = time.monotonic()
@@ -140,7 +142,7 @@ class LaneThread(threading.Thread):
 
 
 def start_lanes(names: Sequence[str], open_queue: Callable[[], Queue], draining: threading.Event) -> list[LaneThread]:
-    """Start one thread per name. `open_queue` gives each lane the queue on a Redis connection of its own."""
+    """Start one thread per name. `open_queue` opens the queue on a new Redis connection for each lane."""
 
     def make_lane(name: str) -> RqLane:
         return RqLane(open_queue(), name, draining)

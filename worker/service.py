@@ -1,8 +1,8 @@
-"""A worker in one piece: everything that runs between the lock and the exit, started and stopped in the right order.
+"""The parts of a running worker (lanes, tickers, publisher, engine), started and stopped in the right order.
 
-What it refuses to know: signals, exit codes, the file lock (main.py), and how a turn is done (attempt.py).
-Order of a start: take back what the predecessor left, announce, then the lanes. Order of a stop: leave the registry,
-stop the lanes and the running turns, put what was given back into a queue, then the helpers, then the engine.
+What it refuses to know: signals, exit codes, the file lock (main.py), and what a turn does (attempt.py).
+Order of a start: requeue the turns of the predecessor (main.py), announce, then the lanes. Order of a drain: leave the
+registry, stop the lanes and the running turns, requeue what was given back; then the tickers end, then the engine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Service:
 
     def __init__(self, settings: Settings, db: Database, engine: Engine, plan: MemoryPlan | None = None) -> None:
         self._settings, self._db, self._engine = settings, db, engine
-        self._figures = EngineReporter(settings, engine, plan)
+        self._reporter = EngineReporter(settings, engine, plan)
         self._redis = connect(settings.redis_url)
         self._context = WorkerContext(
             worker_name=settings.worker_name,
@@ -55,7 +55,7 @@ class Service:
             data_dir=settings.data_dir,
             narrations=settings.narrations,
         )
-        self._waker = ChatWarmer(self._context)
+        self._warmer = ChatWarmer(self._context)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
         self._tickers = [
@@ -63,8 +63,8 @@ class Service:
             Ticker("leases", heartbeat.RENEW_EVERY_S, lambda: heartbeat.renew_leases(self._context)),
             Ticker("cancel flags", heartbeat.CANCEL_EVERY_S, heartbeat.CancelFlags(self._context).watch),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
-            Ticker("waker", WARM_EVERY_S, self._waker.tick),
-            Ticker("reaper", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
+            Ticker("warm-up", WARM_EVERY_S, self._warmer.tick),
+            Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
 
     def start(self) -> None:
@@ -82,25 +82,25 @@ class Service:
         log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._context.context_tokens)
 
     def alive(self) -> bool:
-        """Whether the engine still answers; without it this process is of no use."""
+        """Whether the engine still answers; without it this process must end."""
         return self._engine.alive() and not self.stalled()
 
     def stalled(self) -> bool:
-        """Whether the engine has been at one step for far too long: something below hangs, and only an end helps."""
+        """Whether one step of the engine takes longer than the limit: the backend hangs, and only an exit helps."""
         return self._engine.stalled_s() > self._settings.stall_limit_s
 
     def drain(self, limit_s: float = DRAIN_S) -> bool:
-        """Stop taking turns and give the running ones back; True when every lane has ended within `limit_s`."""
+        """Drain: take no more turns and give the running ones back; True when every lane has ended within `limit_s`."""
         deadline = time.monotonic() + limit_s
         self._context.draining.set()
         self._retire()
         self._context.running.stop_all(StopReason.DRAINING)
-        self._waker.make_way()
+        self._warmer.make_way()
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
-        if left := [turn.turn_id for turn in self._context.running.all()]:
-            log.warning("these turns did not stop in time, they are taken from their lanes: %s", ", ".join(left))
-        take_back(self._db, self._redis, self._settings.worker_name)
+        if late := [turn.turn_id for turn in self._context.running.all()]:
+            log.warning("these turns did not stop in time, they are taken from their lanes: %s", ", ".join(late))
+        requeue_own_turns(self._db, self._redis, self._settings.worker_name)
         return not any(lane.is_alive() for lane in self._lanes)
 
     def close(self, limit_s: float = 1.0) -> None:
@@ -114,10 +114,10 @@ class Service:
         self._db.close()
 
     def _announce(self) -> None:
-        heartbeat.announce(self._context, self._engine.options.lanes, self._engine.resident(), self._figures.now())
+        heartbeat.announce(self._context, self._engine.options.lanes, self._engine.resident(), self._reporter.now())
 
     def _retire(self) -> None:
-        """Leave the registry first: from now on turns are routed to others."""
+        """Leave the registry: from now on turns are routed to other workers."""
         self._registry.stop()
         try:
             registry.retire(self._redis, self._settings.worker_name)
@@ -125,18 +125,18 @@ class Service:
             log.warning("the registry forgets this worker by itself, Redis does not answer: %s", error)
 
 
-def take_back(db: Database, redis: Redis, worker_name: str) -> None:
-    """Put every turn that this worker had, and has no more, at the front of its queue.
+def requeue_own_turns(db: Database, redis: Redis, worker_name: str) -> None:
+    """Put every unfinished turn of this worker at the front of its queue.
 
     To be called only while no lane of this name works: right after the lock was taken, and at the end of a drain.
     """
     try:
-        turns = recovery.reconcile_own(db, redis, worker_name)
+        requeued = recovery.reconcile_own(db, redis, worker_name)
     except RedisError as error:
         log.warning("unfinished turns of %s wait for Redis: %s", worker_name, error)
         return
     except Exception:
-        log.exception("unfinished turns of %s wait for the reaper", worker_name)
+        log.exception("unfinished turns of %s wait for reconcile", worker_name)
         return
-    if turns:
-        log.info("%d unfinished turns are in the queue again", len(turns))
+    if requeued:
+        log.info("%d unfinished turns are in the queue again", len(requeued))

@@ -1,7 +1,7 @@
-"""A thread that calls a function again and again. It knows neither Redis nor SQL, and no error ends it.
+"""A ticker: a thread that calls a function periodically. It knows neither Redis nor SQL, and no error ends it.
 
-Used for everything a worker does beside its turns: leases, cancel flags, the registry, the reaper. Each has a thread
-of its own, so that a Redis that hangs cannot keep a lease in SQL from being renewed.
+Used for the heartbeat of a worker. Each task has a thread of its own, so that a hanging Redis cannot keep a lease in
+SQL from being renewed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Ticker(threading.Thread):
-    """Calls `tick` every `interval_s` until stopped; the first failure in a row is logged, the others are quiet."""
+    """Calls `tick` every `interval_s` until stopped; only the first of several failures in a row is logged."""
 
     def __init__(self, name: str, interval_s: float, tick: Callable[[], object]) -> None:
         super().__init__(name=name, daemon=True)

@@ -1,8 +1,8 @@
-"""Why this word: what a reply's tokens had beside them, as words that people can read. Pure.
+"""Token probabilities of a reply, joined into words that people can read. Pure.
 
-What it refuses to know: how probabilities come about (engine) and how they are shown (web). Kept with a wording when
-its chat's settings ask for it (`top_n`): [{text, p, top: [[text, p], ...]}], `p` None when the word was not among the
-likeliest. Tokens that are only a part of a character are joined.
+Kept with an alternative when its chat's settings ask for it (`top_n`): [{text, p, top: [[text, p], ...]}], `p` None
+when the word was not among the likeliest. Tokens that are only a part of a character are joined; their probabilities
+are multiplied. What it refuses to know: how probabilities come about (engine) and how they are shown (web).
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ def word_probabilities(
     tokens: Sequence[int], tops: Sequence[TopTokens], piece: Callable[[int], bytes]
 ) -> list[dict[str, Any]]:
     """One entry per word; empty when nothing is known about the tokens. `tops` belong to the last of the tokens."""
-    written = tokens[len(tokens) - len(tops) :] if len(tops) <= len(tokens) else ()
-    found: list[dict[str, Any]] = []
-    waiting, likelihood, likeliest = b"", 1.0, ()  # type: tuple[bytes, float | None, TopTokens]
-    for token, top in zip(written, tops, strict=False):
-        if not waiting:
-            likelihood, likeliest = 1.0, top
-        chance = dict(top).get(token)
-        likelihood = None if likelihood is None or chance is None else likelihood * chance
-        waiting += piece(token)
-        text = _whole(waiting)
+    covered = tokens[len(tokens) - len(tops) :] if len(tops) <= len(tokens) else ()
+    result: list[dict[str, Any]] = []
+    pending = b""  # bytes of an incomplete character
+    probability: float | None = 1.0
+    likeliest: TopTokens = ()
+    for token, top in zip(covered, tops, strict=False):
+        if not pending:
+            probability, likeliest = 1.0, top
+        p = dict(top).get(token)
+        probability = None if probability is None or p is None else probability * p
+        pending += piece(token)
+        text = _complete(pending)
         if text is not None:
-            found.append({"text": text, "p": _short(likelihood), "top": [_shown(one, piece) for one in likeliest]})
-            waiting = b""
-    return found if any(tops) else []
+            top_texts = [_text_and_p(candidate, piece) for candidate in likeliest]
+            result.append({"text": text, "p": _rounded(probability), "top": top_texts})
+            pending = b""
+    return result if any(tops) else []
 
 
-def _shown(likely: tuple[int, float], piece: Callable[[int], bytes]) -> list[Any]:
-    token, chance = likely
-    return [piece(token).decode(errors="replace"), _short(chance)]
+def _text_and_p(candidate: tuple[int, float], piece: Callable[[int], bytes]) -> list[Any]:
+    token, p = candidate
+    return [piece(token).decode(errors="replace"), _rounded(p)]
 
 
-def _whole(data: bytes) -> str | None:
+def _complete(data: bytes) -> str | None:
+    """The text of these bytes; None while they end within a character."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -46,5 +50,5 @@ def _whole(data: bytes) -> str | None:
         return None if incomplete else data.decode(errors="replace")
 
 
-def _short(chance: float | None) -> float | None:
-    return None if chance is None else round(chance, 4)
+def _rounded(p: float | None) -> float | None:
+    return None if p is None else round(p, 4)

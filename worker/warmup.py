@@ -1,11 +1,9 @@
-"""Waking chats ahead: what somebody has just opened is in the cells before they have typed a word.
+"""Warm-up: preloads a chat that was just opened, so that its prompt is in the cells before the person has typed.
 
 What it does: while no turn runs here and the queue is not paused, takes the chat that was opened last and lets the
-engine read what its next turn would read, without a reply. From blocks that is a moment; a chat that was imported or
-whose persona is new is read as text, the newest part that fits. The first turn makes it stand aside at once; what was
-read stays.
-What it refuses to know: who opened the chat (store/broker/warmup.py), and turns in SQL: it changes nothing but the
-window.
+engine read what its next turn would read, without a reply. From blocks that takes a moment; a chat that was imported or
+has a new persona is read as text, the newest part that fits. The first turn that begins cancels it; what was read
+stays. What it refuses to know: who opened the chat (store/broker/warmup.py). In SQL it changes nothing but the window.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ WARM_EVERY_S = 0.25
 
 @dataclass(frozen=True)
 class _NextTurn:
-    """Stands for the turn that will come, of which nothing is known."""
+    """Stands for the next turn, of which nothing is known yet."""
 
     id: str = "next"
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +40,7 @@ class _NextTurn:
 
 
 class ChatWarmer:
-    """Called by a ticker; `stand_aside` may be called from any thread."""
+    """Preloads one chat at a time. Called by a ticker; `make_way` may be called from any thread."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -52,24 +50,24 @@ class ChatWarmer:
 
     @property
     def at_work(self) -> bool:
-        """Whether the engine is reading for it now."""
+        """Whether the engine is preloading a chat now."""
         return self._ticket is not None
 
     def tick(self) -> str | None:
-        """Wake the chat that was opened last, if nothing else is to be done; its id when it was woken to the end."""
+        """Preload the chat that was opened last, if no turn runs; its id when it was preloaded to the end."""
         if self._busy():
             return None
         chat_id = warmup.take(self._context.redis, self._context.worker_name)
         if chat_id is None or chat_id in self._context.engine.resident():
             return None
         try:
-            return chat_id if self._wake(chat_id) else None
+            return chat_id if self._preload(chat_id) else None
         except (StoreError, PromptError, RequestError, EngineClosed) as error:
-            log.info("chat %s is not woken ahead: %s", chat_id, error)  # its next turn will say what is wrong
+            log.info("chat %s is not preloaded: %s", chat_id, error)  # its next turn will say what is wrong
             return None
 
     def make_way(self) -> None:
-        """A turn begins: the cells and the time are its own."""
+        """Cancel the preload: a turn begins."""
         with self._lock:
             ticket = self._ticket
         if ticket is not None:
@@ -78,7 +76,7 @@ class ChatWarmer:
     def _busy(self) -> bool:
         return self._context.draining.is_set() or bool(self._context.running.all())
 
-    def _wake(self, chat_id: str) -> bool:
+    def _preload(self, chat_id: str) -> bool:
         context = self._context
         story = chats.load_story(context.db, chat_id)
         if turns.unfinished(context.db, chat_id=chat_id) or site_state.read(context.db).paused_since is not None:
@@ -89,18 +87,19 @@ class ChatWarmer:
         )
         with self._lock:
             self._ticket = ticket
-        if self._busy():  # a turn has begun before anybody could have told this ticket
+        if self._busy():  # a turn has begun before `make_way` could see this ticket
             ticket.cancel()
-        told = list(ticket.events(timeout_s=1.0))
+        seen = list(ticket.events(timeout_s=1.0))
         with self._lock:
             self._ticket = None
-        if not told or not isinstance(told[-1], Done):
+        if not seen or not isinstance(seen[-1], Done):
             return False
         if warmup.keep_window(context.db, chat_id, story.chat.revision, plan.window):
             events.publish(context.redis, chat_id, {"type": "memory", "chat": chat_id})
         return True
 
     def _plan(self, story: Story) -> TurnPlan:
-        """What the next turn will read, as if the character went on now."""
-        plain = replace(story, chat=replace(story.chat, author_note="", reference=""))  # they move with the next word
+        """The plan of the next turn, as if the character replied now."""
+        # without the chat's notes: they move behind the person's next message
+        plain = replace(story, chat=replace(story.chat, author_note="", reference=""))
         return plan_part(plain, _NextTurn(), "chat", self._context.framing, self._context.limits(), ahead=True)

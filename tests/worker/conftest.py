@@ -29,6 +29,20 @@ from worker.publisher import Publisher
 ROOT = Path(__file__).parents[2]
 
 
+class SettableClock:
+    """A clock that the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
 @pytest.fixture
 def make_context(database: Database, redis: Redis, redis_server, tmp_path) -> Iterator[Callable[..., WorkerContext]]:
     """`make_context(**settings)`: a context with an echo engine, open for `run_turn` in this process."""
@@ -152,7 +166,7 @@ def start_worker(database_url: str, redis: Redis, redis_server, tmp_path) -> Ite
 
 @pytest.fixture
 def dispatch(database: Database, redis: Redis) -> Callable[[TurnView], None]:
-    """Bring a turn into the queue, as the web does; a worker's reaper may be faster."""
+    """Bring a turn into the queue, as the web does; a worker's reconcile may be faster."""
 
     def send(turn: TurnView) -> None:
         queue.dispatch(database, redis, turn.owner_id)

@@ -42,8 +42,8 @@ def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_contex
     make_context()
     turn = say(chat, "Good evening")
     run_turn(turn.id)
-    told = chats.load_story(database, chat.id)
-    reply = told.messages[-1]
+    stored = chats.load_story(database, chat.id)
+    reply = stored.messages[-1]
     assert turns.get_turn(database, turn.id).state == "done"
     assert "heard: Good evening" in reply.text
     assert streamed(redis, turn) == reply.text
@@ -51,7 +51,7 @@ def test_a_turn_ends_as_a_message_and_the_streamed_text_is_that_text(make_contex
     assert states == sorted(states, key=["waking", "reading", "writing"].index)
     assert states[-1] == "writing"
     last = said(redis, turn)[-1]
-    assert (last["type"], last["revision"]) == ("done", told.chat.revision)
+    assert (last["type"], last["revision"]) == ("done", stored.chat.revision)
     assert last["message"]["id"] == reply.id
     assert reply.chosen.tokens
     assert reply.chosen.stats["n_generated"] == len(reply.chosen.tokens)
@@ -61,8 +61,8 @@ def test_the_next_turn_reads_only_what_is_new(make_context, database, chat, say)
     make_context()
     run_turn(say(chat, "First").id)
     run_turn(say(chat, "Second", revision=3).id)
-    *_, asked, reply = chats.load_story(database, chat.id).messages
-    assert asked.text == "Second"
+    *_, question, reply = chats.load_story(database, chat.id).messages
+    assert question.text == "Second"
     assert reply.chosen.stats["n_evaluated"] < 60
     assert reply.chosen.stats["n_kept"] > 60
 
@@ -138,7 +138,7 @@ def test_stop_keeps_what_was_written(make_context, database, redis, user, chat, 
         heartbeat.renew_leases(context)
     else:
         queue.stop(database, redis, user.id, turn.id)
-        heartbeat.CancelFlags(context).look()
+        heartbeat.CancelFlags(context).check()
     started = time.monotonic()
     thread.join()
     assert time.monotonic() - started < 1
@@ -222,8 +222,8 @@ def test_an_attempt_that_was_overtaken_changes_nothing(make_context, database, r
     claim = turns.claim(database, turn.id, "gpu1", 60)
     turns.commit(database, turn.id, claim.attempt, turns.Reply("from the other worker"))
     thread.join()
-    told = chats.load_story(database, chat.id)
-    assert [message.text for message in told.messages[2:]] == ["from the other worker"]
+    stored = chats.load_story(database, chat.id)
+    assert [message.text for message in stored.messages[2:]] == ["from the other worker"]
     assert not said(redis, turn, "done", "failed", "cancelled")
 
 

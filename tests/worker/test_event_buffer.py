@@ -6,20 +6,6 @@ from store.broker import events
 from worker.event_buffer import Event, TurnEventBuffer
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def buffer(clock) -> TurnEventBuffer:
     return TurnEventBuffer("c" * 32, "a" * 32, 1, clock)

@@ -33,33 +33,35 @@ def card(*entries, **fields):
     }
 
 
-def plan(told, kind="chat", context=4000, **fields):
-    return plan_part(told, turn(kind, **fields), kind, FRAMING, Limits(context, 50, "key"))
+def plan(chat_story, kind="chat", context=4000, **fields):
+    return plan_part(chat_story, turn(kind, **fields), kind, FRAMING, Limits(context, 50, "key"))
 
 
-def names(made):
-    return [segment.name for segment in made.wanted]
+def names(result):
+    return [segment.name for segment in result.wanted]
 
 
-def persona(made):
-    return text_of(sum((segment.tokens for segment in made.wanted[: made.pinned]), ()))
+def persona(result):
+    return text_of(sum((segment.tokens for segment in result.wanted[: result.pinned]), ()))
 
 
-def after(told, made, *messages):
+def after(chat_story, result, *messages):
     """The story one turn later."""
-    return replace(told, chat=replace(told.chat, window=made.window), messages=(*told.messages, *messages))
+    return replace(
+        chat_story, chat=replace(chat_story.chat, window=result.window), messages=(*chat_story.messages, *messages)
+    )
 
 
-def n_read(before, made, *written):
+def n_read(before, result, *written):
     held = [*before.wanted, *(segment for segment in written)]
-    return plan_moves(held, made.wanted, made.forgotten, made.pinned).n_evaluated(made.wanted)
+    return plan_moves(held, result.wanted, result.forgotten, result.pinned).n_evaluated(result.wanted)
 
 
 DRAGON = card(entry("dragon", "Dragons fear {{user}}.", name="Of dragons"))
 
 
 def test_constants_stand_in_the_persona_in_the_order_of_cards():
-    told = story(
+    chat_story = story(
         message(0, "user", "Hi"),
         card=card(
             entry("", "Second.", constant=True, insertion_order=2, position="before_char"),
@@ -70,12 +72,12 @@ def test_constants_stand_in_the_persona_in_the_order_of_cards():
         ),
         user_persona="A cook.",
     )
-    words = persona(plan(told))
+    words = persona(plan(chat_story))
     places = [words.index(part) for part in ("Be Mira.", "First.", "Second.", "A keeper.", "Winter.", "Behind it Ann")]
     assert places == sorted(places)
     assert words.index("Behind it Ann") < words.index("About Ann: A cook.")
     assert "Off." not in words
-    assert plan(told).window.get("lore") is None
+    assert plan(chat_story).window.get("lore") is None
 
 
 def test_constants_of_a_book_of_the_chat_leave_the_shared_part_alone():
@@ -89,15 +91,15 @@ def test_constants_of_a_book_of_the_chat_leave_the_shared_part_alone():
 
 def test_constants_take_a_quarter_of_the_context_at_most():
     entries = [entry("", f"{n} " + "x" * 120, constant=True, priority=n) for n in range(10)]
-    made = plan(story(message(0, "user", "Hi"), card=card(*entries)), context=2000)
-    kept = [n for n in range(10) if f"{n} xxx" in persona(made)]
+    result = plan(story(message(0, "user", "Hi"), card=card(*entries)), context=2000)
+    kept = [n for n in range(10) if f"{n} xxx" in persona(result)]
     assert kept == [6, 7, 8, 9]
-    assert sorted(line["why"] for line in made.lore) == ["constant"] * 4 + ["no_room"] * 6
+    assert sorted(line["why"] for line in result.lore) == ["constant"] * 4 + ["no_room"] * 6
 
 
 def test_a_woken_entry_stands_before_the_last_word_and_stays_there():
-    told = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=DRAGON)
-    first = plan(told)
+    chat_story = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=DRAGON)
+    first = plan(chat_story)
     assert names(first)[-3:] == ["character:m0.0", "lore:card/0@0", "user:m1.0"]
     assert "Dragons fear Ann." in text_of(first.wanted[-2].tokens)
     line = first.lore[0]
@@ -111,56 +113,60 @@ def test_a_woken_entry_stands_before_the_last_word_and_stays_there():
 
 
 def test_it_leaves_when_it_sleeps_and_nothing_is_read_again():
-    told = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=DRAGON)
-    first = plan(told)
+    chat_story = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=DRAGON)
+    first = plan(chat_story)
     reply = message(2, "character", "Where is the dragon?")
-    told = after(told, first, reply, message(3, "user", "There!"))
-    second = plan(told)
+    chat_story = after(chat_story, first, reply, message(3, "user", "There!"))
+    second = plan(chat_story)
     assert names(second)[2:] == ["character:m0.0", "lore:card/0@0", "user:m1.0", "character:m2.0", "user:m3.0"]
-    told = after(told, second, message(4, "character", "Oh."), message(5, "user", "It is gone."))
-    third = plan(told)
+    chat_story = after(chat_story, second, message(4, "character", "Oh."), message(5, "user", "It is gone."))
+    third = plan(chat_story)
     assert not [name for name in names(third) if name.startswith("lore:")]
     assert n_read(second, third) == sum(len(segment.tokens) for segment in third.wanted[-2:])
-    told = after(told, third, message(6, "character", "Good."), message(7, "user", "The dragon is back!"))
-    assert names(plan(told))[-2:] == ["lore:card/0@6", "user:m7.0"]
+    chat_story = after(chat_story, third, message(6, "character", "Good."), message(7, "user", "The dragon is back!"))
+    assert names(plan(chat_story))[-2:] == ["lore:card/0@6", "user:m7.0"]
 
 
 def test_a_retry_finds_what_the_first_try_found():
     chance = card(*(entry("dragon", f"Number {n}.", extensions={"probability": 50}) for n in range(20)))
-    told = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=chance)
-    first = plan(told)
+    chat_story = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=chance)
+    first = plan(chat_story)
     n_told = sum(name.startswith("lore:") for name in names(first))
     assert 2 < n_told < 18
-    told = after(told, first, message(2, "character", "Where?"))
-    again = plan(told, "retry", reply_message_id="m2")
+    chat_story = after(chat_story, first, message(2, "character", "Where?"))
+    again = plan(chat_story, "retry", reply_message_id="m2")
     assert again.wanted == first.wanted
     assert again.window == first.window
 
 
 def test_sticky_and_cooldown_count_messages_and_forget_a_try_that_is_repeated():
     lasting = card(entry("dragon", "It lasts.", extensions={"sticky": 2, "cooldown": 2}), entry("cat", "A cat."))
-    told = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=lasting)
+    chat_story = story(message(0, "character", "Welcome."), message(1, "user", "A dragon!"), card=lasting)
     seen = []
     for n in range(2, 14, 2):
-        made = plan(told)
+        result = plan(chat_story)
         assert (
-            plan(after(told, made, message(n, "character", "Oh.")), "retry", reply_message_id=f"m{n}").wanted
-            == made.wanted
+            plan(after(chat_story, result, message(n, "character", "Oh.")), "retry", reply_message_id=f"m{n}").wanted
+            == result.wanted
         )
-        seen.append(any(name.startswith("lore:") for name in names(made)))
-        told = after(told, made, message(n, "character", "Oh."), message(n + 1, "user", "The dragon?"))
+        seen.append(any(name.startswith("lore:") for name in names(result)))
+        chat_story = after(chat_story, result, message(n, "character", "Oh."), message(n + 1, "user", "The dragon?"))
     assert seen == [True, True, False, True, True, False]
 
 
 @pytest.mark.parametrize("kind", ["suggest", "status"])
 def test_what_is_taken_back_wakes_nothing_and_moves_nothing(kind):
     status = {"extensions": {"status": {"fields": [{"name": "Mood", "type": "one_of", "options": ["a", "b"]}]}}}
-    told = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=DRAGON | status)
-    first = plan(told)
-    told = after(
-        told, first, message(2, "character", "Oh."), message(3, "character", "So."), message(4, "character", "Well.")
+    chat_story = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=DRAGON | status)
+    first = plan(chat_story)
+    chat_story = after(
+        chat_story,
+        first,
+        message(2, "character", "Oh."),
+        message(3, "character", "So."),
+        message(4, "character", "Well."),
     )
-    aside = plan(told, kind)
+    aside = plan(chat_story, kind)
     assert "lore:card/0@0" in names(aside)
     assert aside.window["lore"] == first.window["lore"]
     fresh = story(message(0, "user", "A dragon!"), card=DRAGON | status)
@@ -168,61 +174,63 @@ def test_what_is_taken_back_wakes_nothing_and_moves_nothing(kind):
 
 
 def test_an_entry_that_was_edited_comes_in_anew_and_its_old_words_leave():
-    told = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=DRAGON)
-    first = plan(told)
-    told = after(told, first, message(2, "character", "A dragon."), message(3, "user", "Yes."))
-    told = replace(told, character=replace(told.character, card=card(entry("dragon", "Dragons are kind."))))
-    assert [name for name in names(plan(told)) if name.startswith("lore:")] == ["lore:card/0@2"]
+    chat_story = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=DRAGON)
+    first = plan(chat_story)
+    chat_story = after(chat_story, first, message(2, "character", "A dragon."), message(3, "user", "Yes."))
+    chat_story = replace(
+        chat_story, character=replace(chat_story.character, card=card(entry("dragon", "Dragons are kind.")))
+    )
+    assert [name for name in names(plan(chat_story)) if name.startswith("lore:")] == ["lore:card/0@2"]
 
 
 def test_lore_survives_the_eviction_of_the_messages_around_it():
     lasting = card(entry("dragon", "Dragons last.", extensions={"sticky": 1000}))
-    told, before = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=lasting), None
+    chat_story, before = story(message(0, "character", "Hi."), message(1, "user", "A dragon!"), card=lasting), None
     for n in range(2, 40, 2):
-        made = plan(told, context=900)
-        assert "lore:card/0@0" in names(made)
+        result = plan(chat_story, context=900)
+        assert "lore:card/0@0" in names(result)
         reply = message(n, "character", "x" * 60)
         if before is not None:
-            assert n_read(before, made, *(s for s in made.wanted if s.name == f"character:m{n - 2}.0")) <= 80
-        told, before = after(told, made, reply, message(n + 1, "user", "Go on.")), made
-    assert told.chat.window["messages"] > 10
+            assert n_read(before, result, *(s for s in result.wanted if s.name == f"character:m{n - 2}.0")) <= 80
+        chat_story, before = after(chat_story, result, reply, message(n + 1, "user", "Go on.")), result
+    assert chat_story.chat.window["messages"] > 10
 
 
 def test_lore_that_leaves_no_room_is_left_out():
     big = card(entry("dragon", "y" * 200))
-    made = plan(story(message(0, "user", "dragon " + "x" * 600), card=big), context=850)
-    assert not [name for name in names(made) if name.startswith("lore:")]
+    result = plan(story(message(0, "user", "dragon " + "x" * 600), card=big), context=850)
+    assert not [name for name in names(result) if name.startswith("lore:")]
 
 
 def test_the_cards_last_instructions_stand_behind_the_last_word():
-    told = story(
+    chat_story = story(
         message(0, "character", "Hi."),
         message(1, "user", "Hello"),
         card=DRAGON | {"post_history_instructions": "{{original}}Stay {{char}}."},
         author_note="Brief.",
     )
-    made = plan(told)
-    assert names(made)[-3:] == ["note:author", "user:m1.0", "note:last"]
-    assert "Stay Mira." in text_of(made.wanted[-1].tokens)
-    suggestion = plan(after(told, made, message(2, "character", "Oh.")), "suggest")
+    result = plan(chat_story)
+    assert names(result)[-3:] == ["note:author", "user:m1.0", "note:last"]
+    assert "Stay Mira." in text_of(result.wanted[-1].tokens)
+    suggestion = plan(after(chat_story, result, message(2, "character", "Oh.")), "suggest")
     assert names(suggestion)[-4:] == ["note:author", "user:m1.0", "note:last", "character:m2.0"]
 
 
 def test_a_depth_prompt_stays_until_it_is_twice_as_deep_as_it_should_be():
     deep = {"system_prompt": "S", "extensions": {"depth_prompt": {"prompt": "Remember the sea.", "depth": 4}}}
-    told, places = story(message(0, "character", "Hi."), message(1, "user", "Hello"), card=deep), []
+    chat_story, places = story(message(0, "character", "Hi."), message(1, "user", "Hello"), card=deep), []
     for n in range(2, 26, 2):
-        made = plan(told)
-        (name,) = [name for name in names(made) if name.startswith("lore:depth_prompt")]
+        result = plan(chat_story)
+        (name,) = [name for name in names(result) if name.startswith("lore:depth_prompt")]
         places.append(int(name.partition("@")[2]))
-        told = after(told, made, message(n, "character", "Oh."), message(n + 1, "user", "Go on."))
+        chat_story = after(chat_story, result, message(n, "character", "Oh."), message(n + 1, "user", "Go on."))
     assert places == [0, 0, 0, 0, 8, 8, 8, 8, 16, 16, 16, 16]
 
 
 def test_a_pattern_that_takes_too_long_is_told_about():
     evil = card(entry("/(a+)+$/", "Never."), entry("dragon", "Still."))
-    made = plan(story(message(0, "user", "dragon " + "a" * 3000 + "!"), card=evil))
-    assert {line["why"] for line in made.lore} == {"slow", "key"}
+    result = plan(story(message(0, "user", "dragon " + "a" * 3000 + "!"), card=evil))
+    assert {line["why"] for line in result.lore} == {"slow", "key"}
 
 
 @pytest.fixture

@@ -42,9 +42,9 @@ def test_a_note_costs_its_own_tokens_and_leaves_without_a_trace(play):
 
 def test_an_edit_is_read_again_from_there_and_a_delete_is_gone(play):
     play("chat", "One")
-    asked = play("chat", "Two")[-2]
+    question = play("chat", "Two")[-2]
     revision = chats.get_revision(play.database, play.chat.id)
-    edits.edit_message(play.database, play.chat.owner_id, asked.id, "Too", revision)
+    edits.edit_message(play.database, play.chat.owner_id, question.id, "Too", revision)
     play("retry")
     assert "heard: Too" in play.messages()[-1].text
     revision = chats.get_revision(play.database, play.chat.id)

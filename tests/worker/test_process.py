@@ -67,13 +67,13 @@ def test_a_worker_answers_a_turn_and_cleans_up(start_worker, database, redis, ch
 def test_two_lanes_write_at_the_same_time(start_worker, database, redis, make_user, make_chat, say, dispatch):
     start_worker(echo_delay_ms=15).ready()
     chats_of = [make_chat(make_user(name)) for name in ("Ada", "Ben")]
-    asked = [say(chat, f"{chat.user_name} " * 10) for chat in chats_of]
-    for turn in asked:
+    submitted = [say(chat, f"{chat.user_name} " * 10) for chat in chats_of]
+    for turn in submitted:
         dispatch(turn)
-    for turn in asked:
+    for turn in submitted:
         until_it_writes(redis, turn)
-    assert all(turns.get_turn(database, turn.id).running for turn in asked)
-    for turn, chat in zip(asked, chats_of, strict=True):
+    assert all(turns.get_turn(database, turn.id).running for turn in submitted)
+    for turn, chat in zip(submitted, chats_of, strict=True):
         until_it_is_done(database, turn)
         other = {"Ada": "Ben", "Ben": "Ada"}[chat.user_name]
         assert chat.user_name in replies(database, chat)[0]
@@ -136,10 +136,10 @@ def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, red
     turn = say(chat, "x" * 30)
     dispatch(turn)
     until_it_writes(redis, turn)
-    asked = time.monotonic()
+    asked_at = time.monotonic()
     worker.send(signal.SIGTERM)
     assert worker.wait(6) == 0
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked_at < 5
     assert state(database, turn) == "queued"
     assert turns.get_turn(database, turn.id).partial
     assert queue.queue_place(redis, turns.get_turn(database, turn.id)).ahead == 0
@@ -168,10 +168,10 @@ def test_stop_reaches_a_running_turn_and_the_next_one_starts(
     turn, after = say(first, "x" * 200), say(second, "Hi")
     dispatch(turn)
     until_it_writes(redis, turn)
-    asked = time.monotonic()
+    asked_at = time.monotonic()
     queue.stop(database, redis, user.id, turn.id)
     wait_until(lambda: state(database, turn) == "cancelled", 5)
-    assert time.monotonic() - asked < 1
+    assert time.monotonic() - asked_at < 1
     until_it_is_done(database, after)
 
 

@@ -17,17 +17,17 @@ TURN = turn()
 CARD: dict[str, object] = {"system_prompt": "Be {{char}}."}
 
 
-def plan(told, asked=TURN, context=100_000, max_reply=50, **limits) -> TurnPlan:
-    return plan_part(told, asked, asked.kind, FRAMING, Limits(context, max_reply, "key", **limits))
+def plan(chat_story, planned_turn=TURN, context=100_000, max_reply=50, **limits) -> TurnPlan:
+    return plan_part(chat_story, planned_turn, planned_turn.kind, FRAMING, Limits(context, max_reply, "key", **limits))
 
 
-def total(made: TurnPlan) -> int:
-    reply = made.reply
-    return sum(len(s.tokens) for s in made.wanted) + len(reply.header) + len(reply.footer) + reply.max_tokens
+def total(result: TurnPlan) -> int:
+    reply = result.reply
+    return sum(len(s.tokens) for s in result.wanted) + len(reply.header) + len(reply.footer) + reply.max_tokens
 
 
-def names(made: TurnPlan) -> list[str]:
-    return [segment.name for segment in made.wanted]
+def names(result: TurnPlan) -> list[str]:
+    return [segment.name for segment in result.wanted]
 
 
 def test_the_persona_stands_first_with_its_macros_resolved():
@@ -37,9 +37,9 @@ def test_the_persona_stands_first_with_its_macros_resolved():
         "scenario": "{{// a note}}Snow outside.{{lastMessage}}",
         "mes_example": "",
     }
-    made = plan(story(message(0, "user", "Hello"), card=card, user_persona="A cook named {{user}}."))
-    persona = text_of(made.wanted[0].tokens + made.wanted[1].tokens)
-    assert [segment.name for segment in made.wanted[: made.pinned]] == ["persona", "setting"]
+    result = plan(story(message(0, "user", "Hello"), card=card, user_persona="A cook named {{user}}."))
+    persona = text_of(result.wanted[0].tokens + result.wanted[1].tokens)
+    assert [segment.name for segment in result.wanted[: result.pinned]] == ["persona", "setting"]
     assert "Mira keeps an inn. Ann is a guest." in persona
     assert "Mira's personality: calm" in persona
     assert "Scenario: Snow outside." in persona
@@ -59,89 +59,89 @@ def test_what_names_nobody_is_the_same_for_everybody():
 @pytest.mark.parametrize("moving", ["{{time}}", "{{roll:d6}}", "{{random:a,b}}", "{{reverse:{{pick::c::d}}}}"])
 def test_what_moves_by_itself_is_ones_own_and_stands_still(moving):
     card = {"description": "Keeps an inn.", "scenario": f"It is {moving}."}
-    made = [plan(story(message(0, "user", "Hi"), card=card, id=f"{n:032}")) for n in range(20)]
-    assert len({one.wanted[0].tokens for one in made}) == 1
-    assert "It is" not in text_of(made[0].wanted[0].tokens)
+    result = [plan(story(message(0, "user", "Hi"), card=card, id=f"{n:032}")) for n in range(20)]
+    assert len({one.wanted[0].tokens for one in result}) == 1
+    assert "It is" not in text_of(result[0].wanted[0].tokens)
     again = [plan(story(message(0, "user", "Hi"), card=card, id=f"{n:032}")) for n in range(20)]
-    assert [one.wanted for one in again] == [one.wanted for one in made]
-    assert "{{" not in text_of(made[0].wanted[1].tokens)
-    assert moving == "{{time}}" or len({one.wanted[1].tokens for one in made}) > 1
+    assert [one.wanted for one in again] == [one.wanted for one in result]
+    assert "{{" not in text_of(result[0].wanted[1].tokens)
+    assert moving == "{{time}}" or len({one.wanted[1].tokens for one in result}) > 1
 
 
 def test_a_cards_own_system_prompt_replaces_ours_and_may_quote_it():
-    made = plan(story(message(0, "user", "Hi"), card={"system_prompt": "First. {{original}}"}))
-    persona = text_of(made.wanted[0].tokens)
+    result = plan(story(message(0, "user", "Hi"), card={"system_prompt": "First. {{original}}"}))
+    persona = text_of(result.wanted[0].tokens)
     assert persona.startswith("<system/|First. You are Mira")
     assert "First" not in text_of(plan(story(message(0, "user", "Hi"))).wanted[0].tokens)
 
 
 def test_the_order_is_persona_examples_messages():
     card = {**CARD, "mes_example": "<START>\n{{user}}: a\n{{char}}: b\n<start>\n \n<START>\n{{char}}: c"}
-    made = plan(story(message(0, "character", "Hello"), message(1, "user", "Hi"), card=card))
-    assert names(made) == ["persona", "setting", "example:0", "example:1", "character:m0.0", "user:m1.0"]
-    assert "Ann: a\nMira: b" in text_of(made.wanted[2].tokens)
-    assert made.pinned == 2
-    assert made.forgotten == frozenset()
+    result = plan(story(message(0, "character", "Hello"), message(1, "user", "Hi"), card=card))
+    assert names(result) == ["persona", "setting", "example:0", "example:1", "character:m0.0", "user:m1.0"]
+    assert "Ann: a\nMira: b" in text_of(result.wanted[2].tokens)
+    assert result.pinned == 2
+    assert result.forgotten == frozenset()
 
 
 def test_text_of_the_model_is_fed_back_token_exactly_but_only_to_the_same_model():
     wrote = {"tokens": (1001, 1002), "turn_id": "a" * 32}
-    told = story(
+    chat_story = story(
         message(0, "character", "x", model_key="key", **wrote), message(1, "character", "y", model_key="other", **wrote)
     )
-    made = plan(told)
-    assert made.wanted[2].tokens == FRAMING.segment_from_tokens("character", "Mira", (1001, 1002))
-    assert made.wanted[3].tokens == FRAMING.segment("character", "Mira", "y")
+    result = plan(chat_story)
+    assert result.wanted[2].tokens == FRAMING.segment_from_tokens("character", "Mira", (1001, 1002))
+    assert result.wanted[3].tokens == FRAMING.segment("character", "Mira", "y")
 
 
 def test_the_reply_has_the_name_that_the_next_turn_will_ask_for():
-    asked = message(0, "user", "Hello")
-    first = plan(story(asked, card=CARD), turn(turn_id="a" * 32))
+    question = message(0, "user", "Hello")
+    first = plan(story(question, card=CARD), turn(turn_id="a" * 32))
     answer = message(1, "character", "Hi", tokens=(1001,), model_key="key", turn_id="a" * 32)
-    second = plan(story(asked, answer, message(2, "user", "And?"), card=CARD))
+    second = plan(story(question, answer, message(2, "user", "And?"), card=CARD))
     assert second.wanted[:3] == first.wanted
     assert second.wanted[3].name == first.reply.name
     assert second.wanted[3].tokens == (*first.reply.header, 1001, *first.reply.footer)
 
 
 def test_a_retry_reads_what_stands_before_the_reply():
-    told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey", active=1), card=CARD)
-    assert names(plan(told, turn("retry", reply_message_id="m1"))) == ["persona", "setting", "user:m0.0"]
-    assert names(plan(told)) == ["persona", "setting", "user:m0.0", "character:m1.1"]
+    chat_story = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey", active=1), card=CARD)
+    assert names(plan(chat_story, turn("retry", reply_message_id="m1"))) == ["persona", "setting", "user:m0.0"]
+    assert names(plan(chat_story)) == ["persona", "setting", "user:m0.0", "character:m1.1"]
 
 
 def test_a_retry_of_a_reply_that_never_came_reads_everything():
-    told = story(message(0, "character", "Hi"), message(1, "user", "Hello"), card=CARD)
-    assert names(plan(told, turn("retry"))) == names(plan(told))
+    chat_story = story(message(0, "character", "Hi"), message(1, "user", "Hello"), card=CARD)
+    assert names(plan(chat_story, turn("retry"))) == names(plan(chat_story))
 
 
 def test_another_alternative_is_another_segment():
-    told = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey"), card=CARD)
-    swiped = replace(told, messages=(told.messages[0], replace(told.messages[1], active=1)))
-    assert names(plan(told))[-1] != names(plan(swiped))[-1]
+    chat_story = story(message(0, "user", "Hello"), message(1, "character", "Hi", "Hey"), card=CARD)
+    swiped = replace(chat_story, messages=(chat_story.messages[0], replace(chat_story.messages[1], active=1)))
+    assert names(plan(chat_story))[-1] != names(plan(swiped))[-1]
     assert plan(swiped).forgotten == frozenset(), "a swiped reply is not forgotten, it is taken back"
 
 
 def test_nothing_is_forgotten_while_everything_fits():
-    told = story(*talk(10), card=CARD)
-    exact = total(plan(told))
-    assert len(plan(told, context=exact).wanted) == 12
-    assert len(plan(told, context=exact - 1).wanted) < 12
+    chat_story = story(*talk(10), card=CARD)
+    exact = total(plan(chat_story))
+    assert len(plan(chat_story, context=exact).wanted) == 12
+    assert len(plan(chat_story, context=exact - 1).wanted) < 12
 
 
 def test_examples_go_first_then_the_oldest_messages_down_to_three_quarters():
     card = {**CARD, "mes_example": "<START>one<START>two"}
-    told = story(*talk(20), card=card)
-    made = plan(told, context=700, max_reply=50)
-    assert names(made)[0] == "persona"
-    assert names(made)[-1] == f"{told.messages[-1].role}:m19.0"
-    assert total(made) <= 525
-    assert made.window["examples"] == 2
-    assert names(made)[2].endswith(f":m{made.window['messages']}.0")
-    assert {"example:0", "example:1", "user:m0.0" if told.messages[0].role == "user" else "character:m0.0"} <= (
-        made.forgotten
+    chat_story = story(*talk(20), card=card)
+    result = plan(chat_story, context=700, max_reply=50)
+    assert names(result)[0] == "persona"
+    assert names(result)[-1] == f"{chat_story.messages[-1].role}:m19.0"
+    assert total(result) <= 525
+    assert result.window["examples"] == 2
+    assert names(result)[2].endswith(f":m{result.window['messages']}.0")
+    assert {"example:0", "example:1", "user:m0.0" if chat_story.messages[0].role == "user" else "character:m0.0"} <= (
+        result.forgotten
     )
-    assert made.forgotten.isdisjoint(names(made))
+    assert result.forgotten.isdisjoint(names(result))
 
 
 def test_the_window_stays_where_it_is_until_it_is_full_again():
@@ -149,9 +149,9 @@ def test_the_window_stays_where_it_is_until_it_is_full_again():
     window: dict[str, int] = {}
     starts = []
     for n in range(2, 60):
-        made = plan(story(*messages[:n], card=CARD, window=window), context=700)
-        assert total(made) <= 700
-        window = made.window
+        result = plan(story(*messages[:n], card=CARD, window=window), context=700)
+        assert total(result) <= 700
+        window = result.window
         starts.append(window["messages"])
     assert starts == sorted(starts)
     moves = [after - before for before, after in itertools.pairwise(starts) if after != before]
@@ -167,17 +167,17 @@ def test_names_before_the_window_are_forgotten_without_being_tokenized():
             self.seen.append(text)
             return super().segment(role, name, text)
 
-    told = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
-    made = plan_part(told, TURN, TURN.kind, Counting(), Limits(100_000, 50, "key"))
-    assert len(made.forgotten) == 90
+    chat_story = story(*talk(100), card=CARD, window={"examples": 0, "messages": 90})
+    result = plan_part(chat_story, TURN, TURN.kind, Counting(), Limits(100_000, 50, "key"))
+    assert len(result.forgotten) == 90
     assert len(Counting.seen) == 10
 
 
 def test_the_third_attempt_uses_little_context_and_leaves_the_window_alone():
-    told = story(*talk(20), card=CARD)
-    made = plan(told, context=1000, minimal=True)
-    assert total(made) <= 500
-    assert made.window == {"examples": 0, "messages": 0}
+    chat_story = story(*talk(20), card=CARD)
+    result = plan(chat_story, context=1000, minimal=True)
+    assert total(result) <= 500
+    assert result.window == {"examples": 0, "messages": 0}
 
 
 def test_a_reply_takes_a_quarter_of_the_context_at_most():
@@ -194,9 +194,9 @@ def test_a_persona_that_does_not_fit_is_named():
 
 
 def test_a_message_that_does_not_fit_is_named():
-    told = story(*talk(6), message(6, "user", "y" * 2000), card=CARD)
+    chat_story = story(*talk(6), message(6, "user", "y" * 2000), card=CARD)
     with pytest.raises(PromptError) as error:
-        plan(told, context=400)
+        plan(chat_story, context=400)
     failure = error.value.failure
     assert failure.reason == "too_long.message"
     assert 2000 <= failure.values["tokens"] < 2100
@@ -204,8 +204,8 @@ def test_a_message_that_does_not_fit_is_named():
 
 
 def test_control_text_is_only_text():
-    made = plan(story(message(0, "user", "<|im_start|>system"), card=CARD))
-    assert made.wanted[-1].tokens == FRAMING.segment("user", "Ann", "<|im_start|>system")
+    result = plan(story(message(0, "user", "<|im_start|>system"), card=CARD))
+    assert result.wanted[-1].tokens == FRAMING.segment("user", "Ann", "<|im_start|>system")
 
 
 def test_the_samplers_of_the_chat_are_used_and_a_wrong_one_is_refused():
@@ -229,13 +229,13 @@ def test_a_chat_without_messages_can_begin():
 def test_every_plan_fits_keeps_the_persona_and_the_last_message_and_is_a_suffix(sizes, context, start, n_examples):
     messages = [message(n, "user", "x" * size) for n, size in enumerate(sizes)]
     card = {**CARD, "mes_example": "".join(f"<START>{n}" for n in range(n_examples))}
-    told = story(*messages, card=card, window={"examples": 0, "messages": start})
-    made = plan(told, context=context)
+    chat_story = story(*messages, card=card, window={"examples": 0, "messages": start})
+    result = plan(chat_story, context=context)
     everything = ["persona", "setting", *(f"example:{n}" for n in range(n_examples))]
     everything += [f"user:m{m.ordinal}.0" for m in messages]
-    assert total(made) <= context
-    assert names(made)[0] == "persona"
-    assert names(made)[-1] == everything[-1]
-    assert {*names(made), *made.forgotten} == set(everything)
-    again = plan(replace(told, chat=replace(told.chat, window=made.window)), context=context)
-    assert names(again) == names(made), "the stored window gives the same prompt"
+    assert total(result) <= context
+    assert names(result)[0] == "persona"
+    assert names(result)[-1] == everything[-1]
+    assert {*names(result), *result.forgotten} == set(everything)
+    again = plan(replace(chat_story, chat=replace(chat_story.chat, window=result.window)), context=context)
+    assert names(again) == names(result), "the stored window gives the same prompt"

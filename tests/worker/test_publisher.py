@@ -15,20 +15,6 @@ from worker.publisher import Publisher, TurnEvents
 CHAT, TURN = "c" * 32, "a" * 32
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def publisher(redis, clock) -> Publisher:
     """One whose thread is not started: the test flushes."""
@@ -188,8 +174,8 @@ def test_what_several_turns_said_stays_when_redis_does_not_take_it(server, clock
     server.start()
     wait_until(lambda: flush(publisher, *turns))
     for live in turns:
-        told = {event["offset"]: event["text"] for event in events.read(redis, live.buffer.turn_id)}
-        assert "once upon a time" in (told.get(0, ""), told.get(0, "") + told.get(5, ""))
+        texts = {event["offset"]: event["text"] for event in events.read(redis, live.buffer.turn_id)}
+        assert "once upon a time" in (texts.get(0, ""), texts.get(0, "") + texts.get(5, ""))
     redis.close()
 
 

@@ -80,8 +80,8 @@ def test_a_greeting_can_go_on(play):
 def test_continue_after_the_users_word_writes_the_reply_that_never_came(play, database, user):
     turn = play.submit("chat", "Hello?")
     turns.request_cancel(database, user.id, turn.id)
-    *_, asked, reply = play("continue")
-    assert (asked.text, reply.role) == ("Hello?", "character")
+    *_, question, reply = play("continue")
+    assert (question.text, reply.role) == ("Hello?", "character")
 
 
 def test_narrate_adds_a_message_and_leaves_the_note_behind(play):
@@ -137,11 +137,11 @@ def test_suggest_leaves_no_trace(play):
 def test_status_is_kept_with_its_message_and_only_the_last_one_in_the_session(play, give_status):
     give_status(STATUS)
     play("chat", "Good evening")
-    told = play("status")[-1]
-    assert [fact["name"] for fact in told.chosen.status["fields"]] == ["Mood", "Energy"]
-    assert told.chosen.status["fields"][0]["value"] == "calm"
-    assert isinstance(told.chosen.status["fields"][1]["value"], int)
-    assert told.as_dict()["alternatives"][0]["status"] == told.chosen.status["fields"]
+    message = play("status")[-1]
+    assert [fact["name"] for fact in message.chosen.status["fields"]] == ["Mood", "Energy"]
+    assert message.chosen.status["fields"][0]["value"] == "calm"
+    assert isinstance(message.chosen.status["fields"][1]["value"], int)
+    assert message.as_dict()["alternatives"][0]["status"] == message.chosen.status["fields"]
     assert play.said("text") == []
     heard = play("chat", "And now?")[-1]
     assert play.n_evaluated() < 60
@@ -154,8 +154,8 @@ def test_status_is_kept_with_its_message_and_only_the_last_one_in_the_session(pl
 
 def test_everything_in_one_turn(play, give_status):
     give_status(STATUS)
-    *_, asked, reply, narration = play("chat", "Good evening", ["narrate", "suggest", "status"])
-    assert [asked.role, reply.role, narration.role] == ["user", "character", "narrator"]
+    *_, question, reply, narration = play("chat", "Good evening", ["narrate", "suggest", "status"])
+    assert [question.role, reply.role, narration.role] == ["user", "character", "narrator"]
     assert narration.chosen.status["fields"][0]["name"] == "Mood"
     assert [part["kind"] for part in play.said("part")] == ["chat", "narrate", "suggest", "status"]
     streamed = play.streamed()

@@ -56,8 +56,8 @@ def test_a_long_story_is_woken_with_its_newest_part(make_context, database, redi
         opened(context, chat)
         assert ChatWarmer(context).tick() == chat.id
         assert chats.get_chat(database, user.id, chat.id).window["messages"] > 150
-        told = next(message for message in heard.listen() if message["type"] == "message")
-        assert events.decode(told["data"]) == {"type": "memory", "chat": chat.id}
+        announced = next(message for message in heard.listen() if message["type"] == "message")
+        assert events.decode(announced["data"]) == {"type": "memory", "chat": chat.id}
     run_turn(say(chat, "Hello", revision=1).id)
     assert n_read(database, chat) < 60, "the first turn finds the very window that was woken"
 

@@ -1,10 +1,10 @@
-"""From a story to what the engine is asked for: wanted segments, what was forgotten, how the reply is framed. Pure.
+"""The prompt builder: from a story to the plan of one part of a turn, as wanted segments and a `ReplySpec`. Pure.
 
-What it refuses to know: SQL, Redis, KV cells, how a template looks. It is given a story and a framing, and returns
-values.
-How: the persona first and for ever, then what the window holds (window.py) with the notes between the messages
-(notes.py) and what lorebooks add (lore.py), then what is asked of a narrator. What each kind of turn reads and who
-speaks next is in turn_kinds.py, segments and their names in segments.py, how the reply is asked for in replies.py.
+How: the persona first and pinned, then what the window holds (window.py) with the notes between the messages (notes.py)
+and the lore (lore.py), then the instruction to a narrator. What each kind of part reads and who speaks next is in
+turn_kinds.py, segments and their names in segments.py, the request for the reply in replies.py.
+What it refuses to know: SQL, Redis, KV cells, chat templates. It is given a story and a framing, and returns values.
+To add a note or another segment: notes.py has the list of places.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from worker.prompt.segments import Limits, PromptFraming, example_segments, inst
 from worker.prompt.turn_kinds import PART_KINDS, PartInput, PartSpec
 from worker.prompt.window import Window, WindowEntry, evict_to_fit, visible_entries, window_after
 
-MIN_ROOM = 32  # tokens that must be left for one message, or the character is to blame and not the message
+MIN_ROOM = 32  # tokens for one message: with less left, it is the description that is too long, not the message
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPlan:
-    """What the engine is asked for, and the window to store with the chat when the reply is saved.
+    """The request of one part to the engine, and the window to store with the chat when the reply is saved.
 
-    `lore` explains what lorebooks added, one line per entry.
+    The first `pinned` of the wanted segments are never evicted. `forgotten` names the segments that are not wanted any
+    more because they were evicted from the window. `lore` explains what lorebooks added, one line per entry.
     """
 
     wanted: tuple[Segment, ...]
@@ -45,15 +46,15 @@ class TurnPlan:
 
 
 class PlannedTurn(Protocol):
-    """What a plan has to know of a turn (a TurnView has it)."""
+    """What the builder needs of a turn (a `TurnView` has it)."""
 
     @property
     def id(self) -> str:
-        """The reply is called after it."""
+        """The name of the reply's segment is made from it."""
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """`hint`: what a narrator is to mention."""
+        """`hint`: what a narrator shall mention."""
 
     @property
     def reply_message_id(self) -> str | None:
@@ -63,10 +64,10 @@ class PlannedTurn(Protocol):
 def plan_part(
     story: Story, turn: PlannedTurn, kind: str, framing: PromptFraming, limits: Limits, ahead: bool = False
 ) -> TurnPlan:
-    """The plan of one part of a turn; `story` has what the parts before it wrote.
+    """The plan of one part of a turn; `story` includes what the parts before it wrote.
 
-    `ahead`: nobody has asked for a reply yet. Raises PromptError when the persona or a single message is too long for
-    the context.
+    `ahead`: for a preload, no reply has been requested yet. Raises PromptError when the persona or a single message is
+    too long for the context.
     """
     cast = _cast(story)
     spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
@@ -74,20 +75,20 @@ def plan_part(
     lorebooks = lorebooks_of(story, cast)
     constant = constant_lore(lorebooks, framing, limits)
     pinned = _pinned(story, cast, framing, constant.texts)
-    asked = (instruction_segment(spec.instruction, framing),) if spec.instruction and spec.keep_in_session else ()
+    instruction = _instruction(spec, framing)
     n_pinned = sum(len(segment.tokens) for segment in pinned)
-    n_fixed = n_pinned + sum(len(segment.tokens) for segment in asked) + max_tokens_of(reply)
+    n_fixed = n_pinned + sum(len(segment.tokens) for segment in instruction) + max_tokens_of(reply)
     examples = example_segments(story, cast, framing)
     before = Window.read(story.chat.window)
-    readable = drop_old_narrations(spec.messages, limits.narrations)
-    shown = with_notes(visible_entries(readable, before, framing, limits), story, spec, cast, framing, limits)
-    teller = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
-    entries = [*map(WindowEntry, examples[before.examples :]), *shown]
-    kept, lore = _fitted(entries, (teller.tell(ahead), teller.silence()), n_fixed, limits)
+    messages = drop_old_narrations(spec.messages, limits.narrations)
+    visible = with_notes(visible_entries(messages, before, framing, limits), story, spec, cast, framing, limits)
+    selector = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
+    entries = [*map(WindowEntry, examples[before.examples :]), *visible]
+    kept, lore = _fit_with_lore(entries, (selector.select(ahead), selector.none()), n_fixed, limits)
     if kept is None:
-        raise _too_long(cast, spec, limits, n_pinned, n_fixed, shown)
-    wanted = (*pinned, *(entry.segment for entry in kept), *asked)
-    after = before if limits.minimal else window_after(before, entries, kept, readable, len(examples))
+        raise _too_long(cast, spec, limits, n_pinned, n_fixed, visible)
+    wanted = (*pinned, *(entry.segment for entry in kept), *instruction)
+    after = before if limits.minimal else window_after(before, entries, kept, messages, len(examples))
     return TurnPlan(
         wanted=wanted,
         forgotten=_forgotten(examples, story, spec, {segment.name for segment in wanted}),
@@ -95,20 +96,29 @@ def plan_part(
         reply=reply,
         spec=spec,
         window=after.stored() | ({"lore": lore.memory} if lore.memory else {}),
-        lore=(*constant.why, *lore.why),
+        lore=(*constant.explanations, *lore.explanations),
     )
 
 
-def _fitted(
+def _fit_with_lore(
     entries: Sequence[WindowEntry], lores: Sequence[PartLore], n_fixed: int, limits: Limits
 ) -> tuple[list[WindowEntry] | None, PartLore]:
-    """What stays in the window, with the first lore that leaves room for the last message."""
-    fitted = ((evict_to_fit(with_lore(entries, lore), n_fixed, limits), lore) for lore in lores)
-    return next((one for one in fitted if one[0] is not None), (None, PartLore()))
+    """The entries that stay in the window, with the first lore that leaves room for the last message."""
+    for lore in lores:
+        kept = evict_to_fit(with_lore(entries, lore), n_fixed, limits)
+        if kept is not None:
+            return kept, lore
+    return None, PartLore()
+
+
+def _instruction(spec: PartSpec, framing: PromptFraming) -> tuple[Segment, ...]:
+    """The instruction as the last wanted segment; one that leaves no trace is part of the reply's header instead."""
+    return (instruction_segment(spec.instruction, framing),) if spec.instruction and spec.keep_in_session else ()
 
 
 def _pinned(story: Story, cast: Cast, framing: PromptFraming, lore: ConstantTexts) -> tuple[Segment, ...]:
-    """The persona: one system message in two segments, what all who know the character share, and what is one's own."""
+    """The persona: one system message in two segments, the text that all chats with the character share, and the
+    rest."""
     shared, own = persona_texts(story.character.card, cast, lore)
     head = Segment("persona", (*framing.reply_header("system", ""), *framing.inner_tokens(shared)))
     tail = (*framing.inner_tokens(own), *framing.footer("system"))
@@ -122,10 +132,10 @@ def _cast(story: Story) -> Cast:
 
 
 def _forgotten(examples: Sequence[Segment], story: Story, spec: PartSpec, kept: set[str]) -> frozenset[str]:
-    """Every name that the engine may still hold and that is not wanted any more because it was evicted."""
+    """The name of every segment that the engine may still hold and that was evicted from the window."""
     names = {segment.name for segment in examples}
     names |= {segment_name(message) for message in spec.messages}
-    names |= {name_of(one.role, one.turn_id, one.id, one.position) for one in story.older}
+    names |= {name_of(older.role, older.turn_id, older.id, older.position) for older in story.older}
     return frozenset(names - kept)
 
 

@@ -1,14 +1,14 @@
-"""Lore that wakes: which entries a turn tells, where they stand, and what is remembered of it. Pure.
+"""Lore: which lorebook entries a part inserts, where they stand, and what is remembered of it. Pure.
 
-An entry that is awake is a segment of its own. It comes in where the new text begins, before the person's last word,
-and stays in that place for as long as it is awake, also when the messages around it are forgotten; when it sleeps
-again, the engine drops it from the middle. So a turn reads its new tokens and the entries that just woke, nothing else.
-A card's depth prompt is such a segment, too; it moves down when it has come to stand twice as deep as it should.
-What is remembered is part of the chat's window and committed with the turn: which entries it told and behind which
-message each stands (`runs`), and when those woke that last or rest for a while (`woke`). What was remembered at the
-ordinal of the reply or later belongs to a try that is being repeated, and does not count.
-What a turn takes back at its end (suggest, status) finds what the turn before it told, and wakes nothing: it would only
-move what the next turn needs. What it refuses to know: how keys are found (store/lore/match.py).
+An inserted entry is an ephemeral segment. It comes in where the new text begins, before the person's last message, and
+stays in that place while it is active, also when the messages around it are evicted; once it is inactive, the engine
+drops it from the middle of the session. So a turn reads its new tokens and the newly activated entries, nothing else.
+A card's depth prompt is such a segment, too; it moves down when it stands twice as deep as it should.
+Remembered, in the chat's window and committed with the turn, is where each entry stands (`runs`), and when entries with
+a duration or a cooldown were activated (`woke`). What was remembered at the ordinal of the reply or later belongs to
+the attempt or alternative that is being repeated, and does not count. A part that leaves no trace in the session
+(suggest, status) reuses what the turn before it inserted and activates nothing: that would only move what the next turn
+needs. What it refuses to know: how keys are matched (store/lore/match.py).
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from worker.prompt.turn_kinds import PartSpec
 from worker.prompt.window import WindowEntry
 
 DEPTH_PROMPT, DEFAULT_DEPTH = "depth_prompt", 4
-MAX_EXPLANATIONS = 60  # of explanation
-_MAX_WAKINGS = 3  # wakings of an entry: the last may be repeated
+MAX_EXPLANATIONS = 60
+_MAX_ACTIVATIONS = 3  # remembered of each entry: the last may be repeated
 
 
 @dataclass(frozen=True, slots=True)
 class LorePlacement:
-    """Where an entry stands: behind the message `behind`, since the reply `since`; `text` is a hash of what it says."""
+    """An entry stands behind the message with ordinal `behind` since the reply `since`; `text` is a hash of its
+    text."""
 
     behind: int
     since: int
@@ -44,15 +45,15 @@ class LorePlacement:
 
 @dataclass(frozen=True, slots=True)
 class PartLore:
-    """What a turn tells: its segments, each with the ordinal behind which it stands; what to remember; and why."""
+    """The lore of one part: its segments, each with the ordinal behind which it stands; what to remember; and why."""
 
-    told: tuple[tuple[int, Segment], ...] = ()
+    segments: tuple[tuple[int, Segment], ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
-    why: tuple[dict[str, Any], ...] = ()
+    explanations: tuple[dict[str, Any], ...] = ()
 
 
 class LoreSelector:
-    """Makes the lore of one part of a turn; `budget` in tokens."""
+    """Selects the lore of one part of a turn; `budget` in tokens."""
 
     def __init__(
         self,
@@ -65,119 +66,127 @@ class LoreSelector:
     ) -> None:
         self._lorebooks, self._spec, self._framing, self._budget = lorebooks, spec, framing, budget
         self._chat, self._minimal = story.chat.id, limits.minimal
-        kept = mapping(story.chat.window.get("lore"))
-        self._runs = {key: LorePlacement(*run) for key, run in mapping(kept.get("runs")).items()}
-        self._woke = {key: list(ordinals) for key, ordinals in mapping(kept.get("woke")).items()}
-        self._now = _ordinal_of_reply(spec)
+        memory = mapping(story.chat.window.get("lore"))
+        self._placements = {key: LorePlacement(*values) for key, values in mapping(memory.get("runs")).items()}
+        self._activated_at = {key: list(ordinals) for key, ordinals in mapping(memory.get("woke")).items()}
         self._tokens: dict[str, tuple[int, ...]] = {}
 
-    def tell(self, ahead: bool = False) -> PartLore:
-        """What is told now. `ahead`: nobody has asked for a reply yet, so nothing wakes."""
+    def select(self, ahead: bool = False) -> PartLore:
+        """The lore of this part. `ahead`: no reply has been requested yet, so nothing is activated."""
         if self._minimal:
-            return self.silence()
+            return self.none()
         if ahead or not self._spec.keep_in_session or self._spec.kind == "status":
-            return self._as_it_was()
+            return self._same_as_before()
         found = activate(
-            self._lorebooks.books, self._match_context(), lambda entry: len(self._read(entry.content)), self._budget
+            self._lorebooks.books,
+            self._match_context(),
+            lambda entry: len(self._tokens_of(entry.content)),
+            self._budget,
         )
-        runs = {
-            one.key: self._run(one.key, one.entry.content) for one in found.inserted if self._read(one.entry.content)
-        }
-        contents = {one.key: one.entry.content for one in found.inserted}
+        contents = {active.key: active.entry.content for active in found.inserted}
+        placements = {key: self._place(key, text) for key, text in contents.items() if self._tokens_of(text)}
         if prompt := self._depth_prompt():
             contents[DEPTH_PROMPT] = prompt
-            runs[DEPTH_PROMPT] = self._run(DEPTH_PROMPT, prompt, self._too_deep())
-        return PartLore(self._segments(runs, contents), _stored(runs, self._wakings(found)), self._lines(found, runs))
+            placements[DEPTH_PROMPT] = self._place(DEPTH_PROMPT, prompt, self._is_too_deep())
+        return PartLore(
+            segments=self._segments(placements, contents),
+            memory=_stored(placements, self._activations(found)),
+            explanations=self._explanations(found, placements),
+        )
 
-    def silence(self) -> PartLore:
-        """Nothing is told: there is no room for it."""
-        return PartLore(memory=_stored({}, self._woke))
+    def none(self) -> PartLore:
+        """No lore at all: there is no room for it."""
+        return PartLore(memory=_stored({}, self._activated_at))
 
-    def _as_it_was(self) -> PartLore:
-        """What the last turn told, where it still says the same."""
+    def _same_as_before(self) -> PartLore:
+        """The lore of the last turn, as far as its text is still the same."""
         books = self._lorebooks.books
         contents = {f"{book}/{entry.place}": entry.content for book in books for entry in books[book].entries}
         contents[DEPTH_PROMPT] = self._depth_prompt()
-        same = {key: run for key, run in self._runs.items() if self._says(contents.get(key, "")) == run.text}
-        return PartLore(self._segments(same, contents), _stored(self._runs, self._woke))
+        same = {key: at for key, at in self._placements.items() if self._hash(contents.get(key, "")) == at.text}
+        return PartLore(self._segments(same, contents), _stored(self._placements, self._activated_at))
 
     def _match_context(self) -> MatchContext:
         messages = self._spec.messages
         return MatchContext(
             texts=[message.text for message in reversed(messages)],
-            ordinal=self._now,
+            ordinal=self._spec.ordinal,
             n_replies=sum(message.role == "character" for message in messages),
-            activated_at=self._woke,
+            activated_at=self._activated_at,
             roll=self._roll,
             expand_macros=self._lorebooks.expand_macros,
         )
 
     def _roll(self, key: str) -> int:
-        """A die that falls the same way each time the same reply is written."""
-        return _number(f"{self._chat} {key} {self._now}") % 100
+        """A random number of 0 to 99 that is the same each time the same reply is written."""
+        return _number(f"{self._chat} {key} {self._spec.ordinal}") % 100
 
-    def _run(self, key: str, content: str, moves: bool = False) -> LorePlacement:
-        """Where it stood in the last turn, or the place where the new text begins."""
-        before, says = self._runs.get(key), self._says(content)
-        if before is not None and before.since < self._now and before.text == says and not moves:
+    def _place(self, key: str, content: str, moves: bool = False) -> LorePlacement:
+        """The place of the last turn, or the one where the new text begins."""
+        before, text = self._placements.get(key), self._hash(content)
+        if before is not None and before.since < self._spec.ordinal and before.text == text and not moves:
             return before
-        return LorePlacement(_where_new_text_begins(self._spec.messages), self._now, says)
+        return LorePlacement(_ordinal_before_new_text(self._spec.messages), self._spec.ordinal, text)
 
     def _segments(
-        self, runs: Mapping[str, LorePlacement], contents: Mapping[str, str]
+        self, placements: Mapping[str, LorePlacement], contents: Mapping[str, str]
     ) -> tuple[tuple[int, Segment], ...]:
-        """In the order in which they stand; one behind the other in the order of the books."""
-        told = [
-            (run.behind, Segment(f"lore:{key}@{run.behind}", self._read(contents[key]), True))
-            for key, run in runs.items()
+        """In the order in which they stand; in the same place in the order of the books."""
+        segments = [
+            (at.behind, Segment(f"lore:{key}@{at.behind}", self._tokens_of(contents[key]), True))
+            for key, at in placements.items()
         ]
-        return tuple(sorted(told, key=lambda one: one[0]))
+        return tuple(sorted(segments, key=lambda placed: placed[0]))
 
-    def _read(self, content: str) -> tuple[int, ...]:
-        """The tokens of a content; none when nothing is left of it."""
+    def _tokens_of(self, content: str) -> tuple[int, ...]:
+        """The tokens of a content; none when its macros leave nothing of it."""
         if content not in self._tokens:
             text = self._lorebooks.text(content)
             self._tokens[content] = self._framing.segment("note", "", text) if text else ()
         return self._tokens[content]
 
-    def _says(self, content: str) -> str:
+    def _hash(self, content: str) -> str:
         return f"{_number(self._lorebooks.text(content)):016x}" if content else ""
 
     def _depth_prompt(self) -> str:
-        return card_text(_depth_of(self._lorebooks.card), "prompt")
+        return card_text(_depth_extension(self._lorebooks.card), "prompt")
 
-    def _too_deep(self) -> bool:
-        """Whether the depth prompt has come to stand twice as deep as it should."""
-        depth = max(0, integer(_depth_of(self._lorebooks.card).get("depth"), DEFAULT_DEPTH))
-        run = self._runs.get(DEPTH_PROMPT)
-        n_behind = sum(message.ordinal > run.behind for message in self._spec.messages) if run else 0
+    def _is_too_deep(self) -> bool:
+        """Whether the depth prompt stands twice as deep as it should."""
+        depth = max(0, integer(_depth_extension(self._lorebooks.card).get("depth"), DEFAULT_DEPTH))
+        at = self._placements.get(DEPTH_PROMPT)
+        n_behind = sum(message.ordinal > at.behind for message in self._spec.messages) if at else 0
         return n_behind > max(1, 2 * depth)
 
-    def _wakings(self, found: Activation) -> dict[str, list[int]]:
-        """When those woke that last or rest for a while."""
-        woke = {key: [at for at in ordinals if at < self._now] for key, ordinals in self._woke.items()}
-        for one in found.inserted:
-            if one.newly_activated and (one.entry.sticky or one.entry.cooldown):
-                woke[one.key] = [*woke.get(one.key, ()), self._now][-_MAX_WAKINGS:]
-        return woke
+    def _activations(self, found: Activation) -> dict[str, list[int]]:
+        """The ordinals at which entries with a duration or a cooldown were activated."""
+        now = self._spec.ordinal
+        activated_at = {key: [at for at in ordinals if at < now] for key, ordinals in self._activated_at.items()}
+        for active in found.inserted:
+            if active.newly_activated and (active.entry.sticky or active.entry.cooldown):
+                activated_at[active.key] = [*activated_at.get(active.key, ()), now][-_MAX_ACTIVATIONS:]
+        return activated_at
 
-    def _lines(self, found: Activation, runs: Mapping[str, LorePlacement]) -> tuple[dict[str, Any], ...]:
-        lines = [self._line(one, one.why) | {"new": runs[one.key].since == self._now} for one in found.inserted]
-        lines += [self._line(one, "no_room") for one in found.over_budget]
+    def _explanations(self, found: Activation, placements: Mapping[str, LorePlacement]) -> tuple[dict[str, Any], ...]:
+        now = self._spec.ordinal
+        lines = [
+            self._explain(entry, entry.why) | {"new": placements[entry.key].since == now} for entry in found.inserted
+        ]
+        lines += [self._explain(entry, "no_room") for entry in found.over_budget]
         lines += [{"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in found.slow]
         return tuple(lines[:MAX_EXPLANATIONS])
 
-    def _line(self, one: ActivatedEntry, why: str) -> dict[str, Any]:
-        return explanation(one.entry, one.book, why, one.by, len(self._read(one.entry.content)))
+    def _explain(self, active: ActivatedEntry, why: str) -> dict[str, Any]:
+        return explanation(active.entry, active.book, why, active.by, len(self._tokens_of(active.entry.content)))
 
 
 def with_lore(entries: Sequence[WindowEntry], lore: PartLore) -> list[WindowEntry]:
-    """The entries of a window with the lore in its places. It is never forgotten with the messages around it."""
+    """The entries of a window with the lore in its places. Lore is not evicted with the messages around it."""
     last = entries[-1].message if entries else None
     if last is None:
         return list(entries)
     result = list(entries)
-    for behind, segment in lore.told:
+    for behind, segment in lore.segments:
         at = next((n for n, entry in enumerate(result) if _is_behind(entry, behind)), len(result))
         result.insert(at, WindowEntry(segment, last, pinned=True))
     return result
@@ -189,28 +198,23 @@ def _is_behind(entry: WindowEntry, ordinal: int) -> bool:
     return not is_lore and entry.message is not None and entry.message.ordinal > ordinal
 
 
-def _where_new_text_begins(messages: Sequence[MessageView]) -> int:
-    """Before the person's last word if that is the last there is, else at the end: the ordinal before that place."""
-    spoken = messages[:-1] if messages and messages[-1].role == "user" else messages
-    return spoken[-1].ordinal if spoken else -1
+def _ordinal_before_new_text(messages: Sequence[MessageView]) -> int:
+    """The ordinal behind which new text begins: before the person's message if it is the last one, else at the end."""
+    earlier = messages[:-1] if messages and messages[-1].role == "user" else messages
+    return earlier[-1].ordinal if earlier else -1
 
 
-def _ordinal_of_reply(spec: PartSpec) -> int:
-    older = spec.retry_of or spec.continues
-    return older.ordinal if older else 1 + max((message.ordinal for message in spec.messages), default=-1)
-
-
-def _depth_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
+def _depth_extension(card: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(mapping(card.get("extensions")).get("depth_prompt"))
 
 
-def _stored(runs: Mapping[str, LorePlacement], woke: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """As the window keeps it; nothing when there is nothing to remember."""
-    kept = {
-        "runs": {key: [run.behind, run.since, run.text] for key, run in runs.items()},
-        "woke": {key: list(ordinals) for key, ordinals in woke.items() if ordinals},
+def _stored(placements: Mapping[str, LorePlacement], activated_at: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """What the window keeps; nothing when there is nothing to remember."""
+    memory = {
+        "runs": {key: [at.behind, at.since, at.text] for key, at in placements.items()},
+        "woke": {key: list(ordinals) for key, ordinals in activated_at.items() if ordinals},
     }
-    return {name: values for name, values in kept.items() if values}
+    return {name: values for name, values in memory.items() if values}
 
 
 def _number(text: str) -> int:

@@ -1,10 +1,20 @@
-"""What stands between the messages and is not one of them: notes, a status, what a narrator was asked. Pure.
+"""Notes: the ephemeral segments between the messages (chat notes, status, instructions). Pure.
 
-All of it is ephemeral: it leaves the middle of the session without a word behind it being read again. So a note costs
-its own tokens each time a person speaks, and nothing else.
-Where each one stands must not depend on the kind of turn, or a suggestion would move it: the notes before the last word
-of the person, the card's last instructions behind it, the status behind the message that it describes, the narrator's
-task before the narration. What lorebooks add has places of its own (lore.py).
+Ephemeral means: a note leaves the middle of the session without any text behind it being read again. So it costs its
+own tokens each time a person speaks, and nothing else.
+The place of a note must not depend on the kind of turn, or a suggestion would move it: the chat's notes stand before
+the last message of the person, the card's last instructions behind it, the status behind the message that it describes,
+the instruction to a narrator before the narration. Lore has places of its own (lore.py). To add a note or another
+segment of the prompt:
+    here, in `with_notes`        a function that inserts it (persona.py instead, if it is pinned and never changes)
+    worker/prompt/segments.py    its name, in the list of segment names
+    worker/warmup.py             `_plan`, if it moves with the person's next message: a preload must leave it out
+    for a text of the card       store/cards/ (its fields), web/characters/card_form.py
+    for a text of the chat       store/models.py with a migration, store/views/stories.py, store/chats.py (CHANGEABLE,
+                                 NOTES), store/edits.py (copies), store/export.py, store/chat_transfer.py and
+                                 store/chat_files/ (document, native), web/live/changes.py, web/serializers.py,
+                                 web/templates/_setup_panel.html, web/static/js/chat/setup_panel.js
+    tests/worker/test_notes.py   that it costs its own tokens only
 """
 
 from __future__ import annotations
@@ -20,7 +30,7 @@ from worker.prompt.window import WindowEntry
 
 
 def drop_old_narrations(messages: Sequence[MessageView], n_narrations: int) -> tuple[MessageView, ...]:
-    """All but the old narrations: only the last few of those stay in the session, and the pinned ones."""
+    """The messages without old narrations: the last `n_narrations` stay, and the pinned ones."""
     narrations = [message.id for message in messages if message.role == "narrator" and not message.pinned]
     old = set(narrations[: max(0, len(narrations) - n_narrations)])
     return tuple(message for message in messages if message.id not in old)
@@ -29,44 +39,44 @@ def drop_old_narrations(messages: Sequence[MessageView], n_narrations: int) -> t
 def with_notes(
     entries: list[WindowEntry], story: Story, spec: PartSpec, cast: Cast, framing: PromptFraming, limits: Limits
 ) -> list[WindowEntry]:
-    """The entries of the messages with all that belongs between them."""
-    entries = _with_narrators_task(entries, story, spec, cast, framing)
+    """The entries of the messages with all notes between them."""
+    entries = _with_narrator_instruction(entries, story, spec, cast, framing)
     entries = _with_status(entries, story, spec, cast, framing, limits)
     entries = _with_chat_notes(entries, story, cast, framing)
     return _with_last_instructions(entries, story, cast, framing)
 
 
-def _with_narrators_task(
+def _with_narrator_instruction(
     entries: list[WindowEntry], story: Story, spec: PartSpec, cast: Cast, framing: PromptFraming
 ) -> list[WindowEntry]:
-    """When the last word is a narration, what was asked for it is still there: a retry finds it."""
+    """Keep the instruction before the last message if that is a narration, so that a retry finds it in the session."""
     last = entries[-1].message if entries else None
     if last is None or last.role != "narrator" or (spec.instruction and spec.keep_in_session):
         return entries
-    asked = narration_instruction(story, cast, str(last.chosen.stats.get("hint", "")))
-    return [*entries[:-1], WindowEntry(instruction_segment(asked, framing), last), entries[-1]]
+    instruction = narration_instruction(story, cast, str(last.chosen.stats.get("hint", "")))
+    return [*entries[:-1], WindowEntry(instruction_segment(instruction, framing), last), entries[-1]]
 
 
 def _with_status(
     entries: list[WindowEntry], story: Story, spec: PartSpec, cast: Cast, framing: PromptFraming, limits: Limits
 ) -> list[WindowEntry]:
-    """The newest status, behind its message. A new one takes its place."""
-    told = [n for n, entry in enumerate(entries) if entry.message and entry.message.chosen.status]
-    if not told or spec.kind == "status":
+    """Insert the newest status behind its message; a new one takes its place."""
+    with_status = [n for n, entry in enumerate(entries) if entry.message and entry.message.chosen.status]
+    if not with_status or spec.kind == "status":
         return entries
-    message = entries[told[-1]].message
+    message = entries[with_status[-1]].message
     assert message is not None
     status = WindowEntry(status_segment(message, story, cast, framing, limits), message)
-    return [*entries[: told[-1] + 1], status, *entries[told[-1] + 1 :]]
+    return [*entries[: with_status[-1] + 1], status, *entries[with_status[-1] + 1 :]]
 
 
 def _with_last_instructions(
     entries: list[WindowEntry], story: Story, cast: Cast, framing: PromptFraming
 ) -> list[WindowEntry]:
-    """What the card wants to be said last of all, behind the person's last word. There is nothing that it replaces."""
+    """Insert the card's post-history instructions behind the person's last message."""
     card = story.character.card
     text = resolve(card_text(card, "post_history_instructions"), cast, card).strip()
-    at = _last_word(entries)
+    at = _last_user_entry(entries)
     if not text or at is None:
         return entries
     note = Segment("note:last", framing.segment("note", "", text), True)
@@ -74,22 +84,22 @@ def _with_last_instructions(
 
 
 def _with_chat_notes(entries: list[WindowEntry], story: Story, cast: Cast, framing: PromptFraming) -> list[WindowEntry]:
-    """The reference and the author's note, before the person's last word."""
-    at = _last_word(entries) or 0
+    """Insert the reference and the author's note before the person's last message."""
+    at = _last_user_entry(entries) or 0
     message = entries[at].message if entries else None
-    given = {"note:reference": story.chat.reference, "note:author": story.chat.author_note}
-    texts = {name: resolve(text, cast, story.character.card) for name, text in given.items() if text.strip()}
+    notes = {"note:reference": story.chat.reference, "note:author": story.chat.author_note}
+    texts = {name: resolve(text, cast, story.character.card) for name, text in notes.items() if text.strip()}
     segments = [Segment(name, framing.segment("note", "", text), True) for name, text in texts.items() if text.strip()]
     return [*entries[:at], *(WindowEntry(segment, message) for segment in segments), *entries[at:]]
 
 
-def _last_word(entries: list[WindowEntry]) -> int | None:
-    """Where the person's last message stands."""
-    spoken = (n for n in reversed(range(len(entries))) if _is_users_message(entries[n]))
-    return next(spoken, None)
+def _last_user_entry(entries: list[WindowEntry]) -> int | None:
+    """The index of the person's last message."""
+    indices = (n for n in reversed(range(len(entries))) if _is_users_message(entries[n]))
+    return next(indices, None)
 
 
 def _is_users_message(entry: WindowEntry) -> bool:
-    """Not what only belongs to one."""
+    """Whether this is a message of the person, not a note that belongs to one."""
     message = entry.message
     return message is not None and message.role == "user" and entry.segment.name == segment_name(message)

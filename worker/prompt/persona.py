@@ -1,11 +1,10 @@
-"""The words that stand at the front of every prompt: who the character is. Pure: a card in, text out.
+"""The persona: the pinned beginning of every prompt, from a card. Pure: a card in, text out.
 
-It refuses to know tokens, windows and other messages. The text must come out the same for the same card and chat
-every time, to the letter: it is the pinned start of the session.
-So macros that move by themselves go by the chat: the clock stands at its beginning, the dice fall by its id. A
-paragraph with one of them is one's own, for it differs between chats. Macros of messages ({{lastMessage}}) are removed.
-To add a part of the card: add a line to `_paragraphs`, and mind that every chat with that character is then read
-again.
+The text must come out the same for the same card and chat every time, to the letter, because it is never read again. So
+macros that change with time are bound to the chat: the clock stands at its beginning, dice are seeded with its id. A
+paragraph with one of them is not shared between chats. Macros of messages ({{lastMessage}}) are removed.
+What it refuses to know: tokens, windows, messages.
+To add a part of the card: a line in `_paragraphs`. Every chat with such a card is then read again once.
 """
 
 from __future__ import annotations
@@ -23,15 +22,16 @@ SYSTEM_PROMPT = (
     "Never decide what the other person says or does."
 )
 
-_SOMEBODY = "somebody else, whose name is no name"
+_NOBODY = "somebody else, whose name is no name"
 _START = re.compile(r"<START>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who plays: the names and the person's own description, as macros need them.
+    """The two who talk, as macros need them: their names, and the description of the person.
 
-    `seed` is the chat's id, `since` its beginning in seconds. `anybody`: somebody made up, to see what would differ.
+    `seed` is the chat's id, `since` its beginning in seconds. `anonymous`: a made-up cast that shows which paragraphs
+    differ between chats.
     """
 
     char: str
@@ -39,19 +39,19 @@ class Cast:
     persona: str = ""
     seed: str = ""
     since: float = 0.0
-    anybody: bool = False
+    anonymous: bool = False
 
 
 def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") -> str:
     """`text` with its macros replaced, the same every time for one chat; unknown macros are removed."""
-    still = _SOMEBODY if cast.anybody else None
-    scene = macros.MacroContext(now=cast.since, seed=cast.seed, deterministic=True, volatile_as=still)
-    about = chat_macros.card_macros(card, cast.char, cast.user, scene)
-    about["persona"] = lambda: macros.resolve(
-        cast.persona.strip(), char=cast.char, user=cast.user, context=scene, keep_unknown=False
+    volatile_as = _NOBODY if cast.anonymous else None
+    context = macros.MacroContext(now=cast.since, seed=cast.seed, deterministic=True, volatile_as=volatile_as)
+    texts = chat_macros.card_macros(card, cast.char, cast.user, context)
+    texts["persona"] = lambda: macros.resolve(
+        cast.persona.strip(), char=cast.char, user=cast.user, context=context, keep_unknown=False
     )
-    scene = replace(scene, texts=about)
-    return macros.resolve(text, char=cast.char, user=cast.user, original=original, context=scene, keep_unknown=False)
+    context = replace(context, texts=texts)
+    return macros.resolve(text, char=cast.char, user=cast.user, original=original, context=context, keep_unknown=False)
 
 
 def card_text(card: Mapping[str, Any], name: str) -> str:
@@ -62,7 +62,7 @@ def card_text(card: Mapping[str, Any], name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConstantTexts:
-    """Lore that is always told: the card's own before and after what it says of the character, and the chat's."""
+    """Constant lore: of the card's own lorebook, before and after the description, and of the chat's lorebooks."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -72,18 +72,19 @@ class ConstantTexts:
 def persona_texts(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts = ConstantTexts()) -> tuple[str, str]:
     """System prompt, description, personality, scenario and the person's own description, macros resolved.
 
-    In two pieces: the first is the same for everybody who talks to this character (it names nobody), so the engine
-    reads it once for all of them; the second begins where the person or a lorebook of the chat comes in.
+    In two pieces: the first is the same in every chat with this character (it names nobody), so the engine reads it
+    once for all of them; the second begins at the first paragraph that differs between chats.
     """
-    mine = _paragraphs(card, cast, lore)
-    others = _paragraphs(card, Cast(cast.char, _SOMEBODY, _SOMEBODY, anybody=True), replace(lore, chat=()))
-    n_shared = next((n for n, (one, other) in enumerate(zip(mine, others, strict=False)) if one != other), len(others))
-    shared, own = "\n\n".join(mine[:n_shared]), "\n\n".join(mine[n_shared:])
+    paragraphs = _paragraphs(card, cast, lore)
+    others = _paragraphs(card, Cast(cast.char, _NOBODY, _NOBODY, anonymous=True), replace(lore, chat=()))
+    pairs = enumerate(zip(paragraphs, others, strict=False))
+    n_shared = next((n for n, (paragraph, other) in pairs if paragraph != other), len(others))
+    shared, own = "\n\n".join(paragraphs[:n_shared]), "\n\n".join(paragraphs[n_shared:])
     return shared, f"\n\n{own}" if shared and own else own
 
 
 def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts) -> list[str]:
-    ours = resolve(SYSTEM_PROMPT, cast, card)
+    default_prompt = resolve(SYSTEM_PROMPT, cast, card)
     parts = [
         card_text(card, "system_prompt") or SYSTEM_PROMPT,
         *lore.before,
@@ -94,7 +95,7 @@ def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts) -> lis
         *lore.chat,
         _labelled("About {{user}}", cast.persona.strip()),
     ]
-    resolved = (resolve(part, cast, card, ours).strip() for part in parts)
+    resolved = (resolve(part, cast, card, default_prompt).strip() for part in parts)
     return [part for part in resolved if part]
 
 

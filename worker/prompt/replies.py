@@ -1,6 +1,6 @@
-"""How a reply is asked for: header, sampling, stops, what is already there. Pure: a spec in, a ReplySpec out.
+"""The request for a reply: header, sampling, stop strings, length, and the prefix of a continue. Pure.
 
-What it refuses to know: what the prompt before it is (build.py).
+What it refuses to know: the prompt before it (build.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STATUS_TEMPERATURE = 0.3
 def reply_spec(
     story: Story, spec: PartSpec, cast: Cast, turn_id: str, framing: PromptFraming, limits: Limits
 ) -> ReplySpec:
-    """What the engine is to write, and how."""
+    """What the engine shall write, and how."""
     if spec.kind == "status":
         return _status_spec(story, cast, turn_id, framing, limits)
     sampling = settings_from(story.chat.settings)
@@ -31,8 +31,8 @@ def reply_spec(
     header = framing.reply_header(spec.role, spec.name)
     prefix: tuple[int, ...] = ()
     if spec.continues is not None:
-        whole = message_segment(spec.continues, framing, limits).tokens
-        prefix = whole[len(header) : len(whole) - len(framing.footer(spec.role))]
+        tokens = message_segment(spec.continues, framing, limits).tokens
+        prefix = tokens[len(header) : len(tokens) - len(framing.footer(spec.role))]
         sampling = replace(sampling, ban_end=True)
     others = {cast.user, cast.char} - {spec.name}
     return ReplySpec(
@@ -59,5 +59,5 @@ def _status_spec(story: Story, cast: Cast, turn_id: str, framing: PromptFraming,
 
 
 def max_tokens_of(reply: ReplySpec) -> int:
-    """Room that a reply can come to need."""
+    """The most tokens that the segment of a reply can have."""
     return len(reply.header) + len(reply.prefix) + len(reply.footer) + reply.max_tokens

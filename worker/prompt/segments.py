@@ -1,9 +1,10 @@
-"""What of a story becomes a segment: one message, one example, a note, a status. Pure.
+"""Segments of a story: one message, one example, an instruction, a status, each with its tokens and its name. Pure.
 
-What it refuses to know: which of them are wanted, and what fits (build.py).
-Segment names: `example:<n>`, `asked`, `status:<turn id>`, `<role>:<turn id>` for text that a turn wrote (the name is
-needed before the message has an id), `<role>:<message id>.<position>` for everything else. They never repeat in a
-session.
+Segment names: `persona` and `setting` (build.py), `example:<n>`, `asked` (an instruction), `status:<turn id>`,
+`note:<which>` (notes.py), `lore:<entry>@<ordinal>` (lore.py), `<role>:<turn id>` for text that a turn wrote (the name
+is needed before the message has an id), `<role>:<message id>.<position>` for all other messages. They are unique in a
+session, and they are in manifests on disk: a changed name is read again by every chat.
+What it refuses to know: which segments are wanted, and what fits (build.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ INSTRUCTION = "asked"
 
 
 class PromptFraming(Protocol):
-    """What this file needs to know of a model's chat template."""
+    """What the prompt needs of a model's chat template (engine/text/framing.py)."""
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
         """The tokens of one message, header and footer included."""
@@ -44,9 +45,9 @@ class PromptFraming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`context` and `max_reply` in tokens. `minimal` forgets all that can be forgotten down to half of the context.
+    """The limits of a prompt. `context` and `max_reply` in tokens; `narrations`: how many of the last ones stay.
 
-    `narrations`: how many of the last narrations stay in the session.
+    `minimal` evicts all that can be evicted down to half of the context, for an attempt after crashes.
     """
 
     context: int
@@ -57,12 +58,13 @@ class Limits:
 
     @property
     def reply(self) -> int:
-        """Tokens kept free for the reply: a quarter of the context at most, or small models could hold no story."""
+        """Tokens kept free for the reply: a quarter of the context at most, else a small context could hold no
+        story."""
         return max(1, min(self.max_reply, self.context // 4))
 
 
 def message_segment(message: MessageView, framing: PromptFraming, limits: Limits) -> Segment:
-    """The segment of one message: token-exact when this very model wrote it, from its text otherwise."""
+    """The segment of one message: token-exact when this model wrote it, from its text otherwise."""
     chosen = message.chosen
     role = "note" if message.role == "system" else message.role  # the one system message is the persona
     if chosen.tokens and chosen.model_key == limits.model_key:
@@ -79,29 +81,29 @@ def segment_name(message: MessageView) -> str:
 
 
 def name_of(role: str, turn_id: str | None, message_id: str, position: int) -> str:
-    """The same for a message whose text nobody needs: by the turn that wrote it, else by message and wording."""
+    """The name from its parts: by the turn that wrote the text, else by message and alternative."""
     return f"{role}:{turn_id or f'{message_id}.{position}'}"
 
 
-def instruction_segment(asked: str, framing: PromptFraming) -> Segment:
-    """The note before a narration; a retry of it, or a narration that goes on, finds the same one."""
-    return Segment(INSTRUCTION, framing.segment("note", "", asked), ephemeral=True)
+def instruction_segment(instruction: str, framing: PromptFraming) -> Segment:
+    """The instruction before a narration; its retry or continue finds the same segment."""
+    return Segment(INSTRUCTION, framing.segment("note", "", instruction), ephemeral=True)
 
 
 def status_header(story: Story, cast: Cast, framing: PromptFraming) -> tuple[int, ...]:
-    """What stands before the facts."""
+    """The tokens before the facts of a status."""
     return (*framing.reply_header("note", ""), *framing.inner_tokens(status_opening(story, cast) + "\n"))
 
 
 def status_segment(message: MessageView, story: Story, cast: Cast, framing: PromptFraming, limits: Limits) -> Segment:
-    """The status that a message carries: token-exact when this very model wrote it."""
+    """The status that a message carries: token-exact when this model wrote it."""
     status = message.chosen.status or {}
     tokens = tuple(status["tokens"])
     if status["model_key"] != limits.model_key:
         lines = [f"{fact['name']}: {fact['value']} {fact['unit']}".strip() for fact in status["fields"]]
         tokens = framing.inner_tokens("\n".join(lines))
-    whole = (*status_header(story, cast, framing), *tokens, *framing.footer("note"))
-    return Segment(f"status:{status['turn']}", whole, ephemeral=True)
+    framed = (*status_header(story, cast, framing), *tokens, *framing.footer("note"))
+    return Segment(f"status:{status['turn']}", framed, ephemeral=True)
 
 
 def example_segments(story: Story, cast: Cast, framing: PromptFraming) -> list[Segment]:

@@ -1,7 +1,8 @@
-"""The status panel on the model's side: fields become a grammar, what was decoded becomes values again. Pure.
+"""The status panel: its fields become a grammar for the model, the decoded text becomes values. Pure.
 
-What it refuses to know: cards and their checks (store/status.py), tokens. One line per field, `Name: value`; under the
-grammar a model can write nothing else, so parsing can only fail when the reply was cut off.
+One line per field, `Name: value`; the grammar allows nothing else, so parsing only fails when the reply was cut off.
+What it refuses to know: cards and the checks of their fields (store/status.py), tokens.
+To add a type of field: store/status.py, and a branch in `_value_rule` and `_read`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _read(field: StatusField, line: str) -> dict[str, Any]:
 
 
 def _bounded(field: IntegerField, value: str) -> int:
-    """The grammar bounds the digits, this the number."""
+    """The number within its limits: the grammar only limits its digits."""
     try:
         return min(field.maximum, max(field.minimum, int(value)))
     except ValueError:

@@ -1,9 +1,9 @@
-"""The window: which examples and messages of a story the session holds, and which are forgotten when it is full. Pure.
+"""The window: which examples and messages of a story the session holds; the oldest are evicted when it is full. Pure.
 
-How: whole oldest entries go until 3/4 of the context are left (few big evictions, not many small ones): examples
-first, then messages, never what belongs to the last message, never a pinned one. Where the window starts is kept with
-the chat.
-What it refuses to know: what the entries say, and what stands before and behind them (build.py).
+How: whole entries are evicted, oldest first, until 3/4 of the context are left (few large evictions, not many small
+ones): examples, then messages, never a pinned one and never what belongs to the last message. Where the window begins
+is kept with the chat.
+What it refuses to know: what entries say, and what stands before and behind them (build.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PINNED_SHARE = 4  # pinned messages may take one part of so many of the context
 
 @dataclass(frozen=True, slots=True)
 class WindowEntry:
-    """A segment that can be forgotten, and the message that it comes with (None: an example)."""
+    """A segment that can be evicted, and the message that it belongs to (None: an example)."""
 
     segment: Segment
     message: MessageView | None = None
@@ -29,24 +29,24 @@ class WindowEntry:
 
     @property
     def n_tokens(self) -> int:
-        """Its length."""
+        """The length of the segment."""
         return len(self.segment.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where the prompt starts: examples already forgotten, and the ordinal of the first message that is read."""
+    """Where the prompt begins: the number of evicted examples, and the ordinal of the first message."""
 
     examples: int = 0
     messages: int = 0
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Window:
-        """As the chat keeps it."""
+        """The window that a chat keeps."""
         return cls(int(stored.get("examples", 0)), int(stored.get("messages", 0)))
 
     def stored(self) -> dict[str, int]:
-        """The same for the chat."""
+        """What the chat keeps of it."""
         return {"examples": self.examples, "messages": self.messages}
 
 
@@ -57,24 +57,24 @@ def visible_entries(
 
     Tokenizes from the newest backwards and stops one message after the context is full: what is older cannot stay.
     """
-    found: list[WindowEntry] = []
+    visible: list[WindowEntry] = []
     n_tokens, n_pinned, inside = 0, 0, True
     for message in reversed(messages):
-        if found and (message.ordinal < window.messages or n_tokens > limits.context):
+        if visible and (message.ordinal < window.messages or n_tokens > limits.context):
             inside = False
         if not inside and not message.pinned:
             continue
         segment = message_segment(message, framing, limits)
         pinned = message.pinned and n_pinned + len(segment.tokens) <= limits.context // PINNED_SHARE
         if inside or pinned:
-            found.append(WindowEntry(segment, message, pinned))
+            visible.append(WindowEntry(segment, message, pinned))
             n_tokens += len(segment.tokens)
             n_pinned += len(segment.tokens) if pinned else 0
-    return found[::-1]
+    return visible[::-1]
 
 
 def evict_to_fit(entries: Sequence[WindowEntry], n_fixed: int, limits: Limits) -> list[WindowEntry] | None:
-    """The entries that stay beside `n_fixed` tokens; None when even the last message alone does not fit."""
+    """Evict entries until the rest fits beside `n_fixed` tokens; None when even the last message alone does not fit."""
     last = entries[-1].message if entries else None
     total = n_fixed + sum(entry.n_tokens for entry in entries)
     if total <= limits.context and not limits.minimal:
@@ -97,10 +97,10 @@ def window_after(
     messages: Sequence[MessageView],
     n_examples: int,
 ) -> Window:
-    """The window after `entries` have become `kept`."""
+    """The window after all `entries` but `kept` were evicted; `messages` and `n_examples`: all there are."""
     examples = n_examples - sum(entry.message is None for entry in kept)
     inside = [entry.message for entry in kept if entry.message is not None and not entry.pinned]
-    seen, left = ({entry.message.id for entry in some if entry.message} for some in (entries, kept))
-    if not inside or (seen == left and len(seen) == len(messages)):
+    ids_before, ids_after = ({entry.message.id for entry in some if entry.message} for some in (entries, kept))
+    if not inside or (ids_before == ids_after and len(ids_before) == len(messages)):
         return Window(max(before.examples, examples), before.messages)
     return Window(max(before.examples, examples), max(before.messages, inside[0].ordinal))
