@@ -19,6 +19,7 @@ from engine.segments import TurnRequest
 from store import chats, turns
 from store.errors import Failure, Stale, StoreError
 from store.status import fields_of
+from store.turns.kinds import Result
 from worker.context import WorkerContext
 from worker.endings import Endings
 from worker.prompt.build import TurnPlan, plan_part
@@ -138,7 +139,7 @@ class Attempt:
         if isinstance(end, Failure):
             return end
         draft.add_stats(end.stats)
-        if kind != "status":
+        if spec.result is not Result.STATUS:
             words = word_probabilities(end.tokens, self._collector.top_tokens, self._context.piece)
             draft.add_reply(spec, end, words, plan.lore)
         elif isinstance(end, Done):
@@ -149,7 +150,7 @@ class Attempt:
 
     def _generate(self, part: int, plan: TurnPlan) -> PartEnd:
         """Have the engine read and write one part. Raises EngineClosed, RequestError."""
-        self._collector.begin_part(part, shown=plan.spec.kind != "status")
+        self._collector.begin_part(part, shown=plan.spec.result is not Result.STATUS)
         request = TurnRequest(
             session=self._turn.chat_id,
             wanted=plan.wanted,

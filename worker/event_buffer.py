@@ -6,11 +6,11 @@ Any thread may add events; only the publisher takes batches, one after the other
 What it refuses to know: when a batch is sent and over which connection (publisher.py), SQL, the engine.
 To add an event:
     store/broker/events.py       the vocabulary in its docstring, and TYPES (or LAST_TYPES, if it ends the turn)
-    here                         a method that adds it; SAID_TYPES and `_all_said` if a replay must contain it
+    here                         a method that adds it; REPLAYED_TYPES and `_parts_and_texts` if a replay contains it
     worker/publisher.py          the method of `TurnEvents` that adds it and wakes the publisher
     worker/attempt.py            the call
     web/live/outgoing.py         how it leaves for a tab; web/live/event_cursor.py if it is not simply passed on
-    web/static/js/chat/          its handler
+    web/static/js/chat/          its handler, in the table of controller.js
     tests/worker/test_event_buffer.py, tests/store/test_broker_events.py
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 from store.broker import events
 
 PROGRESS_S = 0.25  # reading progress is kept at most this often
-SAID_TYPES = ("part", "text")  # what a replay says again
+REPLAYED_TYPES = ("part", "text")  # what a replay sends again
 
 Event = dict[str, Any]
 
@@ -106,12 +106,12 @@ class TurnEventBuffer:
     def replay(self, batch: list[Event]) -> list[Event]:
         """The batch for a new stream after Redis has lost events: all parts and text from offset 0, the end last."""
         with self._lock:
-            said = self._all_said()
-            self._pending = [event for event in self._pending if event["type"] not in SAID_TYPES]
+            replayed = self._parts_and_texts()
+            self._pending = [event for event in self._pending if event["type"] not in REPLAYED_TYPES]
         self._last_seq = events.BEGIN_ANEW
-        others = [event for event in batch if event["type"] not in SAID_TYPES]
+        others = [event for event in batch if event["type"] not in REPLAYED_TYPES]
         ends = [event for event in others if event["type"] in events.LAST_TYPES]
-        return [*(event for event in others if event not in ends), *said, *ends]
+        return [*(event for event in others if event not in ends), *replayed, *ends]
 
     def as_batch(self, batch: list[Event]) -> events.Batch:
         """Taken events in the form in which the store appends them."""
@@ -124,12 +124,12 @@ class TurnEventBuffer:
         finished = event.get("done") is not None and event.get("done") == event.get("total")
         return same and not finished and self._clock() - self._last_progress_s < PROGRESS_S
 
-    def _all_said(self) -> list[Event]:
+    def _parts_and_texts(self) -> list[Event]:
         """All parts and their text from the first on."""
         texts = [_text_event(part, 0, text) for part, text in enumerate(self._texts)]
         parts = [*self._parts, *([None] * (len(texts) - len(self._parts)))]
-        said = [event for pair in zip(parts, texts, strict=True) for event in pair]
-        return [event for event in said if event and event.get("text") != ""]
+        pairs = [event for pair in zip(parts, texts, strict=True) for event in pair]
+        return [event for event in pairs if event and event.get("text") != ""]
 
 
 def _text_event(part: int, offset: int, text: str) -> Event:

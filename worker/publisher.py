@@ -1,4 +1,4 @@
-"""The publisher: batches the live events of all running turns into a few Redis calls per second. One writer, one line.
+"""The publisher: sends the live events of all running turns in batches, as the one writer on one Redis connection.
 
 What it does: lanes add events to the buffer of their turn (event_buffer.py) and wake this thread; it sends the pending
 events of all woken buffers in one call and then rests, 6 ms per buffer, 40 ms at most. So what follows a silence (a
@@ -109,7 +109,8 @@ class Publisher:
                 _put_back(unsent)
                 self._log_outage(error)
                 return False
-            except Exception:
+            except Exception:  # an event that cannot be encoded, or RQ's time limit in the thread of a lane
+                self._appender.close()  # an answer may be left in its connection; the pool notices
                 if len(buffers) > 1:
                     _put_back(unsent)
                 raise

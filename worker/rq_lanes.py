@@ -79,7 +79,7 @@ class RqLane(SimpleWorker):  # type: ignore[misc]
         while not self._draining.is_set():
             self.heartbeat()
             try:
-                found: tuple[Job, Queue] | None = self.queue_class.dequeue_any(
+                popped: tuple[Job, Queue] | None = self.queue_class.dequeue_any(
                     self.queues,
                     POLL_S,
                     connection=self.connection,
@@ -89,9 +89,9 @@ class RqLane(SimpleWorker):  # type: ignore[misc]
                 )
             except DequeueTimeout:
                 continue
-            if found:
-                found[0].redis_server_version = self.get_redis_server_version()
-            return found
+            if popped:
+                popped[0].redis_server_version = self.get_redis_server_version()
+            return popped
         self.pubsub_thread.stop()  # else RQ waits a second for that thread at its end
         raise StopRequested
 

@@ -1,8 +1,9 @@
 """Token probabilities of a reply, joined into words that people can read. Pure.
 
 Kept with an alternative when its chat's settings ask for it (`top_n`): [{text, p, top: [[text, p], ...]}], `p` None
-when the word was not among the likeliest. Tokens that are only a part of a character are joined; their probabilities
-are multiplied. What it refuses to know: how probabilities come about (engine) and how they are shown (web).
+when the word was not among the likeliest. Tokens that are only a part of a character are joined, and their
+probabilities multiplied.
+What it refuses to know: how probabilities come about (engine) and how they are shown (web).
 """
 
 from __future__ import annotations

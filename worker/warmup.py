@@ -3,7 +3,8 @@
 What it does: while no turn runs here and the queue is not paused, takes the chat that was opened last and lets the
 engine read what its next turn would read, without a reply. From blocks that takes a moment; a chat that was imported or
 has a new persona is read as text, the newest part that fits. The first turn that begins cancels it; what was read
-stays. What it refuses to know: who opened the chat (store/broker/warmup.py). In SQL it changes nothing but the window.
+stays.
+What it refuses to know: who opened the chat (store/broker/warmup.py). In SQL it changes nothing but the window.
 """
 
 from __future__ import annotations

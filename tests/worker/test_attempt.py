@@ -250,7 +250,7 @@ def test_running_turns_keep_their_leases(make_context, database, redis, chat, sa
     time.sleep(0.02)
     heartbeat.renew_leases(context)
     assert turns.get_turn(database, turn.id).lease_until > before
-    with pytest.raises(Refused, match="somebody else"):
+    with pytest.raises(Refused, match="not_claimable"):
         turns.claim(database, turn.id, "gpu1", 60)
     context.running.stop_all(StopReason.CANCELLED)
     thread.join()

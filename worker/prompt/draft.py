@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.events import Cancelled, Done, TurnStats
 from store.turns import Outcome, Reply
+from store.turns.kinds import Result
 from store.views import AlternativeView, MessageView, Story, TurnView
 from worker.prompt.turn_kinds import PartSpec
 
@@ -46,7 +47,7 @@ class TurnDraft:
 
         `words`: see token_probabilities.py, `lore`: the explanations of lore.py; both are kept with the alternative.
         """
-        if spec.kind == "suggest":
+        if spec.result is Result.SUGGESTION:
             self.outcome = replace(self.outcome, suggestion=written.text)
             return
         if not written.text.strip():

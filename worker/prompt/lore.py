@@ -6,9 +6,10 @@ drops it from the middle of the session. So a turn reads its new tokens and the 
 A card's depth prompt is such a segment, too; it moves down when it stands twice as deep as it should.
 Remembered, in the chat's window and committed with the turn, is where each entry stands (`runs`), and when entries with
 a duration or a cooldown were activated (`woke`). What was remembered at the ordinal of the reply or later belongs to
-the attempt or alternative that is being repeated, and does not count. A part that leaves no trace in the session
-(suggest, status) reuses what the turn before it inserted and activates nothing: that would only move what the next turn
-needs. What it refuses to know: how keys are matched (store/lore/match.py).
+the attempt or alternative that is being repeated, and does not count.
+A part that leaves no trace in the session (suggest, status) reuses what the turn before it inserted and activates
+nothing: that would only move what the next turn needs.
+What it refuses to know: how keys are matched (store/lore/match.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from engine.segments import Segment
 from store.lore.lenient import integer, mapping
 from store.lore.match import ActivatedEntry, Activation, MatchContext, activate
+from store.turns.kinds import Result
 from store.views import MessageView, Story
 from worker.prompt.lorebooks import ChatLorebooks, explanation
 from worker.prompt.persona import card_text
@@ -75,23 +77,23 @@ class LoreSelector:
         """The lore of this part. `ahead`: no reply has been requested yet, so nothing is activated."""
         if self._minimal:
             return self.none()
-        if ahead or not self._spec.keep_in_session or self._spec.kind == "status":
+        if ahead or not self._spec.keep_in_session or self._spec.result is Result.STATUS:
             return self._same_as_before()
-        found = activate(
+        activation = activate(
             self._lorebooks.books,
             self._match_context(),
             lambda entry: len(self._tokens_of(entry.content)),
             self._budget,
         )
-        contents = {active.key: active.entry.content for active in found.inserted}
+        contents = {active.key: active.entry.content for active in activation.inserted}
         placements = {key: self._place(key, text) for key, text in contents.items() if self._tokens_of(text)}
         if prompt := self._depth_prompt():
             contents[DEPTH_PROMPT] = prompt
             placements[DEPTH_PROMPT] = self._place(DEPTH_PROMPT, prompt, self._is_too_deep())
         return PartLore(
             segments=self._segments(placements, contents),
-            memory=_stored(placements, self._activations(found)),
-            explanations=self._explanations(found, placements),
+            memory=_stored(placements, self._activations(activation)),
+            explanations=self._explanations(activation, placements),
         )
 
     def none(self) -> PartLore:
@@ -158,22 +160,27 @@ class LoreSelector:
         n_behind = sum(message.ordinal > at.behind for message in self._spec.messages) if at else 0
         return n_behind > max(1, 2 * depth)
 
-    def _activations(self, found: Activation) -> dict[str, list[int]]:
+    def _activations(self, activation: Activation) -> dict[str, list[int]]:
         """The ordinals at which entries with a duration or a cooldown were activated."""
         now = self._spec.ordinal
         activated_at = {key: [at for at in ordinals if at < now] for key, ordinals in self._activated_at.items()}
-        for active in found.inserted:
+        for active in activation.inserted:
             if active.newly_activated and (active.entry.sticky or active.entry.cooldown):
                 activated_at[active.key] = [*activated_at.get(active.key, ()), now][-_MAX_ACTIVATIONS:]
         return activated_at
 
-    def _explanations(self, found: Activation, placements: Mapping[str, LorePlacement]) -> tuple[dict[str, Any], ...]:
+    def _explanations(
+        self, activation: Activation, placements: Mapping[str, LorePlacement]
+    ) -> tuple[dict[str, Any], ...]:
         now = self._spec.ordinal
         lines = [
-            self._explain(entry, entry.why) | {"new": placements[entry.key].since == now} for entry in found.inserted
+            self._explain(entry, entry.why) | {"new": placements[entry.key].since == now}
+            for entry in activation.inserted
         ]
-        lines += [self._explain(entry, "no_room") for entry in found.over_budget]
-        lines += [{"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in found.slow]
+        lines += [self._explain(entry, "no_room") for entry in activation.over_budget]
+        lines += [
+            {"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in activation.slow
+        ]
         return tuple(lines[:MAX_EXPLANATIONS])
 
     def _explain(self, active: ActivatedEntry, why: str) -> dict[str, Any]:

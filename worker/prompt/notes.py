@@ -4,8 +4,8 @@ Ephemeral means: a note leaves the middle of the session without any text behind
 own tokens each time a person speaks, and nothing else.
 The place of a note must not depend on the kind of turn, or a suggestion would move it: the chat's notes stand before
 the last message of the person, the card's last instructions behind it, the status behind the message that it describes,
-the instruction to a narrator before the narration. Lore has places of its own (lore.py). To add a note or another
-segment of the prompt:
+the instruction to a narrator before the narration. Lore has places of its own (lore.py).
+To add a note or another segment of the prompt:
     here, in `with_notes`        a function that inserts it (persona.py instead, if it is pinned and never changes)
     worker/prompt/segments.py    its name, in the list of segment names
     worker/warmup.py             `_plan`, if it moves with the person's next message: a preload must leave it out
@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.segments import Segment
+from store.turns.kinds import Result
 from store.views import MessageView, Story
 from worker.prompt.persona import Cast, card_text, resolve
 from worker.prompt.segments import Limits, PromptFraming, instruction_segment, segment_name, status_segment
@@ -62,7 +63,7 @@ def _with_status(
 ) -> list[WindowEntry]:
     """Insert the newest status behind its message; a new one takes its place."""
     with_status = [n for n, entry in enumerate(entries) if entry.message and entry.message.chosen.status]
-    if not with_status or spec.kind == "status":
+    if not with_status or spec.result is Result.STATUS:
         return entries
     message = entries[with_status[-1]].message
     assert message is not None

@@ -10,6 +10,7 @@ from dataclasses import replace
 from engine.sampling import settings_from
 from engine.segments import ReplySpec
 from store.status import fields_of
+from store.turns.kinds import Result
 from store.views import Story
 from worker.prompt.persona import Cast
 from worker.prompt.segments import Limits, PromptFraming, message_segment, status_header
@@ -24,7 +25,7 @@ def reply_spec(
     story: Story, spec: PartSpec, cast: Cast, turn_id: str, framing: PromptFraming, limits: Limits
 ) -> ReplySpec:
     """What the engine shall write, and how."""
-    if spec.kind == "status":
+    if spec.result is Result.STATUS:
         return _status_spec(story, cast, turn_id, framing, limits)
     sampling = settings_from(story.chat.settings)
     note = framing.segment("note", "", spec.instruction) if spec.instruction and not spec.keep_in_session else ()

@@ -1,16 +1,16 @@
 """The kinds of a turn's parts: which messages each reads, who speaks, and with which instruction. Pure.
 
-A kind is a function from `PartInput` to `PartSpec`. An instruction (to the narrator, or for a suggestion) stands as a
-note before the reply; it is ephemeral and leaves the session when the next person speaks.
+Each kind of store/turns/kinds.py has a function here, from `PartInput` to `PartSpec`. An instruction (to the narrator,
+or for a suggestion) stands as a note before the reply; it is ephemeral and leaves the session when the next person
+speaks.
 What it refuses to know: tokens and windows (build.py), SQL, the engine.
 To add a kind of turn:
-    store/models.py             its name in KINDS, and a migration for the check constraint
-    store/turns/                the table in kinds.py; begin.py: what must be there, which message it is about
-    here                        an entry of PART_KINDS, and its instruction in every language of `_INSTRUCTIONS`
+    store/turns/kinds.py        its entry in KINDS; a new opening: begin.py, a new result: end.py
+    store/models.py             its name in KINDS, with a migration of the check constraint
+    here                        its entry in PART_KINDS, its instruction in every language of `_INSTRUCTIONS`
     worker/prompt/replies.py    `_MAX_TOKENS`, if it is shorter than a reply
-    if it leaves no message     worker/prompt/draft.py, worker/attempt.py and store/turns/end.py: what it leaves
-    web/live/commands.py        its name in Kind, and in Following if it may follow another kind
-    web/templates/              chat.html and _icon.html: its button; _admin.html: what admins read
+    worker/prompt/draft.py, worker/attempt.py, only for a new result
+    web/templates/              chat.html and _icon.html: its button; _admin.html: its name for admins
     web/static/js/chat/         tools.js: what the button sends; stages.js, turn.js, controller.js: how it is shown
     web/translations/           `make words`, then translate
     tests                       worker/test_turn_kinds.py, nemesis/clients.py (KINDS, so that the storm plays it)
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from store.turns import NARRATOR
+from store.turns.kinds import KINDS, NARRATOR, Result
 from store.views import MessageView, Story
 from worker.prompt.persona import Cast
 
@@ -60,6 +60,11 @@ class PartSpec:
     retry_of: MessageView | None = None
     continues: MessageView | None = None
     keep_in_session: bool = True
+
+    @property
+    def result(self) -> Result:
+        """What the part leaves behind."""
+        return KINDS[self.kind].result
 
     @property
     def target(self) -> MessageView | None:
