@@ -217,7 +217,7 @@ class Lane:
         self._send_text(self._text.finish(), at_last=True)
         self._add_time("write_s")
         reply = self._reply()
-        kept = self._text.kept(self._written, lambda text: self._backend.tokenize(text, special=False))
+        kept = self._text.kept_tokens(self._written, lambda text: self._backend.tokenize(text, special=False))
         tokens = reply.prefix + tuple(kept)
         self._trim_to_reply(reply, list(reply.header + tokens))
         stats = replace(self.stats)  # the footer is still to come, and is not the owner's business

@@ -5,10 +5,14 @@ when it was decoded, the position, and its tokens (`segment_key`). So a cache hi
 session wrote it: a persona read by ten people is one block. Any doubt about a block drops it, and its text is read
 again. What it refuses to know: sessions beyond their names, cells, llama.cpp.
 
-To add a tier of blocks: a class beside ram_tier.py and disk_tier.py; here `tier`, `get` or `fetch`, `discard` and
-`_apply` (where evicted blocks go); in engine/kv/: cost_model.py (what a restore from it costs), candidates.py and
-prefetch.py (both ask `tier`); its budget in engine/options.py, engine/engine.py and worker/engine_setup.py; its bytes
-in engine/stats.py; tests/engine/test_block_store.py.
+To add a tier of blocks:
+1. a class beside ram_tier.py and disk_tier.py, and here `tier`, `get` or `fetch`, `discard`, `close` and `_apply` (the
+   tier into which evicted blocks go);
+2. its name in `_COPIES` and `_rates` of engine/kv/cost_model.py, in `ANYWHERE` (and `AT_HAND` if the engine's thread may
+   read it) of engine/kv/restore_policy.py, and where restores are measured (engine/kv/cells.py or prefetch.py);
+3. its budget: engine/options.py, engine/kv/cache.py (makes the tiers), store/settings.py and worker/engine_setup.py;
+4. its bytes: engine/stats.py, worker/engine_stats.py, store/broker/registry.py;
+5. tests/engine/test_block_store.py and test_cost_model.py.
 """
 
 import hashlib
@@ -160,8 +164,7 @@ class BlockStore:
             self.disk.quarantine(self.file_name(key))
 
     def close(self) -> None:
-        """Before the process ends: queue writes of the blocks that only RAM has, newest first, up to the disk's
-        backlog."""
+        """Queue writes of the blocks that only RAM has, newest first, up to the disk tier's backlog."""
         if self.disk:
             old = self._ram.old_items()
             only_in_ram = [block for block in old if not self.disk.evict_last(self.file_name(block.key))]

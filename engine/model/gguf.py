@@ -1,12 +1,12 @@
-"""A small, bounded reader of GGUF metadata: what a model is, and how large its parts are. No weights are read.
+"""GGUF parser: the metadata and the tensor sizes of a model file, with bounded memory. Reads no weights.
 
-What it refuses to know: llama.cpp, devices, what to do with the numbers (engine/model/memory_plan.py). A file that is
-cut off, lies about its lengths or is no GGUF at all ends in a ModelError of one sentence; nothing in a file makes this
-read more than `MAX_HEADER` bytes or build more than a few thousand values. Long lists (the vocabulary) are only
-counted.
+A truncated file, wrong lengths or another format raise a ModelError of one sentence. No file makes this module read
+more than `MAX_HEADER` bytes or build more than a few thousand values; long lists (the vocabulary) are only counted.
+What it refuses to know: llama.cpp, devices, and what the values mean (engine/model/info.py).
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little endian.
-When extending: a new quantization is a line in `TENSOR_TYPES`; without one, sizes are taken from the offsets.
+To add a quantization: an entry in `_SIZES` here (type:weights:bytes; without one, sizes follow from the offsets), its
+name in `_FILE_TYPE_NAMES` of engine/model/info.py, a case in tests/engine/test_gguf.py.
 """
 
 import math
@@ -55,7 +55,8 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything before the weights. Long lists and texts have the value None; `lengths` are those of all lists."""
+    """Everything before the weights. Long lists and texts have the value None; `lengths` has the length of every
+    list."""
 
     values: dict[str, Value]
     lengths: dict[str, int]
@@ -79,13 +80,13 @@ class _Reader:
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file, self._path = file, path
         self._size = path.stat().st_size
-        self._at = 0
+        self._offset = 0
         self._n_values = 0
         self._lengths: dict[str, int] = {}
 
     def header(self) -> Header:
         magic = self._file.read(4)
-        self._at = 4
+        self._offset = 4
         if magic != b"GGUF":
             raise ModelError(
                 f"{self._path} is not a GGUF model (it starts with {magic!r}): download it again or choose another"
@@ -122,7 +123,7 @@ class _Reader:
                 self._skip(length * struct.calcsize("<" + _NUMBERS[kind]))
                 return None
             return list(self._numbers(f"{length}{_NUMBERS[kind]}"))
-        if length > min(MAX_LIST, (self._size - self._at) // 8):
+        if length > min(MAX_LIST, (self._size - self._offset) // 8):
             raise self._cut_off()
         if length <= MAX_KEPT_LIST:
             return [self._value(kind, key, depth + 1) for _ in range(length)]
@@ -151,7 +152,7 @@ class _Reader:
         alignment = values.get("general.alignment", _ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
             raise self._bad(f"its alignment is {alignment!r}")
-        start = -(-self._at // alignment) * alignment
+        start = -(-self._offset // alignment) * alignment
         ends = sorted({offset for _, _, _, offset in infos} | {self._size - start})
         following = dict(pairwise(ends))
         tensors = []
@@ -182,10 +183,10 @@ class _Reader:
         self._file.seek(n_bytes, 1)
 
     def _count(self, n_bytes: int) -> None:
-        self._at += n_bytes
-        if self._at > self._size:
+        self._offset += n_bytes
+        if self._offset > self._size:
             raise self._cut_off()
-        if self._at > MAX_HEADER:
+        if self._offset > MAX_HEADER:
             raise self._bad(f"its metadata is longer than {MAX_HEADER >> 20} MiB")
 
     def _cut_off(self) -> ModelError:

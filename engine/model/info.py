@@ -1,7 +1,12 @@
-"""What a model is: its layers, heads, context and sizes, from the metadata of its GGUF file. Pure but for the reading.
+"""Model facts: layers, heads, context and sizes of a model, from the metadata of its GGUF file(s).
 
-What it refuses to know: how GGUF looks inside (engine/model/gguf.py), what fits where (engine/model/memory_plan.py),
+What it refuses to know: the file format (engine/model/gguf.py), what fits where (engine/model/memory_plan.py),
 llama.cpp.
+
+To add a fact of an architecture: a field of ModelInfo with its unit, its key in `_MetadataReader.info` (with a default
+where other architectures lack it), its effect on bytes in engine/model/memory_plan.py with the line of llama.cpp that
+it comes from, a model in tests/engine/tiny_models.py that has it, `model` in tests/engine/test_memory_plan.py, and
+tests/engine/test_gguf.py. What llama.cpp itself answers (`can_shift`) belongs in engine/backends/llama.py.
 """
 
 import re
@@ -27,7 +32,7 @@ class ModelInfo:
     """One model. Per-layer tuples have `n_layers` entries; a layer without KV cells has 0 `kv_heads`.
 
     `n_feed_forward` is the widest inner row of a layer: of its experts in use, too, and of a recurrence.
-    `layer_bytes` are the weights of each layer, `input_bytes` the token embeddings, `output_bytes` everything behind
+    `layer_bytes` are the weights of each layer, `input_bytes` the token embeddings, `output_bytes` everything after
     the last layer. With `tied` embeddings the output uses those of the input: a GPU needs a copy of its own.
     `state_bytes` is the recurrent state of one sequence, all layers together.
     """
@@ -60,30 +65,30 @@ class ModelInfo:
 
 
 def read_model_info(path: Path) -> ModelInfo:
-    """The facts of a model file (all parts of it, when it was split). Raises ModelError."""
+    """The facts of a model file, including the other parts of a split one. Raises ModelError."""
     first = _first_part(path)
     header = read_header(first)
     tensors = list(header.tensors)
     for part in _other_parts(first):
         tensors += read_header(part).tensors
-    return _Facts(first, header, tensors).info()
+    return _MetadataReader(first, header, tensors).info()
 
 
 def _first_part(path: Path) -> Path:
-    found = _SPLIT.search(path.name)
-    return path.with_name(path.name[: found.start()] + f"-00001-of-{found[2]}.gguf") if found else path
+    match = _SPLIT.search(path.name)
+    return path.with_name(path.name[: match.start()] + f"-00001-of-{match[2]}.gguf") if match else path
 
 
 def _other_parts(first: Path) -> list[Path]:
-    found = _SPLIT.search(first.name)
-    if not found:
+    match = _SPLIT.search(first.name)
+    if not match:
         return []
-    stem = first.name[: found.start()]
-    return [first.with_name(f"{stem}-{part:05}-of-{found[2]}.gguf") for part in range(2, min(int(found[2]), 999) + 1)]
+    stem = first.name[: match.start()]
+    return [first.with_name(f"{stem}-{part:05}-of-{match[2]}.gguf") for part in range(2, min(int(match[2]), 999) + 1)]
 
 
-class _Facts:
-    """Looks values up under the name of the architecture, and says which one is missing or wrong."""
+class _MetadataReader:
+    """Looks up values under the prefix of the architecture; raises ModelError for a missing or wrong one."""
 
     def __init__(self, path: Path, header: Header, tensors: list[Tensor]) -> None:
         self._path, self._header, self._tensors = path, header, tensors
@@ -98,7 +103,7 @@ class _Facts:
         n_heads = self._per_layer("attention.head_count", n_layers, 0)
         head_size = n_embedding // max(1, *n_heads)
         kv_heads = self._per_layer("attention.head_count_kv", n_layers, None) or n_heads
-        layers, before, behind = self._sizes(n_layers)
+        layer_bytes, input_bytes, output_bytes = self._sizes(n_layers)
         return ModelInfo(
             architecture=self._architecture,
             name=self._text("general.name"),
@@ -114,9 +119,9 @@ class _Facts:
             sliding_window=self._number("attention.sliding_window", 0, default=0),
             n_vocab=self._n_vocab(),
             n_experts=self._number("expert_count", 0, default=0),
-            layer_bytes=layers,
-            input_bytes=before,
-            output_bytes=behind,
+            layer_bytes=layer_bytes,
+            input_bytes=input_bytes,
+            output_bytes=output_bytes,
             tied=not any(tensor.name == "output.weight" for tensor in self._tensors),
             state_bytes=self._state_bytes(kv_heads),
             chat_template=self._text("tokenizer.chat_template"),
@@ -144,16 +149,16 @@ class _Facts:
         return 4 * n_recurrent * (max(0, taps - 1) * (inner + 2 * groups * states) + inner * states)
 
     def _sizes(self, n_layers: int) -> tuple[tuple[int, ...], int, int]:
-        layers, before, behind = [0] * n_layers, 0, 0
+        layer_bytes, input_bytes, output_bytes = [0] * n_layers, 0, 0
         for tensor in self._tensors:
-            found = _LAYER.match(tensor.name)
-            if found and len(found[1]) < 6 and int(found[1]) < n_layers:
-                layers[int(found[1])] += tensor.n_bytes
+            match = _LAYER.match(tensor.name)
+            if match and len(match[1]) < 6 and int(match[1]) < n_layers:
+                layer_bytes[int(match[1])] += tensor.n_bytes
             elif tensor.name.startswith("token_embd."):
-                before += tensor.n_bytes
+                input_bytes += tensor.n_bytes
             else:
-                behind += tensor.n_bytes
-        return tuple(layers), before, behind
+                output_bytes += tensor.n_bytes
+        return tuple(layer_bytes), input_bytes, output_bytes
 
     # -- single values ----------------------------------------------------------------------------------------------
 
@@ -172,7 +177,7 @@ class _Facts:
         return self._checked(key, value, least, most)
 
     def _per_layer(self, key: str, n_layers: int, default: int | None) -> tuple[int, ...]:
-        """One number for all layers, or a list of one for each; nothing when absent and without a default."""
+        """One value per layer, from a list or from one number for all; empty when absent and without a default."""
         value = self._header.values.get(f"{self._architecture}.{key}", default)
         if value is None:
             return ()

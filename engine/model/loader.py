@@ -1,6 +1,6 @@
-"""From a model file to a backend: plan the memory, probe what might crash, load as planned.
+"""Model loader: plan the memory, probe what might crash, load the llama.cpp backend as planned.
 
-Shared by the terminal and by whoever embeds the engine. Raises ModelError with one sentence whenever it cannot be done.
+Shared by the terminal and the worker. Every failure is a ModelError of one sentence.
 """
 
 from dataclasses import replace
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def plan_model(
     path: Path, request: PlanRequest, card_gb: float = 6.0, ram_gb: float = 0.0, probes: Path | None = None
 ) -> MemoryPlan:
-    """What fits: into `card_gb` GiB of the card where there is one, else into `ram_gb` GiB (0: all) of the memory.
+    """The memory plan: for `card_gb` GiB of the card where there is one, else for `ram_gb` GiB (0: all) of the RAM.
 
-    Quantized KV cells are planned only where the model survives them (`probes` remembers what was tried).
+    Quantized KV cells are planned only where the shift probe passes; `probes` is the file that caches its results.
     """
     request = request if _llama().has_gpu() else replace(request, gpu_layers=0)
     budget_bytes = int((card_gb if request.gpu_layers else ram_gb) * GIB) or ram_bytes()
@@ -34,7 +34,7 @@ def plan_model(
 
 
 def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBackend":
-    """The model as planned; `n_threads` 0: one for each core."""
+    """Load the model as planned; `n_threads` 0: one for each CPU. Raises ModelError."""
     module = _llama()
     options = module.LlamaOptions(
         n_cells=plan.n_cells,
@@ -49,7 +49,7 @@ def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBacken
 
 
 def _llama() -> ModuleType:
-    """engine.backends.llama, imported when it is needed: everything else of the engine works without llama_cpp."""
+    """engine.backends.llama, imported lazily: the rest of the engine works without llama_cpp."""
     try:
         from engine.backends import llama
     except ImportError as error:

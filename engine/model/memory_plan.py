@@ -1,11 +1,10 @@
-"""What fits: from a model's facts and a budget of bytes to layers, KV type, context, lanes and cells. Pure.
+"""Memory planner: chooses GPU layers, KV type, context, lanes and cells for a model and a budget in bytes. Pure.
 
-What it refuses to know: files, devices, llama.cpp, settings. A budget is the memory of the card, or of the machine when
-there is no card.
-How: all layers on the card if possible; then as many lanes as wanted; then the first allowed KV type that gives a
-comfortable context, else the first that gives at least a usable one; then the longest context that fits. Some layers
-may stay on the CPU, but not more than a quarter unless somebody asks for it: it would be slow, and nobody would know
-why. Where the formulas come from is said at each of them; tests compare them with what llama.cpp allocates.
+What it refuses to know: files, devices, llama.cpp, settings. The budget is the memory of the card, or the RAM when
+there is no card. Priorities: all layers on the card; then as many lanes as requested; then the first allowed KV type
+that gives a comfortable context, else the first that gives a usable one; then the longest context that fits. At most a
+quarter of the layers stays on the CPU unless the request says otherwise: more would be slow without a visible reason.
+Each formula names its source; tests/engine/test_memory_plan.py compares them with what llama.cpp allocates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +17,20 @@ from engine.model.info import ModelInfo
 
 MIB, GIB = 1 << 20, 1 << 30
 HEADROOM_BYTES = 300 * MIB
-"""Left free: an allocation that fails on a card kills the process (measured, see docs/decisions.md)."""
+"""Left free: a failed allocation on a card kills the process (measured, see docs/decisions/engine.md)."""
 DRIVER_BYTES = 200 * MIB
 """What CUDA's context and kernels take on a small card before anything is allocated."""
 KV_VALUE_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 """Bytes of one value in a KV cell; q8_0 keeps 32 values in 34 bytes (ggml block_q8_0)."""
 CONTEXT_STEP = 256
 COMFORTABLE_CONTEXT, MIN_CONTEXT, MAX_CONTEXT = 4096, 2048, 8192
-"""Tokens per session: good to have; refused below; more than this only slows attention down."""
+"""Tokens per session: preferred; refused below; beyond MAX_CONTEXT attention only gets slower."""
 MIN_GPU_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the plan should reach. `context` 0: what fits. `gpu_layers` -1: all that fit, 0: no card, n: exactly n.
+    """What to plan for. `context` 0: what fits. `gpu_layers` -1: all that fit, 0: no card, n: exactly n.
 
     `kv_types` are tried in this order.
     """
@@ -45,7 +44,7 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What to load, and what it will take. `n_gpu_layers` counts the output as one more layer, as llama.cpp does."""
+    """How to load a model, and the bytes that it takes. `n_gpu_layers` counts the output as a layer, like llama.cpp."""
 
     model: ModelInfo
     budget_bytes: int
@@ -104,12 +103,12 @@ class MemoryPlan:
 
     @property
     def reserve_bytes(self) -> int:
-        """What stays free or is taken by others."""
+        """Bytes that stay free, plus what the driver takes on a card."""
         return HEADROOM_BYTES + (DRIVER_BYTES if self.on_gpu else 0)
 
     @property
     def total_bytes(self) -> int:
-        """Everything, the headroom included; at most the budget."""
+        """All bytes, headroom included."""
         return self.weight_bytes + self.kv_bytes + self.compute_bytes + self.reserve_bytes
 
     @property
@@ -136,7 +135,8 @@ class MemoryPlan:
 
 
 def plan_memory(model: ModelInfo, budget_bytes: int, request: PlanRequest | None = None) -> MemoryPlan:
-    """The best plan within the budget. Raises ModelError: what does not fit, by how much, and what to change."""
+    """The best plan within the budget. Raises ModelError that says what does not fit, by how much, and what to
+    change."""
     request = request or PlanRequest()
     unknown = [kind for kind in request.kv_types if kind not in KV_VALUE_BYTES]
     if unknown or not request.kv_types:
@@ -145,9 +145,9 @@ def plan_memory(model: ModelInfo, budget_bytes: int, request: PlanRequest | None
         )
     for n_gpu_layers in _layer_counts(model, request):
         for lanes in range(max(1, request.lanes), 0, -1):
-            found = _longest(model, budget_bytes, request, n_gpu_layers, lanes)
-            if found is not None:
-                return found
+            plan = _longest(model, budget_bytes, request, n_gpu_layers, lanes)
+            if plan is not None:
+                return plan
     raise _refusal(model, budget_bytes, request)
 
 
@@ -162,21 +162,22 @@ def _layer_counts(model: ModelInfo, request: PlanRequest) -> Iterator[int]:
 def _longest(
     model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int, lanes: int
 ) -> MemoryPlan | None:
-    """The longest context for these layers and lanes, with the first KV type that makes it comfortable, or possible.
+    """The plan with the longest context for these layers and lanes, and the first KV type that reaches a goal.
 
-    Beside the lanes there is room for one idle session more, if that costs no context.
+    It has cells for one idle session beside the lanes, unless that would shorten the context.
     """
-    most = min(MAX_CONTEXT if n_gpu_layers else MIN_CONTEXT, model.n_context_train)
-    goals = [request.context] if request.context else [min(COMFORTABLE_CONTEXT, most), min(MIN_CONTEXT, most)]
+    max_context = min(MAX_CONTEXT if n_gpu_layers else MIN_CONTEXT, model.n_context_train)
+    usual_goals = [min(goal, max_context) for goal in (COMFORTABLE_CONTEXT, MIN_CONTEXT)]
+    goals = [request.context] if request.context else usual_goals
     for goal, kv_type in product(goals, request.kv_types):
-        contexts = dict.fromkeys([*range(request.context or most, goal, -CONTEXT_STEP), goal])
+        contexts = dict.fromkeys([*range(request.context or max_context, goal, -CONTEXT_STEP), goal])
         for context, n_sessions in product(contexts, (lanes + 1, lanes)):
             n_cells = -(-n_sessions * context // CONTEXT_STEP) * CONTEXT_STEP
-            found = MemoryPlan(
+            plan = MemoryPlan(
                 model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=request.n_batch
             )
-            if found.fits:
-                return found
+            if plan.fits:
+                return plan
     return None
 
 

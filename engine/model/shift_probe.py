@@ -1,14 +1,14 @@
-"""Does this model survive a shift with these KV cells? Found out in a child process, once, and remembered.
+"""Shift probe: tests in a child process whether llama.cpp crashes when it shifts quantized KV cells of a model.
 
-llama.cpp dies on some combinations instead of refusing them (quantized K at head sizes 32 and 96), and a dead process
-cannot fall back to anything. So before a worker uses quantized cells, a child loads the model, decodes, shifts, decodes
-again, and either says that all is well or dies in the worker's place. What is known to crash is not tried at all, and
-f16 cells, which always work, are not probed.
+llama.cpp aborts on some combinations instead of refusing them (quantized K at head sizes 32 and 96), and an aborted
+process cannot fall back to anything. So before a worker uses quantized cells, a child process loads the model, decodes,
+shifts and decodes again; if one of them crashes, it is the child. Known crashes are not tried, and f16 cells, which
+always work, are not probed.
 
     python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]      exit status 0: works
 
-Verdicts are kept in a small JSON file, by the model's fingerprint, the KV type, the device and the build of llama.cpp.
-A file that cannot be read counts as empty.
+Results are cached in a JSON file by the model's fingerprint, the KV type, the device and the build of llama.cpp. An
+unreadable file counts as empty. What it refuses to know: what fits (engine/model/memory_plan.py).
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from engine.model.info import ModelInfo
 
 log = logging.getLogger(__name__)
 KNOWN_CRASHES = frozenset({32, 96})
-"""Head sizes at which a shift of quantized K kills llama-cpp-python 0.3.36 (measured, see docs/decisions.md)."""
+"""Head sizes at which a shift of quantized K kills llama-cpp-python 0.3.36 (measured, see docs/decisions/engine.md)."""
 _N_CELLS, _SHIFT = 256, 64
 _SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Whether a combination works; `reason` says why not."""
+    """Whether a model and a KV type work together; `reason` says why not. The fields are keys of the cache file."""
 
     works: bool
     reason: str = ""
@@ -40,14 +40,14 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class ShiftProbe:
-    """Asks for verdicts, and remembers them in `cache`. Heads of the sizes `known_crashes` are known to crash."""
+    """Probes models and caches the results in the file `cache`. Head sizes in `known_crashes` fail without a try."""
 
     cache: Path | None = None
     timeout_s: float = 600.0
     known_crashes: frozenset[int] = KNOWN_CRASHES
 
     def usable_kv_type(self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0) -> str:
-        """`wanted`, or f16 with a warning when the model would not survive it."""
+        """`wanted`, or f16 with a warning when the probe fails."""
         result = self.result(path, model, wanted, n_gpu_layers)
         if result.works:
             return wanted
@@ -55,7 +55,7 @@ class ShiftProbe:
         return "f16"
 
     def result(self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
-        """Known, remembered, or tried now."""
+        """The result: known beforehand, cached, or probed now."""
         if kv_type == "f16" or not any(model.kv_heads):
             return ProbeResult(True)
         if model.key_length in self.known_crashes:
@@ -63,14 +63,14 @@ class ShiftProbe:
                 False, f"heads of {model.key_length} values crash llama.cpp when quantized cells are moved"
             )
         key = _key(path, kv_type, n_gpu_layers)
-        known = self._read_cache().get(key)
-        if known is None:
-            known = self.run(path, kv_type, n_gpu_layers)
-            self._write_cache(key, known)
-        return known
+        cached = self._read_cache().get(key)
+        if cached is None:
+            cached = self.run(path, kv_type, n_gpu_layers)
+            self._write_cache(key, cached)
+        return cached
 
     def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
-        """Tried now, whatever is known: this module runs as a program."""
+        """Probe now, whatever is known or cached: runs this module as a child process."""
         command = [sys.executable, "-m", "engine.model.shift_probe", str(path.resolve()), kv_type, str(n_gpu_layers)]
         folder = Path(__file__).parents[2]
         try:
@@ -81,8 +81,8 @@ class ShiftProbe:
             return ProbeResult(True)
         if child.returncode < 0:
             return ProbeResult(False, f"the trial was killed by signal {-child.returncode}")
-        said = child.stderr.decode(errors="replace").strip().splitlines()
-        return ProbeResult(False, said[-1][:300] if said else f"the trial ended with status {child.returncode}")
+        errors = child.stderr.decode(errors="replace").strip().splitlines()
+        return ProbeResult(False, errors[-1][:300] if errors else f"the trial ended with status {child.returncode}")
 
     def _read_cache(self) -> dict[str, ProbeResult]:
         try:
@@ -101,9 +101,9 @@ class ShiftProbe:
         text = json.dumps({name: asdict(entry) for name, entry in entries.items()}, indent=1)
         try:
             self.cache.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self.cache.with_name(f"{self.cache.name}.{os.getpid()}")
-            fresh.write_text(text)
-            fresh.replace(self.cache)
+            temporary = self.cache.with_name(f"{self.cache.name}.{os.getpid()}")
+            temporary.write_text(text)
+            temporary.replace(self.cache)
         except OSError as error:
             log.warning("a probe cannot be remembered in %s (%s): it will be made again", self.cache, error)
 
@@ -120,7 +120,7 @@ def _key(path: Path, kv_type: str, n_gpu_layers: int) -> str:
 
 
 def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
-    """Decode, shift, decode; returns what is wrong, or nothing. May kill the process: that is what it is for."""
+    """Decode, shift, decode; returns the problem, or an empty text. May abort the process: the caller is the child."""
     import numpy as np
 
     from engine.backend import DecodeResult, TokenRun
@@ -143,18 +143,18 @@ def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The program: 0 when the combination works."""
+    """Run as a program. Exit status 0: it works, 1: it does not, 2: wrong usage."""
     from engine.errors import EngineError
 
     if len(arguments) not in (2, 3):
         sys.stderr.write("usage: python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]\n")
         return 2
     try:
-        wrong = shift_once(Path(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) == 3 else 0)
+        problem = shift_once(Path(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) == 3 else 0)
     except (EngineError, ValueError) as error:
-        wrong = str(error)
-    sys.stderr.write(wrong and f"{wrong}\n")
-    return 1 if wrong else 0
+        problem = str(error)
+    sys.stderr.write(problem and f"{problem}\n")
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""Cutting a chat template up: from Jinja source to the text before and after a message of each role. Pure text.
+"""Template splitter: turns a Jinja chat template into the text before and after a message of each role. Pure text.
 
 What it refuses to know: tokens, names of people, sessions.
-How: short conversations with sentinels as contents are rendered, and only the text *between neighbouring sentinels* is
-looked at. So a default system prompt, a date, a tools block or a system prompt that the template moves to another
-place cannot get into a frame. Each frame stands on its own: messages can be left out in the middle of a conversation,
-and two of the same role can follow each other, also where the template itself would refuse that.
+How: it renders short conversations whose contents are sentinels, and uses only the text *between neighbouring
+sentinels*. So a default system prompt, a date, a tools block or a moved system prompt cannot get into a frame. Each
+frame is independent of its neighbours: messages can be left out in the middle of a conversation, and two of the same
+role can follow each other, even where the template itself would refuse that.
 
     system      its own frame; else as the template merges it into an empty first user message (Llama-2, Mistral);
                 else framed like a first user message (Gemma forbids the role, others ignore it)
     note        a system text in the middle of a conversation; else framed like a user message
-    thinking    is switched off where the template knows how; a think block that the generation prompt opens is closed
+    reasoning   is switched off where the template can; a reasoning block that the generation prompt opens is closed
 
-When extending: a template that is not understood needs a case in tests/engine/chat_templates.py first.
+To add support for a template: first its source and its expected frames in tests/engine/chat_templates.py, which
+tests/engine/test_framing_templates.py runs through; then the rule in `_Splitter`; an unusual marker of reasoning goes
+into MARKER_PAIRS of engine/text/reasoning.py and `_REASONING` here.
 """
 
 import re
@@ -28,21 +30,21 @@ CHATML = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TODAY = datetime(2024, 7, 26)
-"""What templates are told when they ask for the date: one day for ever, or every persona would be read again at
-midnight. It is the default of Llama 3.1's own template."""
+"""The date that templates get: constant, or every persona would be read again after midnight. It is the default of
+Llama 3.1's own template."""
 
 RoleAndText = tuple[str, str]
-_S, _N = ("system", "Qxv7sysa"), ("system", "Qxv7sysb")
-_U, _V = ("user", "Qxv7usra"), ("user", "Qxv7usrb")
-_A = ("assistant", "Qxv7asta")
-_NAME, _OTHER = "Qxv7name", "Qxv7else"
+_SYSTEM, _NOTE = ("system", "Qxv7sysa"), ("system", "Qxv7sysb")
+_USER, _NEXT_USER = ("user", "Qxv7usra"), ("user", "Qxv7usrb")
+_ASSISTANT = ("assistant", "Qxv7asta")
+_NAME, _OTHER_NAME = "Qxv7name", "Qxv7else"
 _GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-_THINK = re.compile(r"<think>\s*(?P<closed></think>\s*)?$")
+_REASONING = re.compile(r"<think>\s*(?P<closed></think>\s*)?$")
 _FAILURES = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class CannotSplit(ValueError):
-    """A chat template that does not frame messages one by one."""
+    """The template does not frame messages one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class MessageFrame:
 class TemplateFrames:
     """The frames of one template. `named` frames a message of any role name, where the template takes any.
 
-    `think` is the empty think block that belongs between the header of an assistant's message and its text.
+    `empty_reasoning` is the closed, empty reasoning block between the header of an assistant's message and its text.
     """
 
     system: MessageFrame
@@ -72,7 +74,7 @@ class TemplateFrames:
     user: MessageFrame
     assistant: MessageFrame
     named: MessageFrame | None = None
-    think: str = ""
+    empty_reasoning: str = ""
 
 
 def split_template(source: str, bos_text: str = "", eos_text: str = "") -> TemplateFrames:
@@ -123,37 +125,37 @@ class _Splitter:
         self._template = template
 
     def split(self) -> TemplateFrames:
-        """All frames, the ones that the others build on first."""
-        alone = self._first([_U], [_S, _U])
-        answered = self._first([_U, _A], [_S, _U, _A])
-        again = self._first([_U, _A, _V], [_S, _U, _A, _V])
-        user_after = self._closing(_behind(alone, _U), _between(answered, _U, _A))
-        reply_after = self._closing(_behind(answered, _A), _between(again, _A, _V))
-        before = _between(answered, _U, _A).removeprefix(user_after)
-        reply = MessageFrame(before, reply_after, trims=self._trims(_U, _A))
-        before = _between(again, _A, _V).removeprefix(reply_after)
-        user = MessageFrame(before, user_after, trims=self._trims(_U))
+        """All frames. Raises CannotSplit, or an exception of the template itself."""
+        alone = self._render_first([_USER], [_SYSTEM, _USER])
+        answered = self._render_first([_USER, _ASSISTANT], [_SYSTEM, _USER, _ASSISTANT])
+        again = self._render_first([_USER, _ASSISTANT, _NEXT_USER], [_SYSTEM, _USER, _ASSISTANT, _NEXT_USER])
+        user_after = self._closing_text(_after(alone, _USER), _between(answered, _USER, _ASSISTANT))
+        reply_after = self._closing_text(_after(answered, _ASSISTANT), _between(again, _ASSISTANT, _NEXT_USER))
+        before = _between(answered, _USER, _ASSISTANT).removeprefix(user_after)
+        reply = MessageFrame(before, reply_after, trims=self._trims(_USER, _ASSISTANT))
+        before = _between(again, _ASSISTANT, _NEXT_USER).removeprefix(reply_after)
+        user = MessageFrame(before, user_after, trims=self._trims(_USER))
         if not (user.before + user.after).strip() or not (user.before + reply.before + reply.after).strip():
             raise CannotSplit("it puts nothing around a message")
-        base, think = self._think(reply.before, user)
+        base, empty_reasoning = self._reasoning(reply.before, user)
         return TemplateFrames(
             system=self._system(user),
             note=self._note(user, reply),
             user=user,
             assistant=MessageFrame(base, reply.after, trims=reply.trims),
             named=self._named(user, reply),
-            think=think,
+            empty_reasoning=empty_reasoning,
         )
 
-    def _closing(self, tail: str, gap: str) -> str:
-        """What closes a message: the end of the text behind the last one (`tail`), unless that ends everything."""
+    def _closing_text(self, tail: str, gap: str) -> str:
+        """The text that closes a message: what follows the last one (`tail`), with or without the end-of-text token."""
         for closing in (tail, tail.removesuffix(self._template.eos_text)):
             if gap.startswith(closing):
                 return closing
         raise CannotSplit("what closes a message depends on what follows it")
 
-    def _first(self, *conversations: Sequence[RoleAndText]) -> str:
-        """The text of the first of these conversations that the template accepts."""
+    def _render_first(self, *conversations: Sequence[RoleAndText]) -> str:
+        """The rendered text of the first conversation that the template accepts."""
         reason: Exception = CannotSplit("it leaves messages out")
         for messages in conversations:
             try:
@@ -165,8 +167,8 @@ class _Splitter:
                 return text
         raise reason
 
-    def _try(self, *messages: RoleAndText, prompt: bool = False) -> str:
-        """The text of a conversation; nothing when the template refuses it."""
+    def _render(self, *messages: RoleAndText, prompt: bool = False) -> str:
+        """The rendered text of a conversation; empty when the template refuses it."""
         try:
             return self._template.render(*messages, prompt=prompt)
         except _FAILURES:
@@ -175,32 +177,32 @@ class _Splitter:
     def _trims(self, *messages: RoleAndText) -> bool:
         *lead, (role, content) = messages
         padded = f" \n{content}\n "
-        text = self._try(*lead, (role, padded))
+        text = self._render(*lead, (role, padded))
         return content in text and padded not in text
 
     def _system(self, user: MessageFrame) -> MessageFrame:
-        text = self._try(_S, _U)
-        if _once(text, _S, _U):
-            gap = _between(text, _S, _U)
+        text = self._render(_SYSTEM, _USER)
+        if _in_order(text, _SYSTEM, _USER):
+            gap = _between(text, _SYSTEM, _USER)
             if user.before.strip() and gap.endswith(user.before):
-                return MessageFrame(_ahead(text, _S), gap.removesuffix(user.before), trims=self._trims_system())
-            merged = self._try(_S, ("user", ""))
-            if _once(merged, _S):
-                return MessageFrame(_ahead(merged, _S), _behind(merged, _S), trims=self._trims_system())
-        first = self._try(_U)
-        opens = _ahead(first, _U) if _once(first, _U) else ""
+                return MessageFrame(_before(text, _SYSTEM), gap.removesuffix(user.before), trims=self._trims_system())
+            merged = self._render(_SYSTEM, ("user", ""))
+            if _in_order(merged, _SYSTEM):
+                return MessageFrame(_before(merged, _SYSTEM), _after(merged, _SYSTEM), trims=self._trims_system())
+        first = self._render(_USER)
+        opens = _before(first, _USER) if _in_order(first, _USER) else ""
         return MessageFrame(opens if opens.endswith(user.before) else user.before, user.after, trims=user.trims)
 
     def _trims_system(self) -> bool:
-        padded = f" \n{_S[1]}\n "
-        return padded not in self._try(("system", padded), _U)
+        padded = f" \n{_SYSTEM[1]}\n "
+        return padded not in self._render(("system", padded), _USER)
 
     def _note(self, user: MessageFrame, reply: MessageFrame) -> MessageFrame:
         """A system message between a reply and the user's next message."""
-        for lead in ([_S, _U, _A], [_U, _A]):
-            text = self._try(*lead, _N, _V)
-            if _once(text, _A, _N, _V):
-                before, after = _between(text, _A, _N), _between(text, _N, _V)
+        for lead in ([_SYSTEM, _USER, _ASSISTANT], [_USER, _ASSISTANT]):
+            text = self._render(*lead, _NOTE, _NEXT_USER)
+            if _in_order(text, _ASSISTANT, _NOTE, _NEXT_USER):
+                before, after = _between(text, _ASSISTANT, _NOTE), _between(text, _NOTE, _NEXT_USER)
                 if before.startswith(reply.after) and user.before.strip() and after.endswith(user.before):
                     return MessageFrame(
                         before.removeprefix(reply.after), after.removesuffix(user.before), trims=user.trims
@@ -209,49 +211,49 @@ class _Splitter:
 
     def _named(self, user: MessageFrame, reply: MessageFrame) -> MessageFrame | None:
         """The frame of a message whose role is a name, or None where the template does not write the role out."""
-        for lead in ([], [_S]):
-            text = self._try(*lead, (_OTHER, _U[1]), (_NAME, _A[1]))
-            if _once(text, (_OTHER, _OTHER), _U, (_NAME, _NAME), _A):
-                before = _between(text, _U, _A)
-                if not (before.startswith(user.after) and _behind(text, _A).startswith(reply.after)):
+        for lead in ([], [_SYSTEM]):
+            text = self._render(*lead, (_OTHER_NAME, _USER[1]), (_NAME, _ASSISTANT[1]))
+            if _in_order(text, (_OTHER_NAME, _OTHER_NAME), _USER, (_NAME, _NAME), _ASSISTANT):
+                before = _between(text, _USER, _ASSISTANT)
+                if not (before.startswith(user.after) and _after(text, _ASSISTANT).startswith(reply.after)):
                     return None
                 opens, _, middle = before.removeprefix(user.after).partition(_NAME)
                 return MessageFrame(opens, reply.after, middle, named=True, trims=reply.trims)
         return None
 
-    def _think(self, before: str, user: MessageFrame) -> tuple[str, str]:
-        """The header of a reply without its think block, and the empty block that keeps the model from thinking."""
-        own = _THINK.search(before)
+    def _reasoning(self, before: str, user: MessageFrame) -> tuple[str, str]:
+        """The header of a reply without a reasoning block, and the empty block that suppresses reasoning."""
+        own = _REASONING.search(before)
         base = before[: own.start()] if own else before
-        for lead in ([_U], [_S, _U]):
-            text = self._try(*lead, prompt=True)
-            if _once(text, _U):
-                prompt = _behind(text, _U).removeprefix(user.after)
-                found = _THINK.search(prompt)
+        for lead in ([_USER], [_SYSTEM, _USER]):
+            text = self._render(*lead, prompt=True)
+            if _in_order(text, _USER):
+                prompt = _after(text, _USER).removeprefix(user.after)
+                found = _REASONING.search(prompt)
                 if found and prompt[: found.start()] == base:
                     return base, found[0] if found["closed"] else "<think>\n\n</think>\n\n"
                 break
         return base, before[len(base) :]
 
 
-def _once(text: str, *messages: RoleAndText) -> bool:
+def _in_order(text: str, *messages: RoleAndText) -> bool:
     """Whether each content stands in the text exactly once, and in this order."""
     places = [text.find(content) for _, content in messages]
     return all(text.count(content) == 1 for _, content in messages) and places == sorted(places)
 
 
-def _ahead(text: str, message: RoleAndText) -> str:
+def _before(text: str, message: RoleAndText) -> str:
     return text.partition(message[1])[0]
 
 
-def _behind(text: str, message: RoleAndText) -> str:
+def _after(text: str, message: RoleAndText) -> str:
     return text.partition(message[1])[2]
 
 
 def _between(text: str, left: RoleAndText, right: RoleAndText) -> str:
-    if not _once(text, left, right):
+    if not _in_order(text, left, right):
         raise CannotSplit(f"it does not keep a {left[0]} and a {right[0]} message in their order")
-    return _ahead(_behind(text, left), right)
+    return _before(_after(text, left), right)
 
 
 def _raise_exception(message: str) -> None:

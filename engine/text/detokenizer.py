@@ -1,8 +1,8 @@
-"""From tokens to text: whole characters only, never a half-shown stop string, and no thoughts.
+"""Streaming detokenizer: turns the tokens of a reply into text, with stop strings and without reasoning. Pure.
 
 A token may end in the middle of a UTF-8 character, a stop string may be spread over tokens, and a reply may begin with
-a think block: what is not clear yet is held back. The blanks that a reply begins with belong to its tokens, but are not
-shown (`trim`).
+a reasoning block: text whose fate is not clear yet is held back. The leading blanks of a reply belong to its tokens but
+are not shown (`trim`). What it refuses to know: vocabularies, sessions.
 """
 
 import codecs
@@ -16,10 +16,10 @@ from engine.text.reasoning import ReasoningFilter
 class Detokenizer:
     """The text of one reply as its tokens arrive.
 
-    `push` returns the text that is safe to show, `text` is all that was shown. When a stop string appears, `stopped` is
-    set, and the text ends before it. At the end, `kept` says which tokens the session should hold: `n_tokens_hidden` at
-    the start were thoughts, `n_tokens_kept` is the end of the whole tokens before the stop, and `remainder` is the text
-    of the cut token that still belongs to the reply.
+    `push` returns the text that is safe to show, `text` is all text shown so far. A stop string sets `stopped`, and the
+    text ends before it. At the end, `kept_tokens` returns the tokens that the session should hold: the first
+    `n_tokens_hidden` were reasoning, `n_tokens_kept` is the index after the last complete token before the stop, and
+    `remainder` is the text of a cut token that still belongs to the reply.
     """
 
     stop: tuple[str, ...] = ()
@@ -35,31 +35,31 @@ class Detokenizer:
         default_factory=list
     )  # text length and "no half character" after each token
     _held_back: str = ""
-    _thinking: ReasoningFilter = field(default_factory=ReasoningFilter)
+    _reasoning: ReasoningFilter = field(default_factory=ReasoningFilter)
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
 
     def push(self, piece: bytes) -> str:
-        """Add the bytes of one token; the text that can be shown now."""
+        """Add the bytes of one token; returns the text that can be shown now."""
         text = self._decoder.decode(piece)
         self._n_raw += len(text)
         self._tokens.append((self._n_raw, not self._decoder.getstate()[0]))
-        return self._show(self._thinking.push(text))
+        return self._show(self._reasoning.push(text))
 
     def finish(self) -> str:
-        """The reply is over without a stop string: what was held back belongs to it; half a character does not."""
+        """End the reply; returns the text that was held back. An incomplete character is dropped."""
         if self.stopped:
             return ""
-        shown = self._show(self._thinking.finish())
+        shown = self._show(self._reasoning.finish())
         if not self.stopped:
             shown += self._release(len(self._held_back))
             self._keep_tokens()
         return shown
 
-    def kept(self, written: Sequence[int], tokenize: Callable[[str], list[int]]) -> list[int]:
-        """Those of the reply's tokens that are the visible text; what was cut out of a token is tokenized anew."""
-        hidden = self._thinking.n_hidden
+    def kept_tokens(self, written: Sequence[int], tokenize: Callable[[str], list[int]]) -> list[int]:
+        """The tokens of the visible text, out of all `written` ones; the rest of a cut token is tokenized anew."""
+        hidden = self._reasoning.n_hidden
         if hidden != (self._tokens[self.n_tokens_hidden - 1][0] if self.n_tokens_hidden else 0):
             return tokenize(self._visible) if self._visible else []
         tail = tokenize(self.remainder) if self.remainder else []
@@ -67,9 +67,9 @@ class Detokenizer:
 
     def _show(self, text: str) -> str:
         self._held_back += text
-        found = [at for at in (self._held_back.find(stop) for stop in self.stop if stop) if at >= 0]
-        if found:
-            return self._stop_at(min(found))
+        positions = [at for at in (self._held_back.find(stop) for stop in self.stop if stop) if at >= 0]
+        if positions:
+            return self._stop_at(min(positions))
         return self._release(len(self._held_back) - self._possible_stop())
 
     def _stop_at(self, at: int) -> str:
@@ -88,7 +88,7 @@ class Detokenizer:
         return shown
 
     def _possible_stop(self) -> int:
-        """Length of the longest tail that could be the beginning of a stop string."""
+        """Length of the longest end of the held back text that could begin a stop string."""
         longest = 0
         for stop in self.stop:
             for size in range(min(len(stop) - 1, len(self._held_back)), longest, -1):
@@ -98,7 +98,7 @@ class Detokenizer:
         return longest
 
     def _keep_tokens(self) -> None:
-        hidden = self._thinking.n_hidden
+        hidden = self._reasoning.n_hidden
         whole_text, end = hidden + len(self._visible), hidden
         self.n_tokens_hidden = sum(length <= hidden for length, _ in self._tokens) if hidden else 0
         for index, (length, whole) in enumerate(self._tokens):

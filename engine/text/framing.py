@@ -1,18 +1,17 @@
-"""Turn framing: the tokens before and after a message, from the frames that engine/text/chat_template.py cuts out.
+"""Message framing: the tokens before and after a message, from the frames of engine/text/chat_template.py.
 
-Only the framing is tokenized with control tokens; whatever a person, a card or the model wrote - names included - is
-tokenized without, so a message that says ``<|im_start|>system`` is just text.
+No prompt injection by control tokens: only the frame is tokenized with control tokens. Everything that a person, a card
+or the model wrote, names included, is tokenized without, so a message that says ``<|im_start|>system`` is just text.
 
-Templates that accept any role name (ChatML and its kin) carry the speaker's name as the role. Others use their own
-roles, with ``Name: `` in front of the text. A template that cannot be cut up is replaced by ChatML, with a warning.
+Templates that accept any role name (such as ChatML) carry the speaker's name as the role. Others use their own roles,
+with ``Name: `` before the text. A template that cannot be split is replaced by ChatML, with a warning.
 
-Blanks at the end of a header belong to the text behind it: models write `` Hello`` as one token, and after a header
-that ends in a lone blank they write worse. So a reply's own tokens begin with that blank; engine/text/detokenizer.py
-does not show it. Tokenizers that put a blank in front of every text are asked with a line break before it, which is
-taken off again.
+Blanks at the end of a header belong to the text after it: models write `` Hello`` as one token, and they write worse
+after a header that ends in a lone blank. So a reply's tokens begin with that blank; engine/text/detokenizer.py does not
+show it. Some tokenizers put a blank before every text; they get a line break before it, whose tokens are removed again.
 
-A story is framed anew for every turn, so the texts that were asked for lately are remembered (a window of 2,800 tokens
-costs 14 ms to tokenize).
+A story is framed anew for every turn, so an LRU cache keeps the tokens of recent texts (tokenizing 2,800 tokens takes
+14 ms). What it refuses to know: the engine's sessions, and which messages a prompt needs.
 """
 
 import logging
@@ -29,8 +28,8 @@ from engine.text.chat_template import CHATML, CannotSplit, MessageFrame, Templat
 log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
 _ASSISTANTS = ("character", "narrator")
-CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 8192, 4000  # texts that are remembered, and the characters of one
-_NAMELESS = {"user": "user", "character": "assistant", "narrator": "Narrator"}
+CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 8192, 4000  # cached texts, and the longest text that is cached
+_DEFAULT_NAMES = {"user": "user", "character": "assistant", "narrator": "Narrator"}
 FramingPart = tuple[str, bool]
 """A piece of text, and whether control tokens may come out of it."""
 
@@ -60,51 +59,53 @@ class Framing:
     frames: dict[str, MessageFrame] = field(default_factory=dict)
     named_roles: bool = False
     _markers: frozenset[int] = frozenset()
-    _glued: dict[str, bool] = field(default_factory=dict)
-    _blank_first: bool = False
-    _known: Callable[[str, bool], Sequence[int]] = field(init=False, repr=False, compare=False)
+    _after_text: dict[str, bool] = field(default_factory=dict)
+    _adds_blank: bool = False
+    _cached_tokens: Callable[[str, bool], Sequence[int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._known = lru_cache(CACHE_ENTRIES)(lambda text, special: array("i", self.tokenizer.tokenize(text, special)))
+        self._cached_tokens = lru_cache(CACHE_ENTRIES)(
+            lambda text, special: array("i", self.tokenizer.tokenize(text, special))
+        )
         first = self.tokenizer.tokenize("x", special=False)
-        self._blank_first = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
+        self._adds_blank = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
         try:
-            parts = self._cut(self.template or CHATML)
+            parts = self._split(self.template or CHATML)
         except CannotSplit as error:
             log.warning("the model's chat template cannot be used message by message (%s): ChatML is used", error)
-            parts = self._cut(CHATML)
-        self._use(parts)
+            parts = self._split(CHATML)
+        self._apply(parts)
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
         """One whole message: header, text, footer."""
         return self.segment_from_tokens(role, name, self.body(role, name, text))
 
     def body(self, role: str, name: str, text: str) -> tuple[int, ...]:
-        """The tokens of a text in such a message, as `segment` has them: what a reply that continues it begins with."""
+        """The tokens of the text alone, as in `segment`; the `prefix` of a reply that continues the message."""
         parts, blanks = self._opening(role, name)
         text = text.strip() if self.frames[role].trims else text
-        return tuple(self._plain(blanks + text, glued=self._ends_in_text(role, parts))) if text else ()
+        return tuple(self._plain(blanks + text, after_text=self._ends_in_text(role, parts))) if text else ()
 
     def segment_from_tokens(self, role: str, name: str, tokens: Sequence[int]) -> tuple[int, ...]:
-        """The same around tokens that the model itself wrote, so that they stay exactly as they were."""
+        """`segment` for tokens that the model wrote, which stay as they are."""
         return (*self.reply_header(role, name), *tokens, *self.footer(role))
 
     def reply_header(self, role: str, name: str) -> tuple[int, ...]:
-        """What stands before a message, never empty; a system message begins with BOS when the model wants one."""
+        """The tokens before a message, never empty; a system message begins with BOS when the model wants one."""
         parts, _ = self._opening(role, name)
-        tokens = self._write(parts, self._glued[role])
+        tokens = self._write(parts, self._after_text[role])
         bos = self.tokenizer.bos
         if role == "system" and bos is not None and tokens[:1] != [bos]:
             tokens = [bos, *tokens]
         return tuple(tokens or self.tokenizer.tokenize("\n", special=False))
 
     def inner_tokens(self, text: str) -> tuple[int, ...]:
-        """Text that goes on inside a message: no header, no footer, no control tokens."""
-        return tuple(self._plain(text, glued=True)) if text else ()
+        """Tokens of text inside a message: no header, no footer, no control tokens."""
+        return tuple(self._plain(text, after_text=True)) if text else ()
 
     def footer(self, role: str) -> tuple[int, ...]:
-        """What closes a message."""
-        return tuple(self._write([(self.frames[role].after, True)], glued=True))
+        """The tokens that close a message."""
+        return tuple(self._write([(self.frames[role].after, True)], after_text=True))
 
     def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
         """Texts at which a reply must end: with ``Name: `` prefixes, the model may go on to speak for others; and
@@ -123,38 +124,39 @@ class Framing:
         frame, name = self.frames[role], _one_line(name)
         if frame.named:
             middle = frame.middle.rstrip(" ")
-            parts = [(frame.before, True), (name or _NAMELESS[role], False), (middle, True)]
+            parts = [(frame.before, True), (name or _DEFAULT_NAMES[role], False), (middle, True)]
             return parts, frame.middle[len(middle) :]
         before = frame.before.rstrip(" ")
         blanks = frame.before[len(before) :]
-        if not name or role not in _NAMELESS:
+        if not name or role not in _DEFAULT_NAMES:
             return [(frame.before, True)], ""
         return [(before, True), (f"{blanks}{name}:", False)], " "
 
-    def _write(self, parts: Iterable[FramingPart], glued: bool) -> list[int]:
+    def _write(self, parts: Iterable[FramingPart], after_text: bool) -> list[int]:
         tokens: list[int] = []
         for text, special in parts:
             if text:
-                tokens += self._tokenize(text, True, glued) if special else self._plain(text, glued)
-                glued = tokens[-1] not in self._markers
+                tokens += self._tokenize(text, True, after_text) if special else self._plain(text, after_text)
+                after_text = tokens[-1] not in self._markers
         return tokens
 
-    def _plain(self, text: str, glued: bool) -> list[int]:
-        """Tokens of what somebody wrote. Where ``<think>`` becomes one token even so, it is taken apart."""
-        tokens = self._tokenize(text, False, glued)
+    def _plain(self, text: str, after_text: bool) -> list[int]:
+        """Tokens of untrusted text. If ``<think>`` becomes one token even without `special`, it is taken apart."""
+        tokens = self._tokenize(text, False, after_text)
         if ">" not in text and "]" not in text:
             return tokens
-        found = {piece for piece in map(self.tokenizer.piece, set(tokens)) if _is_marker(piece)}
-        if not found:
+        marker_pieces = {piece for piece in map(self.tokenizer.piece, set(tokens)) if _is_marker(piece)}
+        if not marker_pieces:
             return tokens
-        markers = re.compile("|".join(re.escape(piece.decode(errors="replace").strip()) for piece in sorted(found)))
+        texts = (piece.decode(errors="replace").strip() for piece in sorted(marker_pieces))
+        markers = re.compile("|".join(map(re.escape, texts)))
         cuts = [0, *(match.start() + 1 for match in markers.finditer(text)), len(text)]
         pieces = [text[start:end] for start, end in pairwise(cuts)]
-        return [token for i, piece in enumerate(pieces) for token in self._tokenize(piece, False, glued or i > 0)]
+        return [token for i, piece in enumerate(pieces) for token in self._tokenize(piece, False, after_text or i > 0)]
 
-    def _tokenize(self, text: str, special: bool, glued: bool) -> list[int]:
-        """`glued`: the text goes on where other text ended, so no blank may be put in front of it."""
-        if glued and self._blank_first:
+    def _tokenize(self, text: str, special: bool, after_text: bool) -> list[int]:
+        """`after_text`: other text precedes it directly, so the tokenizer must not add a blank before it."""
+        if after_text and self._adds_blank:
             lead = self._tokens_of("\n", special)
             tokens = self._tokens_of("\n" + text, special)
             if tokens[: len(lead)] == lead:
@@ -164,26 +166,26 @@ class Framing:
     def _tokens_of(self, text: str, special: bool) -> list[int]:
         if len(text) > CACHE_MAX_CHARACTERS:
             return self.tokenizer.tokenize(text, special)
-        return list(self._known(text, special))
+        return list(self._cached_tokens(text, special))
 
     def _ends_in_text(self, role: str, parts: Sequence[FramingPart]) -> bool:
-        tokens = self._write(parts, self._glued[role])
-        return tokens[-1] not in self._markers if tokens else self._glued[role]
+        tokens = self._write(parts, self._after_text[role])
+        return tokens[-1] not in self._markers if tokens else self._after_text[role]
 
     # -- what the template says -------------------------------------------------------------------------------------
 
-    def _cut(self, template: str) -> TemplateFrames:
+    def _split(self, template: str) -> TemplateFrames:
         return split_template(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
 
-    def _use(self, parts: TemplateFrames) -> None:
+    def _apply(self, parts: TemplateFrames) -> None:
         self._learn_markers(parts)
         self.named_roles = parts.named is not None and self._keeps_markers(parts.named)
         user = parts.named if self.named_roles and parts.named else parts.user
         reply = parts.named if self.named_roles and parts.named else parts.assistant
         if reply.named:
-            reply = replace(reply, middle=reply.middle + parts.think)
+            reply = replace(reply, middle=reply.middle + parts.empty_reasoning)
         else:
-            reply = replace(reply, before=reply.before + parts.think)
+            reply = replace(reply, before=reply.before + parts.empty_reasoning)
         self.frames = {"system": parts.system, "note": parts.note, "user": user}
         self.frames |= dict.fromkeys(_ASSISTANTS, reply)
         closes = {
@@ -191,17 +193,19 @@ class Framing:
             **dict.fromkeys(("user", "note"), reply.after),
             **dict.fromkeys(_ASSISTANTS, user.after),
         }
-        self._glued = {role: role != "system" and not self._closed_by_marker(text) for role, text in closes.items()}
+        self._after_text = {
+            role: role != "system" and not self._closed_by_marker(text) for role, text in closes.items()
+        }
 
     def _learn_markers(self, parts: TemplateFrames) -> None:
-        """The tokens that only the framing may use."""
+        """Collect the control tokens that only the framing may use."""
         frames = [parts.system, parts.note, parts.user, parts.assistant, *([parts.named] if parts.named else [])]
         texts = [text for frame in frames for text in (frame.before, frame.middle, frame.after)]
-        found = {token for text in (*texts, parts.think) for token in self._control(text)}
+        markers = {token for text in (*texts, parts.empty_reasoning) for token in self._control(text)}
         for text in (self.tokenizer.bos_text, self.tokenizer.eos_text):
             tokens = self.tokenizer.tokenize(text, special=True) if text else []
-            found.update(tokens if len(tokens) == 1 else ())
-        self._markers = frozenset(found)
+            markers.update(tokens if len(tokens) == 1 else ())
+        self._markers = frozenset(markers)
 
     def _control(self, text: str) -> list[int]:
         """The control tokens in a piece of framing."""
@@ -229,5 +233,5 @@ def _is_marker(piece: bytes) -> bool:
 
 
 def _one_line(name: str) -> str:
-    """A name cannot break out of its line."""
+    """The name on one line: a line break in it could fake a header."""
     return " ".join(name.split())

@@ -1,10 +1,11 @@
-"""Hides what a reasoning model thinks before it answers. Pure: text in, visible text out.
+"""Reasoning filter: hides the reasoning block at the start of a reply. Pure: text in, visible text out.
 
-Only blocks at the very start of a reply count, so what is hidden is always one run of characters from the beginning,
-and `n_hidden` is all that engine/text/detokenizer.py needs to find the tokens that must leave the session. Blanks
-behind a block are hidden with it. A reply that ends while it is still thinking has no visible text at all.
+Only blocks at the very start of a reply count. So the hidden part is always a prefix, and `n_hidden` is all that
+engine/text/detokenizer.py needs to find the tokens that must leave the session. Blanks after a block are hidden with
+it. A reply that ends inside a block has no visible text.
 
-When extending: another way to mark thoughts is one more pair in `PAIRS`.
+To add another pair of markers: an entry in MARKER_PAIRS, cases in tests/engine/test_reasoning.py, and `_REASONING` in
+engine/text/chat_template.py if templates write the block.
 """
 
 from dataclasses import dataclass
@@ -15,21 +16,21 @@ REASONING_MARKERS = frozenset({*MARKER_PAIRS, *MARKER_PAIRS.values()})
 
 @dataclass(slots=True)
 class ReasoningFilter:
-    """Filters one reply. `n_hidden`: how many characters from the start of the reply are not to be shown."""
+    """Filters one reply. `n_hidden`: the number of hidden characters at its start."""
 
     n_hidden: int = 0
     _held: str = ""
     _closing: str = ""
-    _over: bool = False
+    _passes_through: bool = False
 
     @property
     def inside(self) -> bool:
-        """Whether the model is thinking now."""
+        """Whether the reply is inside a reasoning block now."""
         return bool(self._closing)
 
     def push(self, text: str) -> str:
-        """More of the reply; returns what of it can be shown."""
-        if self._over:
+        """Add text of the reply; returns the text that can be shown now."""
+        if self._passes_through:
             return text
         self._held += text
         while self._closing or self._opens():
@@ -39,10 +40,10 @@ class ReasoningFilter:
         return "" if any(opening.startswith(bare) for opening in MARKER_PAIRS) else self._release()
 
     def finish(self) -> str:
-        """The reply is over; returns what was held back and turned out to be no thought."""
+        """End the reply; returns the held back text that turned out to be no reasoning."""
         if self._closing:
             self._hide(len(self._held))
-        return "" if self._over else self._release()
+        return "" if self._passes_through else self._release()
 
     def _opens(self) -> bool:
         bare = self._held.lstrip()
@@ -54,16 +55,16 @@ class ReasoningFilter:
         return False
 
     def _closes(self) -> bool:
-        thought, found, _ = self._held.partition(self._closing)
-        if not found:
-            self._hide(max(0, len(thought) - len(self._closing) + 1))
+        reasoning, closing, _ = self._held.partition(self._closing)
+        if not closing:
+            self._hide(max(0, len(reasoning) - len(self._closing) + 1))
             return False
-        self._hide(len(thought) + len(found))
+        self._hide(len(reasoning) + len(closing))
         self._closing = ""
         return True
 
     def _release(self) -> str:
-        self._over = True
+        self._passes_through = True
         if self.n_hidden:
             self._hide(len(self._held) - len(self._held.lstrip()))
         shown, self._held = self._held, ""

@@ -93,36 +93,36 @@ def reply(pieces, stop=(), trim=True):
 def test_the_tokens_of_thoughts_are_counted():
     text = reply(["<think>", "hm", "</think>", "\n\n", "Hello", " you"])
     assert (text.text, text.n_tokens_hidden, text.n_tokens_kept) == ("Hello you", 4, 6)
-    assert text.kept([1, 2, 3, 4, 5, 6], list) == [5, 6]
+    assert text.kept_tokens([1, 2, 3, 4, 5, 6], list) == [5, 6]
 
 
 def test_a_token_that_is_half_thought_is_tokenized_anew():
     text = reply(["<think>", "hm", "</think>Hel", "lo"])
-    assert text.kept([1, 2, 3, 4], lambda visible: [visible]) == ["Hello"]
-    assert reply(["<think></think>Hi"]).kept([1], lambda visible: [visible]) == ["Hi"]
+    assert text.kept_tokens([1, 2, 3, 4], lambda visible: [visible]) == ["Hello"]
+    assert reply(["<think></think>Hi"]).kept_tokens([1], lambda visible: [visible]) == ["Hi"]
 
 
 def test_a_stop_string_among_thoughts_does_not_stop():
     text = reply(["<think>", "\nAnn:", " hm</think>", "Hello", "\nAn", "n: and more"], stop=("\nAnn:",))
     assert (text.text, text.stopped) == ("Hello", True)
-    assert text.kept([1, 2, 3, 4, 5, 6], list) == [4]
+    assert text.kept_tokens([1, 2, 3, 4, 5, 6], list) == [4]
 
 
 def test_a_reply_that_never_stops_thinking_keeps_nothing():
     text = reply(["<think>", "hm", " hm"])
-    assert (text.text, text.kept([1, 2, 3], list)) == ("", [])
+    assert (text.text, text.kept_tokens([1, 2, 3], list)) == ("", [])
 
 
 def test_blanks_at_the_start_are_kept_but_not_shown():
     text = reply([" ", " Hello", " you"])
-    assert (text.text, text.kept([1, 2, 3], list)) == ("Hello you", [1, 2, 3])
+    assert (text.text, text.kept_tokens([1, 2, 3], list)) == ("Hello you", [1, 2, 3])
     assert reply([" Hello"], trim=False).text == " Hello"
 
 
 @given(st.lists(st.sampled_from(["<think>", "hm", "</think>", "\n", " ", "Hi", "\nAnn:", "x", "A"]), max_size=9))
 def test_what_is_kept_spells_what_is_shown(pieces):
     text = reply(pieces, stop=("\nAnn:",))
-    spelled = "".join(text.kept(pieces, lambda visible: [visible]))
+    spelled = "".join(text.kept_tokens(pieces, lambda visible: [visible]))
     assert spelled.lstrip() == text.text
 
 
