@@ -8,7 +8,7 @@ again. What it refuses to know: sessions beyond their names, cells, llama.cpp.
 To add a tier of blocks:
 1. a class beside ram_tier.py and disk_tier.py, and here `tier`, `get` or `fetch`, `discard`, `close` and `_apply` (the
    tier into which evicted blocks go);
-2. its name in `_COPIES` and `_rates` of engine/kv/cost_model.py, in `ANYWHERE` (and `AT_HAND` if the engine's thread may
+2. its name in `_COPIES` and `_rates` of engine/kv/cost_model.py, in `ANYWHERE` (`AT_HAND`: if the engine thread may
    read it) of engine/kv/restore_policy.py, and where restores are measured (engine/kv/cells.py or prefetch.py);
 3. its budget: engine/options.py, engine/kv/cache.py (makes the tiers), store/settings.py and worker/engine_setup.py;
 4. its bytes: engine/stats.py, worker/engine_stats.py, store/broker/registry.py;
