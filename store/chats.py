@@ -1,7 +1,10 @@
-"""Chats: making them, reading them, and the changes that are no turns.
+"""Chats: creating and reading them, and changing what is not a message (optimistic locking by revision).
 
-What it does: every function is one transaction and returns values. Whoever changes a chat says which revision they
-saw; a change raises it. What it refuses to know: how a reply comes about (turns/lifecycle.py) and Redis.
+What it does: every function is one transaction and returns views. A visible change takes the revision that the caller
+last saw, and raises it.
+What it refuses to know: how a reply comes about (turns/lifecycle.py) and Redis.
+To add a setting of a chat: a column (models.py, a migration), its name in CHANGEABLE, a check in `_checked`, a field of
+ChatView; web/live/changes.py and web/serializers.py carry it to the page.
 """
 
 from dataclasses import replace
@@ -73,57 +76,56 @@ def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
 
 
 def get_chat(db: Database, owner_id: str, chat_id: str) -> ChatView:
-    """One chat of this person. Raises NotFound, also when it is somebody else's."""
+    """One chat of this person. Raises NotFound, also if it is another person's."""
     with db.reading() as session:
         chat = own_chat(session, owner_id, chat_id, lock=False)
         return chat_view(chat, messages.character_of(session, chat))
 
 
 def transcript(db: Database, chat_id: str) -> tuple[MessageView, ...]:
-    """Every message of a chat, in order. The caller has made sure that the reader may see it (see `get_chat`)."""
+    """Every message of a chat, in order. The caller checks the owner (see `get_chat`)."""
     with db.reading() as session:
         return messages.read_messages(session, chat_id)
 
 
 def get_message(db: Database, message_id: str) -> MessageView:
-    """One message. Raises NotFound. The caller has made sure that the reader may see it."""
+    """One message. Raises NotFound. The caller checks the owner."""
     with db.reading() as session:
         return messages.read_message(session, message_id)
 
 
 def token_probabilities(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """The words of a wording with their probabilities, as worker/token_probabilities.py keeps them; none when nobody
-    asked for them.
+    """The words of an alternative with their probabilities, as worker/token_probabilities.py keeps them; none if they
+    were not asked for.
 
-    Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
+    Raises NotFound, also if it is another person's, Refused "no_such_alternative".
     """
     return tuple(_stats(db, owner_id, message_id, position).get("words", ()))
 
 
 def lore_used(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """What lorebooks added before a wording was written, as worker/prompt/lore.py keeps it; none when they added
-    nothing.
+    """The lorebook entries used for an alternative, as worker/prompt/lore.py keeps them; empty if none were.
 
-    Raises NotFound, also when it is somebody else's, Refused "no_such_alternative".
+    Raises NotFound, also if it is another person's, Refused "no_such_alternative".
     """
     return tuple(_stats(db, owner_id, message_id, position).get("lore", ()))
 
 
 def _stats(db: Database, owner_id: str, message_id: str, position: int) -> dict[str, Any]:
-    """What is kept about how a wording came about."""
+    """The column `stats` of an alternative."""
     with db.reading() as session:
         message = session.get(Message, message_id)
         if message is None or message.deleted_at is not None:
             raise NotFound("message")
         own_chat(session, owner_id, message.chat_id, lock=False)
-        wordings = messages.read_message(session, message_id).alternatives
-        if not 0 <= position < len(wordings):
+        alternatives = messages.read_message(session, message_id).alternatives
+        if not 0 <= position < len(alternatives):
             raise Refused("no_such_alternative")
-        return wordings[position].stats
+        return alternatives[position].stats
 
 
 def get_revision(db: Database, chat_id: str) -> int:
-    """The revision of a chat as it is now. Raises NotFound."""
+    """The present revision of a chat. Raises NotFound."""
     with db.reading() as session:
         revision = session.scalar(select(Chat.revision).where(Chat.id == chat_id))
         if revision is None:
@@ -153,7 +155,7 @@ def load_story(db: Database, chat_id: str) -> Story:
 
 
 def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:
-    """Keep the engine's window of a chat. It is no visible change: the revision stays. Raises NotFound."""
+    """Keep the engine's window of a chat, which is no visible change: the revision stays. Raises NotFound."""
     with db.session() as session:
         chat = session.get(Chat, chat_id)
         if chat is None:
@@ -195,7 +197,7 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _note(session: Session, chat: Chat, character: Character, text: str) -> str:
-    """A note as it enters the chat: what it says of the time or of the last message stays as it is now."""
+    """A note with its macros resolved: those of the time or the last message get their present values."""
     note = chat_macros.resolve_in_chat(session, chat, character, text, clock(None)).strip()
     if len(note) > MAX_NOTE:
         raise Refused("too_long")
@@ -214,7 +216,7 @@ def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = N
 def choose_alternative(
     db: Database, owner_id: str, message_id: str, position: int, expected_revision: int, now: float | None = None
 ) -> CommittedView:
-    """Make another wording of a message the one that counts.
+    """Make another alternative of a message the active one.
 
     Raises NotFound, Refused "moved_on", "busy" or "no_such_alternative".
     """
@@ -234,7 +236,7 @@ def choose_alternative(
 
 
 def new_chat(owner: User, character: Character, user_name: str, now: float) -> Chat:
-    """A chat as it begins, not yet in any session."""
+    """The row of a new chat, not yet added to a session."""
     return Chat(
         id=new_id(),
         owner_id=owner.id,
@@ -251,7 +253,7 @@ def new_chat(owner: User, character: Character, user_name: str, now: float) -> C
 
 
 def greet(session: Session, chat: Chat, character: Character) -> None:
-    """Write a new chat, with its greeting, in the caller's transaction."""
+    """Add a new chat and its greeting, in the caller's transaction."""
     session.add(chat)
     session.flush()
     card = character.card

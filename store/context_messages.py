@@ -1,7 +1,8 @@
-"""What of a chat a worker has to see: the messages inside its window and the pinned ones; of those before, the names.
+"""The messages of a chat that a turn reads: those inside the context window and the pinned ones.
 
-What it does: reads them, the newest where there are many: a turn costs the same after a year. A window that lies
-behind the last message (much was deleted) is put aside: the memory is chosen anew from the end.
+What it does: reads them, the newest where there are many, so that a turn costs the same after a year; of older messages
+it reads only what names their segments. A window that begins after the last message (much was deleted) is ignored: the
+memory is chosen again from the end.
 What it refuses to know: tokens, and what a window holds beside the number of its first message
 (worker/prompt/window.py).
 """
@@ -17,13 +18,13 @@ from store.models import Alternative, Chat, Message
 from store.views import MessageView, OlderMessage
 
 MAX_MESSAGES = 4_000  # more messages than any context holds
-MAX_OLDER = 500  # of those before, at most
-MIN_OLDER = 100  # else twice as many as there are inside: who was away holds a context, and reads what it cannot name
-MIN_BRANCH_MESSAGES = 4  # with fewer of them inside its window, a branch chooses its memory anew
+MAX_OLDER = 500
+MIN_OLDER = 100  # else twice those inside: a worker that was away may hold segments of these and must know their names
+MIN_BRANCH_MESSAGES = 4  # with fewer inside its window, a branch chooses its memory again
 
 
 def window_of(session: Session, chat: Chat) -> dict[str, Any]:
-    """The window that counts."""
+    """The valid window of a chat."""
     if not first_ordinal(chat.window):
         return dict(chat.window)
     last = messages.last_message(session, chat.id)
@@ -32,15 +33,17 @@ def window_of(session: Session, chat: Chat) -> dict[str, Any]:
 
 
 def in_window(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[MessageView, ...]:
-    """Those inside the window, and the pinned ones, in order."""
-    there = select(*messages.MESSAGE).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
-    newest_first = there.order_by(Message.ordinal.desc()).limit(MAX_MESSAGES)
-    rows = [row for place in conditions(window) for row in session.execute(newest_first.where(place))][:MAX_MESSAGES]
+    """The messages inside the window, and the pinned ones, in order."""
+    in_chat = select(*messages.MESSAGE).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    newest_first = in_chat.order_by(Message.ordinal.desc()).limit(MAX_MESSAGES)
+    rows = [row for condition in conditions(window) for row in session.execute(newest_first.where(condition))][
+        :MAX_MESSAGES
+    ]
     return messages.views_of(session, rows[::-1])
 
 
 def conditions(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
-    """Where a worker finds what it has to see, the newest first: one condition for both would read the whole chat."""
+    """SQL conditions for these messages, the newest first: one condition for both would read the whole chat."""
     begins = first_ordinal(window)
     yield Message.ordinal >= begins
     if begins:
@@ -48,7 +51,7 @@ def conditions(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
 
 
 def older(session: Session, chat: Chat, window: dict[str, Any], n_inside: int) -> tuple[OlderMessage, ...]:
-    """The others, by what their segments are called: a worker that was away may still hold some of them."""
+    """The messages before the window, by the names of their segments: a worker that was away may still hold some."""
     if not first_ordinal(window):
         return ()
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
@@ -60,10 +63,10 @@ def older(session: Session, chat: Chat, window: dict[str, Any], n_inside: int) -
 
 
 def first_ordinal(window: dict[str, Any]) -> int:
-    """Where the memory of a chat begins."""
+    """The ordinal of the first message inside a window."""
     return int(window.get("messages", 0))
 
 
-def of_a_branch(window: dict[str, Any], last_ordinal: int) -> dict[str, Any]:
-    """The window of a copy that ends at this message."""
+def branch_window(window: dict[str, Any], last_ordinal: int) -> dict[str, Any]:
+    """The window of a branch that ends at this message."""
     return dict(window) if last_ordinal - first_ordinal(window) >= MIN_BRANCH_MESSAGES else {}

@@ -1,11 +1,11 @@
-"""The database: connections, transactions, migrations.
+"""The database: connection pools, transactions (one writer at a time), migrations, compare-and-set.
 
 What it does: `Database(url).session()` is one transaction that writes, `.reading()` one that only reads, `.migrate()`
 brings the tables to the newest version and loads the bundled characters. `.snapshot()` and `.rebuilding()` are for
-those who copy a whole house (backup/dump.py, backup/restore.py).
+copies of the whole database (backup/dump.py, backup/restore.py).
 What it refuses to know: what the records mean.
 
-SQLite is set to lose nothing and to let nobody fail who can wait:
+SQLite is set up to be durable, and to wait instead of failing:
 - write-ahead log with synchronous=FULL: a commit that returned survives the power cut;
 - every writing transaction is BEGIN IMMEDIATE: it takes the write lock first and never has to upgrade a read, which is
   the one case that SQLite refuses at once instead of waiting;
@@ -88,7 +88,7 @@ class Database:
 
     @contextmanager
     def rebuilding(self) -> Iterator[Connection]:
-        """A transaction on a bare connection, for whoever makes the tables and everything in them."""
+        """A transaction on a bare connection, for making the tables and all rows in them."""
         with self._migrating(), self._engine.begin() as connection:
             yield connection
 
@@ -138,7 +138,7 @@ class Database:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file that a URL means, there or not; None where the database is a server."""
+    """The file of a URL, existing or not; None if the database is a server."""
     parsed = make_url(url)
     return _file_of(parsed) if parsed.get_backend_name() == "sqlite" else None
 
@@ -150,9 +150,9 @@ def _file_of(url: URL) -> Path:
 
 
 def rows_changed(session: Session, statement: Update) -> int:
-    """Execute an UPDATE and say how many rows met its conditions: the compare-and-set of this house.
+    """Execute an UPDATE and return how many rows met its conditions: compare-and-set.
 
-    Rows that the session has read before do not learn of it.
+    Objects that the session has loaded before are not refreshed.
     """
     return cast(CursorResult[Any], session.execute(statement, execution_options=_UNSEEN)).rowcount
 
@@ -163,7 +163,7 @@ def changed_row(session: Session, statement: ReturningUpdate[Row]) -> Row | None
 
 
 def upgrade_tables(connection: Connection, version: str = "head") -> None:
-    """Run the migrations. Alembic comes in only here: it would be a third of the start of every process."""
+    """Run the migrations. Alembic is imported only here: it would take a third of the start of every process."""
     from alembic import command
 
     command.upgrade(migration_config(connection), version)
@@ -183,7 +183,7 @@ def known_versions() -> tuple[str, ...]:
 
 
 def _newest_revision() -> str:
-    """What the newest file in migrations/versions leads to: its name begins with it."""
+    """The version of the newest file in migrations/versions: its name begins with it."""
     return known_versions()[-1]
 
 

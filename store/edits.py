@@ -1,8 +1,10 @@
-"""What a person changes in a chat by hand: edit, delete and undo, pin, branch, start over.
+"""Edits of a transcript by hand: edit, delete and undo, pin, branch, start over.
 
-What it does: every function is one transaction; whoever changes a message says which revision they saw, and no turn may
-be under way. A branch copies the messages with their tokens, so its session wakes from the blocks of the old one.
-What it refuses to know: what reading again costs (the engine's business) and who is told (web).
+What it does: every function is one transaction with an optimistic lock: callers pass the revision that they last saw,
+and no turn may be under way. A branch copies the messages with their tokens, so its session is restored from the blocks
+of the old one (cache hits).
+What it refuses to know: what reading again costs (reread_cost.py) and which tabs must hear of it (web).
+To add a change: a function here, its frame and handler in web/live/changes.py, a row in tests/web/test_live_foreign.py.
 """
 
 import re
@@ -25,16 +27,16 @@ _TITLE = 80
 def edit_message(
     db: Database, owner_id: str, message_id: str, text: str, expected_revision: int, now: float | None = None
 ) -> CommittedView:
-    """Give the active wording of a message another text. What follows stays, and is read again.
+    """Replace the text of the active alternative. Later messages stay, and are read again.
 
     Raises NotFound, Refused "moved_on", "busy", "empty", "too_long".
     """
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
-        words = _as_it_enters(session, chat, message, text, clock(now))
-        wording = messages.active_alternative(session, message)
-        wording.text, wording.tokens, wording.model_key = words, None, None
-        wording.finish, wording.status = "edited", None
+        new_text = _resolved_text(session, chat, message, text, clock(now))
+        alternative = messages.active_alternative(session, message)
+        alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
+        alternative.finish, alternative.status = "edited", None
         return _changed(session, chat, message, now)
 
 
@@ -61,7 +63,7 @@ def restore_message(
 def pin_message(
     db: Database, owner_id: str, message_id: str, pinned: bool, expected_revision: int, now: float | None = None
 ) -> CommittedView:
-    """Keep a message in the model's memory for ever, or no longer. Raises NotFound, Refused "moved_on", "busy"."""
+    """Pin a message in the model's memory, or unpin it. Raises NotFound, Refused "moved_on", "busy"."""
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         message.pinned = pinned
@@ -69,14 +71,14 @@ def pin_message(
 
 
 def branch(db: Database, owner_id: str, message_id: str, now: float | None = None) -> ChatView:
-    """A new chat that is the same up to this message and goes its own way from there. Raises NotFound."""
+    """A new chat with a copy of the messages up to this one. Raises NotFound."""
     with db.session() as session:
         message = session.get(Message, message_id)
         if message is None or message.deleted_at is not None:
             raise NotFound("message")
         old = own_chat(session, owner_id, message.chat_id)
         chat = _like(old, clock(now))
-        chat.window = context_messages.of_a_branch(old.window, message.ordinal)
+        chat.window = context_messages.branch_window(old.window, message.ordinal)
         session.add(chat)
         session.flush()
         _copy_messages(session, old, chat, message.ordinal)
@@ -95,7 +97,7 @@ def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = No
         return chat_view(chat, character)
 
 
-def _as_it_enters(session: Session, chat: Chat, message: Message, text: str, now: float) -> str:
+def _resolved_text(session: Session, chat: Chat, message: Message, text: str, now: float) -> str:
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")
     character = messages.character_of(session, chat)
@@ -125,7 +127,7 @@ def _changed(session: Session, chat: Chat, message: Message, now: float | None) 
 
 
 def _next_title(title: str) -> str:
-    """The same with the next number behind it, in figures that every language and every font has."""
+    """The title with the next number in brackets behind it."""
     numbered = re.search(r" \((\d{1,3})\)$", title)
     name, number = (title[: numbered.start()], int(numbered[1]) + 1) if numbered else (title, 2)
     behind = f" ({number})"
@@ -153,7 +155,7 @@ def _like(old: Chat, now: float) -> Chat:
 
 
 def _copy_messages(session: Session, old: Chat, chat: Chat, last_ordinal: int) -> None:
-    """With their ordinals and turns: the names of the segments come from those."""
+    """Copy messages with their ordinals and turns, which name their segments."""
     kept = Message.chat_id == old.id, Message.ordinal <= last_ordinal, Message.deleted_at.is_(None)
     whole = select(Message).where(*kept).order_by(Message.ordinal).options(undefer(Message.extras))
     for message in session.scalars(whole).all():
@@ -161,8 +163,8 @@ def _copy_messages(session: Session, old: Chat, chat: Chat, last_ordinal: int) -
         session.add(copy)
         session.flush()
         of_message = select(Alternative).where(Alternative.message_id == message.id)
-        for wording in session.scalars(of_message).all():
-            session.add(Alternative(**_values(wording, id=new_id(), message_id=copy.id)))
+        for alternative in session.scalars(of_message).all():
+            session.add(Alternative(**_values(alternative, id=new_id(), message_id=copy.id)))
     session.flush()
 
 

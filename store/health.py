@@ -1,4 +1,4 @@
-"""Is the store there? For start-up checks and health pages."""
+"""Health check of database, Redis and workers, for start-up checks and health pages."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from store.db import Database
 
 @dataclass(frozen=True)
 class Health:
-    """What answers: the database, Redis, and the names of the workers that are there."""
+    """Which parts answer: the database, Redis, and the names of the living workers."""
 
     database: bool
     redis: bool
@@ -26,7 +26,7 @@ class Health:
 
 
 def ping(db: Database, redis: Redis) -> Health:
-    """Ask both; never raises because one of them is away."""
+    """Ask database and Redis; never raises if one of them is away."""
     workers = _workers(redis)
     return Health(database=_reads(db), redis=workers is not None, workers=workers or ())
 

@@ -1,9 +1,9 @@
-"""What a page shows of a chat: its newest messages, those before them, and how many the model has lost.
+"""Pagination of a chat (by ordinal, keyset style): the newest messages, those before, and how many are forgotten.
 
-What it does: reads as many messages as are asked for and looks whether there are more, without counting them, so that a
-chat of 50,000 messages opens as fast as one of 50. Only what is out of memory is counted, when a page opens and when
-that has changed.
-What it refuses to know: how messages look, and who asks: callers have made sure that they may.
+What it does: reads as many messages as asked for and one more to know whether there are others, without counting them,
+so that a chat of 50,000 messages opens as fast as one of 50. Only forgotten messages are counted, when a page opens and
+when the window has moved.
+What it refuses to know: how messages look, and permissions: callers check the owner.
 """
 
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ def before(db: Database, chat_id: str, ordinal: int, n: int) -> MessagePage:
 
 
 def n_forgotten(db: Database, chat_id: str, ordinal: int) -> int:
-    """How many messages before this ordinal are not pinned: when the model's memory begins there, it has lost those."""
+    """How many messages the model has forgotten if its memory begins at this ordinal: those before, not pinned."""
     if ordinal <= 0:
         return 0
     before = Message.chat_id == chat_id, Message.ordinal < ordinal
-    lost = select(func.count()).where(*before, Message.pinned.is_(False), Message.deleted_at.is_(None))
+    forgotten = select(func.count()).where(*before, Message.pinned.is_(False), Message.deleted_at.is_(None))
     with db.reading() as session:
-        return session.scalar(lost) or 0
+        return session.scalar(forgotten) or 0
 
 
 def _page(db: Database, n: int, *wanted: ColumnElement[bool]) -> MessagePage:
-    there = (*wanted, Message.deleted_at.is_(None))
-    newest_first = select(*messages.MESSAGE).where(*there).order_by(Message.ordinal.desc())
+    conditions = (*wanted, Message.deleted_at.is_(None))
+    newest_first = select(*messages.MESSAGE).where(*conditions).order_by(Message.ordinal.desc())
     with db.reading() as session:
         rows = session.execute(newest_first.limit(n + 1)).all()
         return MessagePage(messages.views_of(session, rows[:n][::-1]), len(rows) > n)

@@ -1,7 +1,7 @@
-"""Reading and writing the messages of a chat inside a transaction that the caller holds.
+"""Reads and writes messages and alternatives inside the caller's transaction; raises the revision of a chat.
 
-What it does: the pieces that chats.py and turns/lifecycle.py share; only they use it.
-What it refuses to know: turns, owners' wishes and when a transaction ends.
+What it does: the statements that the other modules of the store share.
+What it refuses to know: what a turn is for, and when a transaction ends.
 """
 
 import time
@@ -23,7 +23,7 @@ from store.views import AlternativeView, MessageView, message_view, pack_tokens
 class Reply:
     """What a worker wrote. `tokens` belong to the model `model_key`; no `name` means the character's.
 
-    A reply that `grows` takes the place of the wording that it continues: its text and tokens are the whole ones.
+    A reply that `grows` replaces the alternative that it continues: its text and tokens are the complete ones.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Reply:
     grows: bool = False
 
 
-_AT_ONCE = 250  # messages that one query names, one by one
+_IDS_PER_QUERY = 250
 
 
 def new_id() -> str:
@@ -45,12 +45,12 @@ def new_id() -> str:
 
 
 def clock(now: float | None) -> float:
-    """`now`, or the time of the machine when the caller did not say."""
+    """`now`, or the time of the machine if it is None."""
     return time.time() if now is None else now
 
 
 def own_chat(session: Session, owner_id: str, chat_id: str, lock: bool = True) -> Chat:
-    """The chat, its row locked where the database locks rows. Raises NotFound, also when it is somebody else's."""
+    """The chat, its row locked where the database locks rows. Raises NotFound, also if it is another person's."""
     chat = session.get(Chat, chat_id, with_for_update=lock)
     if chat is None or chat.owner_id != owner_id or chat.deleted_at is not None:
         raise NotFound("chat")
@@ -58,7 +58,7 @@ def own_chat(session: Session, owner_id: str, chat_id: str, lock: bool = True) -
 
 
 def refuse_if_changed(session: Session, chat: Chat, expected_revision: int) -> None:
-    """Raises Refused "moved_on" or "busy": whoever changes a chat must have seen it, and no turn may be under way."""
+    """Optimistic lock. Raises Refused "moved_on" (the chat was changed since) or "busy" (a turn is under way)."""
     if chat.revision != expected_revision:
         raise Refused("moved_on")
     if session.scalar(select(Turn.id).where(Turn.chat_id == chat.id, Turn.state.in_(UNFINISHED)).limit(1)):
@@ -66,7 +66,7 @@ def refuse_if_changed(session: Session, chat: Chat, expected_revision: int) -> N
 
 
 def raise_revision(chat: Chat, now: float) -> int:
-    """Note that the chat changed; returns its new revision."""
+    """The chat has changed: raise its revision and return it."""
     chat.revision += 1
     chat.updated_at = now
     return chat.revision
@@ -93,7 +93,7 @@ def add_message(session: Session, chat: Chat, role: str, name: str, turn_id: str
 def add_alternative(
     session: Session, message: Message, reply: Reply, turn_id: str | None, now: float, position: int | None = None
 ) -> int:
-    """One more wording of a message; returns its position. Which one is active is the caller's business.
+    """One more alternative of a message; returns its position. The caller decides which one is active.
 
     `position` is for callers who know it: a message that is new has none yet.
     """
@@ -119,7 +119,7 @@ def add_alternative(
 
 
 def grow_alternative(session: Session, message: Message, reply: Reply, turn_id: str) -> None:
-    """The active wording of a message goes on: `reply` is all of it now. Its status is over."""
+    """Replace the active alternative by `reply`, which contains it. Its status is dropped."""
     alternative = active_alternative(session, message)
     alternative.text, alternative.tokens = reply.text, pack_tokens(reply.tokens)
     alternative.model_key, alternative.finish = reply.model_key, reply.finish
@@ -127,7 +127,7 @@ def grow_alternative(session: Session, message: Message, reply: Reply, turn_id: 
 
 
 def active_alternative(session: Session, message: Message) -> Alternative:
-    """The wording of a message that counts."""
+    """The active alternative of a message."""
     of_message = Alternative.message_id == message.id
     return session.scalars(select(Alternative).where(of_message, Alternative.position == message.active)).one()
 
@@ -156,7 +156,7 @@ def character_of(session: Session, chat: Chat) -> Character:
 
 
 def name_of_character(session: Session, chat: Chat) -> str:
-    """Its name alone: a card may be large."""
+    """The name of the character, without reading its card, which may be large."""
     return session.scalars(select(Character.name).where(Character.id == chat.character_id)).one()
 
 
@@ -165,7 +165,7 @@ def _messages(chat_id: str) -> Select[Message]:
 
 
 def columns_of(model: type[DeclarativeBase], view: type[Any]) -> tuple[InstrumentedAttribute[Any], ...]:
-    """The columns that a view is made of: rows of them cost half of what objects do."""
+    """The columns that a view is made of: such rows cost half of what ORM objects do."""
     return tuple(getattr(model, name) for name in view.__dataclass_fields__ if hasattr(model, name))
 
 
@@ -177,8 +177,8 @@ def views_of(session: Session, rows: Iterable[Message | Row[Any]]) -> tuple[Mess
     """The values of some messages of one chat, with their alternatives."""
     messages = list(rows)
     alternatives = defaultdict(list)
-    for start in range(0, len(messages), _AT_ONCE):
-        wanted = Alternative.message_id.in_([message.id for message in messages[start : start + _AT_ONCE]])
+    for start in range(0, len(messages), _IDS_PER_QUERY):
+        wanted = Alternative.message_id.in_([message.id for message in messages[start : start + _IDS_PER_QUERY]])
         for row in session.execute(select(*_ALTERNATIVE).where(wanted).order_by(Alternative.position)):
             alternatives[row.message_id].append(row)
     return tuple(message_view(message, alternatives[message.id]) for message in messages)

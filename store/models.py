@@ -1,9 +1,10 @@
-"""The tables, as SQLAlchemy 2 typed classes.
+"""The database schema, as SQLAlchemy 2 typed classes, with the constraints that the database itself enforces.
 
-What it does: says what is kept and which rules the database itself enforces.
 What it refuses to know: transactions and the meaning of a change (see turns/lifecycle.py, chats.py, accounts.py).
-Ids are 32 hex characters; times are UTC seconds since the epoch as floats. To change a table: change it here and add
-a migration in migrations/versions; a test compares the two. Types stay within what SQLite and PostgreSQL share.
+Ids are 32 hex characters; times are UTC seconds since the epoch as floats. Types stay within what SQLite and PostgreSQL
+share.
+To change a table: change it here, add a migration in migrations/versions (a test compares the two), and check the
+dependants: the view (views/), export.py, and the order of the tables in backup/archive.py.
 """
 
 from typing import Any
@@ -39,7 +40,7 @@ def one_of(column: str, values: tuple[str, ...]) -> str:
 
 _IS_ENDED = one_of("state", ENDED)
 HAS_ENDED = text(one_of("turns.state", ENDED))
-"""In the very words of two indexes, or they are not used; one of all turns would be used where it is slow."""
+"""The same text as in two partial indexes, or the planner does not use them."""
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -101,7 +102,7 @@ class Invite(Base):
 
 
 class Character(Base):
-    """Somebody to talk to. `card` is the `data` object of a V3 card; no owner means bundled."""
+    """A character to talk to. `card` is the `data` object of a V3 card; no owner means bundled."""
 
     __tablename__ = "characters"
     __table_args__ = (CheckConstraint(one_of("rating", RATINGS), name="rating"),)
@@ -132,7 +133,7 @@ class Persona(Base):
 
 
 class Picture(Base):
-    """An image that somebody brought along; a character's `avatar` names it as `picture:<id>`."""
+    """An uploaded image; a character's `avatar` names it as `picture:<id>`."""
 
     __tablename__ = "pictures"
 
@@ -144,7 +145,7 @@ class Picture(Base):
 
 
 class LorebookRow(Base):
-    """A lorebook that stands by itself, to be used in any chat. `data` is the file as it came, kept as it is."""
+    """A lorebook outside of a card, to be used in any chat. `data` is its file, unchanged."""
 
     __tablename__ = "books"
 
@@ -156,7 +157,7 @@ class LorebookRow(Base):
 
 
 class SiteStateRow(Base):
-    """One thing that holds for the whole house, such as an announcement or that the queue is paused."""
+    """One fact about the whole installation, such as an announcement or that the queue is paused."""
 
     __tablename__ = "house"
 
@@ -170,7 +171,7 @@ class Chat(Base):
 
     `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
     the end of the prompt and withdrawn without a trace. `lore` names the lorebooks beside the character's own and keeps
-    what their entries remember. `extras` is what an imported file had and nobody reads; an export gives it back.
+    what their entries remember. `extras` is what an imported file had and no code reads; an export writes it again.
     """
 
     __tablename__ = "chats"
@@ -195,7 +196,7 @@ class Chat(Base):
 
 
 class Message(Base):
-    """One entry of a chat; its text is in its alternatives, `active` is the position of the one that counts.
+    """One entry of a chat; its text is in its alternatives, `active` is the position of the shown one.
 
     A `pinned` message never leaves the memory. `extras`: what an imported file had beside it.
     """
@@ -223,9 +224,9 @@ class Message(Base):
 
 
 class Alternative(Base):
-    """One wording of a message. `tokens` are int32, little endian, of the model that `model_key` names.
+    """One alternative of a message. `tokens` are int32, little endian, of the model that `model_key` names.
 
-    `status` is what the status panel showed when this was the last word (see status.py).
+    `status` is what the status panel showed when this was the last message (see status.py).
     """
 
     __tablename__ = "alternatives"

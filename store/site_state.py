@@ -1,9 +1,11 @@
-"""What holds for the whole house: an announcement that everybody reads, and whether the queue is paused.
+"""State of the whole installation: the announcement on every page, and whether the queue is paused.
 
-What it does: keeps each as one row of the table `house`, so every process sees the same, and it outlives Redis and
-every restart. A pause counts inside the transactions that queue and claim turns (turns/lifecycle.py): nothing slips
-through. What it refuses to know: who may change it (web/admin/dashboard.py), and what becomes of the turns
-(broker/queue.py). To add a fact: a name here, a function that writes it, and a field of HouseFacts.
+What it does: keeps each fact as one row of the table `house`, so that all processes see the same and it survives Redis
+and restarts. A pause is checked inside the transactions that queue and claim turns (turns/lifecycle.py): no turn can
+begin between check and pause.
+What it refuses to know: who may change it (web/admin/dashboard.py), and what becomes of the turns (broker/queue.py).
+To add a fact: its name here, a function that writes it, a field of SiteState that `read` fills; web/admin/dashboard.py
+lets admins change it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ MAX_ANNOUNCEMENT = 280
 
 @dataclass(frozen=True)
 class Announcement:
-    """A line of plain text. A new wording has a new id, so that who has put the old one away sees it."""
+    """A line of plain text. A changed text has a new id, so that people who closed the old one see it."""
 
     id: str
     text: str
@@ -35,19 +37,19 @@ class Announcement:
 
 @dataclass(frozen=True)
 class SiteState:
-    """All of them, of one moment. `paused_since` is None while the queue moves."""
+    """All facts, of one moment. `paused_since` is None while the queue moves."""
 
     paused_since: float | None = None
     announcement: Announcement | None = None
 
 
 def read(db: Database) -> SiteState:
-    """What holds now."""
+    """The facts now."""
     with db.reading() as session:
-        paused, told = session.get(SiteStateRow, PAUSE), session.get(SiteStateRow, ANNOUNCEMENT)
+        pause, announcement = session.get(SiteStateRow, PAUSE), session.get(SiteStateRow, ANNOUNCEMENT)
         return SiteState(
-            paused_since=paused.updated_at if paused else None,
-            announcement=Announcement(told.value["id"], told.value["text"], told.updated_at) if told else None,
+            paused_since=pause.updated_at if pause else None,
+            announcement=_announcement_of(announcement) if announcement else None,
         )
 
 
@@ -57,12 +59,12 @@ def is_paused(session: Session) -> bool:
 
 
 def not_paused() -> ColumnElement[bool]:
-    """The same as a condition, for statements that must not see another moment."""
+    """The opposite as an SQL condition, for statements that must check it at the same moment."""
     return ~select(SiteStateRow.name).where(SiteStateRow.name == PAUSE).exists()
 
 
 def announce(db: Database, text: str, now: float | None = None) -> Announcement | None:
-    """Tell everybody one line; an empty one takes the last one down. Raises Refused "announcement_too_long"."""
+    """Set the announcement; an empty text removes it. Raises Refused "announcement_too_long"."""
     text = " ".join(texts.clean(text).split())
     if len(text) > MAX_ANNOUNCEMENT:
         raise Refused("announcement_too_long")
@@ -70,13 +72,13 @@ def announce(db: Database, text: str, now: float | None = None) -> Announcement 
         _drop(session, ANNOUNCEMENT)
         if not text:
             return None
-        told = Announcement(uuid.uuid4().hex, text, clock(now))
-        session.add(SiteStateRow(name=ANNOUNCEMENT, value={"id": told.id, "text": text}, updated_at=told.at))
-        return told
+        row = SiteStateRow(name=ANNOUNCEMENT, value={"id": uuid.uuid4().hex, "text": text}, updated_at=clock(now))
+        session.add(row)
+        return _announcement_of(row)
 
 
 def set_pause(db: Database, paused: bool, now: float | None = None) -> bool:
-    """Note that the queue is paused, or moves again; whether that is news. broker/queue.py has what follows from it."""
+    """Write whether the queue is paused; returns whether that changed. broker/queue.py does the rest."""
     with db.session() as session:
         if is_paused(session) == paused:
             return False
@@ -92,3 +94,7 @@ def _drop(session: Session, name: str) -> None:
     if row is not None:
         session.delete(row)
         session.flush()
+
+
+def _announcement_of(row: SiteStateRow) -> Announcement:
+    return Announcement(row.value["id"], row.value["text"], row.updated_at)

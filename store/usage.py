@@ -1,9 +1,10 @@
-"""Who used how much: seconds and tokens per person and day, and what everybody keeps. Numbers, no texts, no titles.
+"""Usage accounting: seconds and tokens per person and day, and storage per person. Numbers, no texts, no titles.
 
-What it does: `per_day` adds up the turns that ended (turns.stats, see turns/end.py), `keeping` what lies in SQL.
-What it refuses to know: who may read this (web/admin/dashboard.py shows it to admins), and what lies beside the
-database. A day is one of the server's clock. Waiting is from the submit to the claim, and in the engine until a lane
-was free. To add a figure of a turn: a line in SPENT and a field of Spent.
+What it does: `per_day` adds up ended turns (the column `stats`, see turns/end.py), `stored_per_person` rows and bytes
+in SQL. Days are those of the server's clock. Waiting is the time from the begin of a turn to its claim, and in the
+engine until a lane was free.
+What it refuses to know: who may read this (web/admin/dashboard.py shows it to admins), and files beside the database.
+To add a figure of a turn: a line in SPENT and a field of Spent; web/admin/activity.py and its template show it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SPENT = {
 
 @dataclass(frozen=True)
 class Spent:
-    """What some turns took. `tokens_reused` were in cells or blocks and had not to be read again."""
+    """Cost of some turns. `tokens_reused` were in cells or blocks (cache hits) and not read again."""
 
     turns: int = 0
     wait_s: float = 0.0
@@ -52,7 +53,7 @@ class Spent:
 
     @property
     def busy_s(self) -> float:
-        """Seconds in which the card worked for them."""
+        """Seconds in which the GPU worked for these turns."""
         return self.wake_s + self.read_s + self.write_s
 
 
@@ -65,7 +66,7 @@ class Usage:
 
     @property
     def by_day(self) -> tuple[Spent, ...]:
-        """Everybody together."""
+        """The sum over all people."""
         return tuple(sum(day, Spent()) for day in zip(*self.people.values(), strict=True)) or (Spent(),) * len(
             self.days
         )
@@ -73,7 +74,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class StoredAmount:
-    """What a person keeps in the database, in rows and bytes."""
+    """What a person has in the database, in rows and bytes."""
 
     chats: int = 0
     messages: int = 0
@@ -107,7 +108,7 @@ def per_day(db: Database, n_days: int = 7, now: float | None = None) -> Usage:
 
 
 def stored_per_person(db: Database) -> dict[str, StoredAmount]:
-    """What each person keeps, by id; everybody is in it."""
+    """What each person has stored, by id; every person is in it."""
     own_chats = select(Chat.owner_id, func.count()).where(Chat.deleted_at.is_(None)).group_by(Chat.owner_id)
     pictures = select(Picture.owner_id, func.sum(func.length(Picture.data))).group_by(Picture.owner_id)
     with db.reading() as session:
@@ -121,7 +122,7 @@ def stored_per_person(db: Database) -> dict[str, StoredAmount]:
 
 
 def _written(session: Session) -> dict[str, tuple[int, int, int]]:
-    """For each owner of chats: messages, bytes of all their wordings, bytes of the tokens."""
+    """For each owner of chats: messages, bytes of all alternatives, bytes of their tokens."""
     postgres = session.get_bind().dialect.name != "sqlite"
     text_bytes = func.octet_length(Alternative.text) if postgres else func.length(cast(Alternative.text, LargeBinary))
     texts = (

@@ -1,8 +1,8 @@
-"""House rules: quiet hours and daily minutes of those who need them. They decide whether a turn may begin.
+"""Usage limits (screen time): quiet hours and minutes per day, checked when a turn begins.
 
-What it does: `refuse_if_over` is asked in the transaction that accepts a turn. A day and its hours are those of the
-server's clock. The minutes of a day are those between a person's turns, pauses of more than five minutes not counted.
-What it refuses to know: who sets the rules (accounts.py).
+What it does: `refuse_if_over` runs in the transaction that accepts a turn. Days and hours are those of the server's
+clock. The minutes of a day are the time of a person's turns and the pauses between them of up to five minutes.
+What it refuses to know: who sets the limits (accounts.py).
 """
 
 import datetime as dt
@@ -32,19 +32,19 @@ def refuse_if_over(session: Session, user: User, now: float) -> None:
 
 @dataclass(frozen=True)
 class MinutesToday:
-    """The minutes of a person who has a daily limit."""
+    """The minutes of today of a person with a daily limit."""
 
     used: float
     allowed: int
 
     @property
     def left(self) -> int:
-        """Whole minutes that are left, the one that is running counted; never below 0."""
+        """Whole minutes left, a begun one counted as whole; never below 0."""
         return max(0, math.ceil(self.allowed - self.used))
 
 
 def today(db: Database, user: UserView, now: float | None = None) -> MinutesToday | None:
-    """How much of today a person has used; None for whoever has no limit."""
+    """How much of today a person has used; None without a limit."""
     if user.daily_minutes is None:
         return None
     with db.reading() as session:
@@ -61,8 +61,8 @@ def minutes_today(session: Session, user: User | UserView, now: float) -> Minute
 def minutes_used(session: Session, user_id: str, now: float) -> float:
     """Minutes that a person has played since midnight."""
     midnight = dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    mine = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
-    played = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(mine.where(some))]
+    of_user = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
+    played = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(of_user.where(some))]
     used_s, until = 0.0, midnight - PAUSE_S
     for created_at, ended_at in sorted(played, key=lambda turn: turn.created_at):
         gap_s = created_at - until
@@ -73,6 +73,6 @@ def minutes_used(session: Session, user_id: str, now: float) -> float:
     return used_s / 60
 
 
-def _between(clock: str, start: str, end: str) -> bool:
-    """Whether a time of the day lies in a span that may reach over midnight."""
-    return start <= clock < end if start <= end else clock >= start or clock < end
+def _between(time: str, start: str, end: str) -> bool:
+    """Whether a time of the day (HH:MM) lies in a span that may reach over midnight."""
+    return start <= time < end if start <= end else time >= start or time < end

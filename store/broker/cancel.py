@@ -1,7 +1,7 @@
-"""Cancel flags: how the wish to stop reaches the worker at once. The database keeps the wish too (turns/lifecycle.py).
+"""Cancel flags: how a stop reaches the worker at once, by a flag in Redis and a pub/sub message that it was raised.
 
-A channel says that a flag was raised, so that nobody has to look all the time; what was said while nobody listened is
-still found in the flags.
+What it does: the message saves the worker from polling; the flag is still there if the message was lost.
+What it refuses to know: the database, which keeps the stop too (turns/lifecycle.py).
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FLAG_TTL_S = 3_600
 
 
 def request(redis: Redis, turn_id: str) -> None:
-    """Raise the flag of a turn, and say so."""
+    """Raise the flag of a turn and publish that it was raised."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.set(keys.cancel_flag(turn_id), "1", ex=FLAG_TTL_S)
         pipe.publish(keys.cancels_channel(), turn_id)
@@ -23,14 +23,14 @@ def request(redis: Redis, turn_id: str) -> None:
 
 
 def subscribe(redis: Redis) -> PubSub:
-    """A subscription that has a message whenever it is time to look at the flags: also when it (again) stands."""
+    """A subscription with a message whenever the flags must be read, also after it was connected (again)."""
     pubsub: PubSub = redis.pubsub()  # type: ignore[no-untyped-call]
     pubsub.subscribe(keys.cancels_channel())
     return pubsub
 
 
 def requested(redis: Redis, turn_ids: Iterable[str]) -> set[str]:
-    """Those of the turns whose flag is up, in one round trip."""
+    """The ids of the turns whose flag is raised, in one round trip."""
     ids = list(turn_ids)
     if not ids:
         return set()

@@ -1,6 +1,6 @@
-"""The Redis client as every process of ours makes it.
+"""The Redis client of every process: timeouts and retries, so that a silent Redis is an error and not a hang.
 
-What it does: time limits, so that a silent Redis is an error and not a hang. Answers are bytes, as RQ wants them.
+Answers are bytes, as RQ needs them.
 """
 
 from redis import Redis

@@ -1,9 +1,9 @@
-"""How long a queued turn has still to wait. Pure.
+"""Estimated waiting time of a queued turn: a Monte Carlo simulation (bootstrap) over the last turns. Pure.
 
-How: the durations of the last turns of a worker are the only model. Many possible futures are drawn from them, in each
-the lanes become free one after the other, and the median of the waits is the answer. Drawing beats computing with the
-mean: of several running turns the first to end counts, and that one is shorter than the mean.
-A turn that has run for some seconds already ends like those of the last turns that ran longer than that.
+How: the durations of a worker's last turns are the only model. N_FUTURES futures are drawn from them; in each the lanes
+become free one after the other, and the median of the waits is the estimate. The mean would be wrong: of several
+running turns the first to end counts, and that one is shorter than the mean.
+The rest of a running turn is drawn from the last turns that took longer than it has taken so far.
 """
 
 import heapq

@@ -1,14 +1,13 @@
-"""The events of a turn: what a worker tells the browsers.
+"""The events of a turn: an event log per turn (Redis stream) and live delivery per chat (pub/sub).
 
-Each turn has a stream (what was said, for those who come late) and each chat a channel (what is said, at once). One Lua
-script writes both, so a listener that sees a gap in `seq` finds the missing events in the stream.
+One Lua script writes both, so a subscriber that sees a gap in `seq` reads the missing events from the stream.
 
 THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ...), `stream` (a mark of
 the stream that is numbered so) and `type`:
     state      state: waiting | queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done
                and total (tokens read so far and in all)
     part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
-               message that gets another wording (retry) or grows (continue), else null
+               message that gets another alternative (retry) or grows (continue), else null
     text       part, offset (characters before this piece), text (the piece; when a message grows only what is new);
                a new attempt starts again at part 0 and offset 0, and what the old one wrote stays visible until then
     done       revision, messages (all that the turn added or changed, see MessageView.as_dict), message (the first of
@@ -19,7 +18,8 @@ the stream that is numbered so) and `type`:
 older than the last one seen are refused. Another `stream` than before means that Redis was emptied and the turn has a
 new one, numbered from 1: read all of it, and the transcript when the turn ends. Streams live for a day, and for an hour
 after their turn has ended.
-To add a type: add it here and to TYPES. What this file refuses to know: who listens, and the database.
+What it refuses to know: the subscribers, and the database.
+To add a type: here and in TYPES; in web/live (what a tab is told) and in static/js/chat (what the page does with it).
 """
 
 import hashlib
@@ -50,7 +50,7 @@ ENDED_TTL_S = 3_600
 #     the channel of its chat, the attempt, seconds to live, "1" when the last event ends the turn, else "0",
 #     the mark of the stream if it begins now, the last number that the writer knows (-1: begin anew), how many events,
 #     and these: JSON objects without `seq`, which is put in front (nothing is decoded and encoded again)
-# Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has spoken; -2, and
+# Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has written; -2, and
 # nothing is written, when the stream has lost what the writer knows.
 _APPEND = """
 local answers, at = {}, 1
@@ -100,7 +100,7 @@ for i, key in ipairs(KEYS) do
 end
 return answers
 """
-_AT_ONCE = 100  # streams that one script looks at: everybody else waits for it
+_STREAMS_PER_CALL = 100  # Redis does nothing else while the script runs
 
 BEGIN_ANEW = -1  # for `Batch.known`: in a stream of its own, whatever is there
 
@@ -108,8 +108,8 @@ BEGIN_ANEW = -1  # for `Batch.known`: in a stream of its own, whatever is there
 class Refusal(Enum):
     """Why events were not written."""
 
-    STALE = -1  # a newer attempt has spoken
-    LOST = -2  # Redis has lost what the writer knows (its last second, or all): say it all again, with BEGIN_ANEW
+    STALE = -1  # a newer attempt has written
+    LOST = -2  # Redis has lost events (its last second, or all): write all of them again, with BEGIN_ANEW
 
 
 Answer = list[int] | Refusal
@@ -141,9 +141,9 @@ def append_all(redis: Redis, batches: Sequence[Batch]) -> list[Answer]:
 
 
 class Appender:
-    """`append_all` over a connection of its own, for one thread that does it for every word.
+    """`append_all` over a dedicated connection, for one thread that writes every piece of text.
 
-    The client's way through its pool takes twice the processor time, which a word has to share with the next one.
+    The client's way through its pool takes twice the CPU time.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -163,7 +163,7 @@ class Appender:
             self._connection = self._pool.get_connection()
         try:
             return self._exchange(self._connection, command)
-        except RedisConnectionError:  # Redis closes what was silent for long, or has been restarted
+        except RedisConnectionError:  # an idle connection was closed, or Redis was restarted
             return self._exchange(self._connection, command)
 
     def _exchange(self, connection: Connection, command: Sequence[str | int]) -> Any:
@@ -198,11 +198,11 @@ def tail(redis: Redis, turn_id: str) -> Tail | None:
 
 
 def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
-    """For each turn whether its last event is there. Redis looks; only the answers cross the line."""
+    """For each turn whether its last event is there; a script in Redis reads the streams."""
     streams = [keys.turn_events(turn_id) for turn_id in turn_ids]
     with redis.pipeline(transaction=False) as pipe:
-        for start in range(0, len(streams), _AT_ONCE):
-            some = streams[start : start + _AT_ONCE]
+        for start in range(0, len(streams), _STREAMS_PER_CALL):
+            some = streams[start : start + _STREAMS_PER_CALL]
             pipe.eval(_ENDED, len(some), *some)
         return [answer == 1 for answers in pipe.execute() for answer in answers]
 
@@ -217,7 +217,7 @@ def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:
 
 
 def publish(redis: Redis, chat_id: str, event: Mapping[str, Any]) -> None:
-    """Tell every tab on a chat something that belongs to no turn: it has no number and is kept nowhere."""
+    """Publish something to every tab on a chat that belongs to no turn: without `seq`, and in no stream."""
     redis.publish(keys.chat_channel(chat_id), json.dumps(event))
 
 
@@ -235,7 +235,7 @@ def ending(turn: TurnView, end: EndView) -> dict[str, Any]:
 
 
 def _call(batches: Sequence[Batch]) -> list[str | int]:
-    """What the script is called with: the number of keys, the keys, the arguments."""
+    """The arguments of the script: the number of keys, the keys, ARGV."""
     arguments = [argument for batch in batches for argument in _arguments(batch)]
     return [len(batches), *(keys.turn_events(batch.turn_id) for batch in batches), *arguments]
 

@@ -1,9 +1,10 @@
-"""The RQ side of a turn: one kind of job, named and never imported, that carries an id and nothing else.
+"""RQ jobs of turns: an allow-list of one function, enqueued by name, with the turn's id as its only argument.
 
-What it does: `TurnJob` runs functions of ALLOWED only, whatever somebody may have written into Redis, and follows no
-other name found there (callbacks, webhooks, instances). `enqueue` and `remove_job` know every key that RQ 3.0.0 keeps
-about a job; a test holds them to it. What it refuses to know: the database, and when a job is due (queue.py).
-Never call cleanup(), count or len() of a StartedJobRegistry: three callers at once make doubles.
+What it does: `TurnJob` runs functions of ALLOWED only, whatever is written into Redis, and follows no other name found
+there (callbacks, webhooks, instances). `enqueue` and `remove_job` know every key that RQ 3.0.0 keeps about a job; a
+test holds them to it.
+What it refuses to know: the database, and when a job is due (queue.py).
+Never call cleanup(), count or len() of a StartedJobRegistry: three callers at once run jobs twice.
 """
 
 import logging
@@ -33,7 +34,7 @@ _TURN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class ForbiddenJob(ValueError):
-    """A job that is not one of ours: it is not run."""
+    """A job that is not on the allow-list: it is not run."""
 
 
 class TurnJob(Job):  # type: ignore[misc]
@@ -136,7 +137,7 @@ def remove_job(redis: Redis, turn_id: str, worker: str | None = None) -> None:
 
 
 def position(redis: Redis, turn_id: str, worker: str) -> int | None:
-    """How many jobs stand before this one in the worker's queue; None when it is not in there."""
+    """How many jobs stand before this one in the worker's queue; None when it is not in it."""
     place: Any = redis.lpos(queue_key(worker), turn_id)
     return None if place is None else int(place)
 
@@ -155,26 +156,26 @@ def places(redis: Redis, worker: str, turn_ids: Iterable[str]) -> dict[str, str]
 
 
 def popped(redis: Redis, worker: str) -> set[str]:
-    """The turns whose job was popped: being run, or lost with its lane, or popped for nothing (its hash was gone)."""
+    """The turns whose job was popped: being run, lost with its lane, or dropped because its hash was gone."""
     queue = open_queue(redis, worker)
     between = _texts(redis.lrange(queue.intermediate_queue_key, 0, -1))
     return between | {entry.split(":")[0] for entry in _executions(queue)}
 
 
 def known_workers(redis: Redis) -> tuple[str, ...]:
-    """Names of the workers, of today and of yesterday, whose queue RQ knows."""
+    """Names of the workers, alive or gone, whose queue RQ knows."""
     names: Any = redis.smembers(Queue.redis_queues_keys)
     queues = (name.decode().removeprefix(Queue.redis_queue_namespace_prefix) for name in names)
     return tuple(sorted(name.removeprefix(keys.queue("")) for name in queues if name.startswith(keys.queue(""))))
 
 
 def forget_lanes(redis: Redis, worker: str) -> None:
-    """Have RQ forget the names of lanes that died: each lane has its own, and RQ's lists of names have no end."""
+    """Remove the names of dead lanes from RQ, whose lists of names would grow without end."""
     clean_worker_registry(open_queue(redis, worker))
 
 
 def forget_workers(redis: Redis, alive: Container[str]) -> None:
-    """Have RQ forget the queues of workers that are gone, once there is nothing in them any more."""
+    """Remove the empty queues of workers that are gone from RQ."""
     for worker in known_workers(redis):
         queue = open_queue(redis, worker)
         kept = (queue.key, queue.intermediate_queue_key, queue.started_job_registry.key, queue.failed_job_registry.key)
@@ -191,7 +192,7 @@ def _place(turn_id: str, known: set[str], queued: set[str], popped: set[str]) ->
 
 
 def _executions(queue: Queue) -> list[str]:
-    """`<job id>:<execution id>` of all that RQ takes to be running; one for each lane, alive or dead."""
+    """`<job id>:<execution id>` of every job that RQ takes to be running; one per lane, alive or dead."""
     entries: Any = queue.connection.zrange(StartedJobRegistry(queue=queue).key, 0, -1)
     return [entry.decode() for entry in entries]
 

@@ -1,4 +1,4 @@
-"""Every Redis key and channel of this project, and nothing else. RQ's own keys start with `rq:`; queue.py knows those.
+"""Every Redis key and channel of this project. RQ's own keys start with `rq:`; jobs.py knows those.
 
 To add a key: add a function here that says what the key holds, of which type, and when it goes away.
 """
@@ -17,7 +17,7 @@ def turn_events(turn_id: str) -> str:
 
 
 def chat_channel(chat_id: str) -> str:
-    """Channel: the events of every turn of one chat, as they come."""
+    """Channel: the events of every turn of one chat, as they are written."""
     return f"{PREFIX}:chat:{chat_id}"
 
 
@@ -27,7 +27,7 @@ def queues_channel() -> str:
 
 
 def cancel_flag(turn_id: str) -> str:
-    """String: somebody pressed stop. Goes after an hour."""
+    """String: the owner of a turn pressed stop. Goes after an hour."""
     return f"{PREFIX}:turn:{turn_id}:cancel"
 
 
@@ -37,17 +37,17 @@ def cancels_channel() -> str:
 
 
 def popped_unclaimed(turn_id: str) -> str:
-    """String: when the reaper first saw that a job was neither in its queue nor claimed. Goes after a minute."""
+    """String: when `reconcile` first saw that a job was popped and its turn unclaimed. Goes after a minute."""
     return f"{PREFIX}:turn:{turn_id}:limbo"
 
 
 def end_unannounced(turn_id: str) -> str:
-    """String: when the reaper first saw that the end of a turn was not announced. Goes after a minute."""
+    """String: when `reconcile` first saw that the end of a turn was not announced. Goes after a minute."""
     return f"{PREFIX}:turn:{turn_id}:untold"
 
 
 def workers() -> str:
-    """Set: names of the workers that have shown up; the dead ones are taken out by readers."""
+    """Set: names of the workers that announced themselves; readers remove the dead ones."""
     return f"{PREFIX}:workers"
 
 
@@ -67,10 +67,10 @@ def wakes(worker_name: str) -> str:
 
 
 def last_reconcile() -> str:
-    """String: a worker has begun a round of repairs. Goes when the next one is due."""
+    """String: a worker has begun to reconcile. Goes when the next round is due."""
     return f"{PREFIX}:reaped"
 
 
 def reconcile_lock() -> str:
-    """String: held by the one process that brings queues and database together. Goes after some seconds."""
+    """String: lock of the one process that reconciles. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"

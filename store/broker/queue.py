@@ -1,13 +1,13 @@
-"""How turns reach a worker.
+"""Fair queueing of turns (round robin over people), on top of one FIFO queue per worker.
 
 What it does: a person has at most one turn queued or running; their others wait in the database. So a worker's queue,
 first in first out, goes round over people. `accept` writes a turn, `deliver` makes its job after the acknowledgement;
 `dispatch` moves a person's next turn into a queue: call it after the end of a turn. `queue_place` says how long a
 queued turn has still to wait.
-The database is right, Redis is a copy: when Redis fails, everything here logs, leaves the turn, and recovery.py comes
-back to it. `pause` lets nothing new begin, in any process, until `resume`: turns wait in the database, and what runs
-goes on to its end. What it refuses to know: what a job does. Fencing (turns/lifecycle.py) makes a job that runs twice
-harmless.
+The database has the truth, Redis is a copy: when Redis fails, the functions here log it and leave the turn, and
+recovery.py finds it. `pause` lets no turn begin, in any process, until `resume`: turns wait in the database, running
+ones go on to their end.
+What it refuses to know: what a job does. The fencing token (turns/lifecycle.py) makes a job that runs twice harmless.
 """
 
 import json
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class QueuePlace:
-    """Where a queued turn stands: turns before it, and the seconds until it starts. None: not known."""
+    """Position of a queued turn: turns before it, and the estimated seconds until it starts. None: not known."""
 
     ahead: int | None = None
     eta_s: float | None = None
@@ -122,25 +122,25 @@ def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None
 
 
 def pause(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
-    """Nothing new begins from now on; what stands in a queue waits again. Returns those turns, as they were.
+    """No turn begins from now on; queued turns wait again. Returns those turns, as they were.
 
-    Redis may be away: a job that stays there is refused when a worker wants to claim its turn.
+    Redis may be away: a worker cannot claim the turn of a job that stays there.
     """
     site_state.set_pause(db, True, now)
-    back = turns.unqueue_all(db, now)
+    unqueued = turns.unqueue_all(db, now)
     try:
-        for turn in back:
+        for turn in unqueued:
             remove_job(redis, turn)
             announce_waiting(redis, turn)
-        for worker in sorted({turn.worker for turn in back if turn.worker}):
+        for worker in sorted({turn.worker for turn in unqueued if turn.worker}):
             announce_moved(redis, worker)
     except RedisError as error:
-        log.warning("%d turns wait again, and Redis does not know it: %s", len(back), error)
-    return back
+        log.warning("%d turns wait again, and Redis does not know it: %s", len(unqueued), error)
+    return unqueued
 
 
 def resume(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnView, ...]:
-    """The queue moves again: everybody's next turn goes in, who has waited longest first. Returns those turns."""
+    """End the pause: the next turn of every person is queued, the longest wait first. Returns those turns."""
     site_state.set_pause(db, False, now)
     placed = (dispatch(db, redis, owner_id, now) for owner_id in turns.owners_waiting(db))
     return tuple(turn for turn in placed if turn is not None)
@@ -149,7 +149,7 @@ def resume(db: Database, redis: Redis, now: float | None = None) -> tuple[TurnVi
 def stop(db: Database, redis: Redis, owner_id: str, turn_id: str, now: float | None = None) -> TurnView:
     """The owner pressed stop: ends a turn that no worker has, raises the flag of a running one.
 
-    Raises NotFound. Redis may be away: the database keeps the wish.
+    Raises NotFound. Redis may be away: the database keeps the stop.
     """
     turn = turns.request_cancel(db, owner_id, turn_id, now)
     try:
@@ -166,7 +166,7 @@ def stop(db: Database, redis: Redis, owner_id: str, turn_id: str, now: float | N
 
 
 def queue_place(redis: Redis, turn: TurnView, now: float | None = None) -> QueuePlace:
-    """How many turns stand before this one in its queue, and when it is likely to start. Raises RedisError."""
+    """The position of a turn in its queue, and when it is likely to start. Raises RedisError."""
     if turn.state != "queued" or turn.worker is None:
         return QueuePlace()
     with redis.pipeline(transaction=False) as pipe:
@@ -176,8 +176,8 @@ def queue_place(redis: Redis, turn: TurnView, now: float | None = None) -> Queue
     worker = registry.read(entry)
     if ahead is None or worker is None:
         return QueuePlace(ahead)
-    since = max(0.0, (time.time() if now is None else now) - worker.at)
-    busy_s = [seconds + since for seconds in worker.busy_s]
+    age_s = max(0.0, (time.time() if now is None else now) - worker.at)
+    busy_s = [seconds + age_s for seconds in worker.busy_s]
     return QueuePlace(ahead, eta.seconds_until_start(ahead, worker.lanes, busy_s, worker.turn_s))
 
 
@@ -187,7 +187,7 @@ def remove_job(redis: Redis, turn: TurnView) -> None:
 
 
 def announce_end(db: Database, redis: Redis, turn: TurnView) -> None:
-    """Tell the browsers that a turn has ended, from what the database says; does nothing when they know."""
+    """Append the last event of a turn, from what the database says; nothing if it is there already."""
     try:
         ending = events.ending(turn, turns.result_of(db, turn.id))
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [ending])
@@ -196,21 +196,21 @@ def announce_end(db: Database, redis: Redis, turn: TurnView) -> None:
 
 
 def announce_moved(redis: Redis, worker: str) -> None:
-    """Tell everybody who waits that the queue of a worker moved: their places are others now."""
+    """Publish that the queue of a worker moved: the positions of the turns in it have changed."""
     redis.publish(keys.queues_channel(), json.dumps({"worker": worker}))
 
 
 def announce_queued(redis: Redis, turn: TurnView) -> None:
-    """Tell the browsers that a turn is in a queue, and the others in it that it moved."""
-    where = queue_place(redis, turn)
-    event = {"type": "state", "state": "queued", "ahead": where.ahead, "eta_s": where.eta_s}
-    with suppress(Stale):  # somebody works on it already
+    """Append that a turn is queued, and publish that the queue moved."""
+    place = queue_place(redis, turn)
+    event = {"type": "state", "state": "queued", "ahead": place.ahead, "eta_s": place.eta_s}
+    with suppress(Stale):  # a worker has claimed it already
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [event])
     if turn.worker is not None:
         announce_moved(redis, turn.worker)
 
 
 def announce_waiting(redis: Redis, turn: TurnView) -> None:
-    """Tell the browsers that a turn that was in a queue waits again."""
+    """Append that a turn that was queued waits again."""
     with suppress(Stale):
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [{"type": "state", "state": "waiting"}])

@@ -1,11 +1,12 @@
-"""How turns reach a worker again after anything was lost: a worker, its queue, all of Redis.
+"""Recovery: brings queued and running turns back to a worker after a worker, its queue or all of Redis was lost.
 
-What it does: `reconcile` compares database and Redis and repairs the difference: call it every few seconds in a worker,
-and once after the worker was announced. `recover` is for the start of a worker, `take_over` for the end of another one;
-both know that the worker is dead because they hold its lock. `sweep` takes out what RQ keeps about turns that are over.
-The database is right, Redis is a copy.
-What it refuses to know: how one finds out that a worker is dead.
-Order: whoever lost a place gets one at the front, those who had started before those who had not.
+What it does: `reconcile` compares database and Redis and removes the difference: call it every few seconds in a worker,
+and once after the worker was announced. `reconcile_own` is for the start of a worker, `take_over` for the end of
+another one; both hold the lock of that worker, so it is dead. `reconcile_rq` removes what RQ keeps about ended turns.
+The database has the truth, Redis is a copy. A turn that lost its place goes to the front of a queue, started turns
+before the others.
+What it refuses to know: how a caller finds out that a worker is dead.
+To add a case of loss: what finds it in `reconcile`, and a test in tests/store/test_recovery.py that makes it happen.
 """
 
 import logging
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 LOCK_S = 15
 ENQUEUED_WITHIN_S = 1.5  # between the database's word that a turn is queued and its job in Redis
 UNCLAIMED_GRACE_S = 5.0
-PATIENCE_S = 5.0  # how long a pinned turn waits for its worker while another one has nothing to do
+STEAL_AFTER_S = 5.0  # how long a pinned turn waits for its worker while another one has nothing to do
 ANNOUNCE_AFTER_S = 1.5  # a worker tries again twice a second
 ANNOUNCE_FOR_S = 120.0
 SEEN_FOR_S = 60
@@ -38,109 +39,114 @@ RQ_ENDS_WITHIN_S = 10.0
 
 
 def reconcile_own(db: Database, redis: Redis, worker: str, now: float | None = None) -> tuple[str, ...]:
-    """At the start of a worker that holds its lock, so its predecessor is dead: put what that one had at the front.
+    """At the start of a worker (it holds its lock): requeue the turns of its dead predecessor at the front.
 
     Returns the ids of the turns that came back into the queue, in the order of service.
     """
-    mine = turns.unfinished(db, worker=worker)
-    lost = _give_back(db, redis, (turn for turn in mine if turn.running), now)
-    queued = [turn for turn in mine if turn.state == "queued"]
+    unfinished = turns.unfinished(db, worker=worker)
+    lost = _give_back(db, redis, (turn for turn in unfinished if turn.running), now)
+    queued = [turn for turn in unfinished if turn.state == "queued"]
     where = places(redis, worker, (turn.id for turn in queued))
     lost += [turn for turn in queued if where[turn.id] != "queued"]
     return _put_back(db, redis, lost, worker, now)
 
 
 def take_over(db: Database, redis: Redis, worker: str, now: float | None = None) -> tuple[str, ...]:
-    """Another worker is dead (the caller holds its lock): put all that it had at the front of living ones.
+    """Another worker is dead (the caller holds its lock): requeue its turns at the front of living workers.
 
     Returns the ids of the turns, in the order of service.
     """
     registry.retire(redis, worker)
-    mine = turns.unfinished(db, worker=worker)
-    lost = _give_back(db, redis, (turn for turn in mine if turn.running), now)
-    return _put_back(db, redis, [*lost, *(turn for turn in mine if turn.state == "queued")], None, now)
+    unfinished = turns.unfinished(db, worker=worker)
+    lost = _give_back(db, redis, (turn for turn in unfinished if turn.running), now)
+    return _put_back(db, redis, [*lost, *(turn for turn in unfinished if turn.state == "queued")], None, now)
 
 
 def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str, ...]:
-    """Bring Redis to what the database says. One process at a time: the others return at once.
+    """Make Redis agree with the database. One process at a time: the others return at once.
 
-    Turns whose lease is over go back to the front of a queue, so do queued turns without a job (Redis was emptied, a
-    lane died between two steps) and those in the queue of a worker that is gone; who waits for long behind a busy
-    worker goes to one that has nothing to do; waiting people without a queued turn get their next one in; ends that
-    nobody announced are announced. Returns the ids that were put into a queue.
+    In this order: turns whose lease has expired, queued turns without a job (Redis was emptied, a lane died between two
+    steps) and those in the queue of a dead worker go to the front of a queue; turns that wait long behind a busy worker
+    go to an idle one; people without a queued turn get their next one queued; unannounced ends are announced. Returns
+    the ids that were put into a queue.
     """
     now = time.time() if now is None else now
-    with _lock(redis) as held:
-        if not held:
+    with _lock(redis) as is_held:
+        if not is_held:
             return ()
         back = _give_back(db, redis, turns.expired_leases(db, now), now)
         known = {turn.id for turn in back}
         back += [turn for turn in _misplaced(db, redis, now) if turn.id not in known]
-        placed = _put_back(db, redis, back, None, now) + _relieve(db, redis, now)
+        placed = _put_back(db, redis, back, None, now) + _steal_work(db, redis, now)
         dispatched = [dispatch(db, redis, owner_id, now) for owner_id in turns.owners_waiting(db)]
         _announce_ends(db, redis, now)
     return placed + tuple(turn.id for turn in dispatched if turn is not None)
 
 
 def is_due(redis: Redis, every_s: float) -> bool:
-    """Whether nobody has begun a round within this time: who asks and hears yes has begun one."""
+    """Whether the next round is due: a rate limit over all workers. True also claims the round."""
     return bool(redis.set(keys.last_reconcile(), "1", nx=True, px=max(1, round(every_s * 900))))
 
 
 def _give_back(db: Database, redis: Redis, running: Iterable[TurnView], now: float | None) -> list[TurnView]:
-    """Take turns from whoever had them; returns those that are queued again (the others were to be cancelled)."""
-    back = []
+    """Take turns from their dead workers; returns the requeued ones (the others were to be cancelled)."""
+    requeued = []
     for turn in running:
-        with suppress(Stale):  # it ended or was claimed meanwhile: all is well
+        with suppress(Stale):  # it ended or was claimed meanwhile
             after = turns.give_back(db, turn.id, turn.attempt, now, crashed=True)
             if after.ended:
                 announce_end(db, redis, after)
             else:
-                back.append(after)
-    return back
+                requeued.append(after)
+    return requeued
 
 
 def _misplaced(db: Database, redis: Redis, now: float) -> list[TurnView]:
-    """The queued turns that no living worker would come to."""
+    """The queued turns that no living worker will pop."""
     by_worker = defaultdict(list)
     for turn in turns.unfinished(db):
         if turn.state == "queued" and turn.worker:
             by_worker[turn.worker].append(turn)
     alive = registry.alive(redis)
-    found = []
+    misplaced = []
     for worker, queued in by_worker.items():
         where = places(redis, worker, (turn.id for turn in queued))
         gone = bool(alive) and worker not in alive
-        found += [turn for turn in queued if gone or _lost(redis, turn, where[turn.id], now)]
-    return found
+        misplaced += [turn for turn in queued if gone or _lost(redis, turn, where[turn.id], now)]
+    return misplaced
 
 
 def _lost(redis: Redis, turn: TurnView, place: str, now: float) -> bool:
-    """Missing is lost, unless its job is just being made; popped and unclaimed only after some seconds."""
+    """Whether the job of a queued turn is lost: missing and not just being made, or popped and unclaimed for long."""
     if place != "popped_unclaimed":
         return place == "missing" and _past(turn.updated_at, now, ENQUEUED_WITHIN_S)
     return _past(_first_seen(redis, keys.popped_unclaimed(turn.id), now), now, UNCLAIMED_GRACE_S)
 
 
 def _past(then: float, now: float, seconds: float) -> bool:
-    """Whether more than these seconds have passed; what lies ahead was written before the clock was set back."""
+    """Whether more than these seconds have passed; also True for a time in the future (the clock was set back)."""
     return not 0 <= now - then <= seconds
 
 
-def _relieve(db: Database, redis: Redis, now: float) -> tuple[str, ...]:
-    """Pinning must starve nobody: who has waited for long goes to a worker of the same model with an idle lane.
+def _steal_work(db: Database, redis: Redis, now: float) -> tuple[str, ...]:
+    """Work stealing, so that pins starve no turn: a turn that waits long goes to an idle lane of the same model.
 
-    Reading a chat again costs a few seconds, waiting behind others may cost minutes.
+    Reading a chat again costs seconds, waiting behind others may cost minutes.
     """
     alive = registry.alive(redis)
     idle = {name: worker.lanes - load for name, (worker, load) in registry.loads(redis, alive).items()}
     moved: tuple[str, ...] = ()
     for turn in turns.unfinished(db) if len(alive) > 1 and any(n > 0 for n in idle.values()) else ():
-        here = alive.get(turn.worker or "")
-        if here is None or turn.state != "queued" or now - (turn.queued_at or now) < PATIENCE_S or idle[here.name] > 0:
+        holder = alive.get(turn.worker or "")
+        if (
+            holder is None
+            or turn.state != "queued"
+            or now - (turn.queued_at or now) < STEAL_AFTER_S
+            or idle[holder.name] > 0
+        ):
             continue
-        target = next((name for name in idle if idle[name] > 0 and alive[name].model == here.model), None)
-        if target is not None and jobs.position(redis, turn.id, here.name) is not None:
+        target = next((name for name in idle if idle[name] > 0 and alive[name].model == holder.model), None)
+        if target is not None and jobs.position(redis, turn.id, holder.name) is not None:
             idle[target] -= 1
             moved += _put_back(db, redis, [turn], target, now)
     return moved
@@ -149,7 +155,7 @@ def _relieve(db: Database, redis: Redis, now: float) -> tuple[str, ...]:
 def _put_back(
     db: Database, redis: Redis, lost: list[TurnView], target: str | None, now: float | None
 ) -> tuple[str, ...]:
-    """Queue turns again at the front: of `target`, else of a living worker, else where they were."""
+    """Requeue turns at the front: of `target`, else of a living worker, else of their own."""
     started_first = sorted(lost, key=lambda turn: (turn.started_at is None, turn.queued_at or 0.0, turn.created_at))
     placed = []
     for turn in reversed(started_first):
@@ -168,7 +174,7 @@ def _put_back(
 
 
 def reconcile_rq(db: Database, redis: Redis) -> None:
-    """Take out what RQ keeps about turns that are over, in the queues of workers of today and of yesterday."""
+    """Garbage collection in RQ: remove what it keeps about ended turns, in the queues of living and gone workers."""
     for name in jobs.known_workers(redis):
         queue = jobs.open_queue(redis, name)
         queue.failed_job_registry.cleanup()  # unlike that of started jobs, this one only drops what has expired
@@ -180,7 +186,7 @@ def reconcile_rq(db: Database, redis: Redis) -> None:
 
 
 def _long_over(db: Database, turn_id: str) -> bool:
-    """Whether RQ missed the end of this turn: its lane lost Redis, or was frozen, while it ended."""
+    """Whether RQ missed the end of this turn: its lane lost Redis, or was frozen, at that moment."""
     try:
         turn = turns.get_turn(db, turn_id)
     except NotFound:
@@ -189,20 +195,20 @@ def _long_over(db: Database, turn_id: str) -> bool:
 
 
 def _announce_ends(db: Database, redis: Redis, now: float) -> None:
-    """Ends that nobody told, as after kill -9 between the commit and its event.
+    """Announce ends without an event, as after kill -9 between the commit and its event.
 
-    A living worker tells its own, with the text before it: it gets its time from the moment when Redis takes writes
+    A living worker announces its own, with the text before it: its time counts from the moment when Redis takes writes
     again, not from the end of the turn.
     """
     ended = turns.recently_ended(db, now - ANNOUNCE_FOR_S, now)
-    for turn_id, told in zip(ended, events.has_ended(redis, ended), strict=True):
-        if not told and _past(_first_seen(redis, keys.end_unannounced(turn_id), now), now, ANNOUNCE_AFTER_S):
-            with suppress(NotFound):  # its owner has gone meanwhile, and it with them
+    for turn_id, is_announced in zip(ended, events.has_ended(redis, ended), strict=True):
+        if not is_announced and _past(_first_seen(redis, keys.end_unannounced(turn_id), now), now, ANNOUNCE_AFTER_S):
+            with suppress(NotFound):  # deleted with its owner meanwhile
                 announce_end(db, redis, turns.get_turn(db, turn_id))
 
 
 def _first_seen(redis: Redis, key: str, now: float) -> float:
-    """When the reaper first met this, now if never before. Raises RedisError, also when Redis takes no writes."""
+    """When `reconcile` first saw this, now if never before. Raises RedisError, also when Redis takes no writes."""
     redis.set(key, repr(now), nx=True, ex=SEEN_FOR_S)
     first_seen = redis.get(key)
     return now if first_seen is None else float(first_seen)
@@ -211,10 +217,10 @@ def _first_seen(redis: Redis, key: str, now: float) -> float:
 @contextmanager
 def _lock(redis: Redis) -> Iterator[bool]:
     lock = redis.lock(keys.reconcile_lock(), timeout=LOCK_S, blocking=False)
-    held = lock.acquire()
+    is_held = lock.acquire()
     try:
-        yield held
+        yield is_held
     finally:
-        if held:
+        if is_held:
             with suppress(LockError):  # it took longer than LOCK_S, or Redis was emptied: nothing to release
                 lock.release()

@@ -1,8 +1,10 @@
-"""The registry of workers: who is there, what they hold, and who should get a chat.
+"""Service discovery and session affinity: which workers are alive, what they hold, and which one gets a chat.
 
-What it does: a worker says `announce` every second or so; when it stops, its entry goes by itself after a few seconds.
-`route` sends a chat to the worker that has its session, else to the one that had it last, else to the least loaded.
+What it does: a worker calls `announce` every second or so (a heartbeat); without it its entry expires after a few
+seconds. `route` sends a chat to the worker that has its session, else to the one it is pinned to, else to the least
+loaded.
 What it refuses to know: turns, RQ's jobs (only the length of a queue), what a dead worker leaves behind (recovery.py).
+To add a figure of an engine: a field of EngineView with a default, set in worker/heartbeat.py.
 """
 
 import json
@@ -22,7 +24,7 @@ PIN_TTL_S = 30 * 86_400
 
 @dataclass(frozen=True)
 class EngineView:
-    """What a worker says about its engine: the model, what is planned for it, cells and blocks, what its turns took.
+    """The engine in a heartbeat: the model, its memory plan, cells and blocks, and counters of its turns.
 
     Counters (`n_...`, `..._s`) begin with the process, at `since`. `gpu_layers` 0: no card; a plan of 0 bytes: none
     was made (the echo backend).
@@ -69,7 +71,7 @@ NOTHING_KNOWN = EngineView()
 
 @dataclass(frozen=True)
 class WorkerView:
-    """What a worker says about itself. `chats` are those whose sessions are in its cells; `at` is its clock.
+    """The heartbeat of a worker. `chats` are those whose sessions are in its cells; `at` is its clock.
 
     `busy_s`: how long each running turn has taken so far; `turn_s`: how long the last turns took.
     """
@@ -92,7 +94,7 @@ class WorkerView:
 
 
 def announce(redis: Redis, worker: WorkerView, ttl_s: float = HEARTBEAT_TTL_S) -> None:
-    """A heartbeat: the worker is there for the next `ttl_s`, unless it says so again."""
+    """A heartbeat: the worker counts as alive for the next `ttl_s` seconds."""
     with redis.pipeline() as pipe:
         pipe.set(keys.worker(worker.name), json.dumps(asdict(worker)), px=round(ttl_s * 1000))
         pipe.sadd(keys.workers(), worker.name)
@@ -100,7 +102,7 @@ def announce(redis: Redis, worker: WorkerView, ttl_s: float = HEARTBEAT_TTL_S) -
 
 
 def retire(redis: Redis, name: str) -> None:
-    """The worker goes, and says so."""
+    """Remove a worker that stops, or is dead."""
     with redis.pipeline() as pipe:
         pipe.delete(keys.worker(name))
         pipe.srem(keys.workers(), name)
@@ -108,12 +110,12 @@ def retire(redis: Redis, name: str) -> None:
 
 
 def alive(redis: Redis) -> dict[str, WorkerView]:
-    """Every worker that is there, by name. Names of the dead are dropped on the way."""
+    """Every living worker, by name. Removes the names of dead ones."""
     return _entries(redis, _members(redis))
 
 
 def names(redis: Redis) -> tuple[str, ...]:
-    """The names alone, in order: those who are there, and perhaps some who died since somebody looked."""
+    """Names only, sorted; may include workers that died since the last call of `alive`."""
     return tuple(sorted(name.decode() for name in _members(redis)))
 
 
@@ -122,25 +124,25 @@ def _entries(redis: Redis, members: Iterable[bytes]) -> dict[str, WorkerView]:
     if not names:
         return {}
     entries = redis.mget([keys.worker(name) for name in names])
-    found = {name: _view(entry) for name, entry in zip(names, entries, strict=True) if entry is not None}
-    dead = [name for name in names if name not in found]
+    living = {name: _view(entry) for name, entry in zip(names, entries, strict=True) if entry is not None}
+    dead = [name for name in names if name not in living]
     if dead:
         redis.srem(keys.workers(), *dead)
-    return found
+    return living
 
 
 def get(redis: Redis, name: str) -> WorkerView | None:
-    """What one worker said last; None when it is not there."""
+    """The last heartbeat of one worker; None when it is not alive."""
     return read(redis.get(keys.worker(name)))
 
 
 def read(entry: Any) -> WorkerView | None:
-    """What the entry of a worker says; None when there is none."""
+    """The value of a worker's entry; None when there is none."""
     return None if entry is None else _view(entry)
 
 
 def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
-    """Note that the blocks of these chats are with this worker."""
+    """Pin chats to the worker that has their KV blocks."""
     with redis.pipeline(transaction=False) as pipe:
         for chat_id in chat_ids:
             pipe.set(keys.pin(chat_id), name, ex=PIN_TTL_S)
@@ -148,7 +150,7 @@ def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
 
 
 def route(redis: Redis, chat_id: str) -> str | None:
-    """The name of the worker that should get a turn of this chat; None when no worker is there."""
+    """The name of the worker that gets the next turn of this chat; None when none is alive."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.smembers(keys.workers())
         pipe.get(keys.pin(chat_id))
@@ -163,7 +165,7 @@ def route(redis: Redis, chat_id: str) -> str | None:
 
 
 def loads(redis: Redis, workers: Mapping[str, WorkerView]) -> dict[str, tuple[WorkerView, int]]:
-    """For each worker the turns that it runs and those in its queue, together."""
+    """For each worker its view, and how many turns it runs or has in its queue."""
     with redis.pipeline(transaction=False) as pipe:
         for worker in workers.values():
             pipe.llen(Queue.redis_queue_namespace_prefix + worker.queue)
@@ -184,13 +186,13 @@ def _members(redis: Redis) -> set[bytes]:
 
 @lru_cache(maxsize=256)
 def _view(entry: bytes) -> WorkerView:
-    """What an entry says. It is read far more often than written: with each turn, by everybody."""
-    said = json.loads(entry)
-    known = _known(WorkerView, said)
+    """Parse an entry, cached: it is read far more often than written."""
+    fields_sent = json.loads(entry)
+    known = _known(WorkerView, fields_sent)
     lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-    return WorkerView(**known | lists | {"engine": EngineView(**_known(EngineView, said.get("engine", {})))})
+    return WorkerView(**known | lists | {"engine": EngineView(**_known(EngineView, fields_sent.get("engine", {})))})
 
 
-def _known(kind: type, said: dict[str, Any]) -> dict[str, Any]:
-    """What this version knows of it: workers of another one may be there during an update."""
-    return {field.name: said[field.name] for field in fields(kind) if field.name in said}
+def _known(kind: type, fields_sent: dict[str, Any]) -> dict[str, Any]:
+    """The fields that this version knows: during an update workers of another one may be alive."""
+    return {field.name: fields_sent[field.name] for field in fields(kind) if field.name in fields_sent}

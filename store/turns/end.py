@@ -1,9 +1,10 @@
-"""How a turn ends: `commit`, `cancel` and `fail`, for callers of lifecycle.py.
+"""How a turn ends: `commit`, `cancel` and `fail`, each one transaction behind the fencing token.
 
-What it does: the end of the turn, all that its parts wrote, the engine's window and the new revision are one
-transaction, behind the fence: it happens only if the attempt is still the one that counts.
-`Turn.result` keeps what was written: `messages` (ids, in order) and `suggestion`.
-What it refuses to know: who is told (broker/events.py) and what comes next (broker/queue.py).
+What it does: the end of the turn, everything that its parts wrote, the engine's window and the new revision are
+written together, and only if the attempt still owns the turn.
+`Turn.result` keeps what was written: `messages` (ids, in order) and `suggestion`; of a failed turn `error`.
+What it refuses to know: live events (broker/events.py) and which turn is next (broker/queue.py).
+To add something that a turn can leave behind: a field of Outcome, written in `_write`, a `Result` in kinds.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from store.views import EndView
 
 
 def fenced(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
-    """The fence: the conditions under which `attempt` may still change its turn."""
+    """The fence: SQL conditions under which `attempt` (the fencing token) may still change its turn."""
     return Turn.id == turn_id, Turn.attempt == attempt, Turn.state.in_(RUNNING)
 
 
@@ -33,7 +34,7 @@ def fenced(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
 class Outcome:
     """What the parts of a turn wrote: replies in order, a draft of the user's next line, the newest status.
 
-    `status` goes with the last word of the chat: {"fields": [{name, value, unit}], "turn", "tokens", "model_key"}.
+    `status` is kept with the chat's last message: {"fields": [{name, value, unit}], "turn", "tokens", "model_key"}.
     `spent`: seconds and tokens of all parts together (the names are those of the engine's TurnStats; usage.py adds up).
     """
 
@@ -42,7 +43,7 @@ class Outcome:
     status: dict[str, Any] | None = None
     spent: dict[str, float] = field(default_factory=dict)
 
-    def something(self) -> Outcome:
+    def without_blanks(self) -> Outcome:
         """The same without replies and suggestions that are only white space."""
         replies = tuple(reply for reply in self.replies if reply.text.strip())
         return replace(self, replies=replies, suggestion=(self.suggestion or "").strip() or None)
@@ -56,7 +57,7 @@ def commit(
     window: dict[str, Any] | None = None,
     now: float | None = None,
 ) -> EndView:
-    """The turn is done: write what it has brought. Doing it twice with the same attempt is Stale the second time.
+    """The turn is done: write its outcome. A second call with the same attempt raises Stale.
 
     A retry of a message adds an alternative to it and makes that one active, a reply that grows replaces its beginning,
     everything else adds a message. `window` is kept with the chat when given. Raises Stale.
@@ -75,7 +76,7 @@ def cancel(
     window: dict[str, Any] | None = None,
     now: float | None = None,
 ) -> EndView:
-    """The turn was stopped: what was written so far stays, if it is more than white space.
+    """The turn was stopped: what was written so far stays, unless it is white space.
 
     `attempt` is None for a turn that no worker has. Raises Stale.
     """
@@ -104,7 +105,7 @@ def fail(db: Database, turn_id: str, attempt: int, failure: Failure, now: float 
 
 
 def result_of(db: Database, turn_id: str) -> EndView:
-    """What an ended turn wrote, with its chat's revision of now. Raises NotFound (the turn)."""
+    """What an ended turn wrote, with the present revision of its chat. Raises NotFound (the turn)."""
     with db.reading() as session:
         turn = session.get(Turn, turn_id)
         if turn is None:
@@ -113,13 +114,13 @@ def result_of(db: Database, turn_id: str) -> EndView:
 
 
 def cancel_unclaimed(session: Session, turn: Turn, now: float) -> None:
-    """End a turn that no worker has, in the caller's transaction: what a dead attempt has shown stays."""
+    """End a turn that no worker has, in the caller's transaction: the partial text of a dead attempt stays."""
     turn.state, turn.ended_at, turn.updated_at, turn.lease_until = "cancelled", now, now, None
     _write(session, turn, _leftover(session, turn), None, now)
 
 
 def _leftover(session: Session, turn: Turn) -> Outcome:
-    """What the last attempt had saved of the turn's first part."""
+    """What the last attempt saved of the turn's first part."""
     kind = KINDS[turn.kind]
     if kind.result is Result.SUGGESTION:
         return Outcome(suggestion=turn.partial)
@@ -137,7 +138,7 @@ def _leftover(session: Session, turn: Turn) -> Outcome:
 
 def _outcome(given: Outcome | Reply | None) -> Outcome:
     outcome = Outcome((given,)) if isinstance(given, Reply) else given or Outcome()
-    return outcome.something()
+    return outcome.without_blanks()
 
 
 def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -> Turn:
@@ -150,7 +151,7 @@ def _end(session: Session, turn_id: str, attempt: int, state: str, now: float) -
 
 
 def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any] | None, now: float) -> EndView:
-    outcome = outcome.something()
+    outcome = outcome.without_blanks()
     chat = session.get_one(Chat, turn.chat_id, with_for_update=True)
     first = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
     about = [first, *(None for _ in outcome.replies[1:])]  # only a turn's first part is about an older message

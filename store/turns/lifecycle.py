@@ -1,19 +1,21 @@
-"""The life of a turn: one requested piece of work on a chat.
+"""The state machine of a turn, with leases and fencing tokens; every step is one SQL transaction.
 
     waiting -> queued -> waking -> reading -> writing -> done | failed | cancelled
        ^  ^      |  ^       |__________|_________|
-       |  |      |  |__ give_back: the worker went away, the attempt number stays
+       |  |      |  |__ give_back: the worker stops or died, the attempt number stays
        |  |______|
        |      unqueue_all, claim: the queue is paused (site_state.py)
-    submit
+    begin_turn
 
 What it does: every function is one transaction that either happens or does not, wherever a process is killed.
-- The id comes from the browser: sending twice makes one turn. One unfinished turn per chat is a rule of the database.
-- `claim` raises the attempt number. Whoever works on a turn shows the number it got; every change is one UPDATE
-  WHERE attempt = ? AND state IN (...), and when that finds no row the caller is Stale: frozen, doubled or too late.
+- The id comes from the browser and is the idempotency key: sending twice makes one turn. One unfinished turn per chat
+  is a unique index of the database.
+- `claim` raises the attempt number, the fencing token. A worker shows the number that it got with every change: one
+  UPDATE WHERE attempt = ? AND state IN (...); if that finds no row the caller is Stale: frozen, doubled or too late.
 - The reply and the end of its turn are written together.
 What it refuses to know: Redis. Callers bring the turn to a queue (broker/queue.py) and tell the browsers
 (broker/events.py). How a turn begins is in begin.py, how it ends in end.py.
+To add a state: models.py (RUNNING or UNFINISHED, a migration of the check constraint), the picture above, events.py.
 """
 
 from collections.abc import Mapping
@@ -34,7 +36,7 @@ from store.views import TurnView, turn_view
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a turn: show `attempt` with everything that is done to it."""
+    """The right to work on a turn: `attempt` is the fencing token of every change."""
 
     turn: TurnView
     attempt: int
@@ -42,7 +44,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attempt is: waking, reading or writing, and what is written so far. What is empty stays as it was."""
+    """How far an attempt is: waking, reading or writing, and the text so far. An empty field changes nothing."""
 
     attempt: int
     state: str = ""
@@ -56,7 +58,7 @@ class Progress:
 def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | None = None) -> Claim:
     """Take a turn to work on it, until `lease_s` from now unless renewed.
 
-    Raises NotFound, Refused "not_claimable" when it has ended, is to be cancelled, or somebody's lease is still good,
+    Raises NotFound, Refused "not_claimable" when it has ended, is to be cancelled, or another lease is valid,
     "paused" while the queue is: then it waits again.
     """
     now = clock(now)
@@ -86,7 +88,7 @@ def claim(db: Database, turn_id: str, worker: str, lease_s: float, now: float | 
 
 
 def save_partial(db: Database, turn_id: str, attempt: int, text: str, now: float | None = None) -> None:
-    """Keep what is written so far, so that it stays visible whatever happens. Raises Stale."""
+    """Keep the text so far, so that it survives the worker. Raises Stale."""
     _change(db, turn_id, attempt, {"partial": text, "updated_at": clock(now)})
 
 
@@ -98,19 +100,19 @@ def renew(
     Returns those that still belong to their attempt, and for each whether its owner asked for a stop. The others were
     taken over or ended: stop working on them.
     """
-    kept: dict[str, bool] = {}
+    stops: dict[str, bool] = {}
     with db.session() as session:
         for turn_id, progress in running.items():
             values = {"lease_until": lease_until, "updated_at": clock(now), **progress.values()}
             taking = update(Turn).where(*fenced(turn_id, progress.attempt)).values(values)
             stop = changed_row(session, taking.returning(Turn.cancel_requested))
             if stop is not None:
-                kept[turn_id] = stop
-    return kept
+                stops[turn_id] = stop
+    return stops
 
 
 def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None, *, crashed: bool = False) -> TurnView:
-    """The worker cannot go on: the turn is queued again, or cancelled if its owner asked for that. Raises Stale.
+    """The worker gives up its claim: the turn is queued again, or cancelled if its owner pressed stop. Raises Stale.
 
     The attempt number and the partial text stay. `crashed`: the attempt died, and may have been the reason.
     """
@@ -127,9 +129,9 @@ def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None
 
 
 def request_cancel(db: Database, owner_id: str, turn_id: str, now: float | None = None) -> TurnView:
-    """The owner pressed stop: a turn that no worker has ends at once, for a running one the wish is noted.
+    """The owner pressed stop: a turn that no worker has ends at once, a running one is marked `cancel_requested`.
 
-    A turn that has ended stays as it is. Raises NotFound, also when it is somebody else's.
+    A turn that has ended stays as it is. Raises NotFound, also when it belongs to another person.
     """
     with db.session() as session:
         turn = session.get(Turn, turn_id, with_for_update=True)
@@ -162,7 +164,7 @@ def enqueue_next(db: Database, owner_id: str, worker: str, now: float | None = N
 
 
 def unqueue_all(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
-    """Every queued turn waits again: the queue is paused. Returns them as they were, in the order of service."""
+    """Every queued turn waits again (the queue is paused). Returns them as they were, in the order of the queue."""
     now = clock(now)
     with db.session() as session:
         queued = session.scalars(select(Turn).where(Turn.state == "queued").order_by(Turn.queued_at, Turn.id)).all()
@@ -173,14 +175,14 @@ def unqueue_all(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
 
 
 def assign(db: Database, turn_id: str, worker: str, now: float | None = None) -> bool:
-    """Note that a queued turn goes to another worker's queue; False when it is not queued any more."""
+    """Write that a queued turn is in another worker's queue; False when it is not queued any more."""
     queued = update(Turn).where(Turn.id == turn_id, Turn.state == "queued")
     with db.session() as session:
         return rows_changed(session, queued.values(worker=worker, updated_at=clock(now))) == 1
 
 
 def get_turn(db: Database, turn_id: str) -> TurnView:
-    """One turn. Raises NotFound. The caller checks whose it is."""
+    """One turn. Raises NotFound. The caller checks its owner."""
     with db.reading() as session:
         return turn_view(_get(session, turn_id))
 
@@ -188,7 +190,7 @@ def get_turn(db: Database, turn_id: str) -> TurnView:
 def unfinished(
     db: Database, *, owner_id: str | None = None, chat_id: str | None = None, worker: str | None = None
 ) -> tuple[TurnView, ...]:
-    """The unfinished turns, those queued first first: all of them, or those of a person, a chat, a worker."""
+    """The unfinished turns in the order of the queue: all of them, or those of a person, a chat, a worker."""
     wanted = {Turn.owner_id: owner_id, Turn.chat_id: chat_id, Turn.worker: worker}
     conditions = [column == value for column, value in wanted.items() if value is not None]
     order = (func.coalesce(Turn.queued_at, Turn.created_at), Turn.created_at, Turn.id)
@@ -196,7 +198,7 @@ def unfinished(
 
 
 def newest_ended(db: Database, chat_id: str) -> TurnView | None:
-    """Of the turns of the chat that are over, the one that was asked for last."""
+    """The ended turn of the chat that was begun last."""
     newest_first = select(Turn).where(Turn.chat_id == chat_id, HAS_ENDED).order_by(Turn.created_at.desc(), Turn.id)
     with db.reading() as session:
         row = session.scalar(newest_first.limit(1))
@@ -208,14 +210,14 @@ def next_waiting(db: Database, owner_id: str) -> TurnView | None:
 
     None while the queue is paused.
     """
-    mine = select(Turn.id).where(Turn.owner_id == owner_id, Turn.state.in_(IN_QUEUE))
+    in_queue = select(Turn.id).where(Turn.owner_id == owner_id, Turn.state.in_(IN_QUEUE))
     with db.reading() as session:
-        turn = session.scalar(_waiting_of(owner_id).where(~mine.exists(), site_state.not_paused()))
+        turn = session.scalar(_waiting_of(owner_id).where(~in_queue.exists(), site_state.not_paused()))
         return turn_view(turn) if turn else None
 
 
 def owners_waiting(db: Database) -> tuple[str, ...]:
-    """The people who have a turn waiting and none queued or running: who has waited longest comes first."""
+    """The people with a waiting turn and none queued or running, the longest wait first."""
     busy = select(Turn.owner_id).where(Turn.state.in_(IN_QUEUE))
     with db.reading() as session:
         rows = session.scalars(
@@ -228,12 +230,12 @@ def owners_waiting(db: Database) -> tuple[str, ...]:
 
 
 def expired_leases(db: Database, now: float | None = None) -> tuple[TurnView, ...]:
-    """The running turns whose lease is over: their worker is dead or hangs."""
+    """The running turns whose lease has expired: their worker is dead or hangs."""
     return _read(db, Turn.state.in_(RUNNING), Turn.lease_until <= clock(now), order=(Turn.queued_at, Turn.id))
 
 
 def recently_ended(db: Database, since: float, until: float) -> tuple[str, ...]:
-    """The ids of the turns that ended between two times, in that order."""
+    """The ids of the turns that ended between two times, in the order of their ends."""
     with db.reading() as session:
         between = Turn.ended_at >= since, Turn.ended_at <= until
         return tuple(session.scalars(select(Turn.id).where(*between).order_by(Turn.ended_at, Turn.id)))

@@ -1,4 +1,4 @@
-"""How a frozen value is made from a row: by the names of its fields."""
+"""Makes a frozen view from a row (or another view) by the names of its fields."""
 
 from collections.abc import Callable
 from functools import cache

@@ -56,7 +56,7 @@ class PersonaView:
 
 @dataclass(frozen=True)
 class PictureView:
-    """An image that somebody brought along."""
+    """An image that a person uploaded."""
 
     id: str
     owner_id: str
@@ -83,7 +83,7 @@ class CharacterView:
 
 @dataclass(frozen=True)
 class LorebookView:
-    """A lorebook that stands by itself; `data` is its file as it came (store/lore/book.py reads it)."""
+    """A lorebook outside of a card; `data` is its file unchanged (store/lore/ reads it)."""
 
     id: str
     owner_id: str

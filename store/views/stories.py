@@ -41,7 +41,7 @@ class ChatView:
 
 @dataclass(frozen=True)
 class AlternativeView:
-    """One wording of a message. `tokens` is None when unknown; they are only valid for the model `model_key`."""
+    """One alternative of a message. `tokens` is None when unknown; they are valid for the model `model_key` only."""
 
     position: int
     text: str
@@ -54,7 +54,7 @@ class AlternativeView:
     created_at: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The part of the message JSON that is about this wording."""
+        """The part of the message JSON that is about this alternative."""
         return {"position": self.position, "text": self.text, "status": self.status and self.status["fields"]}
 
 
@@ -75,12 +75,12 @@ class MessageView:
 
     @property
     def chosen(self) -> AlternativeView:
-        """The alternative that counts."""
+        """The active alternative."""
         return self.alternatives[self.active]
 
     @property
     def text(self) -> str:
-        """The text that counts."""
+        """The text of the active alternative."""
         return self.chosen.text
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class CommittedView(MessageView):
 
 @dataclass(frozen=True)
 class EndView:
-    """What an ended turn wrote: the messages that it added or changed, in order, and perhaps a suggestion.
+    """What an ended turn wrote: the messages that it added or changed, in order, and a suggestion or None.
 
     `revision` is the chat's when this was read.
     """
@@ -134,7 +134,7 @@ class EndView:
 
 @dataclass(frozen=True)
 class TurnView:
-    """A turn as it stood when it was read."""
+    """A turn at the moment of reading."""
 
     id: str
     chat_id: str
@@ -162,7 +162,7 @@ class TurnView:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The kinds of work that it does, in order: its own, and what was asked for after it."""
+        """The kinds of its parts, in order: its own kind, then those of `then`."""
         return (self.kind, *self.params.get("then", ()))
 
     @property
@@ -175,7 +175,7 @@ class TurnView:
 
     @property
     def unfinished(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether it has not ended."""
         return self.state in UNFINISHED
 
     @property
@@ -191,7 +191,7 @@ class TurnView:
 
 @dataclass(frozen=True)
 class OlderMessage:
-    """A message before the window of its chat: what its segment is called, and nothing of its text."""
+    """A message before the window of its chat: what names its segment, without its text."""
 
     id: str
     role: str

@@ -37,13 +37,13 @@ def test_the_messages_inside_the_window_and_the_pinned_ones_are_read(database, u
 
 
 def test_of_what_lies_before_the_window_only_the_newest_have_names(database, long_chat, monkeypatch):
-    monkeypatch.setattr(context_messages, "NAMES", 5)
+    monkeypatch.setattr(context_messages, "MAX_OLDER", 5)
     told = {message.id: message.ordinal for message in chats.transcript(database, long_chat.id)}
     assert [told[one.id] for one in chats.load_story(database, long_chat.id).older] == [29, 28, 27, 26, 25]
 
 
 def test_a_worker_learns_twice_as_many_names_as_there_are_messages_inside(database, long_chat, monkeypatch):
-    monkeypatch.setattr(context_messages, "LEAST_NAMES", 0)
+    monkeypatch.setattr(context_messages, "MIN_OLDER", 0)
     story = chats.load_story(database, long_chat.id)
     assert (len(story.messages), len(story.older)) == (11, 22)
 

@@ -95,11 +95,11 @@ def test_nothing_is_woken_twice_or_while_a_turn_is_under_way(make_context, datab
 def test_wishes_grow_old_and_the_newest_comes_first(redis, make_context):
     context = make_context()
     heartbeat.announce(context, 1, ())
-    for number in range(warmup.MAX_WISHES + 5):
+    for number in range(warmup.MAX_HINTS + 5):
         warmup.ask(redis, f"{number:032x}", now=1000.0 + number)
-    assert warmup.take(redis, context.worker_name, now=1040.0) == f"{warmup.MAX_WISHES + 4:032x}"
+    assert warmup.take(redis, context.worker_name, now=1040.0) == f"{warmup.MAX_HINTS + 4:032x}"
     assert warmup.take(redis, context.worker_name, now=5000.0) is None
-    assert redis.zcard(f"inglenook:worker:{context.worker_name}:wakes") == warmup.MAX_WISHES - 2
+    assert redis.zcard(f"inglenook:worker:{context.worker_name}:wakes") == warmup.MAX_HINTS - 2
 
 
 def test_a_window_is_kept_only_if_nothing_has_happened(database, chat, say):
