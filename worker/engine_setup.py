@@ -85,8 +85,8 @@ def model_path(settings: Settings) -> Path:
 
 def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
     """The memory plan of the model: layers, context, lanes, KV type. Raises ModelError."""
-    wishes = PlanRequest(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
-    return plan_model(path, wishes, settings.vram_gb, probes=settings.data_dir / "probes.json")
+    request = PlanRequest(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
+    return plan_model(path, request, settings.vram_gb, probes=settings.data_dir / "probes.json")
 
 
 def _llama(settings: Settings) -> LoadedModel:

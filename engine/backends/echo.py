@@ -160,7 +160,7 @@ class EchoBackend:
         return EchoSampler(self, settings)
 
     def set_abort(self, wanted: Callable[[], bool] | None) -> None:
-        """Asked once in each decode."""
+        """Poll `wanted` once in each decode."""
         self._abort = wanted
 
     # -- cells ------------------------------------------------------------------------------------------------------

@@ -110,13 +110,13 @@ class _Reader:
     def _repeated(self, part: Expand) -> Expand:
         """The part with its repetition operator: as few times as allowed, but once if that is allowed."""
         n_least, n_times = 1, 1
-        found = _REPEAT.match(self.text, self.at)
-        if found:
-            n_least = int(found[1])
-            n_most = int(found[3]) if found[3] else (max(n_least, 1) if found[2] else n_least)
+        match = _REPEAT.match(self.text, self.at)
+        if match:
+            n_least = int(match[1])
+            n_most = int(match[3]) if match[3] else (max(n_least, 1) if match[2] else n_least)
             if n_most < n_least:
                 raise self._wrong("a repetition whose end is not below its start")
-            n_times, self.at = min(max(n_least, 1), n_most), found.end()
+            n_times, self.at = min(max(n_least, 1), n_most), match.end()
         elif self._peek() and self._peek() in "?*+":
             n_least = int(self._peek() == "+")
             self.at += 1
@@ -180,15 +180,15 @@ class _Reader:
         return self.text[self.at : self.at + 1]
 
     def _skip(self, blank: re.Pattern[str]) -> None:
-        found = blank.match(self.text, self.at)
-        self.at = found.end() if found else self.at
+        match = blank.match(self.text, self.at)
+        self.at = match.end() if match else self.at
 
     def _name(self) -> str:
-        found = _NAME.match(self.text, self.at)
-        if not found:
+        match = _NAME.match(self.text, self.at)
+        if not match:
             raise self._wrong("a name")
-        self.at = found.end()
-        return str(found[0])
+        self.at = match.end()
+        return str(match[0])
 
     def _expect(self, word: str) -> None:
         if not self.text.startswith(word, self.at):

@@ -52,15 +52,15 @@ def _script(before: list[int], name: bytes) -> bytes:
 
 def _messages(tokens: list[int]) -> list[tuple[bytes, bytes]]:
     """(name, text) of every closed message."""
-    found = []
+    messages = []
     current: list[int] | None = None
     for token in tokens:
         if token == START:
             current = []
         elif token == END and current is not None:
             name, _, text = bytes(current).partition(b"\n")
-            found.append((name, text))
+            messages.append((name, text))
             current = None
         elif current is not None and token < 256:
             current.append(token)
-    return found
+    return messages

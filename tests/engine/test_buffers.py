@@ -1,4 +1,4 @@
-"""Memory that blocks have left is used again, and never while anybody refers to it."""
+"""The buffer pool reuses the memory of evicted blocks, and never while an object refers to it."""
 
 import random
 import threading
@@ -82,7 +82,7 @@ def test_small_blocks_are_left_to_malloc():
 @pytest.mark.parametrize(
     "refer", [lambda memory: memory[5:], np.frombuffer, memoryview, lambda memory: memory.cast("I")]
 )
-def test_what_somebody_refers_to_stays_as_it_is(refer):
+def test_bytes_that_are_still_referred_to_stay_as_they_are(refer):
     store = fresh(PAGE)
     kept = refer(saved(store, 1).payload)
     before = bytes(kept)
@@ -165,7 +165,7 @@ def test_a_long_storm_uses_memory_again(tmp_path):
 
 
 class Storm:
-    """A small store, its disk, and somebody who keeps pieces of blocks; everything is what was saved, at all times."""
+    """A small store, its disk, and slices of blocks that are still referred to: all bytes are always what was saved."""
 
     def __init__(self, folder):
         self.disk = DiskTier(folder, 40 * PAGE) if folder else None

@@ -1,4 +1,4 @@
-"""Threads that compute have CPUs of their own, and only they are bound."""
+"""Compute threads have CPUs of their own, and no other thread is bound."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ def test_what_a_decoding_thread_starts_is_free(llama):
     assert told.strip() == str(sorted(os.sched_getaffinity(0)))
 
 
-def test_more_threads_than_cpus_bind_nobody():
+def test_with_more_threads_than_cpus_no_thread_is_bound():
     everywhere = os.sched_getaffinity(0)
     with CpuAffinity(len(everywhere) + 1):
         assert os.sched_getaffinity(0) == everywhere

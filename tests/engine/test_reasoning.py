@@ -1,4 +1,4 @@
-"""Thoughts are not shown, and not kept: pure filter, token counting, and a session after a model that thinks."""
+"""Reasoning is neither shown nor kept: the filter, the token counts, and a session after a model that reasons."""
 
 import pytest
 import tiny_models
@@ -47,19 +47,19 @@ def split(text, data):
 
 @pytest.mark.parametrize("text", WITHOUT)
 @given(st.data())
-def test_what_is_no_thought_is_shown_to_the_letter(text, data):
-    thinking = ReasoningFilter()
-    assert "".join(thinking.push(piece) for piece in split(text, data)) + thinking.finish() == text
-    assert thinking.n_hidden == 0
+def test_what_is_no_reasoning_is_shown_to_the_letter(text, data):
+    reasoning = ReasoningFilter()
+    assert "".join(reasoning.push(piece) for piece in split(text, data)) + reasoning.finish() == text
+    assert reasoning.n_hidden == 0
 
 
 @pytest.mark.parametrize("text", WITH)
 @given(st.data())
-def test_thoughts_are_hidden_however_they_arrive(text, data):
-    thinking = ReasoningFilter()
-    shown = "".join(thinking.push(piece) for piece in split(text, data)) + thinking.finish()
+def test_reasoning_is_hidden_however_it_arrives(text, data):
+    reasoning = ReasoningFilter()
+    shown = "".join(reasoning.push(piece) for piece in split(text, data)) + reasoning.finish()
     assert shown == WITH[text]
-    assert text[thinking.n_hidden :] == shown
+    assert text[reasoning.n_hidden :] == shown
 
 
 @given(
@@ -68,15 +68,15 @@ def test_thoughts_are_hidden_however_they_arrive(text, data):
     )
 )
 def test_any_reply_is_a_hidden_start_and_a_shown_rest(pieces):
-    thinking, text = ReasoningFilter(), "".join(pieces)
-    shown = "".join(map(thinking.push, pieces)) + thinking.finish()
-    assert text[thinking.n_hidden :] == shown
+    reasoning, text = ReasoningFilter(), "".join(pieces)
+    shown = "".join(map(reasoning.push, pieces)) + reasoning.finish()
+    assert text[reasoning.n_hidden :] == shown
     assert not shown.lstrip().startswith(tuple(MARKER_PAIRS))
 
 
-def test_it_says_whether_the_model_is_thinking_now():
-    thinking = ReasoningFilter()
-    states = [(thinking.push(piece), thinking.inside)[1] for piece in ("\n", "<think>", "hm", "</think>", "so")]
+def test_it_says_whether_the_model_is_reasoning_now():
+    reasoning = ReasoningFilter()
+    states = [(reasoning.push(piece), reasoning.inside)[1] for piece in ("\n", "<think>", "hm", "</think>", "so")]
     assert states == [False, True, True, False, False]
 
 
@@ -90,25 +90,25 @@ def reply(pieces, stop=(), trim=True):
     return text
 
 
-def test_the_tokens_of_thoughts_are_counted():
+def test_the_tokens_of_reasoning_are_counted():
     text = reply(["<think>", "hm", "</think>", "\n\n", "Hello", " you"])
     assert (text.text, text.n_tokens_hidden, text.n_tokens_kept) == ("Hello you", 4, 6)
     assert text.kept_tokens([1, 2, 3, 4, 5, 6], list) == [5, 6]
 
 
-def test_a_token_that_is_half_thought_is_tokenized_anew():
+def test_a_token_that_is_half_reasoning_is_tokenized_anew():
     text = reply(["<think>", "hm", "</think>Hel", "lo"])
     assert text.kept_tokens([1, 2, 3, 4], lambda visible: [visible]) == ["Hello"]
     assert reply(["<think></think>Hi"]).kept_tokens([1], lambda visible: [visible]) == ["Hi"]
 
 
-def test_a_stop_string_among_thoughts_does_not_stop():
+def test_a_stop_string_inside_reasoning_does_not_stop():
     text = reply(["<think>", "\nAnn:", " hm</think>", "Hello", "\nAn", "n: and more"], stop=("\nAnn:",))
     assert (text.text, text.stopped) == ("Hello", True)
     assert text.kept_tokens([1, 2, 3, 4, 5, 6], list) == [4]
 
 
-def test_a_reply_that_never_stops_thinking_keeps_nothing():
+def test_a_reply_that_never_stops_reasoning_keeps_nothing():
     text = reply(["<think>", "hm", " hm"])
     assert (text.text, text.kept_tokens([1, 2, 3], list)) == ("", [])
 
@@ -154,7 +154,7 @@ def scripted():
     return Scripted(n_cells=4096, n_sequences=8, n_batch=64)
 
 
-def test_a_session_holds_the_visible_reply_and_nothing_of_the_thoughts(make_engine, scripted):
+def test_a_session_holds_the_visible_reply_and_nothing_of_the_reasoning(make_engine, scripted):
     story = Story(make_engine(scripted), "chat")
     story.say("Hello")
     scripted.says = b"<think>\nWho is that?\n</think>\n\nHello you!"
@@ -173,7 +173,7 @@ def test_a_session_holds_the_visible_reply_and_nothing_of_the_thoughts(make_engi
 
 
 @pytest.mark.parametrize(("said", "finish"), [(b"<think>Well" + b"l" * 300, "length"), (b"<think>Well", "end")])
-def test_a_reply_of_nothing_but_thoughts_is_empty(make_engine, scripted, said, finish):
+def test_a_reply_of_nothing_but_reasoning_is_empty(make_engine, scripted, said, finish):
     story = Story(make_engine(scripted), "chat")
     story.say("Hello")
     scripted.says = said
@@ -184,7 +184,7 @@ def test_a_reply_of_nothing_but_thoughts_is_empty(make_engine, scripted, said, f
     assert story.turn().text == "Fine."
 
 
-def test_a_thought_between_control_tokens_is_seen_too(tmp_path):
+def test_reasoning_between_control_tokens_is_seen_too(tmp_path):
     path = tiny_models.llama(tmp_path / "m.gguf", head_size=32, specials=("[THINK]", "[/THINK]", "<|im_end|>"))
     backend = LlamaBackend(path, LlamaOptions(n_cells=64, n_sequences=2, n_threads=1))
     tokens = backend.tokenize("[THINK]hm[/THINK]Hello<|im_end|>", special=True)

@@ -1,4 +1,4 @@
-"""The shift probe: what crashes llama.cpp crashes a child, and is remembered."""
+"""The shift probe: what crashes llama.cpp crashes a child process, and the result is cached."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def test_what_is_known_to_crash_is_not_even_tried(models, size, tmp_path, caplog
     assert not cache.exists()
 
 
-def test_a_crash_nobody_knew_of_is_survived_and_remembered(models, tmp_path):
+def test_an_unknown_crash_is_survived_and_cached(models, tmp_path):
     cache, info = tmp_path / "probes.json", read_model_info(models[96])
     result = ShiftProbe(cache, known_crashes=frozenset()).result(models[96], info, "q8_0")
     assert result == ProbeResult(False, "the trial was killed by signal 11")
