@@ -3,7 +3,7 @@
 import pytest
 from engine_stories import Story, finish
 
-from engine import Engine, EngineClosed, EngineOptions, Framing, ModelError, TurnRequest
+from engine import Engine, EngineClosed, EngineOptions, Framing, ModelError
 from engine.backends.llama import LlamaBackend, LlamaOptions, check_model_file
 
 pytestmark = pytest.mark.model
@@ -50,7 +50,21 @@ def test_retry_reads_nothing_and_repeats_itself_at_temperature_zero(engine):
     assert again.tokens == first.tokens
 
 
-def test_a_parked_session_wakes_exactly(engine):
+@pytest.fixture
+def narrow_engine(demo_model):
+    """One session at a time is in cells: the other is parked before it comes back, to the cells where it was read.
+
+    llama.cpp puts new tokens into the lowest free cells, and attention adds up in the order of the cells. With a hole
+    in front of a woken session the same KV bytes give other roundings, and a near-tie of two tokens another reply.
+    """
+    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=512, n_sequences=2, n_batch=128, n_threads=2))
+    engine = Engine(backend, EngineOptions(context=512, lanes=1)).start()
+    yield engine
+    engine.close()
+
+
+def test_a_parked_session_wakes_exactly(narrow_engine):
+    engine = narrow_engine
     story, other = Story(engine, "one", "You are Mira."), Story(engine, "two", "You are someone quite different.")
     story.say("Hello Mira")
     story.turn(max_tokens=12)
@@ -59,10 +73,10 @@ def test_a_parked_session_wakes_exactly(engine):
     request = story.request(max_tokens=12, keep=False)
     resident = finish(engine, request)
     other.turn(max_tokens=12)
-    assert "one" not in engine.resident()
-    woken = finish(engine, TurnRequest(**{f: getattr(request, f) for f in request.__slots__}))
+    assert engine.resident() == {"two"}
+    woken = finish(engine, request)
     assert woken.tokens == resident.tokens
-    assert woken.stats.n_restored > 0
+    assert woken.stats.n_restored == sum(len(segment.tokens) for segment in request.wanted)
 
 
 def test_the_persona_stays_at_the_front_for_ever(engine):
