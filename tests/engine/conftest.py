@@ -23,7 +23,8 @@ def echo() -> EchoBackend:
 
 @pytest.fixture(scope="module")
 def llama(demo_model: Path) -> Iterator[LlamaBackend]:
-    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=1024, n_sequences=8, n_batch=128, n_threads=2))
+    # One thread: pytest runs a process for each core, and spinning threads would stand in each other's way.
+    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=1024, n_sequences=8, n_batch=128, n_threads=1))
     yield backend
     backend.close()
 

@@ -6,6 +6,7 @@ import pytest
 from engine.blocks import sealed
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import Block, BlockStore, seal_block, segment_key
+from tests.harness.soak import n_examples
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_a_block_too_large_for_ram_is_on_disk(disk):
     assert (tiers(store), store.ram_used) == ({1: "disk"}, 0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(n_examples(8, 200)))
 def test_budgets_hold_and_what_is_there_is_right_whatever_is_done(tmp_path, seed):
     chance = random.Random(seed)
     tier = DiskTier(tmp_path, 12_000)

@@ -153,13 +153,13 @@ def test_no_block_is_ever_overwritten_whatever_is_done(tmp_path_factory, acts, w
 def test_a_long_storm_uses_memory_again(tmp_path):
     chance = random.Random(8)
     names = ["save"] * 8 + ["keep", "drop", "drop", "hold", "unstage", "fetch", "discard", "open", "open", "shut"]
-    storm = Storm(tmp_path)
+    storm, n_acts = Storm(tmp_path), n_examples(500, 20_000)
     try:
-        for _ in range(1500):
+        for _ in range(n_acts):
             storm.do(chance.choice(names), chance.randrange(80), chance.choice([*SIZES, chance.randrange(1, 5 * PAGE)]))
             storm.look()
         storm.end()
-        assert storm.n_again > 100
+        assert storm.n_again > n_acts // 15
     finally:
         storm.close()
 

@@ -10,6 +10,7 @@ from engine_stories import Story, finish, settled
 
 from engine import Engine, EngineOptions, SamplerSettings, TurnRequest
 from engine.backends.echo import EchoBackend
+from tests.harness.soak import n_examples
 
 CHATS = 5
 
@@ -117,7 +118,7 @@ class Crowd:
         self.reference.close()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(n_examples(4, 60)))
 def test_random_chains_equal_a_session_that_never_moved(tmp_path, seed):
     crowd = Crowd(tmp_path, seed)
     try:
@@ -168,7 +169,7 @@ class WholeNoRam(NoRam):
 
 
 @pytest.mark.parametrize("crowd_of", [NoRam, WholeNoRam])
-@pytest.mark.parametrize("seed", range(200, 204))
+@pytest.mark.parametrize("seed", range(200, 200 + n_examples(2, 20)))
 def test_what_a_turn_needs_from_disk_is_foreseen(tmp_path, seed, crowd_of):
     crowd = crowd_of(tmp_path, seed)
     try:
@@ -188,7 +189,7 @@ class WholeCrowd(Crowd):
         return replace(request, use_blocks=False)
 
 
-@pytest.mark.parametrize("seed", range(100, 106))
+@pytest.mark.parametrize("seed", range(100, 100 + n_examples(2, 30)))
 def test_models_that_cannot_shift_are_never_wrong(tmp_path, seed):
     crowd = WholeCrowd(tmp_path, seed)
     try:

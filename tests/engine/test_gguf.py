@@ -11,6 +11,7 @@ import tiny_models
 from engine.errors import ModelError
 from engine.model.gguf import TENSOR_TYPES, read_header
 from engine.model.info import read_model_info
+from tests.harness.soak import n_examples
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_thousands_of_mutations_end_in_facts_or_a_sentence(tmp_path, small):
     path, outcomes = tmp_path / "m.gguf", {"read": 0, "refused": 0}
     with path.open("wb") as file:
         file.truncate(len(whole))
-    for _ in range(3000):
+    for _ in range(n_examples(800, 30_000)):
         data = bytearray(whole[:end])
         for _ in range(chance.choice((1, 1, 2, 8))):
             mutate(data, chance)

@@ -10,8 +10,10 @@ from bench.chains import Chain, Reference
 from bench.soak_engine import switching
 from engine import Engine, EngineOptions, SamplerSettings
 from engine.backends.llama import LlamaBackend, LlamaOptions
+from tests.harness.soak import n_examples
 
 pytestmark = pytest.mark.model
+N_SWITCHES = n_examples(80, 2000)
 
 
 # Half a character at the end of a reply is taken back, which such a model can do only by reading again.
@@ -34,7 +36,7 @@ def engines(model: Path, folder: Path, kv_type: str = "f16"):
     return subject, Engine(backend, EngineOptions(1500, 1)).start()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(n_examples(2, 10)))
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_model_that_can_shift(tmp_path, seed, kv_type):
     model = tiny_models.llama(tmp_path / "m.gguf", head_size=64)
@@ -83,9 +85,9 @@ def test_switching_between_sessions_changes_no_bit(tmp_path):
     model = tiny_models.llama(tmp_path / "m.gguf")
     chain, apart = switching(model, tmp_path / "blocks", n_chats=8)
     try:
-        for _ in range(300):
+        for _ in range(N_SWITCHES):
             chain.switch()
     finally:
         chain.subject.close()
         apart.close()
-    assert (chain.difference.n_exact, chain.difference.largest) == (300, 0.0)
+    assert (chain.difference.n_exact, chain.difference.largest) == (N_SWITCHES, 0.0)

@@ -199,7 +199,7 @@ def packed(dice, text):
 def _charx(text, method=zipfile.ZIP_STORED):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
-        archive.writestr("card.json", text)
+        archive.writestr(zipfile.ZipInfo("card.json"), text, method)  # with a date that is always the same
     return out.getvalue()
 
 

@@ -10,14 +10,15 @@ import pytest
 from store.cards.errors import PROBLEMS
 from tests.fuzz.mutations import case, giants
 from tests.fuzz.trial import tried
+from tests.harness.soak import SOAK, n_examples
 
-N_CASES = 1500
+N_CASES = n_examples(500, 10_000)
 
 
 @pytest.fixture(scope="module")
 def verdicts():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.map_async(tried, range(N_CASES), chunksize=100).get(timeout=100)
+        return pool.map_async(tried, range(N_CASES), chunksize=100).get(timeout=3600 if SOAK else 100)
 
 
 def test_every_file_is_taken_or_refused_with_a_sentence(verdicts):

@@ -22,4 +22,4 @@ def test_fifty_identical_sends_make_one_turn(installation):
 
 @pytest.mark.timeout(300)
 def test_two_browsers_on_one_chat_never_interleave(installation):
-    assert list(races.two_browsers(installation, people.sign_up(installation, 2), 60)) == []
+    assert list(races.two_browsers(installation, people.sign_up(installation, 2), 30)) == []

@@ -1,4 +1,4 @@
-"""Cards as other programs write them, for the tests of store/cards and the mutations of bench/fuzz.py."""
+"""Cards as other programs write them, for the tests of store/cards and the mutations of tests/fuzz."""
 
 import base64
 import io
@@ -108,9 +108,9 @@ def as_png(card, keyword=b"chara"):
 def as_charx(card, files=None):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("card.json", as_json(card))
+        archive.writestr(zipfile.ZipInfo("card.json"), as_json(card), zipfile.ZIP_DEFLATED)
         for name, content in (files or {}).items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
