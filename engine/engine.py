@@ -59,7 +59,7 @@ class Engine:
     def submit(self, request: TurnRequest, on_event: Callable[[Event], None] | None = None) -> Ticket:
         """Queue a turn (for `on_event` see Ticket).
 
-        RequestError when it could never fit, EngineClosed when nobody would answer.
+        RequestError when it could never fit, EngineClosed when the loop has stopped.
         """
         request.check(self.options.context, self.backend.n_vocab)
         ticket = Ticket(request, self.alive, self._outbox, on_event)
@@ -74,9 +74,9 @@ class Engine:
         return self._dead is None and not self._closing.is_set()
 
     def stalled_s(self) -> float:
-        """Seconds since the loop last got on with a turn (any thread); 0 while it waits for work, or is over.
+        """Watchdog: seconds since the loop last made progress; 0 while it waits for work, or is over.
 
-        A step takes about `step_s`; a loop that gets nowhere for minutes hangs in the backend or runs in a circle.
+        A step takes about `step_s`; a loop without progress for minutes hangs in the backend or runs in a circle.
         """
         since = self._at_work_since
         return 0.0 if since is None else max(0.0, time.monotonic() - since)
@@ -90,7 +90,7 @@ class Engine:
         return frozenset(self._kv.residents.sessions)
 
     def stats(self) -> EngineStats:
-        """Cells, blocks, evictions, and what all turns took (any thread)."""
+        """Cells, blocks, evictions, and what all turns took."""
         return gather(self.options, self.backend.n_cells, self._kv.cells, self.blocks, self._tally)
 
     def inspect(self, session: str) -> tuple[HeldView, ...]:
@@ -99,7 +99,7 @@ class Engine:
         return known.view() if known is not None else ()
 
     def close(self) -> None:
-        """Stop the loop, tell every ticket, write what is still to be written, free the model."""
+        """Stop the loop, end every ticket, write what is still to be written, free the model."""
         with self._gate:
             self._closing.set()
         self._inbox.put(None)

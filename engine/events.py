@@ -1,8 +1,11 @@
-"""What an engine tells the owner of a ticket. The whole vocabulary, in the order in which it can come:
+"""Events of a turn, from the engine to the owner of a ticket: the whole vocabulary, in the order in which it can come:
 
     Waking?  ->  Reading*  ->  Text*  ->  Done | Cancelled | Failed
 
 Exactly one of the last three ends every ticket, also when the engine's loop dies.
+
+To add one: a class here and in `Event` (in `ENDS`, too, if it ends a turn), a name in engine/__init__.py, `Ticket.put`
+where it happens, and the owners that must know it: engine/chat.py, engine/__main__.py, worker/attempt.py.
 """
 
 from dataclasses import dataclass, field, fields
@@ -48,12 +51,12 @@ class TurnStats:
     write_s: float = 0.0
 
     def add(self, other: "TurnStats") -> None:
-        """Another turn took this, too."""
+        """Add what another turn took."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
     def note_read_again(self) -> None:
-        """A token that was there must be read again, for what the model thinks behind it."""
+        """A token that is in cells must be read again, because the logits behind it are not cached."""
         if self.n_kept:
             self.n_kept -= 1
         elif self.n_restored:

@@ -1,4 +1,4 @@
-"""A lane: one turn at work, from its first token read to its footer. Decides what to decode next and what follows.
+"""A lane: one running turn (state machine), from its first token read to its footer.
 
 Touches its session only through `Cells`, the model only through the backend and its sampler. It does not know the other
 lanes; engine/scheduler.py joins them into batches.
@@ -25,7 +25,7 @@ from engine.ticket import Ticket
 
 
 class Stage(Enum):
-    """Where a lane is. CLOSING reads the footer after the owner has got everything."""
+    """Where a lane is. CLOSING reads the footer after the owner has got its end event."""
 
     READING = "reading"
     WRITING = "writing"

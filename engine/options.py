@@ -1,4 +1,7 @@
-"""How an engine is set up: its lanes, its budgets, its patience."""
+"""Options of an engine: lanes, byte budgets, time limits.
+
+To add one: a field with its unit in its name here, a line in the docstring, and worker/engine_setup.py for a setting.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +11,7 @@ from pathlib import Path
 class EngineOptions:
     """`context` tokens per session, `lanes` turns at once. Without `folder` there is no disk tier.
 
-    `logits_bytes`: kept rows of logits (n_vocab floats each; a chat in use has two).
+    `logits_bytes`: budget of the logits cache (n_vocab floats a row; a chat in use has two).
 
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
     step should take, so that a stop is seen in time. `tolerance_s`: restoring may be slower than reading by this much.

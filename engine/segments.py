@@ -1,4 +1,4 @@
-"""Segments: the named runs of tokens that a session is made of, and the turn that asks for them.
+"""Segments: the named runs of tokens that a session is made of; and TurnRequest, which says which of them a turn wants.
 
 Pure values; nothing here knows a KV cell. A caller never says how to change the KV cache, it says which segments it
 wants.

@@ -1,7 +1,8 @@
-"""What an engine says about itself: cells, blocks, evictions, and what all its turns took. Read-only, for any thread.
+"""Metrics of one engine: cells, blocks, evictions, and what all its turns took. Read-only, for any thread.
 
-Counters begin with the process. A figure may be a moment old: nothing is locked for it.
-To add one: count it where it happens, a field here, a line in `gather`.
+Counters begin with the process. A number may be a moment old: nothing is locked for it.
+To add one: count it where it happens, a field of EngineStats and a line in `gather` here; for the pages and /metrics
+also a field of EngineView (store/broker/registry.py), a line in worker/engine_stats.py, and web/admin/.
 """
 
 import threading
@@ -50,19 +51,19 @@ class Tally:
         self.n_turns = 0
 
     def begin(self, stats: TurnStats) -> None:
-        """A turn begins; the engine goes on counting in its `stats`."""
+        """Count a running turn; its lane goes on counting in `stats`."""
         with self._lock:
             self._running.append(stats)
 
     def end(self, stats: TurnStats) -> None:
-        """It is over."""
+        """The turn of these `stats` is over."""
         with self._lock:
             self._running = [each for each in self._running if each is not stats]
             self._ended.add(stats)
             self.n_turns += 1
 
     def total(self) -> TurnStats:
-        """Of all turns; where tokens came from is only sure of a turn that is over."""
+        """The sum over all turns; where tokens came from is only counted of turns that are over."""
         with self._lock:
             total = replace(self._ended)
             for each in self._running:
@@ -72,7 +73,7 @@ class Tally:
 
 
 def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineStats:
-    """All figures, as they are now."""
+    """Every number as it is now."""
     disk = blocks.disk
     return EngineStats(
         n_cells=n_cells,

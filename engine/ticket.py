@@ -1,4 +1,8 @@
-"""A ticket: one submitted turn as its owner holds it. A mailbox in, a cancel flag out; delivering never blocks."""
+"""A ticket: one submitted turn as its owner holds it (future, mailbox). Delivering never blocks the engine's thread.
+
+What it refuses to know: how a turn is done, and what an owner does with an event.
+To add a word that an owner can say: a flag like `cancelled` here, and the lane or scheduler that looks at it.
+"""
 
 import logging
 import queue
@@ -15,19 +19,19 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """What the engine's thread has to say, kept until it computes: whom that wakes then takes nothing from it."""
+    """Events kept until the engine's thread computes: owners that wake up then take no CPU time from its own work."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[Ticket, Event]] = deque()
+        self._events: deque[tuple[Ticket, Event]] = deque()
 
     def put(self, ticket: "Ticket", event: Event) -> None:
         """Keep an event."""
-        self._kept.append((ticket, event))
+        self._events.append((ticket, event))
 
     def deliver(self) -> None:
-        """Say everything, in order."""
-        while self._kept:
-            ticket, event = self._kept.popleft()
+        """Deliver all events, in order."""
+        while self._events:
+            ticket, event = self._events.popleft()
             ticket.take(event)
 
 
@@ -78,16 +82,16 @@ class Ticket:
         self._mailbox.put(event)
 
     def waking(self) -> None:
-        """Say once that the session is being woken (the engine's side)."""
+        """Announce once that the session is being woken (the engine's side)."""
         if not self._woken:
             self._woken = True
             self.put(Waking())
 
     def events(self, timeout_s: float = 1.0) -> Iterator[Event]:
-        """Events until the turn has ended; with `on_event` only what that has not got.
+        """Events until the turn has ended; with `on_event` only the end, and what `on_event` has failed on.
 
         Wakes at least every `timeout_s`, so that a caller's deadline can strike. Raises EngineClosed when the engine
-        died without a word.
+        died without an event.
         """
         while True:
             try:

@@ -1,8 +1,11 @@
-"""Who owns which cells: sequences, sharing, parking and waking on top of a backend's verbs.
+"""Cell ownership (reference counts): sequences, sharing, parking and waking on top of a backend's verbs.
 
 The last sequence id is the scratch: a block is saved by tagging its cells to it, and restored by loading it there and
 tagging it to the session. Between uses it is empty. Counting is exact: a run of cells that several sequences share
-counts once. What to touch when extending: everything that adds or frees cells must go through `_own` and `_disown`.
+counts once.
+
+What it refuses to know: what a turn wants, and whether restoring is worth it.
+To add a verb: whatever adds cells sets `Held.runs` and adds to `used`, whatever frees them goes through `_disown`.
 """
 
 import logging
@@ -20,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Cells:
-    """The KV cells of one backend, and which session sits where."""
+    """The KV cells of one backend, and which session has which of them."""
 
     def __init__(self, backend: Backend, blocks: BlockStore, cost_model: CostModel) -> None:
         self._backend, self._blocks, self._cost_model = backend, blocks, cost_model
@@ -69,7 +72,7 @@ class Cells:
         self._shift_pending = False
 
     def resync(self, session: Session) -> None:
-        """A decode was cut short: remove the cells that it left behind the session's end."""
+        """A decode was aborted: remove the cells that it left behind the session's end."""
         if session.sequence is not None:
             self._remove(session.sequence, session.end, -1)
 
@@ -258,10 +261,10 @@ class Cells:
         self._remove(self._scratch, 0, -1)
 
     def _share(self, session: Session, held: Held, owner: tuple[int, Held]) -> None:
-        sequence, theirs = owner
+        sequence, shared = owner
         assert session.sequence is not None
-        self._backend.seq_copy(sequence, session.sequence, theirs.position, theirs.end)
-        held.runs = list(theirs.runs)
+        self._backend.seq_copy(sequence, session.sequence, shared.position, shared.end)
+        held.runs = list(shared.runs)
         for run in held.runs:
             run.n_owners += 1
         self._resident.setdefault(held.key, {})[session.sequence] = held
@@ -283,7 +286,7 @@ class Cells:
 
     def _forget_resident(self, held: Held) -> None:
         owners = self._resident.get(held.key, {})
-        for sequence in [sequence for sequence, theirs in owners.items() if theirs is held]:
+        for sequence in [sequence for sequence, owned in owners.items() if owned is held]:
             del owners[sequence]
         if not owners:
             self._resident.pop(held.key, None)

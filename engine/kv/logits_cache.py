@@ -1,4 +1,7 @@
-"""Kept rows of logits: what the model thought at a branch point, so that a retry or a continue reads nothing first."""
+"""Logits cache (LRU): the model's output at branch points, so that a retry or a continue reads nothing first.
+
+What it refuses to know: when a row is worth keeping (lane.py).
+"""
 
 from collections import OrderedDict
 
@@ -6,7 +9,7 @@ from engine.backend import Logits
 
 
 class LogitsCache:
-    """Rows by the prefix key of the point they belong to, least recently used first within a byte budget."""
+    """Rows by `Session.prefix_key` of the point they belong to; LRU eviction within a byte budget."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget, self._used = budget_bytes, 0

@@ -2,6 +2,8 @@
 
 A manifest is sealed like a block. It is only ever a hint: a segment is kept when the transcript still wants the very
 same tokens, and its block is loaded only under the key that covers everything it depends on.
+
+To add a field: `write` and `read`, both able to read what older versions wrote (or a new `kind`).
 """
 
 import hashlib
@@ -52,11 +54,6 @@ class Manifests:
             log.warning("a session's manifest was not usable (%s): it is read again", error)
             self._disk.quarantine(self._name(name))
             return []
-
-    def forget(self, name: str) -> None:
-        """The session is gone for good."""
-        if self._disk is not None:
-            self._disk.delete(self._name(name))
 
     def _header(self, name: str) -> dict[str, object]:
         return {"kind": "manifest", "model": self._model_key, "session": name}

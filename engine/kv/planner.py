@@ -1,4 +1,4 @@
-"""The planner: which cells of a session stay, which go, and what must be read. Pure; the heart of the engine.
+"""The planner: which cells of a session stay (prefix match), which go, and what must be read. Pure.
 
 `held` is what the KV cache holds, `wanted` what a turn asks for. A legal plan keeps a subsequence of `held` that is a
 prefix of `wanted`; a held segment that stands before the last kept one may only be skipped when dropping it from the

@@ -1,6 +1,9 @@
-"""Who sits in the cells: the sessions that this process knows, and who must leave when room is needed.
+"""Residents: the sessions that this process knows, and which of them are parked when cells are needed (LRU eviction).
 
-Parking costs nothing but the way back: whatever is complete has been saved already. Used by the engine's thread.
+Parking costs nothing but the wake: complete segments have been saved already. Used by the engine's thread.
+
+What it refuses to know: why a turn needs room (scheduler.py), and how cells are freed (cells.py).
+To change the order of parking: `park_one`.
 """
 
 from engine.backend import Backend
@@ -49,7 +52,7 @@ class Residents:
         return bool(idle)
 
     def park_idle(self, not_used_since: float) -> None:
-        """Idle cells slow those who are active (attention runs over them, too): park what was not used lately."""
+        """Idle cells slow the lanes (attention runs over them, too): park sessions that were not used lately."""
         for session in self._idle():
             if session.last_used <= not_used_since:
                 self._cells.release(session)

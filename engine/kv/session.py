@@ -1,4 +1,4 @@
-"""A session: the segments that the KV state of one chat is made of. Values and bookkeeping; touches no cell.
+"""A session: the segments that the KV state of one chat is made of. Bookkeeping only; touches no cell.
 
 `held` are complete segments (oldest first), `open` is the one being read or written. Positions grow without gaps except
 where an eviction left a hole. Each held segment knows the runs of cells it lives in while the session is resident.
@@ -104,7 +104,7 @@ class Session:
         return segment_key(self.model_key, ((held.key, held.position) for held in self.held), position, tokens)
 
     def prefix_key(self) -> bytes:
-        """Key of this very point of the session, the open segment included: where a kept row of logits belongs."""
+        """Key of this very point of the session, the open segment included: the key of its logits in the cache."""
         if self.open is None:
             return self.key_of(self.end, ())
         return self.key_of(self.open.position, self.open.tokens)

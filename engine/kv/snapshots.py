@@ -4,6 +4,8 @@ Sliding-window, recurrent and hybrid models keep a state that cannot be taken ap
 where it ends, or starts again from the longest snapshot that is a beginning of what is wanted. Snapshots are blocks
 under a key of their own; the key covers everything read so far, so they are found by the wanted text alone, by any
 session, also after a restart. Slower than the block log, never wrong.
+
+What it refuses to know: which snapshot is worth loading (restore_policy.py).
 """
 
 import hashlib
