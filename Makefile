@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 ROOMS := engine store worker web deploy
 
-# PORT and MODEL count where they are written behind `make`, not where the environment happens to have them.
+# PORT and MODEL are taken from the command line of make only, not from the environment.
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
@@ -73,7 +73,7 @@ soak-engine: venv-dev ## the engine's long promises, MINUTES=10; writes docs/ben
 bench-queue: venv-dev ## fairness, estimates of the wait, stops; writes docs/benchmarks.md
 	@exec $(PY) -m bench.queue
 
-load: venv-dev ## 500 web sockets, slow and rude ones, restarts; writes docs/benchmarks.md
+load: venv-dev ## 500 web sockets, slow and hostile ones, restarts; writes docs/benchmarks.md
 	@exec $(PY) -m bench.load
 
 bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn reads; writes docs/benchmarks.md
@@ -85,7 +85,7 @@ bench-scale: venv-dev ## how far one Redis and one database carry it; writes doc
 fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a sentence, quickly and in little memory
 	@exec $(PY) -m tests.fuzz --minutes $(MINUTES)
 
-words: venv-dev ## collect the words that need a translation into web/translations
+words: venv-dev ## extract the texts to translate into web/translations
 	@exec $(PY) -m web.i18n.extract
 
 docs: venv-dev ## write the generated parts of docs/map.md and docs/operators.md

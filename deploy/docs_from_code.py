@@ -47,9 +47,9 @@ def main() -> int:
 def renewed(text: str, name: str, content: str) -> str:
     """A page with the lines between its marks of this name replaced. Raises ValueError where the marks are missing."""
     start, end = f"<!-- {name}: make docs -->", f"<!-- end of {name} -->"
-    before, found, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
+    before, opening, rest = text.partition(start)
+    _, closing, after = rest.partition(end)
+    if not opening or not closing:
         raise ValueError(f"The page has lost its marks {start} and {end}: put them back around the {name}.")
     return f"{before}{start}\n{content}\n{end}{after}"
 

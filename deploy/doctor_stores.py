@@ -93,20 +93,20 @@ def _span(seconds: float) -> str:
 # -- Redis -------------------------------------------------------------------------------------------------------------
 
 
-def _redis(installation: Installation, found: RedisDiagnosis | None) -> Iterator[DoctorFinding]:
-    if found is None:
+def _redis(installation: Installation, facts: RedisDiagnosis | None) -> Iterator[DoctorFinding]:
+    if facts is None:
         try:
             yield DoctorFinding("redis", OK, f"`make run` starts its own, {find_redis()}")
         except DeployError as fault:
             yield DoctorFinding("redis", FAIL, str(fault))
         return
     where = _address(installation.settings.redis_url)
-    if found.trouble:
-        yield _no_redis(where, found.trouble, installation.manages_redis)
+    if facts.trouble:
+        yield _no_redis(where, facts.trouble, installation.manages_redis)
         return
-    yield DoctorFinding("redis", OK, f"{found.version} at {where} answers")
-    yield _persistence(found)
-    yield _memory(found)
+    yield DoctorFinding("redis", OK, f"{facts.version} at {where} answers")
+    yield _persistence(facts)
+    yield _memory(facts)
 
 
 def _address(url: str) -> str:
@@ -131,51 +131,51 @@ def _no_redis(where: str, trouble: str, own: bool) -> DoctorFinding:
     return DoctorFinding("redis", FAIL, f"nobody answers at {where} ({trouble})", advice)
 
 
-def _persistence(found: RedisDiagnosis) -> DoctorFinding:
-    if found.write_failed:
+def _persistence(facts: RedisDiagnosis) -> DoctorFinding:
+    if facts.write_failed:
         return DoctorFinding("redis file", FAIL, "Redis cannot write its append-only file", "Make room on its disk.")
-    if not found.append_only:
+    if not facts.append_only:
         advice = "Set `appendonly yes`: without it the places in the queue are lost when Redis ends (no text is)."
         return DoctorFinding("redis file", WARN, "Redis keeps nothing on disk", advice)
     return DoctorFinding("redis file", OK, "every write goes to its append-only file")
 
 
-def _memory(found: RedisDiagnosis) -> DoctorFinding:
-    used = f"{found.used_bytes / MB:.0f} MB used"
-    if found.policy != "noeviction":
-        state = FAIL if found.max_bytes else WARN
+def _memory(facts: RedisDiagnosis) -> DoctorFinding:
+    used = f"{facts.used_bytes / MB:.0f} MB used"
+    if facts.policy != "noeviction":
+        state = FAIL if facts.max_bytes else WARN
         advice = "Set `maxmemory-policy noeviction`."
-        return DoctorFinding("redis memory", state, f"a full Redis would throw jobs away ({found.policy})", advice)
-    if found.max_bytes and found.used_bytes > 0.9 * found.max_bytes:
-        return DoctorFinding("redis memory", WARN, f"{used} of {found.max_bytes / MB:.0f}", "Raise `maxmemory`.")
+        return DoctorFinding("redis memory", state, f"a full Redis would throw jobs away ({facts.policy})", advice)
+    if facts.max_bytes and facts.used_bytes > 0.9 * facts.max_bytes:
+        return DoctorFinding("redis memory", WARN, f"{used} of {facts.max_bytes / MB:.0f}", "Raise `maxmemory`.")
     return DoctorFinding("redis memory", OK, f"{used}, nothing is ever thrown away")
 
 
 # -- the database ------------------------------------------------------------------------------------------------------
 
 
-def _database(installation: Installation, found: DatabaseDiagnosis | None) -> DoctorFinding:
-    if found is None:
+def _database(installation: Installation, facts: DatabaseDiagnosis | None) -> DoctorFinding:
+    if facts is None:
         return DoctorFinding("database", OK, "there is none yet, the first start makes it")
-    if found.version is None and found.trouble:
+    if facts.version is None and facts.trouble:
         advice = "If it is damaged, `inglenook restore FILE --replace` brings the last backup back."
         if installation.environ.get("INGLENOOK_DATABASE_URL"):
             advice = "Start it, install its driver (`.[postgres]`), or correct INGLENOOK_DATABASE_URL."
-        return DoctorFinding("database", FAIL, f"it cannot be read ({_short(found.trouble)})", advice)
-    if found.trouble:
+        return DoctorFinding("database", FAIL, f"it cannot be read ({_short(facts.trouble)})", advice)
+    if facts.trouble:
         advice = "Stop inglenook, then `inglenook restore FILE --replace` with the last backup."
-        return DoctorFinding("database", FAIL, f"it is damaged ({_short(found.trouble)})", advice)
-    if found.is_newer:
-        words = f"its tables have version {found.version}, this inglenook knows them up to {found.newest_version}"
+        return DoctorFinding("database", FAIL, f"it is damaged ({_short(facts.trouble)})", advice)
+    if facts.is_newer:
+        words = f"its tables have version {facts.version}, this inglenook knows them up to {facts.newest_version}"
         return DoctorFinding("database", FAIL, words, "Update inglenook, or restore a backup from before.")
-    if found.version != found.newest_version:
-        needed = f"its tables have version {found.version or 'none'}, {found.newest_version} is needed"
+    if facts.version != facts.newest_version:
+        needed = f"its tables have version {facts.version or 'none'}, {facts.newest_version} is needed"
         words = f"a migration is missing: {needed}"
         return DoctorFinding(
             "database", FAIL, words, "Save it (`inglenook backup`), then start inglenook again: that migrates."
         )
     return DoctorFinding(
-        "database", OK, f"{installation.file or 'the server'} answers, its tables have version {found.version}"
+        "database", OK, f"{installation.file or 'the server'} answers, its tables have version {facts.version}"
     )
 
 

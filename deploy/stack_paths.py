@@ -1,6 +1,6 @@
 """Paths of the files of a stack on one machine, and the lock that tells whether one is running there.
 
-What it refuses to know: programs, and how they are kept running (supervise.py).
+What it refuses to know: programs, and how they are supervised (supervise.py).
 To add a file or folder: a field of StackPaths, and `make` if it is a folder.
 """
 

@@ -127,7 +127,7 @@ class Supervisord:
         return False
 
     def _ask(self, name: str, *arguments: object) -> Any:
-        """One of supervisord's remote calls, on a connection of its own: an old one does not survive an error."""
+        """One of supervisord's remote calls, on a new connection: an old one does not survive an error."""
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
             return getattr(proxy.supervisor, name)(*arguments)

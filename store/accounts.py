@@ -59,7 +59,7 @@ def find_invite(db: Database, token: str, now: float | None = None) -> InviteVie
 
 
 def revoke_invite(db: Database, invite_id: str, now: float | None = None) -> None:
-    """Make an invitation worthless. Raises NotFound."""
+    """Revoke an invitation. Raises NotFound."""
     with db.session() as session:
         invite = session.get(Invite, invite_id)
         if invite is None:
@@ -102,19 +102,19 @@ def get_user(db: Database, user_id: str) -> UserView | None:
 
 
 def session_epochs(db: Database) -> dict[str, int]:
-    """The session epoch of everybody, by id."""
+    """The session epoch of every person, by id."""
     with db.reading() as session:
         return {user.id: user.session_epoch for user in session.execute(select(User.id, User.session_epoch))}
 
 
 def has_admin(db: Database) -> bool:
-    """Whether somebody can invite others."""
+    """Whether there is an admin, who can invite other people."""
     with db.reading() as session:
         return session.scalar(select(User.id).where(User.role == "admin").limit(1)) is not None
 
 
 def sign_out_everywhere(db: Database, user_id: str) -> UserView:
-    """Raise the session epoch: cookies that carry the old one are worthless. Raises NotFound."""
+    """Raise the session epoch: cookies that carry the old one are invalid. Raises NotFound."""
     with db.session() as session:
         user = _get(session, user_id)
         user.session_epoch += 1
@@ -122,7 +122,7 @@ def sign_out_everywhere(db: Database, user_id: str) -> UserView:
 
 
 def list_users(db: Database) -> tuple[UserView, ...]:
-    """Everybody who has an account, by name."""
+    """All people, by name."""
     with db.reading() as session:
         return tuple(map(user_view, session.scalars(select(User).order_by(User.name_key))))
 
@@ -155,7 +155,7 @@ def set_preferences(
     notify: bool | None = None,
     sound: bool | None = None,
 ) -> UserView:
-    """How the pages look to a person, and how a finished reply is told. Raises NotFound, Refused "bad_preference"."""
+    """Set language, theme and notifications of a person. Raises NotFound, Refused "bad_preference"."""
     if (locale is not None and locale not in LOCALES) or (theme is not None and theme not in THEMES):
         raise Refused("bad_preference")
     with db.session() as session:
@@ -182,8 +182,8 @@ def set_limits(
 ) -> UserView:
     """How long a day, and when not. None: no limit. Raises NotFound, Refused "bad_limit"."""
     clocks = [time for time in (quiet_from, quiet_until) if time is not None]
-    whole = len(clocks) != 1 and all(_CLOCK.fullmatch(time) for time in clocks)
-    if not whole or not (daily_minutes is None or 1 <= daily_minutes <= 24 * 60):
+    is_valid = len(clocks) != 1 and all(_CLOCK.fullmatch(time) for time in clocks)
+    if not is_valid or not (daily_minutes is None or 1 <= daily_minutes <= 24 * 60):
         raise Refused("bad_limit")
     with db.session() as session:
         user = _get(session, user_id)
@@ -192,7 +192,7 @@ def set_limits(
 
 
 def delete_account(db: Database, user_id: str) -> None:
-    """Remove a person and everything of theirs, at once and for ever. Raises NotFound, Refused "last_admin"."""
+    """Delete a person with all their rows, at once and for good. Raises NotFound, Refused "last_admin"."""
     with db.session() as session:
         user = _get(session, user_id)
         _refuse_if_last_admin(session, user, False)
@@ -217,8 +217,8 @@ def _get(session: Session, user_id: str) -> User:
 
 
 def _refuse_if_last_admin(session: Session, user: User, stays: bool) -> None:
-    others = select(func.count()).where(User.role == "admin", User.id != user.id)
-    if user.role == "admin" and not stays and not session.scalar(others):
+    other_admins = select(func.count()).where(User.role == "admin", User.id != user.id)
+    if user.role == "admin" and not stays and not session.scalar(other_admins):
         raise Refused("last_admin")
 
 

@@ -59,9 +59,9 @@ def save_character(
     picture: bytes | None = None,
     now: float | None = None,
 ) -> CharacterView:
-    """Make a character of one's own, or change one. `card` is the `data` object of a V3 card, kept as it is.
+    """Create a character of this person, or change one. `card` is the `data` object of a V3 card, kept as it is.
 
-    Raises NotFound (not one's own), Refused "bad_card", "bad_picture", "bad_rating" (not for one's role).
+    Raises NotFound (another person's), Refused "bad_card", "bad_picture", "bad_rating" (not for this role).
     """
     name = " ".join(texts.clean(str(card.get("name") or "")).split())
     size = len(json.dumps(card, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -83,7 +83,7 @@ def save_character(
 
 
 def delete_character(db: Database, user: UserView, character_id: str, now: float | None = None) -> None:
-    """Remove a character of one's own. Raises NotFound, Refused "has_chats" while there are chats with it."""
+    """Soft-delete a character of this person. Raises NotFound, Refused "has_chats" while there are chats with it."""
     with db.session() as session:
         row = _own(session, user.id, character_id)
         if session.scalar(select(Chat.id).where(Chat.character_id == row.id, Chat.deleted_at.is_(None)).limit(1)):

@@ -53,7 +53,7 @@ def display_name(name: str, card: Mapping[str, Any]) -> str:
 
 
 def card_macros(card: Mapping[str, Any], char: str, user: str, context: MacroContext) -> dict[str, Callable[[], str]]:
-    """The texts of a card as macros; clock and dice are those of `scene`. They do not insert each other."""
+    """The texts of a card as macros; clock and dice are those of `context`. They do not insert each other."""
     inside = replace(context, texts=dict.fromkeys(CARD_TEXTS, str))
 
     def expander(field: str) -> Callable[[], str]:

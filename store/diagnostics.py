@@ -39,7 +39,7 @@ class DatabaseDiagnosis:
 
 @dataclass(frozen=True)
 class RedisDiagnosis:
-    """`trouble`: "" (it answers), "password", "permission", "loading" or the reason why nobody answers.
+    """`trouble`: "" (it answers), "password", "permission", "loading" or the reason why it does not answer.
 
     `ahead_s` is how far its clock is before ours; `policy` what it does when its memory is full.
     """

@@ -24,9 +24,9 @@ _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 def media_type(data: bytes) -> str:
     """The type that the bytes themselves show. Raises Refused "bad_picture"."""
     if len(data) <= MAX_BYTES:
-        for magic, found in _MAGIC.items():
+        for magic, name in _MAGIC.items():
             if data.startswith(magic):
-                return found
+                return name
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return "image/webp"
     raise Refused("bad_picture")

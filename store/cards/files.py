@@ -92,18 +92,18 @@ def _open(data: bytes) -> Opened:
 
 
 def _open_png(data: bytes) -> Opened:
-    found = png.texts(data, (_V2_KEYWORD, _V3_KEYWORD))
-    if not found:
+    cards = png.texts(data, (_V2_KEYWORD, _V3_KEYWORD))
+    if not cards:
         raise CardError("no_card_in_picture")
     picture, notes = png.without_metadata(data), list[Finding]()
-    if _V3_KEYWORD in found:
+    if _V3_KEYWORD in cards:
         try:
-            return _decoded(found[_V3_KEYWORD]), picture, notes
+            return _decoded(cards[_V3_KEYWORD]), picture, notes
         except CardError:
-            if _V2_KEYWORD not in found:
+            if _V2_KEYWORD not in cards:
                 raise
             notes.append(Finding("approximated", "", "fallback"))
-    return _decoded(found[_V2_KEYWORD]), picture, notes
+    return _decoded(cards[_V2_KEYWORD]), picture, notes
 
 
 def _open_webp(data: bytes) -> Opened:

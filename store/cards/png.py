@@ -45,19 +45,19 @@ def chunks(data: bytes) -> Iterator[Chunk]:
 
 def texts(data: bytes, keywords: Collection[str]) -> dict[str, bytes]:
     """The first text under each of these keywords, whose case does not matter. Raises CardError."""
-    found: dict[str, bytes] = {}
+    texts_by_keyword: dict[str, bytes] = {}
     for kind, content in chunks(data):
         keyword = _keyword(kind, content)
-        if keyword is not None and keyword in keywords and keyword not in found:
-            found[keyword] = _text(kind, content)
-    return found
+        if keyword is not None and keyword in keywords and keyword not in texts_by_keyword:
+            texts_by_keyword[keyword] = _text(kind, content)
+    return texts_by_keyword
 
 
 def with_texts(data: bytes, texts_by_keyword: Mapping[str, bytes]) -> bytes:
     """The same picture with these tEXt chunks instead of those of the same keywords. Raises CardError."""
-    kept = [one for one in chunks(data) if _keyword(*one) not in texts_by_keyword and one[0] != b"IEND"]
+    rest = [chunk for chunk in chunks(data) if _keyword(*chunk) not in texts_by_keyword and chunk[0] != b"IEND"]
     new = [(b"tEXt", keyword.encode("latin-1") + b"\0" + text) for keyword, text in texts_by_keyword.items()]
-    return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in (*kept, *new, (b"IEND", b"")))
+    return MAGIC + b"".join(_bytes_of(kind, content) for kind, content in (*rest, *new, (b"IEND", b"")))
 
 
 def without_metadata(data: bytes) -> bytes:

@@ -61,7 +61,7 @@ def notes_of(card: Mapping[str, Any]) -> tuple[Finding, ...]:
 
 
 def without_note(card: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """The same card, with a note less: what it told has been put right."""
+    """The card without the findings of this reason, which no longer apply."""
     record = record_of(card)
     notes = [note for note in record.get("notes", ()) if note["reason"] != reason]
     return {**card, RECORD: {**record, "notes": notes}} if record else dict(card)
@@ -91,8 +91,8 @@ def with_tagline(card: Mapping[str, Any], tagline: str) -> dict[str, Any]:
 
 def digest(card: Mapping[str, Any]) -> str:
     """A hash of the exported fields, whatever their order."""
-    whole = {**envelope(card), "spec": "", "spec_version": ""}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    exported = {**envelope(card), "spec": "", "spec_version": ""}
+    return hashlib.sha256(json.dumps(exported, sort_keys=True).encode()).hexdigest()
 
 
 def is_same(card: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -55,8 +55,8 @@ def write(message: DocMessage) -> dict[str, Any]:
     kept = (message.extras or {}).get("line")
     if not isinstance(kept, dict):
         return _new_line(message)
-    whole = "mes" in kept or "swipes" in kept  # else the texts alone stand in the message
-    unchanged = whole and _texts(kept) == (message.texts, message.active)
+    has_texts = "mes" in kept or "swipes" in kept  # else the texts alone stand in the message
+    unchanged = has_texts and _texts(kept) == (message.texts, message.active)
     line = dict(kept) if unchanged else _with_texts(kept, message)
     if (_own_extra(line).get("pinned") is True) != message.pinned:
         line["extra"] = _extra(line) | {OWN_KEY: _own_extra(line) | {"pinned": message.pinned}}
@@ -91,13 +91,13 @@ def _with_texts(line: Mapping[str, Any], message: DocMessage) -> dict[str, Any]:
 
 def _texts(line: Mapping[str, Any]) -> tuple[list[str], int]:
     """The texts of a line, as they can be kept, and which of them counts."""
-    said, swipes = line.get("mes"), line.get("swipes")
+    main_text, swipes = line.get("mes"), line.get("swipes")
     words = [texts.clean(_text(swipe)) for swipe in swipes] if isinstance(swipes, list) else []
     at = line.get("swipe_id")
     active = at if isinstance(at, int) and not isinstance(at, bool) and 0 <= at < len(words) else None
-    if not isinstance(said, str):
+    if not isinstance(main_text, str):
         return (words or [""]), active or 0
-    mes = texts.clean(said)
+    mes = texts.clean(main_text)
     if active is not None:
         words[active] = mes
     elif mes in words:

@@ -44,7 +44,7 @@ def list_names(db: Database, owner_id: str) -> tuple[tuple[str, str], ...]:
 
 
 def get_book(db: Database, owner_id: str, book_id: str) -> LorebookView:
-    """One book of this person. Raises NotFound, also when it is somebody else's."""
+    """One book of this person. Raises NotFound, also for another person's."""
     with db.reading() as session:
         return book_view(_own_book(session, owner_id, book_id))
 

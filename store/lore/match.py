@@ -23,8 +23,8 @@ PATTERNS_S = 0.1  # time limit of all patterns of one activation together; later
 class MatchContext:
     """What the keys are matched against: texts, newest first; the reply's ordinal; the replies so far.
 
-    `woke`: the ordinals at which an entry woke, by its key. `roll`: 0 to 99 for an entry, always the same for the same
-    reply. `expand_macros` replaces the macros in a key.
+    `activated_at`: the ordinals of earlier activations, by entry key. `roll`: 0 to 99 for an entry, constant for the
+    same reply. `expand_macros` replaces the macros in a key.
     """
 
     texts: Sequence[str]
@@ -73,9 +73,11 @@ def activate(
     unique = {(found.entry.content): found for found in reversed(activated)}  # equal contents are inserted once
     activated = [found for found in activated if unique[found.entry.content] is found]
     budgets = {book_id: book.token_budget for book_id, book in books.items() if book.token_budget}
-    kept = _affordable(activated, cost, budget, budgets)
-    inserted = sorted((found for found in activated if found.key in kept), key=lambda found: found.entry.order)
-    return Activation(tuple(inserted), tuple(found for found in activated if found.key not in kept), tuple(scan.slow))
+    affordable = _affordable(activated, cost, budget, budgets)
+    inserted = sorted((found for found in activated if found.key in affordable), key=lambda found: found.entry.order)
+    return Activation(
+        tuple(inserted), tuple(found for found in activated if found.key not in affordable), tuple(scan.slow)
+    )
 
 
 def entry_key(book_id: str, entry: LoreEntry) -> str:
@@ -201,11 +203,11 @@ def _affordable(
     activated: Sequence[ActivatedEntry], cost: Callable[[LoreEntry], int], budget: int, budgets: Mapping[str, int]
 ) -> set[str]:
     """Keys of the entries within the budgets: by priority, then those inserted last first."""
-    left, kept = {**budgets}, set()
+    left, affordable = {**budgets}, set()
     for found in sorted(activated, key=lambda found: (-found.entry.priority, -found.entry.order)):
         book_id, n_tokens = found.key.partition("/")[0], cost(found.entry)
         if n_tokens <= min(budget, left.get(book_id, budget)):
             budget -= n_tokens
             left |= {book_id: left[book_id] - n_tokens} if book_id in left else {}
-            kept.add(found.key)
-    return kept
+            affordable.add(found.key)
+    return affordable

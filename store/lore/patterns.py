@@ -37,8 +37,8 @@ class SearchResult:
 
 def fold(text: str, case_sensitive: bool) -> str:
     """A text as keys are compared with it."""
-    whole = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return whole if case_sensitive else whole.casefold()
+    composed = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return composed if case_sensitive else composed.casefold()
 
 
 def is_pattern(key: str, use_regex: bool) -> bool:

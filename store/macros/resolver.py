@@ -36,9 +36,8 @@ Piece = tuple[str, bool]
 class MacroContext:
     """Values of macros beside the names. `texts`: functions by lower-case names, called when needed.
 
-    `now` is a time in seconds (None: that of the machine). `seed` is what {{pick}} goes by, with `replay` all dice do:
-    for texts that are resolved again and again. `still` is for callers who only look for what moves by itself: all of
-    that becomes this text.
+    `now`: seconds (None: the present). `seed` determines {{pick}}, and with `deterministic` all dice: for texts that
+    are resolved again and again. `volatile_as`: a text that replaces every volatile macro.
     """
 
     texts: Mapping[str, Callable[[], str]] = field(default_factory=dict)
