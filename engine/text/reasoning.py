@@ -23,11 +23,6 @@ class ReasoningFilter:
     _closing: str = ""
     _passes_through: bool = False
 
-    @property
-    def inside(self) -> bool:
-        """Whether the reply is inside a reasoning block now."""
-        return bool(self._closing)
-
     def push(self, text: str) -> str:
         """Add text of the reply; returns the text that can be shown now."""
         if self._passes_through:

@@ -74,12 +74,6 @@ def test_any_reply_is_a_hidden_start_and_a_shown_rest(pieces):
     assert not shown.lstrip().startswith(tuple(MARKER_PAIRS))
 
 
-def test_it_says_whether_the_model_is_reasoning_now():
-    reasoning = ReasoningFilter()
-    states = [(reasoning.push(piece), reasoning.inside)[1] for piece in ("\n", "<think>", "hm", "</think>", "so")]
-    assert states == [False, True, True, False, False]
-
-
 def reply(pieces, stop=(), trim=True):
     text = Detokenizer(stop, trim)
     for piece in pieces:
