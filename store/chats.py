@@ -154,15 +154,6 @@ def load_story(db: Database, chat_id: str) -> Story:
         )
 
 
-def set_window(db: Database, chat_id: str, window: dict[str, Any]) -> None:
-    """Keep the engine's window of a chat, which is no visible change: the revision stays. Raises NotFound."""
-    with db.session() as session:
-        chat = session.get(Chat, chat_id)
-        if chat is None:
-            raise NotFound("chat")
-        chat.window = window
-
-
 def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> ChatView:
     """Set the title, the notes, the person's own description, or the sampler's settings of a chat.
 

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from engine import Engine
 from engine.model.memory_plan import MemoryPlan
-from store.broker import queue, recovery, registry
+from store.broker import jobs, recovery, registry
 from store.broker.client import connect
 from store.db import Database
 from store.settings import Settings
@@ -76,7 +76,7 @@ class Service:
         name = self._settings.worker_name
         self._lanes = start_lanes(
             [f"{name}.{number}" for number in range(self._engine.options.lanes)],
-            lambda: queue.open_queue(connect(self._settings.redis_url), name),
+            lambda: jobs.open_queue(connect(self._settings.redis_url), name),
             self._context.draining,
         )
         log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._context.context_tokens)

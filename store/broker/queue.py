@@ -21,33 +21,10 @@ from redis.exceptions import RedisError
 
 from store import site_state, turns
 from store.broker import cancel, eta, events, jobs, keys, registry
-from store.broker.jobs import ALLOWED, RUN_TURN, ForbiddenJob, TurnJob, enqueue, open_queue
 from store.db import Database, DatabaseTrouble
 from store.errors import Stale, StoreError
 from store.turns import BegunTurn, TurnCommand
 from store.views import TurnView
-
-__all__ = [
-    "ALLOWED",
-    "RUN_TURN",
-    "ForbiddenJob",
-    "QueuePlace",
-    "TurnJob",
-    "accept",
-    "announce_end",
-    "announce_moved",
-    "announce_queued",
-    "announce_waiting",
-    "deliver",
-    "dispatch",
-    "enqueue",
-    "open_queue",
-    "pause",
-    "queue_place",
-    "remove_job",
-    "resume",
-    "stop",
-]
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +74,7 @@ def _route(redis: Redis, chat_id: str) -> str | None:
 def _make_job(redis: Redis, turn: TurnView) -> None:
     """Make the job of a queued turn."""
     try:
-        if turn.worker is not None and enqueue(redis, turn.id, turn.worker):
+        if turn.worker is not None and jobs.enqueue(redis, turn.id, turn.worker):
             announce_queued(redis, turn)
     except RedisError as error:
         log.warning("Turn %s waits for Redis: %s", turn.id, error)

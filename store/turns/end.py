@@ -95,8 +95,8 @@ def cancel(
 def fail(db: Database, turn_id: str, attempt: int, failure: Failure, now: float | None = None) -> None:
     """The turn cannot be done. Raises Stale.
 
-    `Turn.result` keeps the failure as `error`; the column `error_text` has its English sentence, for whoever reads the
-    table by hand and for older versions of this program.
+    `Turn.result` keeps the failure as `error`; the column `error_text` has its English sentence, for operators who read
+    the table and for older versions of this program.
     """
     with db.session() as session:
         turn = _end(session, turn_id, attempt, "failed", clock(now))

@@ -13,6 +13,7 @@ from two_browsers import PASSWORD
 from werkzeug.routing import Map
 
 from store import accounts, characters, chats, personas
+from store.broker import warmup
 from store.bundled import character_id
 from store.lore import books as lorebooks
 from web.app import BLUEPRINTS
@@ -172,7 +173,7 @@ def story(house, books, ada, pages):
     chat.do_pin.click()
     chat.pinned.nth(1).wait_for()
     ordinals = [one.ordinal for one in chats.transcript(books, story)]
-    chats.set_window(books, story, {"messages": ordinals[2]})
+    warmup.keep_window(books, story, chats.get_revision(books, story), {"messages": ordinals[2]})
     return story
 
 

@@ -8,6 +8,7 @@ from chat_page import ChatPage
 from playwright.sync_api import expect
 
 from store import chats, reread_cost
+from store.broker import warmup
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -139,7 +140,7 @@ def test_pins_and_where_the_memory_begins(told, books):
     menu(chat, 1, "pin")
     chat.pinned.nth(1).wait_for()
     ordinals = [one.ordinal for one in chats.transcript(books, chat_id(chat))]
-    chats.set_window(books, chat_id(chat), {"messages": ordinals[3]})
+    warmup.keep_window(books, chat_id(chat), chats.get_revision(books, chat_id(chat)), {"messages": ordinals[3]})
     chat.reload()
     line = chat.page.locator("[data-testid=memory]:visible")
     expect(line).to_have_text("2 earlier messages are out of memory")

@@ -4,6 +4,7 @@ import uuid
 import pytest
 
 from store import bundled, characters, chats, turns
+from store.broker import warmup
 from store.errors import NotFound, Refused
 from store.models import Character
 from store.turns import Reply, TurnCommand
@@ -136,7 +137,7 @@ def test_the_story_has_everything_a_worker_needs(database, user, chat):
     assert [message.text for message in story.messages[1:]] == [f"hi {story.character.name}", "Hello"]
     reply = story.messages[-1].chosen
     assert (reply.tokens, reply.model_key, reply.finish, reply.stats) == ((1, 2, 3), "model", "stop", {"n": 3})
-    chats.set_window(database, chat.id, {"start": 8})
+    warmup.keep_window(database, chat.id, chats.get_revision(database, chat.id), {"start": 8})
     assert chats.get_chat(database, user.id, chat.id).window == {"start": 8}
     assert chats.get_revision(database, chat.id) == 3
 
@@ -146,8 +147,7 @@ def test_things_that_are_not_there(database):
     for call in (chats.get_revision, chats.get_message, turns.get_turn, turns.result_of):
         with pytest.raises(NotFound):
             call(database, nothing)
-    with pytest.raises(NotFound):
-        chats.set_window(database, nothing, {})
+    assert not warmup.keep_window(database, nothing, 1, {})
     with pytest.raises(NotFound):
         turns.claim(database, nothing, "gpu0", 5)
 

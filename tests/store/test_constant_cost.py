@@ -74,7 +74,7 @@ def story_of(house, ann, n_messages, window):
     )
     character = characters.list_characters(house, ann)[0]
     chat = chat_transfer.import_chat(house, ann.id, character.id, ChatDocument("", "Ann", said, 1.0))
-    chats.set_window(house, chat.id, {"messages": n_messages - window})
+    warmup.keep_window(house, chat.id, chats.get_revision(house, chat.id), {"messages": n_messages - window})
     with house.session() as session:
         ids = list(session.scalars(select(Message.id).where(Message.chat_id == chat.id).order_by(Message.ordinal)))
         session.execute(update(Message).where(Message.id.in_(ids[5 : 5 + N_PINNED])).values(pinned=True))

@@ -3,6 +3,7 @@
 import pytest
 
 from store import chats, context_messages, edits, messages
+from store.broker import warmup
 from store.models import Chat
 
 
@@ -16,7 +17,7 @@ def long_chat(database, chat):
             message = messages.add_message(session, row, role, role, None, 100.0 + number)
             session.flush()
             messages.add_alternative(session, message, messages.Reply(f"Line {number}."), None, 100.0 + number)
-    chats.set_window(database, chat.id, {"examples": 0, "messages": 30})
+    warmup.keep_window(database, chat.id, chats.get_revision(database, chat.id), {"examples": 0, "messages": 30})
     return chat
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from store import chats, edits, messages, reread_cost
-from store.broker import registry
+from store.broker import registry, warmup
 from store.broker.registry import EngineView, WorkerView
 from store.errors import NotFound
 from store.models import Chat
@@ -43,7 +43,7 @@ def test_without_a_reply_to_learn_from_only_messages_are_counted(database, chat)
 
 def test_only_what_the_model_remembers_is_read_again(database, chat, told):
     ordinals = [message.ordinal for message in chats.transcript(database, chat.id)]
-    chats.set_window(database, chat.id, {"messages": ordinals[3]})
+    warmup.keep_window(database, chat.id, chats.get_revision(database, chat.id), {"messages": ordinals[3]})
     assert prices(database, chat, told[0]) == (RereadCost(0, None), RereadCost(0, None))
     assert prices(database, chat, told[2]) == (RereadCost(2, 28), RereadCost(1, 20))
     revision = chats.get_revision(database, chat.id)

@@ -1,4 +1,5 @@
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -69,8 +70,10 @@ def test_a_turn_from_send_to_reply(database, user, chat, say):
 
 def test_sending_twice_makes_one_turn(database, user, chat):
     twice = command(chat)
-    first = turns.begin_turn(database, user.id, twice, 1.0).turn
-    assert turns.begin_turn(database, user.id, twice, 2.0).turn == first
+    first, again = (turns.begin_turn(database, user.id, twice, at) for at in (1.0, 2.0))
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again == replace(first, is_new=False)
+    assert (again.message.text, again.revision) == ("hi", 2)
     assert texts_of(database, chat) == [("user", "hi")]
 
 

@@ -8,6 +8,7 @@ import sys
 
 from store import invitations
 from store.db import Database
+from store.error_texts import english
 from store.errors import StoreError
 from store.models import ROLES
 from store.settings import SettingsError, load_settings
@@ -20,7 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     role = parser.parse_args(arguments).role
     try:
         link = _link(role)
-    except (SettingsError, StoreError) as error:
+    except StoreError as error:
+        sys.stderr.write(f"{english(error.reason, error.values)}\n")
+        return 1
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if link:
