@@ -1,4 +1,4 @@
-"""Events of a turn, from the engine to the owner of a ticket: the whole vocabulary, in the order in which it can come:
+"""Events of a turn, from the engine to the owner of a ticket. The whole vocabulary, in the order in which it can come:
 
     Waking?  ->  Reading*  ->  Text*  ->  Done | Cancelled | Failed
 
