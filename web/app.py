@@ -1,6 +1,10 @@
 """The application factory: where the parts of web meet.
 
-To add a blueprint: import it here and add it to BLUEPRINTS.
+To add a page: a view in the module of the room that it is about (stories, characters, lorebooks, auth, admin), with
+`@signed_in` or `@admin_only` (web/auth/accounts.py) below its route; a new module has a blueprint, which comes into
+BLUEPRINTS here. Its template in templates/ extends base.html; a script goes into static/js/pages, styles into
+css/pages.css. Then its line in ROUTES of tests/web/test_access.py (what is no HTML page also in NOT_PAGES of
+test_language.py), and `make words` with the translations.
 """
 
 from flask import Flask, g, redirect, request, session, url_for

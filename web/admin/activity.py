@@ -1,9 +1,8 @@
-"""What the admin's page shows of this moment: who holds the card, who waits, the workers, the last minutes, who used
-how much.
+"""The values of the admin's dashboard: running and waiting turns, workers, charts of the last minutes, usage by person.
 
-What it does: joins queue, registry, usage and people into values for templates. Names yes; texts, titles and characters
-no: it never reads them. What it refuses to know: HTML and forms (dashboard.py).
-Sums over days and bytes cost the database something, so they are kept for some seconds, for all admins together.
+What it does: joins queue, registry, usage and accounts into values for templates. It shows names of people, never
+texts, titles or characters. Sums over days and bytes are costly queries, so they are cached for some seconds, for all
+admins together. What it refuses to know: HTML and forms (dashboard.py).
 """
 
 import time
@@ -31,7 +30,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class TurnRow:
-    """A turn of somebody: what it is doing, or where it stands."""
+    """One unfinished turn: whose, its stage, or its place in the queue."""
 
     name: str
     kind: str
@@ -44,7 +43,7 @@ class TurnRow:
 
 @dataclass(frozen=True)
 class Activity:
-    """This moment. `workers` is None while Redis does not answer."""
+    """The current state of the installation. `workers` is None while Redis does not answer."""
 
     running: tuple[TurnRow, ...]
     waiting: tuple[TurnRow, ...]
@@ -56,7 +55,8 @@ class Activity:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over the last minutes: paths, and the number at the top."""
+    """Lines over the last minutes as SVG paths; `top` is the highest value of the axis, `now` the newest of each
+    line."""
 
     top: float
     paths: tuple[str, ...]
@@ -66,7 +66,7 @@ class LineChart:
 
 @dataclass(frozen=True)
 class UserUsage:
-    """Who used how much in the days that are looked at."""
+    """What one person used in the days of the report, and what is stored for them."""
 
     id: str
     name: str
@@ -75,24 +75,24 @@ class UserUsage:
 
 
 class TtlCache(Generic[Value]):
-    """Values that are read again when they are older than `seconds`."""
+    """A cache whose entries expire after `ttl_s` seconds. Not locked: two threads may read the same value at once."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._known: dict[Any, tuple[float, Value]] = {}
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._entries: dict[Any, tuple[float, Value]] = {}
 
     def get(self, key: Any, read: Callable[[], Value]) -> Value:
-        """What was read under this key, or is read now."""
+        """The cached value of this key (a hit), else what `read()` returns (a miss)."""
         now = time.monotonic()
-        kept = self._known.get(key)
-        if kept is None or now - kept[0] > self._seconds:
-            self._known = {name: one for name, one in self._known.items() if now - one[0] <= self._seconds}
-            kept = self._known[key] = now, read()
-        return kept[1]
+        entry = self._entries.get(key)
+        if entry is None or now - entry[0] > self._ttl_s:
+            self._entries = {other: one for other, one in self._entries.items() if now - one[0] <= self._ttl_s}
+            entry = self._entries[key] = now, read()
+        return entry[1]
 
 
 def read_activity(services: Services, people: Sequence[UserView]) -> Activity:
-    """See how things are."""
+    """Read the current state. `people` give the names of the owners of turns."""
     unfinished, now = turns.unfinished(services.database), time.time()
     names = {person.id: person.name for person in people}
     waiting = [turn for turn in unfinished if not turn.running]
@@ -111,7 +111,7 @@ def read_activity(services: Services, people: Sequence[UserView]) -> Activity:
 
 
 def charts_of(samples: Sequence[TrendSample]) -> dict[str, LineChart]:
-    """Tokens written and read per second (far more are read than written at a time); turns that run and that wait."""
+    """Three charts: tokens written per second, tokens read per second (another scale), turns that run and that wait."""
     return {
         "written": _chart(samples, charts.line, [[one.written_per_s for one in samples]]),
         "read": _chart(samples, charts.line, [[one.read_per_s for one in samples]]),
@@ -120,7 +120,7 @@ def charts_of(samples: Sequence[TrendSample]) -> dict[str, LineChart]:
 
 
 class UsageReport:
-    """Who used how much, of all people, for the days that somebody looks at. One per process."""
+    """Usage and storage by person, cached. One per process."""
 
     def __init__(self) -> None:
         self._usage: TtlCache[usage.Usage] = TtlCache(USAGE_TTL_S)
@@ -131,7 +131,7 @@ class UsageReport:
         return self._usage.get(n_days, lambda: usage.per_day(services.database, n_days))
 
     def people(self, services: Services, everybody: Sequence[UserView], n_days: int) -> tuple[UserUsage, ...]:
-        """Everybody, who kept the card busy the longest first."""
+        """One row for each person; who kept the GPU busy the longest comes first."""
         used = self.usage(services, n_days).people
         kept = self._kept.get("", lambda: usage.stored_per_person(services.database))
         found = (
@@ -155,7 +155,7 @@ def _places_in_queue(services: Services, waiting: Sequence[TurnView]) -> list[Qu
 
 
 def _workers(services: Services) -> tuple[tuple[WorkerView, int], ...] | None:
-    """Each worker, and how many turns stand in its queue."""
+    """Each worker and the length of its queue; None while Redis does not answer."""
     try:
         loads = registry.loads(services.redis, registry.alive(services.redis))
     except RedisError:

@@ -1,7 +1,7 @@
-"""Charts as plain SVG: from numbers to the coordinates that templates draw. Pure.
+"""Charts as plain SVG: from numbers to coordinates that templates draw. Pure.
 
-Every chart is WIDTH x HEIGHT units and is stretched to its place; colours come from the style sheet. What the numbers
-mean stands beside the drawing in words.
+Every chart is WIDTH x HEIGHT units and is stretched to its place; colours come from the style sheet. The numbers stand
+beside the drawing as text, for screen readers and without colours.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ ROUND_TOPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, HOUR_S)
 
 @dataclass(frozen=True)
 class ChartBar:
-    """A rectangle; `series` is which of the stacked numbers it stands for."""
+    """One rectangle of a stacked column; `series` is the index of its number in the column."""
 
     series: int
     x: float
@@ -24,14 +24,14 @@ class ChartBar:
 
 
 def axis_top(values: Iterable[float], least: float = 1.0) -> float:
-    """The top of a chart of these values: 1, 2 or 5 times a power of ten, nothing sticks out."""
+    """The upper end of an axis for these values: 1, 2 or 5 times a power of ten, `least` at least."""
     highest = max((*values, least))
     power = 10.0 ** len(str(int(highest)))
     return next(top for top in (power / 10, power / 5, power / 2, power) if top >= highest)
 
 
 def axis_top_s(values: Iterable[float]) -> float:
-    """The same for seconds: a top that people say in words, such as ten minutes."""
+    """The same for seconds: a round duration, such as ten minutes."""
     highest = max((*values, 1.0))
     return next((top for top in ROUND_TOPS_S if top >= highest), axis_top([highest / HOUR_S]) * HOUR_S)
 
@@ -55,7 +55,7 @@ def steps(times: Sequence[float], values: Sequence[float], span_s: float, top: f
 
 
 def area(path: str) -> str:
-    """What is under a line, down to the bottom."""
+    """The closed path of the area under a line."""
     if not path:
         return ""
     left, right = path[1:].split(" ")[0], path.rsplit(" ", 2)[1].lstrip("L")
@@ -63,7 +63,7 @@ def area(path: str) -> str:
 
 
 def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) -> tuple[ChartBar, ...]:
-    """A column for each group of numbers, which stand on top of each other."""
+    """Stacked columns, one for each group of numbers; `gap` is the share of a slot between two columns."""
     bars: list[ChartBar] = []
     slot = WIDTH / max(1, len(columns))
     for number, column in enumerate(columns):
@@ -85,10 +85,10 @@ def stacks(columns: Sequence[Sequence[float]], top: float, gap: float = 0.25) ->
 
 
 def shares(parts: Sequence[float], whole: float) -> tuple[tuple[float, float], ...]:
-    """Where each part of a bar of 100 units begins, and how long it is; never beyond its end."""
-    found, begin = [], 0.0
+    """(begin, length) of each part on a bar of 100 units; never beyond its end."""
+    spans, begin = [], 0.0
     for part in parts:
         length = min(100.0 * part / whole if whole > 0 else 0.0, 100.0 - begin)
-        found.append((round(begin, 2), round(length, 2)))
+        spans.append((round(begin, 2), round(length, 2)))
         begin += length
-    return tuple(found)
+    return tuple(spans)

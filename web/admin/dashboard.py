@@ -1,9 +1,10 @@
-"""The admin's page: how the house is right now and who uses it how much; the pause, and a line for everybody.
+"""The admin's dashboard: the page, its live updates, pausing the queue, the announcement.
 
-What it does: the page, the same as pieces of HTML every few seconds for the page that is open (`now`), and three forms.
-What it refuses to know: chats, texts and characters: names of people are all that is shown. People and invitations are
-on a page of their own (people.py); programs read the figures at /metrics (metrics.py).
-To show something more: a piece in templates/_dashboard.html, its name in PIECES.
+What it does: the page is rendered once; from then on `now` sends the same pieces of HTML every few seconds.
+What it refuses to know: chats, texts and characters; only names of people are shown. Accounts and invitations have
+their own page (people.py); programs read the numbers at /metrics (metrics.py).
+To add a piece: its value in activity.py and in `_view`; a macro in templates/_dashboard.html; the macro's name in
+PIECES; its place, with data-piece, in templates/dashboard.html; css/admin.css.
 """
 
 import time
@@ -40,7 +41,7 @@ PIECES = ("card", "queue", "minutes", "workers", "people", "days")
 
 
 def init_app(app: Flask) -> None:
-    """Keep the sums that all admins look at."""
+    """Make the usage report, which all admins share; give templates `shares`."""
     app.extensions["inglenook_usage"] = UsageReport()
     app.add_template_global(charts.shares, "shares")
 
@@ -48,7 +49,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("")
 @admin_only
 def show() -> str:
-    """How the house is."""
+    """The dashboard."""
     counted = statistics.count(services().database)
     now = time.time()
     invites = [one for one in accounts.list_invites(services().database) if not (one.used_at or one.revoked_at)]
@@ -62,38 +63,38 @@ def show() -> str:
 @blueprint.get("/now")
 @admin_only
 def now() -> Response:
-    """The pieces of the page, as they are now."""
-    seen = _view()
-    pieces = {name: str(get_template_attribute("_dashboard.html", name)(seen)) for name in PIECES}
+    """JSON: the current HTML of each piece, for the page that is open."""
+    view = _view()
+    pieces = {name: str(get_template_attribute("_dashboard.html", name)(view)) for name in PIECES}
     return jsonify({"pieces": pieces, "trouble": services().maintenance.trouble})
 
 
 @blueprint.post("/pause")
 @admin_only
 def pause() -> Response:
-    """Nothing new begins, or everything goes on."""
-    wanted = request.form.get("paused") == "1"
-    (queue.pause if wanted else queue.resume)(services().database, services().redis)
+    """Pause the queue (running turns end, no new one begins) or resume it."""
+    is_pause = request.form.get("paused") == "1"
+    (queue.pause if is_pause else queue.resume)(services().database, services().redis)
     services().maintenance.look()
-    notices.done("paused" if wanted else "resumed")
+    notices.done("paused" if is_pause else "resumed")
     return redirect(url_for("admin.show"))
 
 
 @blueprint.post("/announcement")
 @admin_only
 def announce() -> Response:
-    """A line for everybody; an empty one takes the last one down."""
+    """Set the announcement; an empty text removes it."""
     try:
-        told = site_state.announce(services().database, request.form.get("text", ""))
+        announcement = site_state.announce(services().database, request.form.get("text", ""))
         services().maintenance.look()
-        notices.done("announced" if told else "silent")
+        notices.done("announced" if announcement else "silent")
     except Refused as refusal:
         notices.refused(refusal)
     return redirect(url_for("admin.show"))
 
 
 def _view() -> dict[str, Any]:
-    """Everything that changes while one looks."""
+    """The values of all pieces."""
     everybody = accounts.list_users(services().database)
     n_days = request.args.get("days", type=int)
     n_days = n_days if n_days in PERIODS else PERIODS[0]
@@ -114,11 +115,11 @@ def _usage_report() -> UsageReport:
 
 
 def _daily_usage(everybody: tuple[UserView, ...], person_id: str) -> dict[str, Any]:
-    """The last days, of one person or of all."""
+    """The chart and the table of the last days, of one person or of all."""
     used = _usage_report().usage(services(), 14)
-    who = next((one for one in everybody if one.id == person_id), None)
-    spent = used.people.get(who.id, (Spent(),) * len(used.days)) if who else used.by_day
+    person = next((one for one in everybody if one.id == person_id), None)
+    spent = used.people.get(person.id, (Spent(),) * len(used.days)) if person else used.by_day
     top = charts.axis_top_s(day.busy_s for day in spent)
     bars = charts.stacks([(day.wake_s, day.read_s, day.write_s) for day in spent], top)
     rows = tuple(zip(used.days, spent, strict=True))
-    return {"person": who, "rows": rows, "bars": bars, "top": top, "n_days": len(rows)}
+    return {"person": person, "rows": rows, "bars": bars, "top": top, "n_days": len(rows)}

@@ -1,9 +1,12 @@
-"""/metrics: the figures of the house for Prometheus. Numbers and names of workers; nothing about single people.
+"""/metrics in the Prometheus format: numbers of the installation and of each worker; nothing about single people.
 
-What it does: reads database and registry when it is asked, so every web process gives the same answer and there is
-nothing to add up between them. Counters come from the workers' heartbeats and begin again when a worker does.
-Who may: programs with the token of INGLENOOK_METRICS_TOKEN (`Authorization: Bearer ...`), and admins who are signed in.
-To add a metric: a row in HOUSE or WORKERS; deploy/grafana/inglenook.json has panels over them.
+What it does: reads database and registry at each scrape, so every web process gives the same answer and nothing has to
+be added up between them. Counters come from the workers' heartbeats and reset when a worker restarts.
+Access: programs with the token of INGLENOOK_METRICS_TOKEN (`Authorization: Bearer ...`), and admins who are signed in.
+To add a metric of the installation: a field of InstallationStats and its query (store/statistics.py); a row in
+INSTALLATION_METRICS. To add one of a worker: a field of EngineView (store/broker/registry.py) that the worker fills
+(worker/engine_stats.py; a new counter of the engine begins in engine/stats.py); a row in WORKER_METRICS.
+Either needs a panel in deploy/grafana/inglenook.json: tests/web/test_metrics.py finds a metric without one.
 """
 
 import hmac
@@ -28,65 +31,89 @@ blueprint = Blueprint("metrics", __name__)
 HOUR_DAYS = 1 / 24
 WorkerLoad = tuple[WorkerView, int]
 ValueByLabel = Mapping[str, float]
-# name, what it says, its label, values by label
+# name, help text, label, values by label
 INSTALLATION_METRICS: tuple[tuple[str, str, str, Callable[[InstallationStats], ValueByLabel]], ...] = (
-    ("turns", "Turns that have not ended, by state.", "state", lambda found: _all_states(found.unfinished)),
-    ("turns_last_hour", "Turns that were asked for in the last hour, by state.", "state", lambda found: found.turns),
-    ("people", "Accounts, by role.", "role", lambda found: found.people),
-    ("people_last_hour", "People who asked for a turn in the last hour.", "", lambda found: {"": found.active_people}),
-    ("chats", "Chats.", "", lambda found: {"": found.chats}),
-    ("messages", "Messages in all chats.", "", lambda found: {"": found.messages}),
-    ("database_bytes", "Size of the database.", "", lambda found: {"": found.database_bytes}),
-    ("picture_bytes", "Pictures in the database.", "", lambda found: {"": found.picture_bytes}),
+    ("turns", "Turns that have not ended, by state.", "state", lambda stats: _all_states(stats.unfinished)),
+    ("turns_last_hour", "Turns that were asked for in the last hour, by state.", "state", lambda stats: stats.turns),
+    ("people", "Accounts, by role.", "role", lambda stats: stats.people),
+    ("people_last_hour", "People who asked for a turn in the last hour.", "", lambda stats: {"": stats.active_people}),
+    ("chats", "Chats.", "", lambda stats: {"": stats.chats}),
+    ("messages", "Messages in all chats.", "", lambda stats: {"": stats.messages}),
+    ("database_bytes", "Size of the database.", "", lambda stats: {"": stats.database_bytes}),
+    ("picture_bytes", "Pictures in the database.", "", lambda stats: {"": stats.picture_bytes}),
 )
-# name, what it says, whether it only grows, its second label, values by that label
+# name, help text, whether it is a counter, label beside `worker`, values by that label
 WORKER_METRICS: tuple[tuple[str, str, bool, str, Callable[[WorkerView, int], ValueByLabel]], ...] = (
-    ("worker_lanes", "Turns that a worker can write at once.", False, "", lambda one, load: {"": one.lanes}),
-    ("worker_running", "Turns that a worker works on.", False, "", lambda one, load: {"": one.running}),
-    ("worker_queued", "Turns in its queue.", False, "", lambda one, load: {"": max(0, load - one.running)}),
-    ("worker_chats_awake", "Chats whose session is in KV cells.", False, "", lambda one, load: {"": len(one.chats)}),
-    ("worker_started_seconds", "When it was started.", False, "", lambda one, load: {"": one.engine.since}),
-    ("worker_context_tokens", "Tokens per session.", False, "", lambda one, load: {"": one.engine.context}),
-    ("cells", "KV cells, all and used.", False, "kind", lambda one, load: _cells(one)),
-    ("blocks_bytes", "KV blocks, by tier.", False, "tier", lambda one, load: _tiers(one, "_used")),
-    ("blocks_limit_bytes", "Room for KV blocks, by tier.", False, "tier", lambda one, load: _tiers(one, "_budget")),
-    ("blocks_evicted", "KV blocks that had to leave a tier.", True, "tier", lambda one, load: _evicted(one)),
-    ("blocks_restored", "KV blocks that came into cells.", True, "", lambda one, load: {"": one.engine.n_restored}),
-    ("blocks_fetched", "KV blocks that came from disk.", True, "", lambda one, load: {"": one.engine.n_fetched}),
-    ("blocks_refused", "KV blocks that were damaged.", True, "", lambda one, load: {"": one.engine.n_refused}),
-    ("blocks_unwritten", "KV blocks not written to disk.", True, "", lambda one, load: {"": one.engine.n_unwritten}),
-    ("worker_turns", "Engine turns that ended.", True, "", lambda one, load: {"": one.engine.n_turns}),
-    ("tokens", "Tokens, by where they came from.", True, "how", lambda one, load: _tokens(one)),
-    ("stage_seconds", "Seconds of turns, by stage.", True, "stage", lambda one, load: _seconds(one)),
+    ("worker_lanes", "Turns that a worker can write at once.", False, "", lambda worker, load: {"": worker.lanes}),
+    ("worker_running", "Turns that a worker works on.", False, "", lambda worker, load: {"": worker.running}),
+    ("worker_queued", "Turns in its queue.", False, "", lambda worker, load: {"": max(0, load - worker.running)}),
+    (
+        "worker_chats_awake",
+        "Chats whose session is in KV cells.",
+        False,
+        "",
+        lambda worker, load: {"": len(worker.chats)},
+    ),
+    ("worker_started_seconds", "When it was started.", False, "", lambda worker, load: {"": worker.engine.since}),
+    ("worker_context_tokens", "Tokens per session.", False, "", lambda worker, load: {"": worker.engine.context}),
+    ("cells", "KV cells, all and used.", False, "kind", lambda worker, load: _cells(worker)),
+    ("blocks_bytes", "KV blocks, by tier.", False, "tier", lambda worker, load: _tiers(worker, "_used")),
+    (
+        "blocks_limit_bytes",
+        "Room for KV blocks, by tier.",
+        False,
+        "tier",
+        lambda worker, load: _tiers(worker, "_budget"),
+    ),
+    ("blocks_evicted", "KV blocks that had to leave a tier.", True, "tier", lambda worker, load: _evicted(worker)),
+    (
+        "blocks_restored",
+        "KV blocks that came into cells.",
+        True,
+        "",
+        lambda worker, load: {"": worker.engine.n_restored},
+    ),
+    ("blocks_fetched", "KV blocks that came from disk.", True, "", lambda worker, load: {"": worker.engine.n_fetched}),
+    ("blocks_refused", "KV blocks that were damaged.", True, "", lambda worker, load: {"": worker.engine.n_refused}),
+    (
+        "blocks_unwritten",
+        "KV blocks not written to disk.",
+        True,
+        "",
+        lambda worker, load: {"": worker.engine.n_unwritten},
+    ),
+    ("worker_turns", "Engine turns that ended.", True, "", lambda worker, load: {"": worker.engine.n_turns}),
+    ("tokens", "Tokens, by where they came from.", True, "how", lambda worker, load: _tokens(worker)),
+    ("stage_seconds", "Seconds of turns, by stage.", True, "stage", lambda worker, load: _seconds(worker)),
 )
 
 
 class _MetricsCollector:
-    """What Prometheus' library asks at every visit."""
+    """The collector that prometheus_client calls at every scrape."""
 
-    def __init__(self, here: Services) -> None:
-        self._services = here
+    def __init__(self, web_services: Services) -> None:
+        self._services = web_services
 
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they are now."""
-        here = self._services
-        counted, workers = _figures(here), _worker_loads(here)
+        web_services = self._services
+        counted, workers = _figures(web_services), _worker_loads(web_services)
         up = {"database": float(counted is not None), "redis": float(workers is not None)}
         yield _gauge("up", "Whether a part answers.", "part", up)
-        yield _gauge("sockets", "Open web sockets of this web process, and its limit.", "kind", _sockets(here))
-        yield _gauge("paused", "Whether the queue is paused.", "", {"": float(_is_paused(here))})
-        for name, says, label, read in INSTALLATION_METRICS if counted else ():
+        yield _gauge("sockets", "Open web sockets of this web process, and its limit.", "kind", _sockets(web_services))
+        yield _gauge("paused", "Whether the queue is paused.", "", {"": float(_is_paused(web_services))})
+        for name, help_text, label, read in INSTALLATION_METRICS if counted else ():
             assert counted is not None
-            yield _gauge(name, says, label, read(counted))
+            yield _gauge(name, help_text, label, read(counted))
         yield from _worker_metrics(workers or ())
 
 
 def _worker_metrics(workers: Iterable[WorkerLoad]) -> Iterable[Metric]:
     workers = tuple(workers)
     yield _gauge("workers", "Workers that are there.", "", {"": len(workers)})
-    for name, says, grows, label, read in WORKER_METRICS:
+    for name, help_text, grows, label, read in WORKER_METRICS:
         kind = CounterMetricFamily if grows else GaugeMetricFamily
-        family = kind(f"inglenook_{name}", says, labels=["worker", label] if label else ["worker"])
+        family = kind(f"inglenook_{name}", help_text, labels=["worker", label] if label else ["worker"])
         for view, load in workers:
             for value_label, value in read(view, load).items():
                 family.add_metric([view.name, value_label] if label else [view.name], value)
@@ -94,10 +121,10 @@ def _worker_metrics(workers: Iterable[WorkerLoad]) -> Iterable[Metric]:
 
 
 def _exposition() -> Response:
-    found = CollectorRegistry(auto_describe=False)
-    found.register(_MetricsCollector(services()))
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_MetricsCollector(services()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(encode(found), content_type=content_type, headers={"Cache-Control": "no-store"})
+    return Response(encode(collectors), content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
 _exposition_for_admins = admin_only(_exposition)
@@ -105,7 +132,7 @@ _exposition_for_admins = admin_only(_exposition)
 
 @blueprint.get("/metrics")
 def metrics() -> Any:
-    """All figures, to who may read them."""
+    """All metrics, for programs with the token and for admins."""
     return _exposition() if _has_token() else _exposition_for_admins()
 
 
@@ -115,60 +142,60 @@ def _has_token() -> bool:
     return bool(wanted) and hmac.compare_digest(shown.encode(), wanted.encode())
 
 
-def _gauge(name: str, says: str, label: str, values: ValueByLabel) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"inglenook_{name}", says, labels=[label] if label else [])
+def _gauge(name: str, help_text: str, label: str, values: ValueByLabel) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"inglenook_{name}", help_text, labels=[label] if label else [])
     for value_label, value in values.items():
         family.add_metric([value_label] if label else [], value)
     return family
 
 
-def _figures(here: Services) -> InstallationStats | None:
+def _figures(web_services: Services) -> InstallationStats | None:
     try:
-        return statistics.count(here.database, HOUR_DAYS)
+        return statistics.count(web_services.database, HOUR_DAYS)
     except SQLAlchemyError:
         return None
 
 
-def _is_paused(here: Services) -> bool:
-    """What the database says; while it does not answer, what it said last."""
+def _is_paused(web_services: Services) -> bool:
+    """Read from the database; while it does not answer, the last known state."""
     try:
-        return site_state.read(here.database).paused_since is not None
+        return site_state.read(web_services.database).paused_since is not None
     except SQLAlchemyError:
-        return here.maintenance.facts.paused_since is not None
+        return web_services.maintenance.facts.paused_since is not None
 
 
-def _worker_loads(here: Services) -> tuple[WorkerLoad, ...] | None:
+def _worker_loads(web_services: Services) -> tuple[WorkerLoad, ...] | None:
     try:
-        return tuple(registry.loads(here.redis, registry.alive(here.redis)).values())
+        return tuple(registry.loads(web_services.redis, registry.alive(web_services.redis)).values())
     except RedisError:
         return None
 
 
-def _sockets(here: Services) -> ValueByLabel:
-    return {"open": here.socket_limiter.n_open, "limit": here.settings.sockets}
+def _sockets(web_services: Services) -> ValueByLabel:
+    return {"open": web_services.socket_limiter.n_open, "limit": web_services.settings.sockets}
 
 
-def _all_states(found: ValueByLabel) -> ValueByLabel:
-    """Also those in which there is none: a line of zeros says more than a gap."""
-    return {state: found.get(state, 0) for state in ("waiting", "queued", "waking", "reading", "writing")}
+def _all_states(counts: ValueByLabel) -> ValueByLabel:
+    """Also the states without turns, as zeros, so that a graph has no gaps."""
+    return {state: counts.get(state, 0) for state in ("waiting", "queued", "waking", "reading", "writing")}
 
 
-def _cells(one: WorkerView) -> ValueByLabel:
-    return {"all": one.engine.cells, "used": one.engine.cells_used}
+def _cells(worker: WorkerView) -> ValueByLabel:
+    return {"all": worker.engine.cells, "used": worker.engine.cells_used}
 
 
-def _tiers(one: WorkerView, what: str) -> ValueByLabel:
-    return {tier: getattr(one.engine, tier + what) for tier in ("ram", "disk")}
+def _tiers(worker: WorkerView, what: str) -> ValueByLabel:
+    return {tier: getattr(worker.engine, tier + what) for tier in ("ram", "disk")}
 
 
-def _evicted(one: WorkerView) -> ValueByLabel:
-    return {"ram": one.engine.n_evicted_ram, "disk": one.engine.n_evicted_disk}
+def _evicted(worker: WorkerView) -> ValueByLabel:
+    return {"ram": worker.engine.n_evicted_ram, "disk": worker.engine.n_evicted_disk}
 
 
-def _tokens(one: WorkerView) -> ValueByLabel:
+def _tokens(worker: WorkerView) -> ValueByLabel:
     names = ("read", "written", "kept", "shared", "restored")
-    return {name: getattr(one.engine, f"n_tokens_{name}") for name in names}
+    return {name: getattr(worker.engine, f"n_tokens_{name}") for name in names}
 
 
-def _seconds(one: WorkerView) -> ValueByLabel:
-    return {"waking": one.engine.wake_s, "reading": one.engine.read_s, "writing": one.engine.write_s}
+def _seconds(worker: WorkerView) -> ValueByLabel:
+    return {"waking": worker.engine.wake_s, "reading": worker.engine.read_s, "writing": worker.engine.write_s}

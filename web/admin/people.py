@@ -1,7 +1,8 @@
-"""The admin's page: who lives here, what they may, invitations for those who come, and links for those
-who have forgotten their password.
+"""The admin's page of accounts: roles, limits, invitations, links for a forgotten password.
 
-What it refuses to know: chats and characters. An admin sees nobody's stories.
+What it refuses to know: chats and characters. An admin does not see other people's stories.
+To add a setting of a person: a column in store/models.py with its migration, its field in UserView (store/views.py),
+its setter in store/accounts.py; here `change`; templates/people.html.
 """
 
 import time
@@ -28,29 +29,29 @@ DEFAULT_ROLE = "adult"
 @blueprint.get("")
 @admin_only
 def show() -> str:
-    """Everybody, and the invitations."""
+    """All accounts and invitations."""
     return _page()
 
 
 @blueprint.post("/invitations")
 @admin_only
 def invite() -> Response | str:
-    """A new invitation. Its link is on this page and nowhere else, ever."""
+    """Make an invitation. Its link is shown once: only a hash of it is stored."""
     days = request.form.get("days", type=int)
     try:
         role = request.form.get("role", DEFAULT_ROLE)
         ttl_s = float((days if days in EXPIRIES else EXPIRIES[1]) * DAY_S)
-        made, token = accounts.create_invite(services().database, role, created_by=me().id, ttl_s=ttl_s)
+        created, token = accounts.create_invite(services().database, role, created_by=me().id, ttl_s=ttl_s)
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
-    return _page(made=made, link=_own_origin() + url_for("accounts.sign_up_form", token=token))
+    return _page(new_invite=created, link=_own_origin() + url_for("accounts.sign_up_form", token=token))
 
 
 @blueprint.post("/invitations/<invite_id>/revoke")
 @admin_only
 def revoke(invite_id: str) -> Response:
-    """Make an invitation worthless."""
+    """Revoke an invitation."""
     accounts.revoke_invite(services().database, invite_id)
     notices.done("revoked")
     return redirect(url_for("people.show"))
@@ -59,18 +60,18 @@ def revoke(invite_id: str) -> Response:
 @blueprint.post("/<user_id>/reset")
 @admin_only
 def reset(user_id: str) -> str:
-    """A link for who has forgotten their password. It is on this page and nowhere else, ever."""
+    """Make a password reset link. It is shown once and stored nowhere."""
     person = accounts.get_user(services().database, user_id)
     if person is None:
         raise NotFound("account")
     link = _own_origin() + url_for("password_resets.show", token=password_resets.make_token(person))
-    return _page(forgetful=person, link=link)
+    return _page(reset_person=person, link=link)
 
 
 @blueprint.post("/<user_id>")
 @admin_only
 def change(user_id: str) -> Response:
-    """Role, daily minutes and quiet hours of a person."""
+    """Change role, daily minutes and quiet hours of a person."""
     form = request.form
     minutes = form.get("daily_minutes", "").strip()
     try:
@@ -106,6 +107,7 @@ def _state(invite: InviteView) -> str:
 
 
 def _own_origin() -> str:
-    """Scheme and host as people type them; a proxy in front may speak https where we hear http."""
-    ours = [origin for origin in services().settings.origins if origin.endswith(f"//{request.host}")]
-    return ours[0] if ours else request.host_url.rstrip("/")
+    """The public origin (scheme and host) of this request; behind a proxy the scheme here may be http instead of
+    https."""
+    public = [origin for origin in services().settings.origins if origin.endswith(f"//{request.host}")]
+    return public[0] if public else request.host_url.rstrip("/")

@@ -1,7 +1,8 @@
-"""The last minutes of the house, for the charts of the admin's page: who was at work, who waited, tokens per second.
+"""The time series of the last ten minutes for the dashboard's charts: running and waiting turns, tokens per second.
 
-What it does: the housekeeper adds a sample every round; rates come from the counters in the workers' heartbeats, which
-begin again at 0 when a worker does. What it refuses to know: Redis, SQL, pages. It forgets when its process ends.
+What it does: the periodic maintenance adds a sample every round; rates are differences of the counters in the workers'
+heartbeats, which begin again at 0 when a worker restarts. A ring buffer in memory: gone with its process.
+What it refuses to know: Redis, SQL, pages.
 """
 
 import threading
@@ -17,7 +18,7 @@ MAX_SAMPLES = 200
 
 @dataclass(frozen=True)
 class TrendSample:
-    """One moment: turns that run and that wait, tokens read and written per second since the sample before."""
+    """Turns that run and that wait at `at`, tokens read and written per second since the sample before."""
 
     at: float
     running: int
@@ -27,20 +28,20 @@ class TrendSample:
 
 
 class Trend:
-    """Safe for threads."""
+    """A ring buffer of samples. Thread-safe."""
 
-    def __init__(self, kept: int = MAX_SAMPLES) -> None:
-        self._samples: deque[TrendSample] = deque(maxlen=kept)
+    def __init__(self, max_samples: int = MAX_SAMPLES) -> None:
+        self._samples: deque[TrendSample] = deque(maxlen=max_samples)
         self._counters: dict[str, tuple[float, int, int]] = {}
         self._at = 0.0
         self._lock = threading.Lock()
 
     def add(self, at: float, workers: Iterable[WorkerView], waiting: int) -> None:
-        """What the workers say at `at`, and how many turns wait."""
+        """Add a sample of the workers' heartbeats at time `at` (epoch seconds)."""
         workers = tuple(workers)
         with self._lock:
             seconds = at - self._at
-            read, written = (sum(pair) for pair in zip(*map(self._grown, workers), (0, 0), strict=False))
+            read, written = (sum(pair) for pair in zip(*map(self._counter_increase, workers), (0, 0), strict=False))
             first = not self._samples or seconds <= 0
             rates = (0.0, 0.0) if first else (read / seconds, written / seconds)
             self._samples.append(TrendSample(at, sum(worker.running for worker in workers), waiting, *rates))
@@ -51,12 +52,12 @@ class Trend:
             }
 
     def samples(self) -> tuple[TrendSample, ...]:
-        """The oldest first."""
+        """All samples, oldest first."""
         with self._lock:
             return tuple(self._samples)
 
-    def _grown(self, worker: WorkerView) -> tuple[int, int]:
-        """Tokens read and written since the last sample; of a worker that has just come nothing is known yet."""
+    def _counter_increase(self, worker: WorkerView) -> tuple[int, int]:
+        """Tokens read and written since the last sample; 0 for a worker that is new or was restarted."""
         engine = worker.engine
         since, read, written = self._counters.get(worker.name, (None, 0, 0))
         if since != engine.since:

@@ -1,6 +1,8 @@
-"""My account: looks and language, password, signing out everywhere, all my data, and leaving for good.
+"""The settings of one's own account: theme, language, notifications, password, sign-out everywhere, export, deletion.
 
-What it refuses to know: other people (admin/people.py).
+What it refuses to know: accounts of others (admin/people.py).
+To add a setting: a column in store/models.py with its migration, its field in UserView (store/views.py), its argument
+in `accounts.set_preferences`; here the form's view; templates/account_settings.html.
 """
 
 import json
@@ -38,7 +40,7 @@ class ChangePasswordForm(FlaskForm):  # type: ignore[misc]
 
 
 class DeleteAccountForm(FlaskForm):  # type: ignore[misc]
-    """The password once more, before everything is gone."""
+    """The password once more, before the account is deleted."""
 
     password = PasswordField(lazy("Your password"), CURRENT_PASSWORD)
 
@@ -46,14 +48,14 @@ class DeleteAccountForm(FlaskForm):  # type: ignore[misc]
 @blueprint.get("")
 @signed_in
 def show() -> Page:
-    """The page."""
+    """The settings page."""
     return _page()
 
 
 @blueprint.post("/look")
 @signed_in
 def appearance() -> Response:
-    """Keep theme and language."""
+    """Save theme and language."""
     form = request.form
     try:
         accounts.set_preferences(services().database, me().id, theme=form.get("theme"), locale=form.get("locale"))
@@ -66,7 +68,7 @@ def appearance() -> Response:
 @blueprint.post("/done")
 @signed_in
 def notifications() -> Response:
-    """Keep how a finished reply is told: a tick that is not set is not sent."""
+    """Save how a finished reply is announced; a checkbox that is off is not in the form."""
     form = request.form
     accounts.set_preferences(services().database, me().id, notify="notify" in form, sound="sound" in form)
     notices.done("done")
@@ -103,7 +105,7 @@ def sign_out_everywhere() -> Response:
 @signed_in
 @limiter.limit(PER_DOWNLOAD, key_func=user_key)
 def download_data() -> Response:
-    """Everything that is kept about me, as a JSON file."""
+    """Everything that is stored about the account, as a JSON file."""
     text = json.dumps(export.export_account(services().database, me().id), ensure_ascii=False, indent=1)
     response = make_response(text)
     response.mimetype = "application/json"
@@ -115,31 +117,31 @@ def download_data() -> Response:
 @signed_in
 @limit_password_tries
 def delete() -> Page:
-    """Remove my account with everything in it, at once."""
+    """Delete the account with everything in it, at once."""
     form = DeleteAccountForm()
     if not form.validate():
-        return _page(farewell_form=form)
+        return _page(delete_form=form)
     if not passwords.is_password(me().password_hash, form.password.data):
         form.password.errors = [gettext("This is not your password.")]
-        return _page(farewell_form=form)
+        return _page(delete_form=form)
     try:
         accounts.delete_account(services().database, me().id)
     except Refused as refusal:
         form.password.errors = [say(refusal)]
-        return _page(farewell_form=form)
+        return _page(delete_form=form)
     logout_user()
     session.clear()
     notices.done("account-gone")
     return redirect(url_for("accounts.login"))
 
 
-def _page(password_form: ChangePasswordForm | None = None, farewell_form: DeleteAccountForm | None = None) -> Page:
+def _page(password_form: ChangePasswordForm | None = None, delete_form: DeleteAccountForm | None = None) -> Page:
     page = render_template(
         "account_settings.html",
         me=me(),
         today=usage_limits.today(services().database, me()),
         password_form=password_form or ChangePasswordForm(formdata=None),
-        farewell_form=farewell_form or DeleteAccountForm(formdata=None),
-        leaving=farewell_form is not None,
+        delete_form=delete_form or DeleteAccountForm(formdata=None),
+        leaving=delete_form is not None,
     )
-    return (page, 422) if password_form or farewell_form else page
+    return (page, 422) if password_form or delete_form else page

@@ -1,6 +1,8 @@
-"""Signing up with an invitation, signing in, signing out; who is signed in.
+"""Sign-up with an invitation, sign-in, sign-out; the decorators of pages that need an account.
 
-What it refuses to know: settings of an account (my_settings.py) and other people (admin/people.py).
+What it does: the cookie carries the account's id and its session epoch; raising the epoch in SQL ends every session.
+What it refuses to know: settings of an account (account_settings.py) and accounts of others (admin/people.py).
+To add a page for one role only: a decorator like `admin_only`, and the role in ROUTES of tests/web/test_access.py.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
-    """The person of a request, for flask-login. The session epoch is in the key: raising it ends every session."""
+    """The account of a request, for flask-login. The session epoch is in the key: raising it ends every session."""
 
     def __init__(self, view: UserView) -> None:
         self.view = view
@@ -72,7 +74,7 @@ class SignUpForm(NameForm):
 
 
 def signed_in(view: View) -> View:
-    """Decorator of pages that need somebody to be signed in (flask-login's, with its type)."""
+    """Decorator of pages that need an account (flask-login's, with its type)."""
     return cast(View, login_required(view))
 
 
@@ -89,7 +91,7 @@ def admin_only(view: View) -> View:
 
 
 def me() -> UserView:
-    """Who is signed in. Only where `signed_in` has made sure that somebody is."""
+    """The account that is signed in. Only in a view that is `signed_in`."""
     view: UserView = current_user.view
     return view
 
@@ -150,7 +152,7 @@ def submit_sign_up(token: str) -> Page:
 
 @blueprint.post("/language")
 def choose_language() -> Page:
-    """Another language for somebody who is not signed in; who is has a setting for it."""
+    """Change the language of a browser that is not signed in; an account has a setting for it."""
     language.choose(request.form.get("language", ""))
     return redirect(safe_next_url(request.form.get("back", "")))
 
@@ -165,18 +167,19 @@ def logout() -> Page:
 
 
 def sign_in(user: UserView) -> None:
-    """Sign somebody in here, with the session epoch that they have now."""
+    """Sign this browser in, with the current session epoch of the account."""
     session.clear()  # nothing of an earlier session survives a sign-in
     login_user(SignedIn(user))
 
 
-def _store_language(user: UserView, wanted: str | None) -> None:
-    """What was chosen at the door is from now on the language of the account."""
-    if wanted:
-        accounts.set_preferences(services().database, user.id, locale=wanted)
+def _store_language(user: UserView, locale: str | None) -> None:
+    """Make the language that was chosen before the sign-in the language of the account."""
+    if locale:
+        accounts.set_preferences(services().database, user.id, locale=locale)
 
 
-def safe_next_url(wanted: str) -> str:
-    """Where the person wanted to go; only a path of ours."""
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_ours else url_for("home.show")
+def safe_next_url(url: str) -> str:
+    """The address to go to after a form. Guards against open redirects: only a path of this server, else the home
+    page."""
+    is_local = url.startswith("/") and not url.startswith(("//", "/\\")) and url.isprintable()
+    return url if is_local else url_for("home.show")

@@ -1,7 +1,7 @@
-"""`python -m web.auth.hash_password`: reads a password, prints its hash. For `inglenook user password`, which has no
-argon2.
+"""`python -m web.auth.hash_password`: reads a password, prints its argon2id hash.
 
-Exit status 1 with a sentence where the password is too short or too long.
+`inglenook user password` calls it, for deploy has no argon2. Exit status 1 with a sentence where the password is too
+short or too long.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""A forgotten password: an admin makes a link for a person, and who opens it chooses a new one.
+"""Password reset: an admin makes a link for a person, and whoever has the link chooses a new password.
 
-What it does: the link is a word of ours (signed), good for a day and for the session epoch that the person has now. It
-is kept nowhere. Using it raises the epoch, so it works once; so do a changed password and signing out everywhere.
-What it refuses to know: the old password, and anything else of the person.
+What it does: the link is a signed token with the account's id and session epoch, valid for a day and stored nowhere.
+Using it raises the epoch, so it works once; a changed password and signing out everywhere end it, too.
+What it refuses to know: the old password, and anything else of the account.
 """
 
 from flask import Blueprint, current_app, redirect, render_template, url_for
@@ -31,40 +31,40 @@ class ResetForm(FlaskForm):  # type: ignore[misc]
 
 
 def make_token(person: UserView) -> str:
-    """The last part of the address of their link."""
+    """The token of a reset link, the last part of its address."""
     return _signer().dumps([person.id, person.session_epoch])
 
 
 @blueprint.get("/reset/<token>")
 @limiter.limit(PER_ADDRESS)
 def show(token: str) -> Page:
-    """The form, or that the link is worth nothing."""
+    """The form, or that the link is not valid."""
     person = _user_of(token)
-    page = render_template("password_reset.html", whose=person, form=ResetForm() if person else None)
+    page = render_template("password_reset.html", account=person, form=ResetForm() if person else None)
     return page if person else (page, 410)
 
 
 @blueprint.post("/reset/<token>")
 @limiter.limit(PER_ADDRESS)
 def submit(token: str) -> Page:
-    """Keep the new password, end every session, begin one here."""
+    """Save the new password, end every session, sign in here."""
     person, form = _user_of(token), ResetForm()
     if person is None:
-        return render_template("password_reset.html", whose=None, form=None), 410
+        return render_template("password_reset.html", account=None, form=None), 410
     if not form.validate():
-        return render_template("password_reset.html", whose=person, form=form), 422
+        return render_template("password_reset.html", account=person, form=form), 422
     hashed = passwords.hash_password(form.password.data)
     try:
         changed = accounts.change_password(services().database, person.id, hashed, epoch=person.session_epoch)
     except Refused:  # the same link was used twice at the same moment
-        return render_template("password_reset.html", whose=None, form=None), 410
+        return render_template("password_reset.html", account=None, form=None), 410
     sign_in(changed)
     notices.done("password")
     return redirect(url_for("home.show"))
 
 
 def _user_of(token: str) -> UserView | None:
-    """Whose link this is; None when it is not (any more) one of ours."""
+    """The account of a token; None when it is forged, expired or used."""
     try:
         user_id, epoch = _signer().loads(token, max_age=DAY_S)
     except (BadData, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Passwords: argon2id hashes, and checks that take the same time for names that do not exist."""
+"""Passwords: argon2id hashes, and a check without user enumeration: as slow for a name that does not exist."""
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -15,7 +15,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password_hash: str | None, password: str) -> bool:
-    """Whether the password fits. None stands for a name that does not exist: as slow, and always False."""
+    """Whether the password matches. None, for a name that does not exist, is always False and takes as long."""
     try:
         return _HASHER.verify(password_hash or _DUMMY_HASH, password) and password_hash is not None
     except (Argon2Error, InvalidHashError):

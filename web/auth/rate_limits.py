@@ -1,4 +1,8 @@
-"""Rate limits of the forms that a stranger can reach, counted in Redis, in memory while Redis is away."""
+"""Rate limits of the forms that strangers can reach and of costly downloads, counted in Redis, in memory while it is
+away.
+
+To add a limit: `@limiter.limit(PER_..., key_func=...)` below the route and the decorator of its access.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -18,12 +22,12 @@ limiter = Limiter(get_remote_address, strategy="fixed-window")
 
 
 def sign_in_name_key() -> str:
-    """The name that somebody tries to sign in with, whatever the address."""
+    """Count by the name in the sign-in form, whatever the address: against guessing one account from many addresses."""
     return "name:" + request.form.get("name", "").strip().casefold()[:80]
 
 
 def user_key() -> str:
-    """Who is signed in, whatever the address; the address when nobody is."""
+    """Count by account, whatever the address; by address when nobody is signed in."""
     return f"user:{current_user.view.id}" if current_user.is_authenticated else get_remote_address()
 
 
@@ -41,6 +45,6 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def limit_password_tries(view: View) -> View:
-    """Decorator of forms that ask who is signed in for the password again: all of them count together."""
+    """Decorator of forms that ask for the password again; all of them share one counter per account."""
     limit = limiter.shared_limit(PER_NAME, scope="own password", key_func=user_key)
     return cast(View, limit(view))

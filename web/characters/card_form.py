@@ -1,9 +1,13 @@
-"""The form of a character: what it shows of a card, what comes back, and the card that results.
+"""The character form: from a card to the form, from the form's fields back to a card. Pure: no requests, no database.
 
-What it does: `shown` and `read` give the same value when a person changed nothing, and `merged` writes only what
-differs between the two. So every field that the form does not know, and every oddly written one that nobody touched,
-stays as it is. Pure: no requests, no database.
-To add a field: a text of the card goes into TEXTS and templates/character_form.html; anything else into all three.
+What it does: `form_of` and `read_form` give equal values when a person changed nothing, and `merge_into` writes only
+the differences. So fields that the form does not know, and oddly written ones that were not changed, survive a round
+trip.
+To add a field of the character form: a text of the card: its name in TEXTS, its textarea (macro `area`) in
+templates/character_form.html. Anything else: a field of CardForm, and a line in each of `form_of`, `read_form`,
+`merge_into` and BLANK; its input in the template. Either needs `make words`; tests/web/test_card_form.py holds the
+round trip. That it reaches the prompt is another thing (worker/prompt), and what an import report says of it
+(store/cards/report.py).
 """
 
 from collections.abc import Mapping
@@ -36,7 +40,7 @@ _PARTS = ("name", "type", "unit", "minimum", "maximum", "options", "max_length")
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One field of the status panel as the form has it, all text; `source` is its place on the card, if it has one."""
+    """One row of the form's status fields, all text; `source` is its index in the card, empty for a new row."""
 
     name: str = ""
     type: str = "text"
@@ -48,22 +52,22 @@ class StatusRow:
     source: str = ""
 
     def entry(self) -> dict[str, Any]:
-        """As cards have it. Raises ValueError for a row that makes no sense."""
-        made: dict[str, Any] = {"name": " ".join(self.name.split()), "type": self.type}
+        """The entry of a card. Raises ValueError for an invalid row."""
+        entry: dict[str, Any] = {"name": " ".join(self.name.split()), "type": self.type}
         if self.type == "integer":
-            made |= {"minimum": int(self.minimum or 0), "maximum": int(self.maximum or 100)}
-            made |= {"unit": self.unit.strip()} if self.unit.strip() else {}
+            entry |= {"minimum": int(self.minimum or 0), "maximum": int(self.maximum or 100)}
+            entry |= {"unit": self.unit.strip()} if self.unit.strip() else {}
         elif self.type == "one_of":
-            made["options"] = list(tags.split_tags(self.options))
+            entry["options"] = list(tags.split_tags(self.options))
         elif self.max_length:
-            made["max_length"] = int(self.max_length)
-        read_field(made)
-        return made
+            entry["max_length"] = int(self.max_length)
+        read_field(entry)
+        return entry
 
 
 @dataclass(frozen=True)
 class CardForm:
-    """Everything that the form shows."""
+    """The values of all fields of the form."""
 
     name: str = ""
     tagline: str = ""
@@ -75,13 +79,13 @@ class CardForm:
     status: tuple[StatusRow, ...] = ()
 
     def wrong_rows(self) -> set[int]:
-        """Numbers of the status fields that make no sense."""
+        """Indexes of the status rows that are invalid or repeat a name."""
         names = [" ".join(row.name.split()).casefold() for row in self.status]
         return {n for n, row in enumerate(self.status) if not _is_valid(row) or names.index(names[n]) != n}
 
 
 def form_of(character: CharacterView) -> CardForm:
-    """What the form shows of a character."""
+    """The form of a character."""
     card = character.card
     given = card.get("alternate_greetings")
     greetings = given if isinstance(given, list) else [given]
@@ -98,7 +102,7 @@ def form_of(character: CharacterView) -> CardForm:
 
 
 def read_form(form: "MultiDict[str, str]") -> CardForm:
-    """What came back."""
+    """The form that a browser sent."""
     columns = [[_text(value) for value in form.getlist(f"status_{part}")] for part in (*_PARTS, "source")]
     rows = [StatusRow(*cells) for cells in zip(*columns, strict=False)][:MAX_FIELDS]
     return CardForm(
@@ -114,24 +118,24 @@ def read_form(form: "MultiDict[str, str]") -> CardForm:
 
 
 def merge_into(card: Mapping[str, Any], before: CardForm, after: CardForm) -> dict[str, Any]:
-    """The card with what was changed. Raises ValueError when a status field makes no sense."""
-    made = dict(card)
-    if after.name != before.name or "name" not in made:
-        made["name"] = " ".join(after.name.split())
+    """The card with the differences between the two forms. Raises ValueError for an invalid status row."""
+    merged = dict(card)
+    if after.name != before.name or "name" not in merged:
+        merged["name"] = " ".join(after.name.split())
     for name in TEXTS:
         if after.texts[name] != before.texts[name]:
-            made[name] = after.texts[name]
+            merged[name] = after.texts[name]
     if after.greetings != before.greetings:
-        made["alternate_greetings"] = list(after.greetings)
+        merged["alternate_greetings"] = list(after.greetings)
     if after.tags != before.tags:
-        made["tags"] = list(tags.split_tags(after.tags))
+        merged["tags"] = list(tags.split_tags(after.tags))
     if after.status != before.status:
-        made["extensions"] = _with_status(made, after.status)
-    return made
+        merged["extensions"] = _with_status(merged, after.status)
+    return merged
 
 
 def _with_status(card: Mapping[str, Any], rows: tuple[StatusRow, ...]) -> dict[str, Any]:
-    """The extensions of a card with other status fields; what its entries had beside ours stays with them."""
+    """The extensions of a card with these status rows; unknown keys of an entry stay with it."""
     old = {str(number): entry for number, entry in enumerate(_status(card)) if isinstance(entry, Mapping)}
     entries = []
     for row in rows:

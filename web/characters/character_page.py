@@ -1,6 +1,7 @@
-"""A character's page, and the form in which people write characters of their own.
+"""The pages of a character: show, create, copy, edit, delete.
 
-What it refuses to know: the card's fields (card_form.py) and pictures' bytes (pictures.py).
+What it refuses to know: the fields of a card (card_form.py, which says how to add one) and the bytes of pictures
+(pictures.py).
 """
 
 from dataclasses import replace
@@ -34,7 +35,7 @@ MAX_UPLOAD_BYTES, MAX_TEXT_BYTES = 8 << 20, 1 << 20
 
 
 def init_app(app: Flask) -> None:
-    """Let the two forms with a picture in them be larger than others."""
+    """Allow larger requests for the two forms that carry a picture."""
 
     @app.before_request
     def _room_for_a_picture() -> None:
@@ -64,7 +65,7 @@ def new() -> str:
 @blueprint.post("")
 @signed_in
 def create() -> Page:
-    """Keep a new character."""
+    """Create a character."""
     mine = [one for one in characters.list_characters(services().database, me()) if one.owner_id]
     if len(mine) >= MAX_CHARACTERS:
         sentence = gettext("There is room for %(n)s characters: remove one first.", n=MAX_CHARACTERS)
@@ -77,7 +78,7 @@ def create() -> Page:
 @blueprint.get("/<character_id>/edit")
 @signed_in
 def edit(character_id: str) -> str:
-    """The form of a character of mine."""
+    """The form of a character of the person."""
     character = _own(character_id)
     return _form_page(character, card_form.form_of(character))
 
@@ -85,7 +86,7 @@ def edit(character_id: str) -> str:
 @blueprint.post("/<character_id>/edit")
 @signed_in
 def change(character_id: str) -> Page:
-    """Keep what was changed."""
+    """Change a character."""
     character = _own(character_id)
     return _save(character, character)
 
@@ -93,7 +94,7 @@ def change(character_id: str) -> Page:
 @blueprint.post("/<character_id>/delete")
 @signed_in
 def delete(character_id: str) -> Response:
-    """Remove a character of mine."""
+    """Delete a character."""
     try:
         characters.delete_character(services().database, me(), character_id)
     except Refused as refusal:
@@ -123,14 +124,14 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
 
 
 def _greeting(character: CharacterView, user: str) -> str:
-    """How a story with this person would begin; what moves by itself (dice, the clock) may be another then."""
+    """A preview of the greeting with its macros resolved; dice and clock may give other values when a chat begins."""
     greeting, char = character.card.get("first_mes"), chat_macros.display_name(character.name, character.card)
     scene = macros.MacroContext(chat_macros.card_macros(character.card, char, user, macros.MacroContext()))
     return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, context=scene)
 
 
 def _notes(card: dict[str, Any]) -> str:
-    """The notes for people, in the language of the page if the card has them in it."""
+    """The creator's notes, in the language of the page if the card has them."""
     others = card.get("creator_notes_multilingual")
     said = others.get(language()) if isinstance(others, dict) else None
     return str(said if isinstance(said, str) and said.strip() else card.get("creator_notes") or "")
@@ -149,7 +150,7 @@ def _own(character_id: str) -> CharacterView:
 
 
 def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
-    """Write what came; `base` is where its card begins."""
+    """Save the form; `base` is the character whose card is the starting point."""
     before = card_form.form_of(base) if base else CardForm()
     after, card = card_form.read_form(request.form), dict(base.card if base else card_form.BLANK)
     if after.wrong_rows() and after.status != before.status:

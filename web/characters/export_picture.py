@@ -1,8 +1,8 @@
-"""A character's picture as PNG, the form in which cards travel: `png_of`.
+"""The picture of an exported card: `export_png` gives a character's picture as PNG, the format that carries cards.
 
-What it does: a picture that somebody brought is drawn as PNG; a bundled character has one in static/avatars/travel; who
-has none gets a plain hearth-coloured card.
-What it refuses to know: who may see the picture (whoever may see the character), and what is written into it.
+What it does: an uploaded picture is re-encoded; a bundled character has a PNG in static/avatars/travel; without a
+picture there is a default one. What it refuses to know: who may see the picture (whoever may see the character), and
+the card that is written into it.
 """
 
 import io
@@ -36,7 +36,7 @@ def _reencoded(data: bytes) -> bytes:
 
 
 def _default_picture() -> bytes:
-    """A glow in the dark."""
+    """The picture of a character that has none: a glow on a dark ground."""
     ground = Image.linear_gradient("L").resize((SIDE, SIDE))
     image = Image.composite(Image.new("RGB", ground.size, _BOTTOM), Image.new("RGB", ground.size, _TOP), ground)
     ImageDraw.Draw(image).ellipse((SIDE * 0.36, SIDE * 0.42, SIDE * 0.64, SIDE * 0.7), fill=_GLOW)

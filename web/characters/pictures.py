@@ -1,8 +1,8 @@
-"""Pictures of characters: shown to who may see the character, and drawn anew when they arrive.
+"""Pictures of characters: served to people who may see the character, and sanitized when they are uploaded.
 
-What it does: `redrawn` decodes an upload and encodes it again, small and upright, so that what is kept is a picture and
-nothing else (no place where a photo was taken, no second file hidden in the first).
-What it refuses to know: cards. A picture that holds a card is read by whoever imports cards, before it comes here.
+What it does: `reencode` decodes an upload and encodes it again, small and upright, so that only pixels are stored: no
+metadata (the place where a photo was taken) and no second file hidden in the first (polyglot).
+What it refuses to know: cards. A picture that holds a card is read by store/cards before it comes here.
 """
 
 import io

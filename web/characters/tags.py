@@ -1,4 +1,4 @@
-"""Tags of characters: cards bring them as a list or as one text with commas; people filter by them.
+"""Tags of characters: normalized from a card's list or comma-separated text; the home page filters by them.
 
 Pure: it knows cards, no requests and no pages.
 """
@@ -17,22 +17,22 @@ _COMMAS = re.compile(r"[,，、;；\n]")
 
 def tags_of(card: Mapping[str, Any]) -> tuple[str, ...]:
     """The tags of a card, each once."""
-    given = card.get("tags")
-    return split_tags(given if isinstance(given, str) else ",".join(map(str, given)) if isinstance(given, list) else "")
+    value = card.get("tags")
+    return split_tags(value if isinstance(value, str) else ",".join(map(str, value)) if isinstance(value, list) else "")
 
 
 def split_tags(text: str) -> tuple[str, ...]:
     """The tags in one line of text, each once whatever its case."""
-    found: dict[str, str] = {}
+    tag_by_key: dict[str, str] = {}
     for part in _COMMAS.split(texts.clean(text)):
         tag = " ".join(part.split())[:MAX_LENGTH].strip()
         if tag:
-            found.setdefault(tag.casefold(), tag)
-    return tuple(found.values())[:MAX_TAGS]
+            tag_by_key.setdefault(tag.casefold(), tag)
+    return tuple(tag_by_key.values())[:MAX_TAGS]
 
 
 def most_common_tags(characters: Iterable[CharacterView]) -> list[str]:
-    """The tags that most characters have, to filter by."""
+    """The most frequent tags, at most MAX_FILTER_TAGS, as buttons of the filter."""
     spelled: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for character in characters:

@@ -1,7 +1,10 @@
-"""The form of one lorebook entry: what it shows, what came back, what is wrong in it.
+"""The form of one lorebook entry: from an entry to the form, validation, and back.
 
-What it refuses to know: files and their names for things (store/lore/edit.py). To add a field: EntryDraft there, then
-EntryForm, NUMBERS or a line in `draft` here, and templates/lorebook_entry.html.
+What it does: `fingerprint` is an optimistic lock: a form that was filled in for another state of the entry is not
+saved. What it refuses to know: files and their names for things (store/lore/edit.py). To add a field of an entry:
+EntryDraft there (with its reading and writing); here EntryForm with `form_of`, `read_form` and `draft`, or for a number
+or a checkbox one line in NUMBERS or TICKS; its input in templates/lorebook_entry.html (NUMBERS come by themselves);
+`make words`.
 """
 
 import hashlib
@@ -35,7 +38,7 @@ MAX_KEYS, MAX_KEY_LENGTH = 200, 500
 
 @dataclass(frozen=True)
 class EntryForm:
-    """Everything as it stands in the form."""
+    """The values of all fields of the form, as text."""
 
     name: str = ""
     keys: str = ""
@@ -46,20 +49,22 @@ class EntryForm:
     ticks: frozenset[str] = frozenset()
 
     def wrong(self) -> dict[str, str]:
-        """A sentence for each field that cannot be kept."""
-        found = {}
+        """Validation: field -> the sentence that says what is wrong with it."""
+        sentences = {}
         for name, (_, _, least, most) in NUMBERS.items():
             if not _is_number(self.numbers[name], least, most, optional=name == "scan_depth"):
-                found[name] = gettext("This is a whole number from %(least)s to %(most)s.", least=least, most=most)
+                sentences[name] = gettext("This is a whole number from %(least)s to %(most)s.", least=least, most=most)
         if len(self.content) > texts.MAX_TEXT:
-            found["content"] = gettext("This text is too long: %(n)s characters fit.", n=texts.MAX_TEXT)
+            sentences["content"] = gettext("This text is too long: %(n)s characters fit.", n=texts.MAX_TEXT)
         for name, words in (("keys", _lines(self.keys)), ("secondary", _lines(self.secondary))):
             if len(words) > MAX_KEYS or any(len(word) > MAX_KEY_LENGTH for word in words):
-                found[name] = gettext("At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH)
-        return found
+                sentences[name] = gettext(
+                    "At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH
+                )
+        return sentences
 
     def draft(self, before: EntryDraft) -> EntryDraft:
-        """What to keep; a text that only lost its kind of line ends in the browser stays as it was."""
+        """The entry to save. A text that differs only in its line ends (browsers change them) stays as it was."""
         numbers: dict[str, Any] = {name: int(value) for name, value in self.numbers.items() if value}
         content = before.content if texts.clean(before.content) == self.content else self.content
         return replace(
@@ -76,7 +81,7 @@ class EntryForm:
 
 
 def form_of(draft: EntryDraft) -> EntryForm:
-    """What the form shows of an entry."""
+    """The form of an entry."""
     return EntryForm(
         name=draft.name,
         keys="\n".join(draft.keys),
@@ -89,7 +94,7 @@ def form_of(draft: EntryDraft) -> EntryForm:
 
 
 def read_form(form: "MultiDict[str, str]") -> EntryForm:
-    """What came."""
+    """The form that a browser sent."""
     logic = form.get("logic", "0")
     return EntryForm(
         name=texts.clean(form.get("name", ""))[:200],
@@ -103,7 +108,7 @@ def read_form(form: "MultiDict[str, str]") -> EntryForm:
 
 
 def fingerprint(draft: EntryDraft) -> str:
-    """A short sign of an entry: the same only while nobody changed it."""
+    """A hash of an entry, sent with its form: another one means that the entry was changed meanwhile."""
     return hashlib.blake2b(repr(draft).encode(errors="backslashreplace"), digest_size=8).hexdigest()
 
 

@@ -44,7 +44,7 @@ def init_app(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class OpenedLorebook:
-    """A book of mine, wherever it stands."""
+    """A lorebook of the person: stored by itself, or embedded in a card (`character_id`)."""
 
     id: str
     name: str
@@ -53,11 +53,11 @@ class OpenedLorebook:
 
     @property
     def book(self) -> Lorebook:
-        """As it is read."""
+        """The parsed lorebook."""
         return read_book(self.data)
 
     def keep(self, data: Mapping[str, Any]) -> None:
-        """Put the changed file in its place."""
+        """Save changed data where the lorebook is stored. Raises Refused "book_too_large"."""
         database = services().database
         if len(json.dumps(data, ensure_ascii=False).encode(errors="replace")) > MAX_JSON_BYTES:
             raise Refused("book_too_large")
@@ -70,7 +70,7 @@ class OpenedLorebook:
 @blueprint.get("")
 @signed_in
 def show_all() -> str:
-    """All of mine, and the ways to get one."""
+    """The list of lorebooks, with the forms to import and to create one."""
     return _list_page()
 
 
@@ -100,14 +100,14 @@ def create() -> Page:
 @blueprint.get("/<lorebook_id>")
 @signed_in
 def show(lorebook_id: str) -> str:
-    """A book with its entries."""
+    """A lorebook with its entries."""
     return _lorebook_page(_open(lorebook_id))
 
 
 @blueprint.post("/<lorebook_id>/name")
 @signed_in
 def rename(lorebook_id: str) -> Response:
-    """Give a book another name."""
+    """Rename a lorebook."""
     try:
         books.change_book(services().database, me().id, lorebook_id, name=request.form.get("name", ""))
         notices.done("book")
@@ -119,7 +119,7 @@ def rename(lorebook_id: str) -> Response:
 @blueprint.post("/<lorebook_id>/delete")
 @signed_in
 def delete(lorebook_id: str) -> Response:
-    """Remove a book of mine."""
+    """Delete a lorebook."""
     books.delete_book(services().database, me().id, lorebook_id)
     notices.done("book-gone")
     return redirect(url_for("lorebooks.show_all"))
@@ -128,7 +128,7 @@ def delete(lorebook_id: str) -> Response:
 @blueprint.post("/<lorebook_id>/try")
 @signed_in
 def try_out(lorebook_id: str) -> str:
-    """Which entries would a text wake?"""
+    """Show which entries a text activates."""
     opened, text = _open(lorebook_id), request.form.get("text", "")
     found = activate({opened.id: opened.book}, MatchContext([text], 10**6, n_replies=10**6), budget=10**9)
     return _lorebook_page(opened, tried=text, woken=found.inserted, slow=found.slow)
@@ -144,7 +144,7 @@ def new_entry(lorebook_id: str) -> str:
 @blueprint.post("/<lorebook_id>/entries")
 @signed_in
 def create_entry(lorebook_id: str) -> Page:
-    """Keep a new entry."""
+    """Create an entry."""
     return _save_entry(_open(lorebook_id), None)
 
 
@@ -159,14 +159,14 @@ def edit_entry(lorebook_id: str, place: str) -> str:
 @blueprint.post("/<lorebook_id>/entries/<place>")
 @signed_in
 def change_entry(lorebook_id: str, place: str) -> Page:
-    """Keep what was changed."""
+    """Change an entry."""
     return _save_entry(_open(lorebook_id), place)
 
 
 @blueprint.post("/<lorebook_id>/entries/<place>/delete")
 @signed_in
 def delete_entry(lorebook_id: str, place: str) -> Response:
-    """Remove an entry, if it is still the one that the person saw."""
+    """Delete an entry, unless it was changed since the person saw it."""
     opened = _open(lorebook_id)
     if entry_form.fingerprint(_draft(opened, place)) != request.form.get("seen"):
         notices.refused(Refused("entry_moved"))
@@ -179,7 +179,7 @@ def delete_entry(lorebook_id: str, place: str) -> Response:
 @blueprint.get("/<lorebook_id>/lorebook.json")
 @signed_in
 def as_v3(lorebook_id: str) -> Response:
-    """The book as a stand-alone V3 lorebook."""
+    """Export the lorebook in the V3 format."""
     opened = _open(lorebook_id)
     return _download(edit.as_v3(opened.data, opened.name), opened.name)
 
@@ -187,13 +187,13 @@ def as_v3(lorebook_id: str) -> Response:
 @blueprint.get("/<lorebook_id>/original.json")
 @signed_in
 def original(lorebook_id: str) -> Response:
-    """The book in the form in which it came."""
+    """Export the lorebook in the format of its import."""
     opened = _open(lorebook_id)
     return _download(opened.data, opened.name)
 
 
 def _create_empty(name: str) -> Page:
-    """Keep an empty book."""
+    """Create an empty lorebook."""
     try:
         kept = books.add_book(services().database, me().id, EMPTY_LOREBOOK, name)
     except Refused as refusal:
@@ -210,7 +210,7 @@ def _import_lorebook(file: FileStorage, filename: str) -> LorebookView:
 
 
 def _open(lorebook_id: str) -> OpenedLorebook:
-    """A book of mine by its name in the address. Raises NotFound."""
+    """The lorebook of an id in an address. Raises NotFound."""
     if not lorebook_id.startswith(CHARACTER_PREFIX):
         kept = books.get_book(services().database, me().id, lorebook_id)
         return OpenedLorebook(kept.id, kept.name, kept.data)
@@ -223,7 +223,7 @@ def _open(lorebook_id: str) -> OpenedLorebook:
 
 
 def _read_file(data: bytes) -> dict[str, Any]:
-    """The file of a book. Raises CardError, Refused "no_book"."""
+    """Parse the file of a lorebook. Raises CardError, Refused "no_book"."""
     if not data:
         raise CardError("empty_file")
     raw = read_json(data)
@@ -240,7 +240,7 @@ def _draft(opened: OpenedLorebook, place: str) -> edit.EntryDraft:
 
 
 def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
-    """Write an entry. Nothing that was written is lost when it cannot be kept."""
+    """Save an entry, or show the form again with what the person wrote and what is wrong."""
     before = edit.EntryDraft() if place is None else _draft(opened, place)
     form = entry_form.read_form(request.form)
     wrong = form.wrong()

@@ -1,4 +1,9 @@
-"""The chat page. It arrives with the story in it; from then on the web socket (live/) keeps it up to date."""
+"""The chat page: rendered with the newest messages in it; from then on the web socket (web/live) keeps it up to date.
+
+What it does: also answers the two JSON requests of the page that need no web socket: earlier messages, re-read cost.
+What it refuses to know: turns and frames (web/live). To add a part of the page: templates/chat.html, a class in
+static/js/chat, made in controller.js; what it shows at first comes with the snapshot (web/live/snapshot.py).
+"""
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from redis.exceptions import RedisError
@@ -20,7 +25,7 @@ PAGE_SIZE = 60
 @blueprint.get("/chat/<chat_id>")
 @signed_in
 def show(chat_id: str) -> str:
-    """A chat with its newest messages."""
+    """The page of a chat."""
     shot = snapshot.take(services().database, me().id, chat_id)
     character = characters.get_character(services().database, me(), shot.chat.character_id)
     return render_template(
@@ -51,7 +56,7 @@ def earlier_messages(chat_id: str) -> Response:
 @blueprint.get("/chat/<chat_id>/price")
 @signed_in
 def cost_of_change(chat_id: str) -> Response:
-    """JSON: what it costs to edit the message `message`, and to delete it; null where nobody knows."""
+    """JSON: the re-read cost of editing and of deleting the message `message`; null for what is not known."""
     edit, delete = reread_cost.of_message(services().database, me().id, chat_id, request.args.get("message", ""))
     speed = _reading_speed(chat_id)
     return jsonify(edit=_cost_json(edit, speed), delete=_cost_json(delete, speed))
@@ -60,13 +65,13 @@ def cost_of_change(chat_id: str) -> Response:
 @blueprint.post("/chat/<chat_id>/delete")
 @signed_in
 def delete(chat_id: str) -> Response:
-    """Take a chat from the list."""
+    """Delete a chat."""
     chats.delete_chat(services().database, me().id, chat_id)
     return redirect(url_for("home.show"))
 
 
 def _reading_speed(chat_id: str) -> float | None:
-    """Tokens per second; None when nobody can tell now."""
+    """Tokens that the chat's worker reads per second; None while Redis does not answer or no speed is known."""
     try:
         return reread_cost.tokens_per_second(services().redis, chat_id)
     except RedisError:

@@ -1,4 +1,8 @@
-"""The first page and the shelf of my stories: finding, beginning, naming them."""
+"""The home page (newest chats, characters) and the list of all chats: begin and rename chats.
+
+What it refuses to know: the chat page itself (chat_page.py), and the form to begin a chat
+(characters/character_page.py).
+"""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -19,7 +23,7 @@ MAX_RECENT = 6
 @blueprint.get("/")
 @signed_in
 def show() -> str:
-    """My newest chats and the characters."""
+    """The newest chats of the person and the characters that they may see."""
     database = services().database
     mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
     everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
@@ -38,14 +42,14 @@ def show() -> str:
 @blueprint.get("/chats")
 @signed_in
 def all_chats() -> str:
-    """All my chats."""
+    """All chats of the person."""
     return render_template("chats.html", chats=chats.list_chats(services().database, me().id))
 
 
 @blueprint.post("/chats")
 @signed_in
 def begin_chat() -> Page:
-    """Begin a chat with a character, as oneself or as one of one's personas."""
+    """Begin a chat with a character, as oneself or as a persona."""
     form, database = request.form, services().database
     character = characters.get_character(database, me(), form.get("character", ""))
     persona = personas.get_persona(database, me().id, form["persona"]) if form.get("persona") else None

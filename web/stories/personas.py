@@ -1,4 +1,7 @@
-"""Personas: who I am in my stories. Make, change and remove them."""
+"""Personas: the names and descriptions under which a person plays. List, create, change, delete.
+
+What it refuses to know: chats; a chat copies the persona that it begins with.
+"""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -18,7 +21,7 @@ MAX_PERSONAS = 60
 @blueprint.get("")
 @signed_in
 def show() -> str:
-    """All of mine."""
+    """The personas of the person."""
     return render_template("personas.html", personas=personas.list_personas(services().database, me().id), me=me())
 
 
@@ -32,7 +35,7 @@ def new() -> str:
 @blueprint.post("")
 @signed_in
 def create() -> Page:
-    """Keep a new one."""
+    """Create a persona."""
     if len(personas.list_personas(services().database, me().id)) >= MAX_PERSONAS:
         sentence = gettext("There is room for %(n)s personas: remove one first.", n=MAX_PERSONAS)
         raise Problem(409, "too_many", sentence)
@@ -42,7 +45,7 @@ def create() -> Page:
 @blueprint.get("/<persona_id>")
 @signed_in
 def edit(persona_id: str) -> str:
-    """The form of one of mine."""
+    """The form of a persona."""
     one = personas.get_persona(services().database, me().id, persona_id)
     return render_template("persona.html", persona=one, name=one.name, description=one.description, wrong="")
 
@@ -50,14 +53,14 @@ def edit(persona_id: str) -> str:
 @blueprint.post("/<persona_id>")
 @signed_in
 def change(persona_id: str) -> Page:
-    """Keep what was changed."""
+    """Change a persona."""
     return _save(persona_id)
 
 
 @blueprint.post("/<persona_id>/delete")
 @signed_in
 def delete(persona_id: str) -> Response:
-    """Forget one of mine."""
+    """Delete a persona."""
     personas.delete_persona(services().database, me().id, persona_id)
     notices.done("persona-gone")
     return redirect(url_for("personas.show"))

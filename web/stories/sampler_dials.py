@@ -1,7 +1,10 @@
-"""The dials of a chat's setup panel: which settings of the sampler people can turn, in words for people.
+"""The sampler dials of a chat's setup panel: a slider with a label and a hint for each setting that people can change.
 
-What it refuses to know: what is allowed (store/sampling.py) and how a token is drawn (engine). A dial shows the useful
-part of the allowed range; a test compares `usual` with the engine's own values.
+What it refuses to know: what is allowed (store/sampling.py) and how a token is sampled (engine). A dial shows the
+useful part of the allowed range; a test compares `usual` with the engine's default. To add a sampler dial: the setting
+itself, if it is new (engine/sampling.py, engine/backends/llama_sampler.py, RANGES in store/sampling.py); a row in
+DIALS; `make words` and the translations. The template and static/js/chat/setup_panel.js draw every row of DIALS. To add
+a preset: PRESETS in store/sampling.py, a row in PRESETS here.
 """
 
 from dataclasses import dataclass
@@ -11,7 +14,8 @@ from web.i18n.language import marked
 
 @dataclass(frozen=True)
 class SamplerDial:
-    """One setting: its name in the store, the words beside it, where it goes from and to, and where it stands unset."""
+    """One setting: its name in the store, its label and hint, the range and step of the slider, the engine's
+    default."""
 
     name: str
     label: str
@@ -24,7 +28,7 @@ class SamplerDial:
 
 @dataclass(frozen=True)
 class SamplerPreset:
-    """One of the store's presets, in words."""
+    """The label and the hint of a preset of the store."""
 
     name: str
     label: str
