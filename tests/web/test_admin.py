@@ -195,7 +195,7 @@ class TestTrend:
         assert rates == [(0, 0, 1, 3), (10, 20, 1, 3), (0, 0, 1, 3), (0, 0, 0, 4)]
 
     def test_it_forgets(self):
-        trend = Trend(kept=2)
+        trend = Trend(max_samples=2)
         for at in (1.0, 2.0, 3.0):
             trend.add(at, [], 0)
         assert [one.at for one in trend.samples()] == [2.0, 3.0]

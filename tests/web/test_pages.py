@@ -60,6 +60,15 @@ def code_of(answer):
     return re.search(r'data-code="([\w-]+)"', answer.text).group(1)
 
 
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [("/", "to-stories"), ("/books", "to-books"), ("/personas", "to-personas"), ("/settings", "to-settings")],
+)
+def test_the_navigation_marks_the_page(ada, page, link):
+    marked = re.findall(r'aria-current="page"[^>]*data-testid="([^"]+)"', ada.get(page).text)
+    assert marked == [link]
+
+
 class TestSettings:
     def test_how_a_reply_is_told_is_kept(self, me, database):
         for form in ({"notify": "on", "sound": "on"}, {"sound": "on"}, {}):

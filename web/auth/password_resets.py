@@ -39,23 +39,23 @@ def make_token(person: UserView) -> str:
 @limiter.limit(PER_ADDRESS)
 def show(token: str) -> Page:
     """The form, or that the link is not valid."""
-    person = _user_of(token)
-    page = render_template("password_reset.html", account=person, form=ResetForm() if person else None)
-    return page if person else (page, 410)
+    account = _user_of(token)
+    page = render_template("password_reset.html", account=account, form=ResetForm() if account else None)
+    return page if account else (page, 410)
 
 
 @blueprint.post("/reset/<token>")
 @limiter.limit(PER_ADDRESS)
 def submit(token: str) -> Page:
     """Save the new password, end every session, sign in here."""
-    person, form = _user_of(token), ResetForm()
-    if person is None:
+    account, form = _user_of(token), ResetForm()
+    if account is None:
         return render_template("password_reset.html", account=None, form=None), 410
     if not form.validate():
-        return render_template("password_reset.html", account=person, form=form), 422
+        return render_template("password_reset.html", account=account, form=form), 422
     hashed = passwords.hash_password(form.password.data)
     try:
-        changed = accounts.change_password(services().database, person.id, hashed, epoch=person.session_epoch)
+        changed = accounts.change_password(services().database, account.id, hashed, epoch=account.session_epoch)
     except Refused:  # the same link was used twice at the same moment
         return render_template("password_reset.html", account=None, form=None), 410
     sign_in(changed)
