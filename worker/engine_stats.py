@@ -6,8 +6,8 @@ To add a number to the heartbeat:
     store/broker/registry.py       a field of `EngineView` with a default (or of `WorkerView`, set in heartbeat.py):
                                    workers and web processes of different versions read each other's entries
     here                           a line in `now`
-    web/admin/metrics.py           its metric; web/templates/_admin.html or _dashboard.html, if admins shall see it
-    deploy/cli/numbers.py          if `inglenook stats` prints it
+    web/admin/metrics.py           its metric; web/templates/_dashboard.html, if admins shall see it
+    deploy/cli/stats.py            if `inglenook stats` prints it
     tests/web/test_metrics.py, tests/engine/ (that it is counted)
 """
 

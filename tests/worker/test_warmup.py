@@ -67,10 +67,10 @@ def test_a_turn_makes_it_stand_aside(make_context, database, make_chat, user, sa
     long, other = make_chat(user), make_chat(user)
     grow(database, long, 60)
     opened(context, long)
-    waker, done = ChatWarmer(context), []
-    thread = threading.Thread(target=lambda: done.append(waker.tick()))
+    warmer, done = ChatWarmer(context), []
+    thread = threading.Thread(target=lambda: done.append(warmer.tick()))
     thread.start()
-    wait_until(lambda: waker.at_work)
+    wait_until(lambda: warmer.at_work)
     turn = say(other, "Hello")
     run_turn(turn.id)
     thread.join(10)
@@ -81,14 +81,14 @@ def test_a_turn_makes_it_stand_aside(make_context, database, make_chat, user, sa
 
 def test_nothing_is_woken_twice_or_while_a_turn_is_under_way(make_context, database, redis, chat, say):
     context = make_context()
-    waker = ChatWarmer(context)
-    assert waker.tick() is None, "nobody has opened anything"
+    warmer = ChatWarmer(context)
+    assert warmer.tick() is None, "nobody has opened anything"
     opened(context, chat)
     turn = say(chat, "Hello")
-    assert waker.tick() is None
+    assert warmer.tick() is None
     run_turn(turn.id)
     opened(context, chat)
-    assert waker.tick() is None, "it is in the cells already"
+    assert warmer.tick() is None, "it is in the cells already"
     assert warmup.take(redis, context.worker_name) is None
 
 

@@ -10,10 +10,10 @@ To add a kind of turn:
     here                        its entry in PART_KINDS, its instruction in every language of `_INSTRUCTIONS`
     worker/prompt/replies.py    `_MAX_TOKENS`, if it is shorter than a reply
     worker/prompt/draft.py, worker/attempt.py, only for a new result
-    web/templates/              chat.html and _icon.html: its button; _admin.html: its name for admins
+    web/templates/              chat.html, _chat_icons.html: its button; _dashboard.html: its name for admins
     web/static/js/chat/         tools.js: what the button sends; stages.js, turn.js, controller.js: how it is shown
     web/translations/           `make words`, then translate
-    tests                       worker/test_turn_kinds.py, nemesis/clients.py (KINDS, so that the storm plays it)
+    tests/                      worker/test_turn_kinds.py; nemesis/clients.py (KINDS): the storm plays it
 """
 
 from __future__ import annotations
