@@ -1,7 +1,10 @@
-"""The JSON that browsers get: the store's message JSON with safe HTML beside every text."""
+"""Serializers: the JSON that browsers get over HTTP and web socket; messages with safe HTML, chats, turns.
+
+What it refuses to know: frames (live/protocol/ puts these values into them).
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from store.views import ChatView, MessageView, TurnView
 from web import errors
@@ -11,29 +14,78 @@ from web.rendering.prose import render
 STOPPED = marked("You stopped this before there were any words.")
 
 
+class SetupJson(TypedDict):
+    """What a person can change about a chat."""
+
+    title: str
+    author_note: str
+    reference: str
+    user_persona: str
+    settings: dict[str, Any]
+    books: list[str]
+
+
+MemoryJson = TypedDict("MemoryJson", {"from": int, "forgotten": int})
+"""The ordinal where the model's context window begins, and how many messages before it are not in the prompt."""
+
+
+class TurnJson(TypedDict):
+    """An unfinished turn."""
+
+    id: str
+    kind: str
+    state: str
+    attempt: int
+    partial: str
+
+
+class EndedJson(TypedDict):
+    """A turn that has ended, for a tab that could not get its last event; the messages that it wrote by their ids."""
+
+    turn: str
+    kind: str
+    state: str
+    messages: list[str]
+
+
+class SuggestionJson(TypedDict):
+    """A draft of the person's next line."""
+
+    turn: str
+    text: str
+
+
+class UnansweredJson(TypedDict):
+    """A turn that ended without a reply, with the reason."""
+
+    turn: str
+    kind: str
+    error: Mapping[str, Any]  # {code, message}; before it is translated perhaps {code, reason, values}
+
+
 def message_json(message: MessageView) -> dict[str, Any]:
-    """A message for browsers; `why` of a wording: are its words' chances kept, `lore`: did lorebooks add to it."""
-    said = with_html(message.as_dict())
-    for shown, one in zip(said["alternatives"], message.alternatives, strict=True):
-        shown["why"] = bool(one.stats.get("words"))
-        shown["lore"] = bool(one.stats.get("lore"))
-    return said
+    """A message; in each alternative, `why`: are token probabilities kept, `lore`: did lorebooks add to its prompt."""
+    shown = with_html(message.as_dict())
+    for alternative, view in zip(shown["alternatives"], message.alternatives, strict=True):
+        alternative["why"] = bool(view.stats.get("words"))
+        alternative["lore"] = bool(view.stats.get("lore"))
+    return shown
 
 
 def with_html(message: Mapping[str, Any]) -> dict[str, Any]:
     """The store's message JSON, with `html` in every alternative."""
-    alternatives = [{**one, "html": render(str(one["text"]))} for one in message["alternatives"]]
+    alternatives = [{**each, "html": render(str(each["text"]))} for each in message["alternatives"]]
     return {**message, "alternatives": alternatives}
 
 
-def decorate(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event for browsers: the messages in it, if any, get their HTML."""
+def event_with_html(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An event of a turn, with HTML in the messages that it carries, if any."""
     messages = [with_html(message) for message in event.get("messages") or ()]
-    return {**event, "message": messages[0] if messages else None, "messages": messages} if messages else event
+    return {**event, "message": messages[0], "messages": messages} if messages else event
 
 
-def setup_json(chat: ChatView) -> dict[str, Any]:
-    """What a person can change about a chat."""
+def setup_json(chat: ChatView) -> SetupJson:
+    """What a person can change about a chat, as it is now."""
     return {
         "title": chat.title,
         "author_note": chat.author_note,
@@ -44,17 +96,17 @@ def setup_json(chat: ChatView) -> dict[str, Any]:
     }
 
 
-def memory_json(chat: ChatView, n_forgotten: int) -> dict[str, Any]:
-    """The ordinal where the model's memory begins, and how many messages before it are not remembered."""
+def memory_json(chat: ChatView, n_forgotten: int) -> MemoryJson:
+    """Where the model's context window begins, and that `n_forgotten` messages before it are not in the prompt."""
     return {"from": memory_begins(chat), "forgotten": n_forgotten}
 
 
 def memory_begins(chat: ChatView) -> int:
-    """The ordinal where the model's memory begins."""
+    """The ordinal of the first message in the model's context window."""
     return int(chat.window.get("messages", 0))
 
 
-def turn_json(turn: TurnView) -> dict[str, Any]:
+def turn_json(turn: TurnView) -> TurnJson:
     """An unfinished turn."""
     return {
         "id": turn.id,
@@ -65,21 +117,19 @@ def turn_json(turn: TurnView) -> dict[str, Any]:
     }
 
 
-def ended_json(turn: TurnView) -> dict[str, Any]:
-    """A turn that is over, for a tab that could not hear its end; the messages that it wrote by their ids."""
+def ended_json(turn: TurnView) -> EndedJson:
+    """A turn that has ended."""
     return {"turn": turn.id, "kind": turn.kind, "state": turn.state, "messages": turn.result.get("messages", [])}
 
 
-def suggestion_json(turn: TurnView | None) -> dict[str, Any] | None:
-    """What the newest turn of a chat suggests, if it does."""
+def suggestion_json(turn: TurnView | None) -> SuggestionJson | None:
+    """What the newest turn of a chat suggests; None if it does not."""
     text = turn.result.get("suggestion") if turn and turn.ended else None
     return {"turn": turn.id, "text": text} if turn and text else None
 
 
-def unanswered_json(turn: TurnView) -> dict[str, Any]:
-    """A turn that ended without what it was for, with the reason."""
-    if turn.state == "cancelled":
-        error: dict[str, Any] = errors.error_json("cancelled", STOPPED)
-    else:
-        error = {"error": turn.failure.as_dict()}
-    return {"turn": turn.id, "kind": turn.kind, **error}
+def unanswered_json(turn: TurnView) -> UnansweredJson:
+    """A turn that was stopped before any reply, or failed."""
+    cancelled = turn.state == "cancelled"
+    error = errors.error_json("cancelled", STOPPED)["error"] if cancelled else turn.failure.as_dict()
+    return {"turn": turn.id, "kind": turn.kind, "error": error}

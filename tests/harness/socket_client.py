@@ -16,6 +16,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from web.live.protocol.to_tab import OUTGOING, TurnEvent
+
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 NO_STATUS, CUT_OFF = 1005, 1006
 HANDSHAKE_S = 5.0
@@ -68,6 +70,13 @@ def unframe(buffer: bytearray) -> tuple[int, bytes] | None:
     opcode, payload = buffer[0] & 15, bytes(buffer[start : start + length])
     del buffer[: start + length]
     return opcode, payload
+
+
+def assert_declared(message: Message) -> None:
+    """Every frame that a test gets is declared in web/live/protocol/to_tab.py; events of a turn have further fields."""
+    shape = OUTGOING[message["type"]]
+    assert shape.__required_keys__ <= message.keys(), message
+    assert shape is TurnEvent or message.keys() <= shape.__required_keys__ | shape.__optional_keys__, message
 
 
 class SocketClient:
@@ -128,6 +137,7 @@ class SocketClient:
             raise self._closed
         self.received_at = at
         self.seen.append(message)
+        assert_declared(message)
         return message
 
     def wait(

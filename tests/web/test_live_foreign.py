@@ -1,24 +1,28 @@
 """What is somebody else's is not there: every command of the table, every page, tried on foreign things."""
 
-from typing import get_args
-
 import pytest
 from scripted_worker import new_turn
 
 from store import chats
 from store.turns import Outcome
-from web.live.changes import (
+from store.turns.kinds import KINDS
+from web.live.commands import COMMANDS
+from web.live.protocol.to_server import (
     BranchChat,
+    ChooseAlternative,
     DeleteMessage,
     EditMessage,
+    OpenChat,
+    Ping,
     PinMessage,
     RestoreMessage,
     SetUpChat,
     ShowLoreUsed,
     ShowProbabilities,
     StartOver,
+    StopTurn,
+    SubmitTurn,
 )
-from web.live.commands import COMMANDS, ChooseAlternative, OpenChat, Ping, StopTurn, SubmitTurn, TurnKind
 
 
 @pytest.fixture
@@ -101,7 +105,7 @@ def test_every_command_on_what_is_not_mine(site, bo, hers, tale, command):
     assert tale.texts(hers["chat"]) == before
 
 
-@pytest.mark.parametrize("kind", get_args(TurnKind))
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_kind_of_turn_on_what_is_not_mine(site, bo, hers, tale, kind):
     before = tale.texts(hers["chat"])
     tab = bo.socket()

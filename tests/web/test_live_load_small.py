@@ -17,7 +17,7 @@ from store.bundled import character_id
 from tests.harness.people import Browser
 from tests.harness.processes import free_port
 from tests.harness.socket_client import handshake
-from web.live.liveness import ASK_EVERY_S, LOST_S, Liveness
+from web.live.liveness import LOST_S, PING_EVERY_S, Liveness
 from web.server import gunicorn_conf
 
 __all__ = ["own_redis"]
@@ -101,8 +101,8 @@ def test_a_ping_goes_out_only_with_what_is_sent():
     assert peer.is_dead(LOST_S + 0.1)
     peer.pong(9.0)
     assert not peer.is_dead(1000.0), "who is told nothing is asked nothing"
-    assert not peer.should_ping(9.0 + ASK_EVERY_S / 2)
-    assert peer.should_ping(9.0 + ASK_EVERY_S)
+    assert not peer.should_ping(9.0 + PING_EVERY_S / 2)
+    assert peer.should_ping(9.0 + PING_EVERY_S)
 
 
 def test_half_requests_take_nobodys_thread(served, ada, calm):

@@ -212,7 +212,7 @@ def test_who_comes_waits_for_their_turn_and_nobody_else_does(site, ada, tale):
     turn = new_turn()
     here.submit(chat, "Go on", here.open(chat)["revision"], turn)
     tale.claim(turn)
-    with snapshot.SNAPSHOT_SLOTS, snapshot.SNAPSHOT_SLOTS:  # two others are on their way in
+    with snapshot.SLOTS, snapshot.SLOTS:  # two others are on their way in
         late.send(type="open", chat=chat)
         tale.tell("one ", "two ")
         here.wait("text", where=lambda m: m["text"] == "two ")

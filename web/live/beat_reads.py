@@ -1,8 +1,8 @@
-"""A pulse: what tabs want to know at one beat, each thing read once, when the first of them asks.
+"""The reads of one beat: a read-through cache that all tabs of the process share, made anew for every beat of the hub.
 
-What it does: hundreds of tabs beat together; who is signed in, how a turn stands and where its stream ends is the same
-for all of them.
-What it refuses to know: what a tab makes of it (tab_session.py, viewer.py).
+What it does: hundreds of tabs beat together and ask for the same session epochs, turns and ends of streams; the first
+one reads, the others get its value.
+What it refuses to know: what a tab does with them (tab_session.py, viewer.py).
 """
 
 import logging
@@ -24,26 +24,26 @@ log = logging.getLogger(__name__)
 
 
 class BeatReads:
-    """What is read at one beat. Safe for threads; make a new one for every beat."""
+    """What is read at one beat, each thing at most once. Thread-safe."""
 
     def __init__(self, database: Database, redis: Redis, at: float | None = None) -> None:
         self._database, self._redis = database, redis
         self.at = time.monotonic() if at is None else at
         self._reading = threading.Lock()
-        self._asked = False
+        self._epochs_read = False
         self._epochs: Mapping[str, int] | None = None
         self._turns: dict[str, TurnView] = {}
         self._tails: dict[str, events.Tail | None] = {}
         self._streams: dict[tuple[str, int], Sequence[LiveMessage]] = {}
 
     def signed_in(self, person: UserView) -> bool:
-        """Whether a cookie of this person, as they were when it was read, still counts.
+        """Whether the session epoch of this person is still the one in the cookie of the tab.
 
-        A database that does not answer signs nobody out: every command asks again.
+        A database that does not answer signs nobody out: every command checks again.
         """
         with self._reading:
-            if not self._asked:
-                self._asked, self._epochs = True, self._read_epochs()
+            if not self._epochs_read:
+                self._epochs_read, self._epochs = True, self._read_epochs()
             return self._epochs is None or self._epochs.get(person.id) == person.session_epoch
 
     def turn(self, turn_id: str) -> TurnView:
@@ -61,18 +61,18 @@ class BeatReads:
             return self._tails[turn_id]
 
     def missing(self, turn_id: str, after_seq: int) -> Sequence[LiveMessage]:
-        """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
+        """The events of a turn after `after_seq`, to refill a gap; none when Redis does not answer."""
         with self._reading:
-            wanted = (turn_id, after_seq)
-            if wanted not in self._streams:
-                self._streams[wanted] = read_stream(self._redis, turn_id, after_seq)
-            return self._streams[wanted]
+            key = (turn_id, after_seq)
+            if key not in self._streams:
+                self._streams[key] = read_stream(self._redis, turn_id, after_seq)
+            return self._streams[key]
 
     def _read_epochs(self) -> Mapping[str, int] | None:
         try:
             return accounts.session_epochs(self._database)
         except SQLAlchemyError as error:
-            log.warning("Who is signed in could not be read: %s", error)
+            log.warning("The session epochs could not be read: %s", error)
             return None
 
     def _read_tail(self, turn_id: str) -> events.Tail | None:
@@ -84,7 +84,7 @@ class BeatReads:
 
 
 def read_stream(redis: Redis, turn_id: str, after_seq: int) -> Sequence[LiveMessage]:
-    """What the stream of a turn has after `after_seq`; nothing when Redis does not answer."""
+    """The events in the stream of a turn after `after_seq`; none when Redis does not answer."""
     try:
         return [LiveMessage(event) for event in events.read(redis, turn_id, after_seq)]
     except RedisError as error:

@@ -1,37 +1,28 @@
-"""What all commands of a tab share: exact frames, and what a handler is given.
+"""The caller: whose tab sent a command, and the ways to answer that a handler may need.
 
-What it refuses to know: which commands there are (commands.py, changes.py).
+What it refuses to know: which commands there are (protocol/to_server.py) and what they do (commands.py, changes.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from web.live.protocol.to_tab import Frame
 from web.live.viewer import Viewer
 from web.services import Services
-
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Reply = Mapping[str, Any]
-
-
-class CommandFrame(BaseModel):
-    """What all frames share: exact types, nothing unknown."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the ways to answer that a handler may need."""
+    """One tab of a signed-in person, for the handlers of its commands. None of the calls blocks."""
 
     services: Services
     user_id: str
     viewer: Viewer
-    watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat
-    answer: Callable[[Reply], None]  # sent before anything that is done later
-    later: Callable[[Callable[[], None]], None]  # run by the writer thread, in order with all that is sent
+    reply: Callable[[Frame], None]  # send a frame to this tab only
+    watch: Callable[[str], None]  # from now on this tab gets the live messages of the chat with this id
+    later: Callable[[Callable[[], None]], None]  # run in the writer thread, in order with everything that is sent
 
 
-Handler = Callable[[Caller, Any], Reply | None]
+Handler = Callable[[Caller, Any], None]
+"""Does one command. Replies first (`caller.reply`), then tells the other tabs (`services.hub.publish`)."""

@@ -1,9 +1,9 @@
-"""One open tab: two threads and a bounded mailbox between the world and one web socket.
+"""The connection of one tab: a reader thread, a writer thread and a bounded mailbox (backpressure) on one web socket.
 
-What it does: the reader (the library's thread) takes frames, limits their rate and runs commands; while it does,
-nothing is read, so that a flood stays in the sender's TCP window. The writer (the server's request thread) is the only
-one that sends; it works through the mailbox, which holds calls to run. Whoever posts never waits: when the mailbox is
-full the peer is too slow and the connection ends.
+What it does: the reader (the library's thread) takes frames, limits their rate (token bucket) and executes commands;
+while it does, it reads nothing, so that a flood stays in the sender's TCP window. The writer (the server's request
+thread) is the only sender; it works through the mailbox, which holds calls to run. Posting never blocks: a full mailbox
+means that the peer is too slow, and the connection ends.
 What it refuses to know: what commands and events mean (commands.py, viewer.py).
 """
 
@@ -26,17 +26,18 @@ from store.errors import StoreError
 from web import errors
 from web.i18n.language import gettext_in, marked
 from web.live.liveness import Liveness
-from web.live.outgoing import Payload, frame_of
+from web.live.outgoing import encode_frame
+from web.live.protocol.to_tab import Frame, refused
 from web.live.socket_guard import SocketGuard
 from web.live.token_bucket import TokenBucket
 
-MAILBOX = 2000
+MAILBOX_CALLS = 2000
 MESSAGES_PER_S, BURST = 20, 40
 PIECES_PER_S, PIECES_BURST = 100, 400  # of frames: pings, fragments, 4 KiB of a message
-PING = b"\x89\x00"
-FAREWELL_S = 1.5
+PING = b"\x89\x00"  # a frame
+CLOSE_WAIT_S = 1.5  # for the close frame of the peer
 TOO_FAST = marked("Too fast: at most {n} messages per second.")
-GONE = (OSError, ConnectionClosed, LocalProtocolError)  # the last: the library is closing the line already
+GONE = (OSError, ConnectionClosed, LocalProtocolError)  # the last: the library is closing the connection already
 log = logging.getLogger(__name__)
 End = Callable[..., OSError]  # Connection._end
 Execute = Callable[[str | bytes], None]
@@ -46,42 +47,42 @@ class Connection:
     """The threads and the mailbox of one web socket."""
 
     def __init__(self, ws: Server, language: str) -> None:
-        """`language` is what its person reads."""
+        """`language`: of the person whose tab it is."""
         self._ws, self._language = ws, language
         self._guard: SocketGuard = ws.sock  # put there by SocketGuardMiddleware
         self._mailbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._farewell = (1000, "")
-        self._said_farewell = threading.Event()
+        self._close_frame = (1000, "")
+        self._close_sent = threading.Event()
         self._liveness = Liveness()
 
     def post(self, call: Callable[[], None]) -> None:
-        """Let the writer run `call` when its turn comes. A full mailbox ends the connection."""
-        if self._mailbox.qsize() >= MAILBOX:
-            log.info("A tab that does not keep up was disconnected.")
+        """Let the writer thread run `call` after the calls in the mailbox. A full mailbox ends the connection."""
+        if self._mailbox.qsize() >= MAILBOX_CALLS:
+            log.info("A tab that is too slow was disconnected.")
             self._guard.abort()
         else:
             self._mailbox.put(call)
 
-    def send(self, payload: Payload) -> None:
-        """Send from the writer thread. Raises one of GONE when the peer is."""
+    def send(self, frame: Frame) -> None:
+        """Send from the writer thread. Raises one of GONE when the peer is gone."""
         if not self._ws.connected:
-            raise ConnectionClosed(*self._farewell)
-        frame = frame_of(payload, self._language)
-        self._guard.send(PING + frame if self._liveness.should_ping(time.monotonic()) else frame)
+            raise ConnectionClosed(*self._close_frame)
+        data = encode_frame(frame, self._language)
+        self._guard.send(PING + data if self._liveness.should_ping(time.monotonic()) else data)
 
-    def post_payload(self, payload: Payload) -> None:
-        """Let the writer send this."""
-        self.post(lambda: self.send(payload))
+    def post_frame(self, frame: Frame) -> None:
+        """Let the writer thread send a frame."""
+        self.post(lambda: self.send(frame))
 
     def close(self, code: int, sentence: str, **values: object) -> None:
-        """Say goodbye after what is already in the mailbox; returns at once. `values` fill in {names} of `sentence`."""
-        self._farewell = (code, gettext_in(sentence, self._language).format(**values))
+        """Send a close frame after what is in the mailbox; returns at once. `values` fill in {names} of `sentence`."""
+        self._close_frame = (code, gettext_in(sentence, self._language).format(**values))
         self._mailbox.put(None)
 
     def drop_if_dead(self) -> None:
-        """End the connection if the peer takes in nothing of what it is sent."""
+        """End the connection if the peer answers no pings."""
         if self._liveness.is_dead(time.monotonic()):
-            log.info("A tab that does not listen was disconnected.")
+            log.info("A tab that answers no pings was disconnected.")
             self._guard.abort()
 
     def abort(self) -> None:
@@ -97,7 +98,7 @@ class Connection:
         try:
             self._write(reader)
         finally:
-            self._said_farewell.set()
+            self._close_sent.set()
             self._guard.abort()
             reader.join()
 
@@ -106,40 +107,40 @@ class Connection:
             while (call := self._mailbox.get()) is not None:
                 self._run(call)
         with contextlib.suppress(*GONE):
-            self._ws.close(*self._farewell)
-        self._said_farewell.set()
-        reader.join(FAREWELL_S)  # until the peer has answered
+            self._ws.close(*self._close_frame)
+        self._close_sent.set()
+        reader.join(CLOSE_WAIT_S)  # until the peer has answered
 
     def _run(self, call: Callable[[], None]) -> None:
-        """A call that fails tells the tab why and ends nothing, unless the peer is gone."""
+        """Run a call; if it fails, the tab gets `refused` and the connection stays, unless the peer is gone."""
         try:
             call()
         except GONE:
             raise
         except StoreError as error:
-            self.send({"type": "refused", "id": None, **errors.reason_json(error)})
+            self.send(refused(errors.reason_json(error)))
         except (RedisError, SQLAlchemyError) as error:
-            log.warning("A tab could not be told something: %s", error)
-            self.send({"type": "refused", "id": None, **errors.error_json(*errors.NOT_NOW)})
+            log.warning("A frame for a tab could not be made: %s", error)
+            self.send(refused(errors.error_json(*errors.NOT_NOW)))
 
     def _end(self, code: int, sentence: str, **values: object) -> OSError:
-        """For the reader: say goodbye, wait until it is said, and what to raise to end the library's loop."""
+        """For the reader: send a close frame and wait until it is sent. Raising the result ends the library's loop."""
         self.close(code, sentence, **values)
-        self._said_farewell.wait(2 * FAREWELL_S)
+        self._close_sent.wait(2 * CLOSE_WAIT_S)
         return OSError(sentence)
 
 
 class _Inbox(list[str | bytes]):
-    """Stands where the library collects messages: each one is obeyed at once."""
+    """Stands in for the library's list of received messages: each is executed as it arrives."""
 
     def __init__(self, execute: Execute, end: End) -> None:
         super().__init__()
         self._execute, self._end = execute, end
         self._bucket = TokenBucket(MESSAGES_PER_S, BURST, time.monotonic())
-        self._request = contextvars.copy_context()  # as if the thread of the request did it
+        self._request = contextvars.copy_context()  # Flask's context of the request, for the reader thread
 
     def append(self, message: str | bytes) -> None:
-        """A message has come."""
+        """Execute a message that has arrived."""
         if not self._bucket.take(time.monotonic()):
             raise self._end(1008, TOO_FAST, n=MESSAGES_PER_S)
         try:
@@ -150,7 +151,7 @@ class _Inbox(list[str | bytes]):
 
 
 class _Metered:
-    """Stands where the library keeps its protocol: counts every piece of a frame, so that pings are no way to flood."""
+    """Stands in for the library's protocol: limits the rate of frame pieces, so that pings cannot flood."""
 
     def __init__(self, protocol: Any, liveness: Liveness, end: End) -> None:
         self._protocol, self._liveness, self._end = protocol, liveness, end
@@ -158,7 +159,7 @@ class _Metered:
         self.send, self.receive_data = protocol.send, protocol.receive_data
 
     def events(self) -> Iterator[Event]:
-        """What has come."""
+        """The events of the protocol that have arrived."""
         for event in self._protocol.events():
             if not self._bucket.take(time.monotonic()):
                 raise self._end(1008, TOO_FAST, n=MESSAGES_PER_S)
@@ -168,7 +169,7 @@ class _Metered:
 
 
 class ReaderThread(threading.Thread):
-    """The library's reader: a daemon that waits for `begin`, and ends without a traceback whatever the peer does."""
+    """The library's reader thread: a daemon that waits for `begin`; protocol errors of the peer leave no traceback."""
 
     def __init__(self, target: Callable[[], None]) -> None:
         super().__init__(target=target, name="tab-reader (_thread)", daemon=True)
@@ -176,16 +177,16 @@ class ReaderThread(threading.Thread):
         self._ended: Callable[[], None] = lambda: None
 
     def begin(self, ended: Callable[[], None]) -> None:
-        """Read from now on; `ended` is called when there is nothing more to read."""
+        """Read from now on; `ended` is called when the connection has ended."""
         self._ended = ended
         self._may_begin.set()
 
     def run(self) -> None:
-        """Run the library's loop; what it cannot handle ends this connection and nothing else."""
+        """Run the library's loop; an exception in it ends this connection and nothing else."""
         self._may_begin.wait()
         try:
             super().run()
-        except Exception as error:  # noqa: BLE001 (a peer's broken frame must not reach the log as a crash)
+        except Exception as error:  # noqa: BLE001 (a broken frame of a peer must not be logged as a crash)
             log.debug("A tab broke the protocol: %r", error)
         finally:
             self._ended()

@@ -1,9 +1,9 @@
-"""The gate: who may open a web socket. Answers with plain HTTP before the handshake.
+"""The gate: access control before the web socket handshake (CSRF by Origin, sign-in, connection limit), as plain HTTP.
 
-    400  the handshake headers are broken          401  nobody is signed in
-    403  the Origin is not one of ours, or missing  426  not a web socket of version 13
+    400  the handshake headers are broken           401  no person is signed in
+    403  the Origin is missing or not allowed       426  not a web socket of version 13
     503  too many sockets are open, in all or for this person
-What it refuses to know: what is said over the socket.
+What it refuses to know: what is sent over the socket.
 """
 
 import base64
@@ -54,28 +54,28 @@ def _is_key(text: str) -> bool:
 
 @dataclass
 class SocketLimiter:
-    """Counts open sockets, in all and per person."""
+    """Limits the open sockets, in all (`limit`) and per person (PER_PERSON). Thread-safe."""
 
     limit: int
-    _taken: Counter[str] = field(default_factory=Counter)
+    _open: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def acquire(self, user_id: str) -> None:
-        """Take a seat; raise Problem 503 when there is none. Whoever takes one calls `release`."""
+        """Count one more socket; raises Problem 503 at a limit. The caller calls `release` when it is closed."""
         with self._lock:
-            if self._taken.total() >= self.limit or self._taken[user_id] >= PER_PERSON:
+            if self._open.total() >= self.limit or self._open[user_id] >= PER_PERSON:
                 sentence = gettext("Too many windows are open: close one and try again.")
                 raise Problem(503, "too_many_sockets", sentence, {"Retry-After": "10"})
-            self._taken[user_id] += 1
+            self._open[user_id] += 1
 
     def release(self, user_id: str) -> None:
-        """Give the seat back."""
+        """Count one socket less."""
         with self._lock:
-            self._taken[user_id] -= 1
-            if not self._taken[user_id]:
-                del self._taken[user_id]
+            self._open[user_id] -= 1
+            if not self._open[user_id]:
+                del self._open[user_id]
 
     @property
     def n_open(self) -> int:
-        """Sockets that are open now."""
-        return self._taken.total()
+        """How many sockets are open now."""
+        return self._open.total()

@@ -1,10 +1,11 @@
-"""Fans live messages out: one Redis subscriber thread per process, many tabs.
+"""The hub: fans out live messages from one Redis pub/sub connection per process to the tabs that watch a chat.
 
-What it does: listens to the channels of all chats with one pattern subscription and posts every message to the tabs
-that watch the chat. A thread of its own beats every two seconds, so that each tab can look for what pub/sub may have
-lost. When the queue of a worker moves it tells all tabs, five times per second at most.
-What it refuses to know: what a message means, web sockets, SQL. Posting never blocks: a slow tab is dropped.
-To extend: another kind of live message needs nothing here, only a channel that matches the pattern.
+What it does: subscribes to the channels of all chats by one pattern and delivers each message to the tabs on that chat.
+A second thread beats every two seconds, so that each tab can look for events that pub/sub has lost. When the queue of a
+worker moves, the hub tells all tabs, five times per second at most.
+Delivery never blocks: a tab that is too slow is dropped.
+What it refuses to know: what a message means (viewer.py), web sockets, SQL.
+A new live message needs nothing here: web/live/protocol/__init__.py has the recipe.
 """
 
 import json
@@ -21,36 +22,36 @@ from store.broker import events, keys
 from web.i18n.language import marked
 from web.live.beat_reads import BeatReads
 from web.live.outgoing import LiveMessage
+from web.live.protocol.to_tab import Frame
 
 BEAT_S = 2.0
 MOVED_S = 0.2
 RETRY_S = 0.5
 RESTARTS = marked("The house restarts. This page comes back by itself.")
 log = logging.getLogger(__name__)
-Payload = Mapping[str, Any]
 
 
 class Tab(Protocol):
     """What the hub needs of an open tab. Every method returns at once."""
 
-    def deliver(self, payload: Payload) -> None:
-        """A message of the chat that the tab watches."""
+    def deliver(self, frame: Frame) -> None:
+        """A live message of the chat that the tab watches, or one for every tab."""
 
     def beat(self, reads: BeatReads) -> None:
         """Look for what may have been lost; `pulse` has what is the same for all tabs."""
 
     def queues_moved(self) -> None:
-        """Places in the queues may be others now."""
+        """The places of waiting turns may have changed."""
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye with this web socket close code."""
+        """Send a close frame with this code."""
 
     def abort(self) -> None:
-        """End it now."""
+        """End the connection now."""
 
 
 class Hub:
-    """Which tab watches which chat, and the thread that listens to Redis for them."""
+    """The open tabs of this process, the chat that each watches, and the threads that serve them."""
 
     def __init__(self, redis: Redis, reads: Callable[[], BeatReads], beat_s: float = BEAT_S) -> None:
         self._redis = redis
@@ -67,14 +68,14 @@ class Hub:
         self._next_moved = 0.0
 
     def start(self) -> None:
-        """Begin to listen. Call once, in the process that serves."""
+        """Start the threads. Call once, in the process that serves."""
         for name, target in (("hub", self._run), ("hub-beat", self._beat)):
             thread = threading.Thread(target=target, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Close every tab with 1012 (service restart), those that do not answer in time the hard way."""
+        """Close every tab with 1012 (service restart); abort the tabs that are not closed within `timeout_s`."""
         self._stopping.set()
         self._beat_now.set()
         for tab in self.tabs():
@@ -87,30 +88,30 @@ class Hub:
             thread.join(timeout_s)
 
     def wait_until_listening(self, timeout_s: float) -> bool:
-        """Whether the subscription stands within the time given."""
+        """Whether the subscription is active within `timeout_s`."""
         return self._listening.wait(timeout_s)
 
     @property
     def listening(self) -> bool:
-        """Whether live messages arrive at the moment."""
+        """Whether the subscription is active."""
         return self._listening.is_set()
 
     def join(self, tab: Tab) -> None:
-        """A tab was opened; it gets beats, and messages once it watches a chat."""
+        """Add a tab that was opened; it gets beats, and live messages once it watches a chat."""
         with self._lock:
             self._tabs[tab] = None
         if self._stopping.is_set():
             tab.close(1012, RESTARTS)
 
     def leave(self, tab: Tab) -> None:
-        """A tab was closed."""
+        """Remove a tab that was closed."""
         self.watch(tab, None)
         with self._lock:
             self._tabs.pop(tab, None)
             self._lock.notify_all()
 
     def watch(self, tab: Tab, chat_id: str | None) -> None:
-        """From now on the tab gets the messages of this chat and of no other."""
+        """Let the tab get the live messages of this chat from now on, and of no other."""
         with self._lock:
             before = self._tabs.get(tab)
             if before is not None:
@@ -127,16 +128,16 @@ class Hub:
         with self._lock:
             return list(self._tabs)
 
-    def publish(self, chat_id: str, payload: Payload) -> None:
-        """Tell every tab on this chat, in all processes; without Redis, at least those of this process."""
+    def publish(self, chat_id: str, frame: Frame) -> None:
+        """Deliver to every tab on this chat, in all processes; while Redis is down, to those of this process."""
         try:
-            events.publish(self._redis, chat_id, payload)
+            events.publish(self._redis, chat_id, frame)
         except RedisError:
-            self._fan_out(chat_id, payload)
+            self._fan_out(chat_id, frame)
 
-    def broadcast(self, payload: Payload) -> None:
-        """Tell every tab of this process."""
-        live = LiveMessage(payload)
+    def broadcast(self, frame: Frame) -> None:
+        """Deliver to every tab of this process."""
+        live = LiveMessage(frame)
         for tab in self.tabs():
             tab.deliver(live)
 
@@ -158,27 +159,27 @@ class Hub:
                 message = pubsub.get_message(timeout=0.25)
                 if message is not None:
                     self._handle(message)
-                self._tell_if_moved()
+                self._announce_moves()
 
     def _handle(self, message: Mapping[str, Any]) -> None:
-        if message["type"] == "psubscribe":  # also after a silent reconnect: whatever was sent meanwhile is lost
+        if message["type"] == "psubscribe":  # also after a silent reconnect: messages sent meanwhile are lost
             self._listening.set()
             self._beat_now.set()
         elif message["type"] == "message":
             self._moved = True
         elif message["type"] == "pmessage":
-            payload = _decode(message["data"])
-            if payload is not None:
-                self._fan_out(str(payload.get("chat", "")), payload, message["data"])
+            frame = _decode(message["data"])
+            if frame is not None:
+                self._fan_out(str(frame.get("chat", "")), frame, message["data"])
 
-    def _fan_out(self, chat_id: str, payload: Payload, as_it_came: bytes = b"") -> None:
+    def _fan_out(self, chat_id: str, frame: Frame, raw_json: bytes = b"") -> None:
         with self._lock:
-            watchers = list(self._chats.get(chat_id, ()))
-        live = LiveMessage(payload, as_it_came)
-        for tab in watchers:
+            tabs = list(self._chats.get(chat_id, ()))
+        live = LiveMessage(frame, raw_json)
+        for tab in tabs:
             tab.deliver(live)
 
-    def _tell_if_moved(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def _announce_moves(self, clock: Callable[[], float] = time.monotonic) -> None:
         if self._moved and clock() >= self._next_moved:
             self._moved = False
             self._next_moved = clock() + MOVED_S
@@ -196,8 +197,8 @@ class Hub:
 
 def _decode(data: bytes | str) -> dict[str, Any] | None:
     try:
-        payload = json.loads(data)
+        frame = json.loads(data)
     except ValueError:
         log.warning("A live message that is not JSON was ignored: %r", data[:80])
         return None
-    return payload if isinstance(payload, dict) else None
+    return frame if isinstance(frame, dict) else None

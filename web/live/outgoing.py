@@ -1,70 +1,69 @@
-"""What a tab is told, as the frame that goes over its line. A live message is put into words once for all tabs.
+"""Outgoing frames as bytes: adds HTML, translates, encodes; a live message is encoded once per language for all tabs.
 
-What it does: adds the HTML, says it in the language of who reads it, packs it; a `Live` message keeps what was made of
-it, and what was read on account of it.
-What it refuses to know: who watches which chat (hub.py), and what a tab already has (event_cursor.py).
+What it does: `encode_frame` makes the bytes of any frame to a tab; a `LiveMessage` caches its bytes, and what the tabs
+read from SQL because of it.
+What it refuses to know: which tab watches which chat (hub.py), and which events a tab already has (event_cursor.py).
 """
 
 import json
 import struct
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 from web import serializers
 from web.i18n.language import say_all
+from web.live.protocol.to_tab import Frame
 
-TEXT = 0x81  # a whole text message in one frame
-Payload = Mapping[str, Any]
+TEXT = 0x81  # header byte of a whole text message in one frame
 T = TypeVar("T")
 
 
 class LiveMessage(dict[str, Any]):
-    """A message for every tab of a chat, or of the house. Do not change it: its frames are made once for each language.
+    """A frame for many tabs, read-only: its bytes are cached for each language.
 
-    Five hundred tabs would otherwise render the same Markdown and write the same JSON five hundred times, and all tabs
-    of a chat would read the same rows at the same moment.
+    Without the cache, five hundred tabs would render the same Markdown and write the same JSON five hundred times, and
+    all tabs of a chat would read the same rows at the same moment.
     """
 
-    def __init__(self, payload: Payload, as_it_came: bytes = b"") -> None:
-        """`as_it_came`: its JSON, if there is one already."""
-        super().__init__(payload)
-        self._as_it_came = as_it_came if payload.get("type") == "text" else b""
-        self._frames: dict[str, bytes] = {}
-        self._answers: dict[Hashable, object] = {}
-        self._making, self._reading = threading.Lock(), threading.Lock()
+    def __init__(self, frame: Frame, raw_json: bytes = b"") -> None:
+        """`raw_json`: the frame as it came from Redis, if it did."""
+        super().__init__(frame)
+        self._raw_json = raw_json if frame.get("type") == "text" else b""
+        self._encoded: dict[str, bytes] = {}
+        self._values: dict[Hashable, object] = {}
+        self._encoding, self._reading = threading.Lock(), threading.Lock()
 
-    def once(self, what: Hashable, read: Callable[[], T]) -> T:
-        """What `read()` says, asked by the first tab that wants to know `what` on account of this message."""
+    def once(self, key: Hashable, read: Callable[[], T]) -> T:
+        """The value of `read()`, called by the first tab that asks for `key` because of this message."""
         with self._reading:
-            if what not in self._answers:
-                self._answers[what] = read()
-            return cast(T, self._answers[what])
+            if key not in self._values:
+                self._values[key] = read()
+            return cast(T, self._values[key])
 
-    def frame(self, language: str) -> bytes:
-        """Its frame for who reads this language."""
-        with self._making:
-            made = self._frames.get(language)
-            if made is None:
-                made = self._frames[language] = self._made(language)
-            return made
+    def encoded(self, language: str) -> bytes:
+        """Its bytes for tabs whose person reads this language."""
+        with self._encoding:
+            if language not in self._encoded:
+                self._encoded[language] = self._encode(language)
+            return self._encoded[language]
 
-    def _made(self, language: str) -> bytes:
-        if self._as_it_came:  # words of a story, one by one: nothing of ours is in them
-            return _framed(self._as_it_came)
-        return _pack(say_all(serializers.decorate(self), language))
-
-
-def frame_of(payload: Payload, language: str) -> bytes:
-    """The frame of anything that a tab is told."""
-    return payload.frame(language) if isinstance(payload, LiveMessage) else _pack(say_all(payload, language))
+    def _encode(self, language: str) -> bytes:
+        if self._raw_json:  # tokens of a reply: nothing in them is translated or rendered
+            return _with_header(self._raw_json)
+        return _encode(say_all(serializers.event_with_html(self), language))
 
 
-def _pack(payload: Payload) -> bytes:
-    return _framed(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+def encode_frame(frame: Frame, language: str) -> bytes:
+    """The bytes of a frame, its sentences in the language of the tab's person."""
+    return frame.encoded(language) if isinstance(frame, LiveMessage) else _encode(say_all(frame, language))
 
 
-def _framed(data: bytes) -> bytes:
+def _encode(frame: Frame) -> bytes:
+    return _with_header(json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _with_header(data: bytes) -> bytes:
     n = len(data)
     if n < 126:
         head = bytes((TEXT, n))

@@ -1,4 +1,4 @@
-"""The address of the web socket, /ws, and the gate in front of it."""
+"""The route of the web socket, /ws, with the gate and the socket guard in front of it."""
 
 from flask import Blueprint, Flask, g, request
 from flask_login import current_user
@@ -23,15 +23,15 @@ sock = Sock()
 
 
 def init_app(app: Flask) -> None:
-    """Register the route, the gate and the guard."""
+    """Register the route, the gate and the socket guard."""
     app.wsgi_app = SocketGuardMiddleware(app.wsgi_app, PATH)  # type: ignore[method-assign]
     app.before_request(_gate)
-    app.teardown_request(_free_seat)
+    app.teardown_request(_release_socket)
     app.register_blueprint(blueprint)
 
 
 def _gate() -> None:
-    """Everything that is checked before the handshake, so that a refusal is plain HTTP."""
+    """Check everything before the handshake, so that a refusal is plain HTTP."""
     if request.path != PATH:
         return
     gate.check_headers(request.headers)
@@ -39,16 +39,16 @@ def _gate() -> None:
     if not current_user.is_authenticated:
         raise Problem(401, "signed_out", gettext("Sign in first."))
     services().socket_limiter.acquire(me().id)
-    g.seat = me().id
+    g.socket_of = me().id
 
 
-def _free_seat(_error: BaseException | None) -> None:
-    seat = g.pop("seat", None)
-    if seat is not None:
-        services().socket_limiter.release(seat)
+def _release_socket(_error: BaseException | None) -> None:
+    user_id = g.pop("socket_of", None)
+    if user_id is not None:
+        services().socket_limiter.release(user_id)
 
 
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
-    """A tab, from handshake to goodbye."""
+    """Serve one tab, from handshake to close."""
     TabSession(services(), me(), language(), ws).run()

@@ -1,19 +1,22 @@
-"""What a tab is told when it opens a chat: the newest messages, the revision, the turn under way or just failed, what
-was suggested last, where the model's memory begins, and how the chat is set up."""
+"""The snapshot of a chat that a tab gets when it opens it: newest messages, revision, running or failed turn, setup.
+
+What it refuses to know: which events the tab has already (viewer.py).
+"""
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 from store import chats, message_pages, turns
 from store.db import Database
 from store.message_pages import MessagePage
 from store.views import ChatView, MessageView, TurnView
 from web import serializers
+from web.live.protocol.to_tab import Opened
+from web.serializers import EndedJson
 
 NEWEST = 60
-SNAPSHOT_SLOTS = threading.BoundedSemaphore(2)
-"""Whoever takes a snapshot goes through it: fifty tabs that come at once would keep everybody's words waiting."""
+SLOTS = threading.BoundedSemaphore(2)
+"""At most 2 snapshots at once, so that a reconnect storm does not delay token delivery."""
 REPLYING = ("chat", "retry", "continue")
 
 
@@ -29,41 +32,42 @@ class Snapshot:
 
     @property
     def messages(self) -> tuple[MessageView, ...]:
-        """The newest messages."""
+        """The newest messages, oldest first."""
         return self.page.messages
 
     @property
     def revision(self) -> int:
-        """The revision that the next command has to name."""
+        """The revision that the next command has to name (optimistic locking)."""
         return self.chat.revision
 
     @property
     def _unanswered(self) -> bool:
-        """Whether the newest turn left its owner with nothing: it failed, or was stopped before any reply."""
+        """Whether the newest turn ended without a reply: it failed, or was stopped before its first token."""
         if self.newest is None or self.newest.state == "failed":
             return self.newest is not None
         alone = bool(self.messages) and self.messages[-1].role == "user"
         return self.newest.state == "cancelled" and self.newest.kind in REPLYING and alone
 
-    def payload(self, after_seq: int) -> dict[str, Any]:
-        """The `opened` message. Events of the turn that follow start after `after_seq`."""
+    def opened(self, after_seq: int, ended: EndedJson | None) -> Opened:
+        """The frame `opened`. `ended`: how the turn that the tab was waiting for has ended."""
         return {
             "type": "opened",
             "chat": self.chat.id,
             "revision": self.revision,
             "earlier": self.page.more,
             "messages": [serializers.message_json(message) for message in self.messages],
-            "turn": self.turn and serializers.turn_json(self.turn),
+            "turn": serializers.turn_json(self.turn) if self.turn else None,
             "unanswered": serializers.unanswered_json(self.newest) if self.newest and self._unanswered else None,
             "suggestion": serializers.suggestion_json(self.newest),
             "memory": serializers.memory_json(self.chat, self.n_forgotten),
             **serializers.setup_json(self.chat),
             "after": after_seq,
+            "ended": ended,
         }
 
 
 def take(db: Database, user_id: str, chat_id: str) -> Snapshot:
-    """Read it. The turn is read before the messages: a turn that ends in between shows up in both, never in none.
+    """Read a snapshot. The turn is read before the messages: a turn that ends in between is in both, never in none.
 
     Raises NotFound, also when the chat is somebody else's.
     """

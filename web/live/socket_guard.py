@@ -1,9 +1,9 @@
-"""The TCP socket under a web socket, made safe to share between its reader and its writer.
+"""The socket guard: the TCP socket under a web socket, made thread-safe for its reader and its writer.
 
 What it does: stands in for the server's socket in the WSGI environment, so that the web socket library uses it.
-  - one lock around writing, and always the whole of the data (the library has neither);
-  - a peer that does not take its data for ten seconds is dropped by the kernel (TCP_USER_TIMEOUT);
-  - the end is polite: our last frame is not lost to a reset because of unread input.
+  - one lock around writing, and complete writes (the library has neither);
+  - a peer that does not acknowledge data for ten seconds is dropped by the kernel (TCP_USER_TIMEOUT);
+  - a lingering close: our last frame is not lost to a TCP reset because of unread input.
 What it refuses to know: web sockets and messages.
 """
 
@@ -45,8 +45,8 @@ class SocketGuard:
         return len(data)
 
     def close(self) -> None:
-        """Say goodbye and let the peer read our last frame. The server closes the descriptor itself."""
-        hang_up(self._raw)
+        """Close with a linger, so that the peer can read our last frame. The server closes the descriptor itself."""
+        lingering_close(self._raw)
 
     def abort(self) -> None:
         """End the connection now; threads blocked in reading or writing return."""
@@ -54,10 +54,10 @@ class SocketGuard:
             self._raw.shutdown(socket.SHUT_RDWR)
 
 
-def hang_up(sock: socket.socket) -> None:
-    """Say that nothing more comes, wait a little until the peer hangs up, too, and end it. Closes no descriptor.
+def lingering_close(sock: socket.socket) -> None:
+    """Shut down writing, read until the peer closes (LINGER_S at most), then shut down. Closes no descriptor.
 
-    Without the wait, what the peer was still sending would be answered with a reset, and our last words would be lost.
+    Without the wait, data that the peer was still sending would cause a reset, and our last frame would be lost.
     """
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
@@ -74,15 +74,15 @@ def _drain(sock: socket.socket, deadline: float) -> None:
 
 
 def set_user_timeout(sock: socket.socket) -> None:
-    """Let the kernel drop the connection when sent data is not taken for USER_TIMEOUT_MS."""
+    """Let the kernel drop the connection when sent data is not acknowledged for USER_TIMEOUT_MS."""
     with contextlib.suppress(OSError, AttributeError):  # not a TCP socket, or not Linux
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
 
 class SocketGuardMiddleware:
-    """WSGI middleware: on `path`, a guard stands in the place of the server's socket and nothing is compressed.
+    """WSGI middleware: on `path`, replaces the server's socket by a SocketGuard and turns compression off.
 
-    Compressed bombs inflate, so the browser's offer to compress is taken out of the headers.
+    A small compressed frame can inflate to a huge one, so the browser's offer to compress is removed from the headers.
     """
 
     def __init__(self, app: "WSGIApplication", path: str) -> None:

@@ -1,10 +1,9 @@
-"""A tab from handshake to goodbye: joins the connection, the viewer, the commands and the hub.
+"""The session of one tab, from handshake to close: wires the connection, the viewer, the commands and the hub together.
 
 What it refuses to know: what any of them does.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 from simple_websocket import Server
@@ -18,6 +17,7 @@ from web.live import commands
 from web.live.beat_reads import BeatReads
 from web.live.caller import Caller
 from web.live.connection import Connection
+from web.live.protocol.to_tab import Frame, refused
 from web.live.viewer import Viewer
 from web.services import Services
 
@@ -32,8 +32,8 @@ class TabSession:
         user_id = person.id
         self._connection = Connection(ws, language)
         self._viewer = Viewer(services, user_id, self._connection.send)
-        connection = self._connection
-        self._caller = Caller(services, user_id, self._viewer, self._watch, connection.post_payload, connection.post)
+        post_frame, post = self._connection.post_frame, self._connection.post
+        self._caller = Caller(services, user_id, self._viewer, post_frame, self._watch, post)
 
     def run(self) -> None:
         """Serve the tab until it is closed."""
@@ -44,15 +44,15 @@ class TabSession:
         finally:
             self._services.hub.leave(self)
 
-    def deliver(self, payload: Mapping[str, Any]) -> None:
-        """A live message: of a chat, or, without one, for everybody."""
-        if "chat" in payload:
-            self._later(lambda: self._viewer.event(payload))
+    def deliver(self, frame: Frame) -> None:
+        """Deliver a live message of a chat, or one for every tab (without `chat`)."""
+        if "chat" in frame:
+            self._later(lambda: self._viewer.event(frame))
         else:
-            self._connection.post_payload(payload)
+            self._connection.post_frame(frame)
 
     def beat(self, reads: BeatReads) -> None:
-        """Look for what may have been lost, whether the person is still signed in, and whether the peer listens."""
+        """Check that the person is still signed in and the peer alive; then look for events that pub/sub has lost."""
         if not reads.signed_in(self._person):
             self._sign_out()
             return
@@ -61,16 +61,16 @@ class TabSession:
             self._later(lambda: self._viewer.beat(reads))
 
     def queues_moved(self) -> None:
-        """Say the place of a waiting turn again."""
+        """Send the place of a waiting turn again."""
         if self._viewer.waiting:
-            self._later(self._viewer.say_place)
+            self._later(self._viewer.queues_moved)
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye."""
+        """Send a close frame."""
         self._connection.close(code, reason)
 
     def abort(self) -> None:
-        """End it now."""
+        """End the connection now."""
         self._connection.abort()
 
     def _later(self, call: Callable[[], None]) -> None:
@@ -80,9 +80,9 @@ class TabSession:
         self._services.hub.watch(self, chat_id)
 
     def _signed_in(self) -> bool:
-        """Whether the cookie of this tab still counts; if not, the tab is closed (its next handshake gets a 401)."""
-        now = accounts.get_user(self._services.database, self._person.id)
-        if now is not None and now.session_epoch == self._person.session_epoch:
+        """Whether the session epoch in the cookie is still valid; if not, close the tab (its next handshake: 401)."""
+        user = accounts.get_user(self._services.database, self._person.id)
+        if user is not None and user.session_epoch == self._person.session_epoch:
             return True
         self._sign_out()
         return False
@@ -90,12 +90,10 @@ class TabSession:
     def _sign_out(self) -> None:
         self._connection.close(1008, SIGNED_OUT)
 
-    def _execute(self, frame: str | bytes) -> None:
+    def _execute(self, text: str | bytes) -> None:
+        """Execute a command, unless the person has been signed out since the handshake."""
         try:
-            if not self._signed_in():
-                return
-            reply = commands.execute(self._caller, frame)
+            if self._signed_in():
+                commands.execute(self._caller, text)
         except (RedisError, SQLAlchemyError):
-            reply = {"type": "refused", "id": None, **errors.error_json(*errors.NOT_NOW)}
-        if reply is not None:
-            self._connection.post_payload(reply)
+            self._connection.post_frame(refused(errors.error_json(*errors.NOT_NOW)))

@@ -1,4 +1,4 @@
-"""A token bucket: how fast one tab may talk. Pure; the time is an argument."""
+"""A token bucket: the rate limit of one tab. Pure; the time is an argument."""
 
 
 class TokenBucket:

@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from web.live.socket_guard import hang_up
+from web.live.socket_guard import lingering_close
 
 HEADERS_S = 10.0
 BODY_S = 120.0  # a picture over a slow line
@@ -53,7 +53,7 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
         """In a thread: serve it, and hang up here if it is over; the main loop would wait until the peer does."""
         stays = super().handle(conn)
         if not stays:
-            hang_up(conn.sock)
+            lingering_close(conn.sock)
         return stays
 
     def handle_request(self, req: Any, conn: TConn) -> bool:

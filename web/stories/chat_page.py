@@ -32,7 +32,7 @@ def show(chat_id: str) -> str:
         "chat.html",
         chat=shot.chat,
         character=character,
-        shown=say_all(shot.payload(0), language()),
+        shown=say_all(shot.opened(0, None), language()),
         books=books.list_names(services().database, me().id),
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,

@@ -1,0 +1,175 @@
+"""Frames from a tab to the server: the commands, each a class that pydantic checks strictly.
+
+Handlers: commands.py has those from `OpenChat` to `Ping` (turns, reading along), changes.py the rest (changes by hand).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from store.turns.kinds import FOLLOWING, KINDS
+
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Number = Annotated[int | float, Field(allow_inf_nan=False)]
+TurnKind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
+FollowUp = Annotated[str, Field(pattern=f"^({'|'.join(FOLLOWING)})$")]
+
+
+class CommandFrame(BaseModel):
+    """What all commands share: exact types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OpenChat(CommandFrame):
+    """Show a chat, and its live messages from now on. Answer: `opened`, then the events of its running turn.
+
+    `turn`, `after` and `stream`: the turn that the tab knows, the `seq` of the last event that it has, of which stream.
+    """
+
+    type: Literal["open"]
+    chat: Id
+    turn: Id | None = None
+    after: int = Field(0, ge=0)
+    stream: str | None = Field(None, max_length=64)
+
+
+class SubmitTurn(CommandFrame):
+    """Begin this turn, and `then` these parts of it. Answer: `ack`.
+
+    `id` is made by the tab and is an idempotency key: the same turn sent again is acknowledged and not done twice.
+    """
+
+    type: Literal["submit"]
+    id: str = Field(max_length=64)
+    chat: Id
+    kind: TurnKind
+    revision: int = Field(ge=0)
+    text: str = ""
+    then: tuple[FollowUp, ...] = Field((), max_length=3)
+
+
+class StopTurn(CommandFrame):
+    """Stop a turn; what was written so far stays. No answer: the event `cancelled` tells the end."""
+
+    type: Literal["stop"]
+    turn: Id
+
+
+class ChooseAlternative(CommandFrame):
+    """Make another alternative of a message the one that counts. No answer: `changed` tells it to every tab."""
+
+    type: Literal["choose"]
+    message: Id
+    position: int = Field(ge=0)
+    revision: int = Field(ge=0)
+
+
+class Ping(CommandFrame):
+    """Is the server there? Answer: `pong`."""
+
+    type: Literal["ping"]
+
+
+class MessageChange(CommandFrame):
+    """A change of one message. `revision`: the chat's, as the person saw it. Answer: `changed` with `by` and `now`."""
+
+    message: Id
+    revision: int = Field(ge=0)
+
+
+class EditMessage(MessageChange):
+    """Give a message another text."""
+
+    type: Literal["edit"]
+    text: str
+
+
+class DeleteMessage(MessageChange):
+    """Take a message out of the chat."""
+
+    type: Literal["delete"]
+
+
+class RestoreMessage(MessageChange):
+    """Undo a delete."""
+
+    type: Literal["restore"]
+
+
+class PinMessage(MessageChange):
+    """Keep a message in the model's context window, or no longer."""
+
+    type: Literal["pin"]
+    pinned: bool
+
+
+class BranchChat(CommandFrame):
+    """Make a new chat that is the same up to this message. Answer: `branched`."""
+
+    type: Literal["branch"]
+    message: Id
+
+
+class StartOver(CommandFrame):
+    """Make a new chat with the same character, settings and notes, from the greeting on. Answer: `branched`."""
+
+    type: Literal["start_over"]
+    chat: Id
+
+
+class SetUpChat(CommandFrame):
+    """Set the title, the notes, the person's own description, the sampler or the lorebooks of a chat. Answer: `setup`.
+
+    A field that is left out stays as it is.
+    """
+
+    type: Literal["setup"]
+    chat: Id
+    title: str | None = None
+    author_note: str | None = None
+    reference: str | None = None
+    user_persona: str | None = None
+    settings: dict[str, Number] | None = Field(None, max_length=32)
+    books: list[Id] | None = Field(None, max_length=32)
+
+
+class ShowProbabilities(CommandFrame):
+    """The tokens of an alternative with their probabilities. Answer: `why`."""
+
+    type: Literal["why"]
+    message: Id
+    position: int = Field(ge=0)
+
+
+class ShowLoreUsed(CommandFrame):
+    """The lorebook entries in the prompt of an alternative. Answer: `added`."""
+
+    type: Literal["added"]
+    message: Id
+    position: int = Field(ge=0)
+
+
+Command = Annotated[
+    OpenChat
+    | SubmitTurn
+    | StopTurn
+    | ChooseAlternative
+    | Ping
+    | EditMessage
+    | DeleteMessage
+    | RestoreMessage
+    | PinMessage
+    | BranchChat
+    | StartOver
+    | SetUpChat
+    | ShowProbabilities
+    | ShowLoreUsed,
+    Field(discriminator="type"),
+]
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+def parse_command(text: str | bytes) -> Command:
+    """The command in a frame of a tab. Raises pydantic's ValidationError."""
+    return _COMMAND.validate_json(text)
