@@ -1,4 +1,4 @@
-"""The room that people see: pages, forms and web sockets. It knows HTTP and the store, never an engine or a worker."""
+"""The web room: pages, forms and web sockets (Flask). It knows HTTP and the store, never an engine or a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
-    """See web/app.py. It comes in only here: `python -m web`, which becomes gunicorn at once, needs nothing of it."""
+    """See web/app.py. Imported lazily: `python -m web` becomes gunicorn at once and needs no Flask."""
     from web import app
 
     return app.create_app(settings, database, redis)

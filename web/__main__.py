@@ -1,4 +1,4 @@
-"""`python -m web`: becomes gunicorn with our configuration, in the same process, so that signals reach it."""
+"""`python -m web`: execs gunicorn with our configuration, in the same process, so that signals reach it."""
 
 import os
 import sys

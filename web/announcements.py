@@ -1,7 +1,8 @@
-"""The line that everybody reads: on every page, in the chat as it comes, until somebody puts it away in their browser.
+"""The announcement: one line of an admin that every signed-in person sees until it is dismissed in their browser.
 
-What it refuses to know: who writes it (admin/dashboard.py), and where it is kept (store/site_state.py). Pages show what
-the housekeeper saw last, so no page asks the database for it.
+What it does: shows it on pages (open chats get it by the frame `service_status`) and notes in the cookie session that
+it was dismissed. It comes from periodic maintenance, so that no page reads the database for it.
+What it refuses to know: how it is written (admin/dashboard.py), and where it is stored (store/site_state.py).
 """
 
 from flask import Blueprint, Flask, request, session
@@ -15,7 +16,7 @@ from web.errors import wants_json
 from web.services import services
 
 blueprint = Blueprint("announcements", __name__)
-PUT_AWAY = "put_away"  # in the session: the id of the line that this browser has seen enough of
+PUT_AWAY = "put_away"  # in the cookie session: the id of the announcement that was dismissed
 
 
 def init_app(app: Flask) -> None:
@@ -26,12 +27,12 @@ def init_app(app: Flask) -> None:
 @blueprint.post("/announcement/put-away")
 @signed_in
 def put_away() -> Response | tuple[str, int]:
-    """Do not show this line in this browser any more; a new one will be shown."""
+    """Dismiss this announcement in this browser; a new one has another id and is shown."""
     session[PUT_AWAY] = request.form.get("id", "")[:32]
     return ("", 204) if wants_json() else redirect(safe_next_url(request.form.get("back", "")))
 
 
 def _shown() -> Announcement | None:
-    told = services().maintenance.facts.announcement
-    is_new = told is not None and session.get(PUT_AWAY) != told.id
-    return told if is_new and current_user.is_authenticated else None
+    announcement = services().maintenance.site_state.announcement
+    is_new = announcement is not None and session.get(PUT_AWAY) != announcement.id
+    return announcement if is_new and current_user.is_authenticated else None

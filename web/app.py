@@ -1,4 +1,4 @@
-"""The application factory: where the parts of web meet.
+"""The application factory: builds the Flask app from its services, extensions and blueprints.
 
 To add a page: a view in the module of the room that it is about (stories, characters, lorebooks, auth, admin), with
 `@signed_in` or `@admin_only` (web/auth/accounts.py) below its route; a new module has a blueprint, which comes into
@@ -51,7 +51,7 @@ MAX_FORM_BYTES = 256 * 1024
 
 
 def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
-    """A Flask application on a migrated database. Its `Services` (app.extensions["inglenook"]) is to be started."""
+    """A Flask application on a migrated database. The caller starts its `Services` (app.extensions["inglenook"])."""
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.read_secret_key(),
@@ -91,7 +91,7 @@ def _sign_in(app: Flask, services: Services) -> None:
 
     def _load(key: str) -> accounts.SignedIn | None:
         if "database_lost" in g:
-            return None  # the page that tells of it does without
+            return None  # the error page of a lost database is shown without an account
         user_id, _, epoch = key.partition(":")
         try:
             user = get_user(services.database, user_id)

@@ -1,7 +1,8 @@
-"""Static files under addresses that change when any of them changes, so that browsers may keep them for a year.
+"""Static assets with cache busting: a hash of all files is part of each URL, so browsers may cache it for a year.
 
-ES modules import each other by relative paths; the version is a folder in the path, so those follow along. What is text
-goes out compressed: it holds no secrets, unlike pages, which stay as they are.
+What it does: the hash is a folder in the path, so ES modules, which import each other by relative paths, need no
+rewriting. Text files are compressed; pages are not, because they hold secrets (BREACH).
+What it refuses to know: pictures that people bring (characters/pictures.py).
 """
 
 import gzip
@@ -36,7 +37,7 @@ def _gzipped(path: str) -> bytes:
 
 
 def _compress(response: Response, path: str) -> None:
-    """Send a text compressed to who takes it so."""
+    """Compress a text file if the browser accepts gzip."""
     if not path.endswith(TEXTS):
         return
     response.vary.add("Accept-Encoding")

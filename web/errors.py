@@ -1,6 +1,7 @@
-"""Errors as people and programs see them: a friendly page, or {"error": {"code", "message"}}.
+"""Error handlers: every exception of a request becomes an error page or {"error": {"code", "message"}}.
 
-What it does: turns every exception of a request into one of the two shapes. Nothing else builds error answers.
+What it does: maps exceptions to a status, a code and a sentence. Nothing else builds error answers.
+What it refuses to know: the sentences of the store's errors (i18n/sentences.py).
 To add an error: raise `Problem(status, code, gettext(sentence))`, or a StoreError from the store.
 """
 
@@ -51,12 +52,12 @@ class Problem(Exception):
 
 
 def error_json(code: str, message: str) -> dict[str, dict[str, str]]:
-    """The one shape of an error, for HTTP and for web sockets."""
+    """The one JSON shape of an error, for HTTP and for web sockets."""
     return {"error": {"code": code, "message": message}}
 
 
 def reason_json(error: StoreError) -> dict[str, Any]:
-    """The same for an error of the store, before its sentence is made in the language of who reads it."""
+    """An error of the store before it is translated: `say_all` makes its sentence in the language of the tab."""
     return {"error": {"code": error.code, "reason": error.reason, "values": dict(error.values)}}
 
 
@@ -82,7 +83,7 @@ def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 
 def wants_json() -> bool:
-    """Whether a program asks rather than a person's browser."""
+    """Whether the client is a program, which prefers JSON to a page."""
     accept = request.accept_mimetypes
     return request.path in ("/ws", "/healthz", "/metrics") or accept.quality("application/json") > accept.quality(
         "text/html"

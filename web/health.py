@@ -1,4 +1,4 @@
-"""/healthz: for supervisors and containers; says nothing about people."""
+"""The health check /healthz for supervisors and containers; it needs no sign-in and says nothing about people."""
 
 from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response
@@ -11,14 +11,14 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 while pages can be served (the database answers), else 503; the rest is told, not judged."""
-    found = health.ping(services().database, services().redis)
+    """200 while pages can be served (the database answers), else 503; the other fields are information only."""
+    store_health = health.ping(services().database, services().redis)
     report = {
-        "ok": found.database,
-        "database": found.database,
-        "redis": found.redis,
-        "workers": list(found.workers),
+        "ok": store_health.database,
+        "database": store_health.database,
+        "redis": store_health.redis,
+        "workers": list(store_health.workers),
         "live": services().hub.listening,
         "sockets": services().socket_limiter.n_open,
     }
-    return jsonify(report), 200 if found.database else 503
+    return jsonify(report), 200 if store_health.database else 503

@@ -1,4 +1,4 @@
-"""One line at the top of the next page: what was done, or why it was not.
+"""Notices (flash messages): one line at the top of the next page that says what was done, or why it was not.
 
 What it does: carries a code in the session; the words are in templates/_notices.html and in web/i18n/sentences.py.
 """

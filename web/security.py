@@ -1,8 +1,9 @@
-"""What every answer carries, so that a page of ours runs only our code and talks only to us.
+"""Security headers, cookie flags and the check of the Host header, for every request.
 
 What it does: Content-Security-Policy without inline code, no foreign requests, no sniffing, no framing; cookies that
-are HttpOnly, SameSite=Lax, and Secure when the person came over https; hosts other than our own addresses are refused
-(against DNS rebinding).
+are HttpOnly, SameSite=Lax, and Secure over https; requests for a host that is not one of INGLENOOK_PUBLIC_ORIGINS are
+refused (against DNS rebinding).
+What it refuses to know: CSRF tokens (app.py), the Origin of web sockets (live/gate.py), rate limits (auth/).
 """
 
 from urllib.parse import urlsplit
@@ -36,11 +37,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; no cookie gets to a strange host
+OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; browsers send no cookie to another host
 
 
 class HttpsAwareSessions(SecureCookieSessionInterface):
-    """Signed cookies that are Secure exactly when the page came over https."""
+    """Signed cookies with the Secure flag exactly when the page came over https."""
 
     def __init__(self, origins: tuple[str, ...]) -> None:
         self._https_hosts = {urlsplit(origin).netloc for origin in origins if origin.startswith("https://")}

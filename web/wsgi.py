@@ -1,4 +1,4 @@
-"""What gunicorn serves: `web.wsgi:app`. Importing this file opens the database and starts the threads."""
+"""The WSGI entry point `web.wsgi:app`. Importing this module opens the database, migrates it and starts the threads."""
 
 import logging
 

@@ -133,4 +133,4 @@ def test_who_was_answered_and_does_not_hang_up_holds_nobody_up(served, ada, calm
 
 
 def test_pages_have_threads_that_web_sockets_cannot_take():
-    assert gunicorn_conf.threads >= 64 + gunicorn_conf.PAGES
+    assert gunicorn_conf.threads >= 64 + gunicorn_conf.PAGE_THREADS

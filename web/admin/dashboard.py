@@ -75,7 +75,7 @@ def pause() -> Response:
     """Pause the queue (running turns end, no new one begins) or resume it."""
     is_pause = request.form.get("paused") == "1"
     (queue.pause if is_pause else queue.resume)(services().database, services().redis)
-    services().maintenance.look()
+    services().maintenance.refresh()
     notices.done("paused" if is_pause else "resumed")
     return redirect(url_for("admin.show"))
 
@@ -86,7 +86,7 @@ def announce() -> Response:
     """Set the announcement; an empty text removes it."""
     try:
         announcement = site_state.announce(services().database, request.form.get("text", ""))
-        services().maintenance.look()
+        services().maintenance.refresh()
         notices.done("announced" if announcement else "silent")
     except Refused as refusal:
         notices.refused(refusal)
@@ -106,7 +106,7 @@ def _view() -> dict[str, Any]:
         "days": _daily_usage(everybody, request.args.get("person", "")),
         "n_days": n_days,
         "periods": PERIODS,
-        "paused": services().maintenance.facts.paused_since is not None,
+        "paused": services().maintenance.site_state.paused_since is not None,
     }
 
 

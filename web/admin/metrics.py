@@ -161,7 +161,7 @@ def _is_paused(web_services: Services) -> bool:
     try:
         return site_state.read(web_services.database).paused_since is not None
     except SQLAlchemyError:
-        return web_services.maintenance.facts.paused_since is not None
+        return web_services.maintenance.site_state.paused_since is not None
 
 
 def _worker_loads(web_services: Services) -> tuple[WorkerLoad, ...] | None:

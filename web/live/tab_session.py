@@ -39,7 +39,7 @@ class TabSession:
         """Serve the tab until it is closed."""
         self._services.hub.join(self)
         try:
-            self.deliver(self._services.maintenance.notice())
+            self.deliver(self._services.maintenance.service_status())
             self._connection.serve(self._execute)
         finally:
             self._services.hub.leave(self)

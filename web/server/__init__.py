@@ -1,1 +1,1 @@
-"""The HTTP server: gunicorn's configuration and worker class, and the housekeeping thread of a web process."""
+"""The HTTP server: gunicorn's configuration and worker class, and the periodic maintenance of a web process."""

@@ -1,7 +1,7 @@
-"""Configuration of gunicorn: one process, a thread per request or web socket, a stop within three seconds.
+"""Configuration of gunicorn: one process, a thread per request or web socket, graceful shutdown within three seconds.
 
-`post_worker_init` runs in the serving process after the application was loaded. There SIGTERM is made to close the web
-sockets with 1012 first (from a thread: a signal handler must not wait), then gunicorn stops as usual.
+`post_worker_init` runs in the serving process after the application was loaded. It makes SIGTERM close the web sockets
+with 1012 (service restart) first, from a thread because a signal handler must not block; then gunicorn stops as usual.
 """
 
 import gc
@@ -14,8 +14,8 @@ from typing import Any
 from store.settings import SettingsError, load_settings
 from web.live.socket_guard import set_user_timeout
 
-PAGES = 32  # threads that web sockets can never take
-WAITING = 1000  # connections that have not asked for anything yet, or not again; they hold no thread
+PAGE_THREADS = 32  # threads that web sockets can never take
+IDLE_CONNECTIONS = 1000  # without a request (new, or kept alive); they hold no thread
 
 try:
     _settings = load_settings()
@@ -25,8 +25,8 @@ except SettingsError as error:
 bind = f"{_settings.host}:{_settings.port}"
 workers = 1
 worker_class = "web.server.gunicorn_worker.SlowClientGuardWorker"
-threads = max(_settings.web_threads, _settings.sockets + PAGES)
-worker_connections = threads + WAITING
+threads = max(_settings.web_threads, _settings.sockets + PAGE_THREADS)
+worker_connections = threads + IDLE_CONNECTIONS
 timeout = 60
 graceful_timeout = 2
 keepalive = 2  # seconds; a stopping worker waits for kept-alive connections
@@ -36,16 +36,16 @@ proc_name = "inglenook-web"
 
 
 def post_worker_init(worker: Any) -> None:
-    """Make accepted sockets drop dead peers, and make stopping polite."""
+    """Let accepted sockets drop dead peers, freeze the garbage collector's old objects, and shut down gracefully."""
     for listener in worker.sockets:
         set_user_timeout(listener.sock)  # accepted sockets inherit it
     gc.collect()
-    gc.freeze()  # what was loaded stays: looking through all of it again and again would hold up every tab
+    gc.freeze()  # a full collection over everything that was loaded would pause every tab
     services = worker.wsgi.extensions["inglenook"]
     stop = signal.getsignal(signal.SIGTERM)
 
     def on_term(number: int, frame: FrameType | None) -> None:
-        threading.Thread(target=services.stop, name="farewell").start()
+        threading.Thread(target=services.stop, name="close-tabs").start()
         if callable(stop):
             stop(number, frame)
 
@@ -54,7 +54,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Whatever made the worker leave (gunicorn's master may have been killed): no web socket may hold it."""
+    """Close the web sockets, whatever stopped the worker (gunicorn's master may have been killed)."""
     app = getattr(worker, "wsgi", None)  # none if it could not be loaded
     if app is not None:
         app.extensions["inglenook"].stop()

@@ -1,15 +1,16 @@
-"""The housekeeper: one thread per web process that puts right what a lost Redis or worker left undone.
+"""Periodic maintenance: one thread per web process that reconciles SQL with Redis and watches the service status.
 
-What it does: every few seconds brings queues and database together (store.broker.recovery.reconcile), looks whether
-replies can be made at all and what holds for the house (store.site_state); when that changes it tells every tab. It
-also keeps the last minutes for the charts of the admin's page. What it refuses to know: requests and web sockets.
+What it does, every ROUND_S: reads the state of the installation (store/site_state.py) and whether Redis and a worker
+are there; when that has changed, every tab gets `service_status`. Then it enqueues again the turns that a lost Redis or
+worker left behind (store.broker.recovery.reconcile). It also samples the load for the charts of the admin's page.
+What it refuses to know: requests and web sockets.
+To add a duty: a method that catches RedisError and SQLAlchemyError, called by `run_once`.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -20,28 +21,29 @@ from store.broker import recovery, registry
 from store.db import Database
 from store.site_state import SiteState
 from web.admin.trend import Trend
+from web.live.protocol.to_tab import ServiceStatus
 
 ROUND_S = 3.0
 log = logging.getLogger(__name__)
 
 
 class PeriodicMaintenance:
-    """Knows what holds for the house, and what is wrong backstage: "" (all well), "redis", "worker" or "paused"."""
+    """The thread, and what it saw last: `site_state`, and `trouble`: "" (none), "redis", "worker" or "paused"."""
 
-    def __init__(self, database: Database, redis: Redis, announce: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, database: Database, redis: Redis, broadcast: Callable[[ServiceStatus], None]) -> None:
         self._database = database
         self._redis = redis
-        self._announce = announce
+        self._broadcast = broadcast
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._looking = threading.Lock()
+        self._refreshing = threading.Lock()
         self.trouble = ""
-        self.facts = SiteState()
+        self.site_state = SiteState()
         self.trend = Trend()
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -50,39 +52,39 @@ class PeriodicMaintenance:
         if self._thread:
             self._thread.join(2.0)
 
-    def notice(self) -> dict[str, Any]:
-        """What tabs are told."""
-        told = self.facts.announcement
-        line = {"id": told.id, "text": told.text} if told else None
+    def service_status(self) -> ServiceStatus:
+        """The frame with the status, for tabs."""
+        announcement = self.site_state.announcement
+        line = {"id": announcement.id, "text": announcement.text} if announcement else None
         return {"type": "service_status", "trouble": self.trouble, "announcement": line}
 
-    def round(self) -> None:
-        """One round of work."""
-        self.look()
+    def run_once(self) -> None:
+        """One round of maintenance."""
+        self.refresh()
         if self.trouble in ("", "paused"):
             self._reconcile()
 
-    def look(self) -> None:
-        """See how things are, and tell every tab when that has changed."""
-        with self._looking:
-            before = self.notice()
-            self.facts = self._read_facts()
+    def refresh(self) -> None:
+        """Read the status again, and send it to every tab if it has changed."""
+        with self._refreshing:
+            before = self.service_status()
+            self.site_state = self._read_site_state()
             self.trouble = self._find_trouble()
-            if self.notice() != before:
+            if self.service_status() != before:
                 log.warning("Service status: %s", self.trouble or "all is well")
-                self._announce(self.notice())
+                self._broadcast(self.service_status())
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.round()
+            self.run_once()
             self._stopping.wait(ROUND_S)
 
-    def _read_facts(self) -> SiteState:
+    def _read_site_state(self) -> SiteState:
         try:
             return site_state.read(self._database)
         except SQLAlchemyError as error:
-            log.warning("What holds for the house could not be read: %s", error)
-            return self.facts
+            log.warning("The state of the installation could not be read: %s", error)
+            return self.site_state
 
     def _find_trouble(self) -> str:
         try:
@@ -92,13 +94,13 @@ class PeriodicMaintenance:
         self._sample(workers.values())
         if not workers:
             return "worker"
-        return "" if self.facts.paused_since is None else "paused"
+        return "" if self.site_state.paused_since is None else "paused"
 
     def _sample(self, workers: Iterable[registry.WorkerView]) -> None:
         try:
             states = statistics.unfinished(self._database)
         except SQLAlchemyError as error:
-            log.warning("Who waits could not be counted: %s", error)
+            log.warning("The waiting turns could not be counted: %s", error)
             return
         self.trend.add(time.time(), workers, states.get("waiting", 0) + states.get("queued", 0))
 
