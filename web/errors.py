@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from store.errors import NotFound, StoreError
-from web.i18n.language import gettext, marked, say
+from web.i18n.language import error_sentence, gettext, marked
 
 log = logging.getLogger(__name__)
 NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))
@@ -57,7 +57,7 @@ def error_json(code: str, message: str) -> dict[str, dict[str, str]]:
 
 
 def reason_json(error: StoreError) -> dict[str, Any]:
-    """An error of the store before it is translated: `say_all` makes its sentence in the language of the tab."""
+    """An error of the store before it is translated: `translate_frame` makes its sentence in the tab's language."""
     return {"error": {"code": error.code, "reason": error.reason, "values": dict(error.values)}}
 
 
@@ -95,7 +95,7 @@ def _problem(error: Problem) -> Response:
 
 
 def _store_error(error: StoreError) -> Response:
-    return _answer(404 if isinstance(error, NotFound) else 409, error.code, say(error))
+    return _answer(404 if isinstance(error, NotFound) else 409, error.code, error_sentence(error))
 
 
 def _csrf(error: CSRFError) -> Response:
@@ -110,7 +110,7 @@ def _http(error: HTTPException) -> Response:
     if 300 <= status < 400:
         return make_response(error.get_response())
     if status == 404:
-        return _answer(status, code, say(NotFound()), headers)
+        return _answer(status, code, error_sentence(NotFound()), headers)
     sentence = SENTENCES.get(status) or error.description or marked("This cannot be done.")
     return _answer(status, code, gettext(sentence), headers)
 

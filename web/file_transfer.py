@@ -19,7 +19,7 @@ from werkzeug.datastructures import FileStorage
 
 from store.cards.errors import CardError
 from store.errors import Refused
-from web.i18n.language import gettext, say
+from web.i18n.language import error_sentence, gettext
 
 FORM_BYTES = 1 << 20  # of a request beside its files
 MAX_FILENAME = 200
@@ -98,7 +98,7 @@ def _import_one(file: FileStorage, import_one: Callable[[FileStorage, str], Impo
     except NotImported as error:
         return UploadResult(filename, code=error.code, sentence=error.sentence)
     except (CardError, Refused) as error:
-        return UploadResult(filename, code=error.code, sentence=say(error))
+        return UploadResult(filename, code=error.code, sentence=error_sentence(error))
 
 
 def _filename(file: FileStorage) -> str:

@@ -6,7 +6,7 @@ What it does: carries a code in the session; the words are in templates/_notices
 from flask import Flask, flash
 
 from store.errors import Refused
-from web.i18n.language import say
+from web.i18n.language import error_sentence
 
 
 def done(code: str) -> None:
@@ -25,4 +25,4 @@ def init_app(app: Flask) -> None:
 
 
 def _refusal(code: str) -> str:
-    return say(Refused(code))
+    return error_sentence(Refused(code))

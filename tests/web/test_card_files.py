@@ -24,7 +24,7 @@ from store.cards.files import read_card  # noqa: E402
 from store.cards.stored_card import data_of, envelope  # noqa: E402
 from store.import_findings import Finding  # noqa: E402
 from web.characters import card_files  # noqa: E402
-from web.i18n.catalogue import words_of  # noqa: E402
+from web.i18n.catalogue import translations_of  # noqa: E402
 from web.i18n.sentences import SENTENCES  # noqa: E402
 from web.rendering import import_report  # noqa: E402
 
@@ -191,14 +191,14 @@ def test_notes_for_people_in_their_language(site, ada):
     page = ada.get(f"/characters/{mo.id}").text
     assert "一只好猫。" in page
     report = ada.get(f"/characters/{mo.id}/report").text
-    assert words_of("zh").gettext("Always known to the storyteller.") in report
+    assert translations_of("zh").gettext("Always known to the storyteller.") in report
 
 
 class TestWords:
     def test_every_problem_of_a_file_can_be_said_in_chinese(self):
         assert set(PROBLEMS) <= set(SENTENCES)
         for sentence in PROBLEMS.values():
-            assert words_of("zh").gettext(sentence) != sentence
+            assert translations_of("zh").gettext(sentence) != sentence
 
     def test_every_reason_of_a_finding_has_a_sentence(self):
         """Every text that stands third in a Finding(...), or in a table of such, is a reason that web knows."""

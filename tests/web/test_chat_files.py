@@ -16,7 +16,7 @@ from chat_file_cases import LINES, jsonl_of
 from store import accounts, characters, chats, turns
 from store.models import Turn
 from store.turns import TurnCommand
-from web.i18n.catalogue import words_of
+from web.i18n.catalogue import translations_of
 from web.rendering import import_report
 from web.stories import chat_files
 
@@ -154,7 +154,7 @@ def test_the_report_in_chinese(site, ada):
     ada.submit("/settings", {"locale": "zh", "theme": "auto"}, "/settings/look")
     send(ada, ("a.jsonl", STORY))
     report = ada.get(f"/chat/{mine(site)[0].id}/report").text
-    assert words_of("zh").gettext(import_report.REASONS["chat_group"]) % {"names": "Mara, Bo"} in report
+    assert translations_of("zh").gettext(import_report.REASONS["chat_group"]) % {"names": "Mara, Bo"} in report
     refused = send(ada, ("a.jsonl", b"x")).text
     assert "这不是聊天文件" in refused
 

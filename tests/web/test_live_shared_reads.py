@@ -110,7 +110,7 @@ def _away():
 def test_words_of_a_story_go_on_as_they_came_and_nothing_else_does(language):
     event = {"type": "text", "chat": "c", "part": 0, "offset": 3, "text": "déjà “vu” 🦊 " * 9}
     came = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-    assert LiveMessage(event, came).frame(language) == LiveMessage(event).frame(language)
-    assert LiveMessage(event, b'{"type":"text"}').frame(language).endswith(b'{"type":"text"}')
+    assert LiveMessage(event, came).encoded(language) == LiveMessage(event).encoded(language)
+    assert LiveMessage(event, b'{"type":"text"}').encoded(language).endswith(b'{"type":"text"}')
     failed = {"type": "failed", "error": {"code": "internal", "message": "Oh."}}
-    assert LiveMessage(failed, b"{}").frame(language) == LiveMessage(failed).frame(language)
+    assert LiveMessage(failed, b"{}").encoded(language) == LiveMessage(failed).encoded(language)

@@ -10,7 +10,7 @@ from store.errors import Failure, NotFound
 from store.status import fields_of
 from web.i18n import extract, sentences
 from web.i18n.catalogue import LANGUAGES, SCRIPTS, catalogue, po_file, script_words
-from web.i18n.language import say, say_all
+from web.i18n.language import error_sentence, translate_frame
 from worker.prompt.build import plan_part
 from worker.prompt.errors import PromptError, StatusError
 from worker.prompt.segments import Limits
@@ -106,15 +106,15 @@ class TestSentencesOfOtherRooms:
     def test_every_reason(self, reason):
         sentence = sentences.SENTENCES[reason]
         values = dict.fromkeys(re.findall(r"\{(\w+)\}", sentence), "7")
-        said = say(Failure(reason, values), "zh")
+        said = error_sentence(Failure(reason, values), "zh")
         assert CHINESE.search(said)
         assert said.count("7") >= len(values)
         assert "{" not in said
-        assert say(Failure(reason, values), "en") == sentence.format(**values)
+        assert error_sentence(Failure(reason, values), "en") == sentence.format(**values)
 
     @pytest.mark.parametrize("what", sentences.NOUNS)
     def test_what_is_not_there(self, what):
-        assert re.search("[a-z]", say(NotFound(what), "zh")) is None
+        assert re.search("[a-z]", error_sentence(NotFound(what), "zh")) is None
 
     def test_every_noun_of_the_store_is_known(self):
         store = extract.WEB.parent / "store"
@@ -132,7 +132,7 @@ class TestSentencesOfOtherRooms:
     def test_what_the_worker_says_of_a_torn_status(self, text):
         with pytest.raises(StatusError) as torn:
             parse(fields_of({}), text)
-        assert not re.search("[a-z]{3} ", say(torn.value.failure, "zh"))
+        assert not re.search("[a-z]{3} ", error_sentence(torn.value.failure, "zh"))
 
     @pytest.mark.parametrize(("kind", "begins"), [("chat", "你的消息有 "), ("retry", "最后一条消息有 ")])
     def test_what_the_worker_says_of_a_message_that_is_too_long(self, database, user, chat, kind, begins):
@@ -140,18 +140,18 @@ class TestSentencesOfOtherRooms:
         story = chats.load_story(database, chat.id)
         if kind == "retry":  # an answer of the character's, as if it stood last
             story = replace(story, messages=(*story.messages[:-1], replace(story.messages[-1], role="character")))
-        said = say(self.too_long(story, turn, 9000), "zh")
+        said = error_sentence(self.too_long(story, turn, 9000), "zh")
         assert said.startswith(begins)
         assert story.character.name in said
         assert not re.search("[a-z]{3} ", said.replace(story.character.name, ""))
 
     def test_what_the_worker_says_of_a_description_that_is_too_long(self, database, user, chat):
         turn = turns.begin_turn(database, user.id, turns.TurnCommand("0" * 32, chat.id, "chat", 1, "Hi")).turn
-        said = say(self.too_long(chats.load_story(database, chat.id), turn, 400), "zh")
+        said = error_sentence(self.too_long(chats.load_story(database, chat.id), turn, 400), "zh")
         assert re.search(r"描述有 \d+ 个词元，但在 400 的上下文里只放得下 \d+ 个", said)
 
     def test_what_nobody_has_translated_is_said_as_it_came(self):
-        assert say(Failure("decode", {"message": "The moon fell down."}), "zh") == "The moon fell down."
+        assert error_sentence(Failure("decode", {"message": "The moon fell down."}), "zh") == "The moon fell down."
 
     def too_long(self, story, turn, context):
         with pytest.raises(PromptError) as error:
@@ -163,12 +163,12 @@ class TestSentencesOfOtherRooms:
         error = {"error": {"code": "busy", "reason": "busy", "values": {}}}
         narration = {"role": "narrator", "name": "Narrator"}
         told = {"type": "opened", "unanswered": {"turn": "1", **error}, "messages": [narration], "message": "0" * 32}
-        said = say_all({**told, **error}, "zh")
+        said = translate_frame({**told, **error}, "zh")
         assert CHINESE.search(said["error"]["message"])
         assert CHINESE.search(said["unanswered"]["error"]["message"])
         assert said["messages"] == [{"role": "narrator", "name": "旁白"}]
         assert said["message"] == "0" * 32
-        assert say_all({"type": "part", **narration}, "zh")["name"] == "旁白"
-        assert say_all({"role": "character", "name": "Narrator"}, "zh")["name"] == "Narrator"
-        assert say_all(error, "en") == {"error": {"code": "busy", "message": sentences.SENTENCES["busy"]}}
-        assert say_all(narration, "en") is narration
+        assert translate_frame({"type": "part", **narration}, "zh")["name"] == "旁白"
+        assert translate_frame({"role": "character", "name": "Narrator"}, "zh")["name"] == "Narrator"
+        assert translate_frame(error, "en") == {"error": {"code": "busy", "message": sentences.SENTENCES["busy"]}}
+        assert translate_frame(narration, "en") is narration

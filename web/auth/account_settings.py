@@ -21,7 +21,7 @@ from web import notices
 from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
 from web.auth.rate_limits import PER_DOWNLOAD, limit_password_tries, limiter, user_key
-from web.i18n.language import gettext, lazy, say
+from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
@@ -127,7 +127,7 @@ def delete() -> Page:
     try:
         accounts.delete_account(services().database, me().id)
     except Refused as refusal:
-        form.password.errors = [say(refusal)]
+        form.password.errors = [error_sentence(refusal)]
         return _page(delete_form=form)
     logout_user()
     session.clear()

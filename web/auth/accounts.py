@@ -23,7 +23,7 @@ from web.auth import passwords
 from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, sign_in_name_key
 from web.errors import Problem
 from web.i18n import language
-from web.i18n.language import gettext, lazy, say
+from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
 
 blueprint = Blueprint("accounts", __name__)
@@ -116,7 +116,7 @@ def submit_login() -> Page:
             _store_language(user, language.chosen())
             sign_in(user)
             return redirect(safe_next_url(request.args.get("next", "")))
-        form.password.errors = [say(Refused("bad_password"))]
+        form.password.errors = [error_sentence(Refused("bad_password"))]
     return render_template("login.html", form=form), 422
 
 
@@ -143,7 +143,7 @@ def submit_sign_up(token: str) -> Page:
     except Refused as refusal:
         if refusal.code == "bad_invite":
             raise
-        form.name.errors = [say(refusal)]
+        form.name.errors = [error_sentence(refusal)]
         return render_template("invite.html", form=form), 422
     _store_language(user, language.language())
     sign_in(user)

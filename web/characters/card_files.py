@@ -29,7 +29,7 @@ from web.characters import export_picture
 from web.characters.pictures import reencode
 from web.errors import Problem
 from web.file_transfer import UploadResult
-from web.i18n.language import say
+from web.i18n.language import error_sentence
 from web.rendering import import_report
 from web.services import services
 
@@ -58,7 +58,7 @@ def import_form() -> str:
 def import_files() -> Page:
     """Import the uploaded cards; a single new character leads to its report, anything else to a list of results."""
     if me().role not in card_import.IMPORT_ROLES:
-        raise Problem(403, "adults_bring", say(Refused("adults_bring")))
+        raise Problem(403, "adults_bring", error_sentence(Refused("adults_bring")))
     files = file_transfer.uploaded("cards")
     if not files:
         return _form_page([file_transfer.no_file()]), 422

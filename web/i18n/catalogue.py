@@ -1,9 +1,9 @@
-"""Our words in other languages, read from web/translations into memory.
+"""Message catalogues: the translations of web/translations (gettext .po files), read into memory.
 
-What it does: finds the words of a language, for Python and templates (`words_of`) and for the scripts of a page
-(`script_words`). English is what stands in the code, so it has no file. Nothing compiled lies on disk: a changed file
-counts from the next start.
-What it refuses to know: requests, and who reads what (language.py).
+What it does: gives the catalogue of a language, for Python and templates (`translations_of`) and for the scripts of a
+page (`script_words`). English is the language of the code, so it has no file. There are no compiled .mo files: a
+changed .po file takes effect at the next start.
+What it refuses to know: requests, and the language of a person (language.py).
 To add a language: its file (`make words` fills it), a line in LANGUAGES, its code in store.accounts.LOCALES.
 """
 
@@ -24,7 +24,7 @@ SCRIPTS = "web/static/js/"
 
 @dataclass(frozen=True)
 class Language:
-    """How a language calls itself, and what <html lang> says."""
+    """The name of a language in that language, and its tag for <html lang>."""
 
     name: str
     tag: str
@@ -34,13 +34,13 @@ LANGUAGES = {"en": Language("English", "en"), "zh": Language("中文", "zh-Hans"
 
 
 def po_file(language: str) -> Path:
-    """Where the words of a language are."""
+    """The path of the catalogue of a language."""
     return FOLDER / language / "LC_MESSAGES" / "messages.po"
 
 
 @lru_cache
 def catalogue(language: str) -> Catalog:
-    """Everything that is translated; empty for English."""
+    """The catalogue of a language; empty for English."""
     path = po_file(language)
     if not path.is_file():
         return Catalog(locale=language)
@@ -49,27 +49,27 @@ def catalogue(language: str) -> Catalog:
 
 
 @lru_cache
-def words_of(language: str) -> NullTranslations:
-    """The words of a language; one that has none says what it is asked, in English."""
-    made = catalogue(language)
-    if not len(made):
+def translations_of(language: str) -> NullTranslations:
+    """The translations of a language; without a catalogue, every text translates to itself."""
+    messages = catalogue(language)
+    if not len(messages):
         return NullTranslations()
     compiled = BytesIO()
-    write_mo(compiled, made)
+    write_mo(compiled, messages)
     compiled.seek(0)
     return Translations(compiled)
 
 
 @lru_cache
 def script_words(language: str) -> dict[str, str]:
-    """What static/js/lib/i18n.js needs: English -> the language. Empty for English."""
-    found: dict[str, str] = {}
+    """English text -> translation, for static/js/lib/i18n.js. Empty for English."""
+    translations: dict[str, str] = {}
     for message in catalogue(language):
         if message.string and any(path.startswith(SCRIPTS) for path, _ in message.locations):
-            found[_first(message.id)] = _first(message.string)
-    return found
+            translations[_first(message.id)] = _first(message.string)
+    return translations
 
 
 def _first(text: str | Sequence[str]) -> str:
-    """Of a text about a number of things, the form for one; Chinese has no other."""
+    """The singular of a plural text; Chinese has no other form."""
     return text if isinstance(text, str) else text[0]

@@ -1,10 +1,12 @@
-"""Which language a person reads, and what we say in it.
+"""The locale of a request, and translation into it.
 
-What it does: the language is the account's; before signing in, what was chosen at the door; else what the browser
-asks for. `gettext`, `ngettext` and `lazy` say our own words in it, also in templates (as `_`). Errors of other
-rooms bring a reason and values: `say` makes a sentence of them, with the words in `sentences.py`.
-What it refuses to know: where translations lie (catalogue.py).
-To add a text: write it in English inside `_()` in a template, `gettext()` in Python, `t()` in a script; `make words`.
+What it does: the locale is that of the account; before signing in, the one chosen on the sign-in page; else the best of
+the browser's Accept-Language. `gettext`, `ngettext` and `lazy` translate our own texts, also in templates (as `_`).
+Errors of store and worker come as a reason and values: `error_sentence` makes the sentence (texts: sentences.py).
+What it refuses to know: where translations are stored (catalogue.py).
+To add a text: 1. write it in English inside `_()` in a template, `gettext()`, `lazy()` or `marked()` in Python, `t()`
+or `tn()` in a script; 2. run `make words`; 3. translate the new entry in web/translations/zh/LC_MESSAGES/messages.po
+(tests/web/test_words.py fails until every text has a translation). The sentence of an error: sentences.py.
 """
 
 from collections.abc import Mapping
@@ -15,11 +17,11 @@ from flask import Flask, g, has_request_context, request, session
 from flask_login import current_user
 
 from store.errors import Failure
-from web.i18n.catalogue import LANGUAGES, script_words, words_of
+from web.i18n.catalogue import LANGUAGES, script_words, translations_of
 from web.i18n.sentences import SENTENCES
 
 ENGLISH = "en"
-CHOSEN = "language"  # in the session of somebody who is not signed in
+CHOSEN = "language"  # key in the cookie session of a person who is not signed in
 
 
 def init_app(app: Flask) -> None:
@@ -36,41 +38,42 @@ def language() -> str:
     if not has_request_context():
         return ENGLISH
     if "language" not in g:
-        g.language = _account() or _door() or _browser() or ENGLISH
-    chosen: str = g.language
-    return chosen
+        g.language = _of_account() or chosen() or _of_browser() or ENGLISH
+    code: str = g.language
+    return code
 
 
 def choose(wanted: str) -> None:
-    """Keep what somebody who is not signed in chose at the door; nonsense is not kept."""
+    """Keep the language chosen before signing in; an unknown code is ignored."""
     if wanted in LANGUAGES:
         session[CHOSEN] = wanted
 
 
 def chosen() -> str | None:
-    """What was chosen at the door in this session, if anything was."""
-    return _door()
+    """The language chosen before signing in; None if none was."""
+    wanted = session.get(CHOSEN)
+    return wanted if wanted in LANGUAGES else None
 
 
 def gettext(text: str, **values: Any) -> str:
-    """One of our texts in the language of the request; `values` fill its %(name)s."""
-    said = _plain(text)
-    return said % values if values else said
+    """A text of ours in the language of the request; `values` fill its %(name)s."""
+    translation = _plain(text)
+    return translation % values if values else translation
 
 
 def lazy(text: str) -> LazyProxy:
-    """The same, for texts that are written before there is a request."""
+    """Like `gettext`, translated when it is shown: for texts that are declared before there is a request."""
     return LazyProxy(_plain, text, enable_cache=False)
 
 
 def marked(text: str) -> str:
-    """Only says that this text is ours and has a translation; who shows it translates it."""
+    """Mark a text for extraction without translating it (gettext_noop); the code that shows it translates it."""
     return text
 
 
 def gettext_in(text: str, to: str) -> str:
-    """One of our texts in the language `to`."""
-    return words_of(to).gettext(text) if text else text
+    """A text of ours in the language `to`."""
+    return translations_of(to).gettext(text) if text else text
 
 
 class Reasoned(Protocol):
@@ -85,10 +88,10 @@ class Reasoned(Protocol):
         """What fills the {names} of its sentence."""
 
 
-def say(error: Reasoned, to: str | None = None) -> str:
-    """The sentence of an error in the language `to`, or that of the request.
+def error_sentence(error: Reasoned, to: str | None = None) -> str:
+    """The sentence of an error in the language `to`; without it, in that of the request.
 
-    What has no sentence of ours says what it brings as `message`, in English, else its reason.
+    A reason that SENTENCES does not have gives the value `message` (English), else the reason itself.
     """
     to = to or language()
     sentence = SENTENCES.get(error.reason)
@@ -98,58 +101,53 @@ def say(error: Reasoned, to: str | None = None) -> str:
     return gettext_in(sentence, to).format(**named)
 
 
-def say_all(payload: Mapping[str, Any], to: str) -> Mapping[str, Any]:
-    """What a tab is told, with the sentence of every error in it in the language `to`, and the narrator called so."""
-    if to == ENGLISH and not payload.get("error") and not payload.get("unanswered"):
-        return payload
-    said = dict(payload)
-    if said.get("error"):
-        said["error"] = _said_error(said["error"], to)
-    if said.get("unanswered"):
-        said["unanswered"] = say_all(said["unanswered"], to)
+def translate_frame(frame: Mapping[str, Any], to: str) -> Mapping[str, Any]:
+    """A frame for a tab, with the sentences of its errors and the name of the narrator in the language `to`."""
+    if to == ENGLISH and not frame.get("error") and not frame.get("unanswered"):
+        return frame
+    translated = dict(frame)
+    if translated.get("error"):
+        translated["error"] = _translated_error(translated["error"], to)
+    if translated.get("unanswered"):
+        translated["unanswered"] = translate_frame(translated["unanswered"], to)
     for part in ("message", "now"):
-        if isinstance(said.get(part), Mapping):
-            said[part] = _named(said[part], to)
-    if said.get("messages"):
-        said["messages"] = [_named(one, to) for one in said["messages"]]
-    return _named(said, to)
+        if isinstance(translated.get(part), Mapping):
+            translated[part] = _with_narrator(translated[part], to)
+    if translated.get("messages"):
+        translated["messages"] = [_with_narrator(message, to) for message in translated["messages"]]
+    return _with_narrator(translated, to)
 
 
-def _said_error(error: Mapping[str, Any], to: str) -> dict[str, str]:
-    """{code, message} of a reason and its values, or of a sentence of ours in English."""
+def _translated_error(error: Mapping[str, Any], to: str) -> dict[str, str]:
+    """{code, message} of {code, reason, values}, or of {code, message} in English."""
     if "reason" in error:
-        return {"code": error["code"], "message": say(Failure(error["reason"], error["values"]), to)}
+        return {"code": error["code"], "message": error_sentence(Failure(error["reason"], error["values"]), to)}
     return {"code": error["code"], "message": gettext_in(error["message"], to)}
 
 
 NARRATOR = marked("Narrator")
 
 
-def _named(one: Mapping[str, Any], to: str) -> dict[str, Any]:
-    """A message, or the beginning of one: a narrator who has no name of his own is called so in this language."""
-    is_narrator = one.get("role") == "narrator" and one.get("name") == NARRATOR
-    return {**one, "name": words_of(to).gettext(NARRATOR)} if is_narrator else dict(one)
+def _with_narrator(message: Mapping[str, Any], to: str) -> dict[str, Any]:
+    """A message or `part` event; a narrator without a name of its own gets the word for narrator in this language."""
+    is_narrator = message.get("role") == "narrator" and message.get("name") == NARRATOR
+    return {**message, "name": translations_of(to).gettext(NARRATOR)} if is_narrator else dict(message)
 
 
-def _account() -> str | None:
+def _of_account() -> str | None:
     locale = current_user.view.locale if current_user.is_authenticated else None
     return locale if locale in LANGUAGES else None
 
 
-def _door() -> str | None:
-    wanted = session.get(CHOSEN)
-    return wanted if wanted in LANGUAGES else None
-
-
-def _browser() -> str | None:
-    """What the browser likes best of what there is; `zh-TW` gets what there is for `zh`."""
+def _of_browser() -> str | None:
+    """The best of the browser's Accept-Language that we have; `zh-TW` gets `zh`."""
     wanted = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
-    return next((one for one in wanted if one in LANGUAGES), None)
+    return next((code for code in wanted if code in LANGUAGES), None)
 
 
 def _plain(text: str) -> str:
-    return words_of(language()).gettext(text) if text else text
+    return translations_of(language()).gettext(text) if text else text
 
 
 def _plain_plural(one: str, many: str, n: int) -> str:
-    return words_of(language()).ngettext(one, many, n)
+    return translations_of(language()).ngettext(one, many, n)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 from web import serializers
-from web.i18n.language import say_all
+from web.i18n.language import translate_frame
 from web.live.protocol.to_tab import Frame
 
 TEXT = 0x81  # header byte of a whole text message in one frame
@@ -51,12 +51,12 @@ class LiveMessage(dict[str, Any]):
     def _encode(self, language: str) -> bytes:
         if self._raw_json:  # tokens of a reply: nothing in them is translated or rendered
             return _with_header(self._raw_json)
-        return _encode(say_all(serializers.event_with_html(self), language))
+        return _encode(translate_frame(serializers.event_with_html(self), language))
 
 
 def encode_frame(frame: Frame, language: str) -> bytes:
     """The bytes of a frame, its sentences in the language of the tab's person."""
-    return frame.encoded(language) if isinstance(frame, LiveMessage) else _encode(say_all(frame, language))
+    return frame.encoded(language) if isinstance(frame, LiveMessage) else _encode(translate_frame(frame, language))
 
 
 def _encode(frame: Frame) -> bytes:

@@ -27,7 +27,7 @@ from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_files
 from web.errors import Problem
-from web.i18n.language import gettext, say
+from web.i18n.language import error_sentence, gettext
 from web.lorebooks import entry_form
 from web.rendering import import_report
 from web.services import services
@@ -197,7 +197,7 @@ def _create_empty(name: str) -> Page:
     try:
         kept = books.add_book(services().database, me().id, EMPTY_LOREBOOK, name)
     except Refused as refusal:
-        return _list_page([say(refusal)], name), 422
+        return _list_page([error_sentence(refusal)], name), 422
     notices.done("book")
     return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
@@ -251,7 +251,7 @@ def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
     try:
         opened.keep(edit.changed(opened.data, place, form.draft(before)))
     except Refused as refusal:
-        return _entry_page(opened, place, form, before, {"": say(refusal)}), 422
+        return _entry_page(opened, place, form, before, {"": error_sentence(refusal)}), 422
     notices.done("entry")
     return redirect(url_for("lorebooks.show", lorebook_id=opened.id))
 

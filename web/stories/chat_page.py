@@ -13,7 +13,7 @@ from store import characters, chats, message_pages, reread_cost, sampling, usage
 from store.lore import books
 from web import serializers
 from web.auth.accounts import me, signed_in
-from web.i18n.language import language, say_all
+from web.i18n.language import language, translate_frame
 from web.live import snapshot
 from web.services import services
 from web.stories import sampler_dials
@@ -32,7 +32,7 @@ def show(chat_id: str) -> str:
         "chat.html",
         chat=shot.chat,
         character=character,
-        shown=say_all(shot.opened(0, None), language()),
+        shown=translate_frame(shot.opened(0, None), language()),
         books=books.list_names(services().database, me().id),
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
@@ -50,7 +50,7 @@ def earlier_messages(chat_id: str) -> Response:
     before = request.args.get("before", type=int, default=0)
     page = message_pages.before(services().database, chat_id, before, PAGE_SIZE)
     found = {"messages": [serializers.message_json(one) for one in page.messages], "earlier": page.more}
-    return jsonify(say_all(found, language()))
+    return jsonify(translate_frame(found, language()))
 
 
 @blueprint.get("/chat/<chat_id>/price")
