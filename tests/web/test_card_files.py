@@ -216,7 +216,7 @@ class TestWords:
         assert used - set(import_report.REASONS) - {"", *map(str, range(9))} == set()
 
     def test_findings_that_say_the_same_share_a_line(self):
-        told = import_report.told([Finding("kept", f"data.{name}", "unused") for name in ("a", "b")])
+        told = import_report.report_lines([Finding("kept", f"data.{name}", "unused") for name in ("a", "b")])
         (line,) = told["kept"]
         assert [label for label, _ in line.fields] == ["a", "b"]
         assert import_report.sentence(Finding("kept", "x", "nobody_wrote_this")) == "nobody_wrote_this"

@@ -141,7 +141,7 @@ def _form_page(results: Sequence[UploadResult[ImportResult]], may_import: bool =
 
 def _report_counts(character: CharacterView) -> Mapping[str, int]:
     """How many lines the import report of a character has of each verdict."""
-    by_verdict = import_report.told(report.findings(character.card))
+    by_verdict = import_report.report_lines(report.findings(character.card))
     return {verdict: sum(max(1, len(line.fields)) for line in lines) for verdict, lines in by_verdict.items()}
 
 
@@ -151,7 +151,7 @@ def _report_page(character: CharacterView, wrong: str = "", name: str = "") -> s
     return render_template(
         "card_report.html",
         character=character,
-        report=import_report.told(found),
+        report=import_report.report_lines(found),
         unnamed=any(one.reason == "no_name" for one in found),
         wrong=wrong,
         name=name or character.name,

@@ -268,7 +268,7 @@ def _lorebook_page(
         "lorebook.html",
         opened=opened,
         entries=sorted(opened.book.entries, key=lambda entry: entry.order),
-        report=import_report.told(report.findings(opened.data, "book")),
+        report=import_report.report_lines(report.findings(opened.data, "book")),
         titles=import_report.VERDICTS,
         tried=tried,
         woken=woken,

@@ -1,1 +1,1 @@
-"""Rendering: from texts and numbers to what pages show: safe HTML, amounts, import reports."""
+"""Rendering for pages: chat text to safe HTML, numbers to amounts with units, import findings to sentences."""

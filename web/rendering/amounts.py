@@ -1,4 +1,4 @@
-"""Amounts in words for people: seconds, bytes, large numbers. Given to templates as filters.
+"""Formatting of amounts for people: durations, sizes, large numbers. Template filters.
 
 What it refuses to know: what is being counted.
 """

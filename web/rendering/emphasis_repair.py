@@ -1,11 +1,11 @@
-"""Puts the stars of one paragraph right, as a kind reader would: models close *actions* badly.
+"""Emphasis repair: balances the Markdown emphasis (stars) of one paragraph, which models often leave unclosed.
 
-What it does: `mend` replaces the stars that mean something by marks (characters that no text has), always in pairs and
-always nested, escapes those that are only stars, and drops those that mean nothing. An *action that is not closed ends
-with its line; one that is only closed.* began with the line, or after the last speech or action. A star between two
-spaces or inside a word is a star.
-What it refuses to know: Markdown's blocks, speech, HTML. It is pure, and `mend` in static/js/lib/emphasis_repair.js is
-the same, word for word: change both together; the browser tests hold them to each other.
+What it does: `repair_emphasis` replaces the stars that open or close emphasis by marks (noncharacters of Unicode),
+always in pairs and nested, escapes literal stars, and drops stray ones. An *action that is not closed ends with its
+line; one that is only closed.* began with the line, or after the last speech or action. A star between two spaces or
+inside a word is literal.
+What it refuses to know: Markdown's blocks, speech, HTML. It is pure. static/js/lib/emphasis_repair.js is the same
+algorithm: change both together; the browser tests compare them.
 """
 
 import re
@@ -28,21 +28,21 @@ _IN_WORD = re.compile(r"[0-9A-Za-z]")
 
 
 def repair_emphasis(paragraph: str) -> str:
-    """The paragraph with marks in the place of stars."""
-    mender = _EmphasisRepair()
+    """The paragraph with marks (MARKS) in place of the stars that open or close emphasis."""
+    repair = _EmphasisRepair()
     text = _FOREIGN.sub("", paragraph)
-    at = 0
+    offset = 0
     for index, piece in enumerate(_PIECES.split(text)):
         if index % 2 and piece[0] == "*":
-            mender.stars(piece, text[at - 1 : at] or " ", text[at + len(piece) : at + len(piece) + 1])
+            repair.stars(piece, text[offset - 1 : offset] or " ", text[offset + len(piece) : offset + len(piece) + 1])
         else:
-            mender.plain(piece, bool(index % 2) and piece[0] not in "`\\")
-        at += len(piece)
-    return mender.finish()
+            repair.plain(piece, bool(index % 2) and piece[0] not in "`\\")
+        offset += len(piece)
+    return repair.finish()
 
 
 class _EmphasisRepair:
-    """The paragraph so far: its pieces, and which marks are open."""
+    """The repaired paragraph so far: its pieces, and the stack of open marks."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -50,19 +50,19 @@ class _EmphasisRepair:
         self._edge = 0  # where an action began whose first star is missing
 
     def plain(self, piece: str, edge: bool) -> None:
-        """Text, a quotation mark or the end of a line; the last two are an edge."""
+        """Append text, a quotation mark or a line end; at an `edge` (the last two) an action may begin."""
         self._out.append(piece)
         if edge:
             self._edge = len(self._out)
 
     def stars(self, run: str, before: str, after: str) -> None:
-        """One to three stars in a row; `after` is empty at the end of the paragraph."""
+        """Handle a run of stars; `before` and `after` are its neighbours, `after` empty at the end of the paragraph."""
         loose = before.isspace() and (not after or after.isspace())
         in_word = len(run) == 1 and bool(_IN_WORD.match(before) and _IN_WORD.match(after))
         if len(run) > 3 or ((loose or in_word) and after and not self._open):
             self._literal(run)
         elif loose and not self._open:
-            return  # begins an action of which nothing has come
+            return  # opens an action that has no text yet
         else:
             self._turn(run, opens=bool(after) and not after.isspace(), closes=not before.isspace() or loose)
 
@@ -70,7 +70,7 @@ class _EmphasisRepair:
         self._out.append("\\*" * len(run))
 
     def finish(self) -> str:
-        """Everything, with what is still open closed."""
+        """The repaired paragraph, with everything closed that is still open."""
         while self._open:
             self._close_at_line_end(*self._open.pop())
         return "".join(self._out)
@@ -92,19 +92,19 @@ class _EmphasisRepair:
             self._open_at_edge(run)
 
     def _close(self, kind: str) -> None:
-        """Close this kind; what was opened inside of it and is still open ends here too."""
+        """Close this kind, and the kinds that were opened inside it and are still open."""
         while any(kind == other for other, _ in self._open):
             self._out.append(CLOSE[self._open.pop()[0]])
         self._edge = len(self._out)
 
     def _close_at_line_end(self, kind: str, start: int) -> None:
         line_ends = (index for index in range(start, len(self._out)) if self._out[index].endswith("\n"))
-        place = next(line_ends, len(self._out) - 1)
-        words = self._out[place].removesuffix("\n")
-        self._out[place] = words + CLOSE[kind] + self._out[place][len(words) :]
+        last = next(line_ends, len(self._out) - 1)
+        line = self._out[last].removesuffix("\n")
+        self._out[last] = line + CLOSE[kind] + self._out[last][len(line) :]
 
     def _open_at_edge(self, run: str) -> None:
-        """A closing star without an opening one."""
+        """A closing star without an opening one: open at the last edge."""
         action = "".join(self._out[self._edge :])
         if action[-1:].isdigit():
             self._literal(run)  # a 5* hotel

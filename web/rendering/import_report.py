@@ -1,9 +1,11 @@
-"""The report of an import in words: what is applied, approximated, or kept but unused.
+"""The import report: findings of an import as sentences: what is applied, approximated, or stored but unused.
 
-What it does: REASONS has the sentence of every reason in a `Finding` (store/import_findings.py), LABELS the names of
-fields that people know; `told` puts findings that say the same into one line. To add a reason: use it in the store,
-write its sentence here; tests/web/test_card_files.py compares the two. What it refuses to know: files. Its page is
+What it does: `report_lines` groups findings with the same sentence. REASONS has the sentence of every reason of a
+`Finding` (store/import_findings.py), LABELS the names of fields that people know. Its page is
 templates/_import_report.html.
+What it refuses to know: files.
+To add a reason: 1. use it in a `Finding` in the store; 2. its sentence in REASONS (tests/web/test_card_files.py
+compares the two); 3. `make words` and its translation.
 """
 
 import re
@@ -111,33 +113,34 @@ _IN_A_BOOK = re.compile(r"^(?:character_book|book)\.(?:entries\[\]\.)?")
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """One sentence of a report, and the fields that it is about: (label, path) each."""
 
     sentence: str
     fields: tuple[tuple[str, str], ...]
 
 
-def told(findings: Iterable[Finding]) -> dict[FindingVerdict, tuple[Line, ...]]:
-    """The lines of each verdict, those of one sentence together, in the order of the findings."""
-    found: dict[FindingVerdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
-    for one in findings:
-        fields = found[one.verdict].setdefault(sentence(one), [])
-        if one.field:
-            fields.append((label(one), one.field))
+def report_lines(findings: Iterable[Finding]) -> dict[FindingVerdict, tuple[ReportLine, ...]]:
+    """The lines of each verdict, one for each sentence, in the order of the findings."""
+    by_verdict: dict[FindingVerdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
+    for finding in findings:
+        fields = by_verdict[finding.verdict].setdefault(sentence(finding), [])
+        if finding.field:
+            fields.append((label(finding), finding.field))
     return {
-        verdict: tuple(Line(said, tuple(fields)) for said, fields in lines.items()) for verdict, lines in found.items()
+        verdict: tuple(ReportLine(text, tuple(fields)) for text, fields in lines.items())
+        for verdict, lines in by_verdict.items()
     }
 
 
 def sentence(finding: Finding) -> str:
-    """A finding as a sentence; a reason that nobody has written down is shown as it is."""
+    """The sentence of a finding; a reason that REASONS does not have is shown as it is."""
     return gettext(REASONS.get(finding.reason, finding.reason), **finding.values)
 
 
 def label(finding: Finding) -> str:
-    """What people call the field: the name in the form, or else its own; and how many entries have it."""
+    """The name of the field in the form, else in the file; with the number of lorebook entries that have it."""
     name = _IN_A_BOOK.sub("", finding.field.removeprefix("data."))
-    said = gettext(LABELS[name]) if name in LABELS else name
+    text = gettext(LABELS[name]) if name in LABELS else name
     n = finding.values.get("n")
-    return f"{said} × {n}" if n not in (None, 1) and "%(n)s" not in REASONS.get(finding.reason, "") else said
+    return f"{text} × {n}" if n not in (None, 1) and "%(n)s" not in REASONS.get(finding.reason, "") else text

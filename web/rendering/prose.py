@@ -1,12 +1,12 @@
-"""Story text to safe HTML: Markdown, *actions* in italics, "speech" in its own colour.
+"""Prose rendering: chat text to safe (sanitized) HTML: Markdown, *actions* in italics, "speech" in its own colour.
 
-What it does: `render(text)` turns what a person or a model wrote into HTML that is safe to put into a page.
+What it does: `render(text)` turns the text of a person or a model into HTML that is safe to insert into a page.
 What it refuses to know: messages, chats, requests. It is pure: the same text gives the same HTML.
-How it is safe: markdown-it-py runs with html off and without links and images (a page of ours never points elsewhere),
+How it is safe (XSS): markdown-it-py runs with html off and without links and images (pages never point elsewhere),
 and nh3 lets through only the tags and classes listed in ALLOWED.
-To extend: enable a Markdown rule in `_parser`, add its tags to ALLOWED, add its strings to tests/web/test_prose.py.
-static/js/lib/prose.js draws the same two styles while a reply is still streaming; change both together. Stars that a
-model placed badly are put right before anything else (emphasis_repair.py).
+To add a Markdown rule: enable it in `_parser`, add its tags to ALLOWED, and cases to tests/web/test_prose.py.
+static/js/lib/prose.js draws the same two styles while a reply is still streaming; change both together. Unbalanced
+emphasis is repaired before anything else (emphasis_repair.py).
 """
 
 import re
@@ -38,7 +38,7 @@ def render(text: str) -> str:
     )
 
 
-def _mend_stars(state: StateCore) -> None:
+def _repair_emphasis(state: StateCore) -> None:
     """Core rule, before inline parsing: the stars of every paragraph, heading, item and cell become marks."""
     for block in state.tokens:
         if block.type == "inline":
@@ -89,10 +89,10 @@ def _wrap(tokens: list[Token]) -> list[Token]:
 
 
 def _pairs(tokens: Sequence[Token]) -> tuple[set[int], set[int]]:
-    """Indexes of the first and the last token of everything that is said.
+    """Indexes of the first and the last token of each speech.
 
-    Speech ends with its closing mark at the same depth, at the end of what it was opened in, or, when it is never
-    closed, with its line.
+    Speech ends with its closing mark at the same depth, at the end of the element in which it was opened, or, when it
+    is never closed, with its line.
     """
     opens: set[int] = set()
     closes: set[int] = set()
@@ -130,7 +130,7 @@ def _ends_speech(token: Token, index: int, opened: Token, last: Mapping[str, int
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
     parser.enable(["table", "strikethrough"]).disable(OFF)
-    parser.core.ruler.before("inline", "mend", _mend_stars)
+    parser.core.ruler.before("inline", "emphasis_repair", _repair_emphasis)
     parser.core.ruler.push("speech", _colour_speech)
     for mark in MARKS:
         parser.inline.add_terminator_char(mark)

@@ -78,7 +78,7 @@ def import_files() -> Page:
 def report(chat_id: str) -> str:
     """The import report of a chat."""
     chat = chats.get_chat(services().database, me().id, chat_id)
-    by_verdict = import_report.told(chat_transfer.import_report(services().database, me().id, chat_id))
+    by_verdict = import_report.report_lines(chat_transfer.import_report(services().database, me().id, chat_id))
     return render_template("chat_report.html", chat=chat, report=by_verdict, titles=import_report.VERDICTS)
 
 

@@ -10,7 +10,7 @@ To add a command of the tab: 1. its class and a place in the union in to_server.
 changes.py, with a line in the table there; 3. a row in TRIES of tests/web/test_live_foreign.py, which tries it on the
 chat of another person; 4. the place in static/js/chat/ that sends it.
 To add a live message: 1. its TypedDict in to_tab.py, with a line in OUTGOING; 2. the code that builds it; 3. its
-handler in static/js/chat/; 4. if a new field carries an error or a message of the chat,
-that field in `translate_frame` of web/i18n/language.py. A page that is older than the server ignores a `type` that it does not know.
+handler in HANDLERS of static/js/chat/controller.js; 4. if a new field carries an error or a message of the chat, that
+field in `translate_frame` of web/i18n/language.py. A page that is older than the server ignores an unknown `type`.
 tests/web/test_live_protocol.py holds both lists to the page, and tests/harness/socket_client.py every frame that a test gets.
 """
