@@ -12,5 +12,5 @@ chat of another person; 4. the place in static/js/chat/ that sends it.
 To add a live message: 1. its TypedDict in to_tab.py, with a line in OUTGOING; 2. the code that builds it; 3. its
 handler in HANDLERS of static/js/chat/controller.js; 4. if a new field carries an error or a message of the chat, that
 field in `translate_frame` of web/i18n/language.py. A page that is older than the server ignores an unknown `type`.
-tests/web/test_live_protocol.py holds both lists to the page, and tests/harness/socket_client.py every frame that a test gets.
+tests/web/test_live_protocol.py compares both lists with the page; tests/harness/socket_client.py checks every frame.
 """
