@@ -1,8 +1,11 @@
-"""One chat as a worker would drive it, for the tests of the engine."""
+"""Test helpers of the engine: one chat as a worker would drive it, and a crowd of them on too few cells."""
 
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 
 from engine import Done, Engine, Framing, ReplySpec, SamplerSettings, Segment, TurnRequest
+from engine.backends.echo import EchoBackend
 
 GREEDY = SamplerSettings(temperature=0, repeat_penalty=1.0)
 
@@ -51,3 +54,19 @@ def finish(engine: Engine, request: TurnRequest) -> Done:
 def settled(engine: Engine, name: str) -> None:
     """Wait until the footer of the last turn is read, too."""
     finish(engine, TurnRequest("settle-" + name, (Segment("x", tuple(engine.backend.tokenize("x", False))),)))
+
+
+def crowd(
+    make_engine: Callable[..., Engine], folder: Path, snapshot_only: bool = False, **options: object
+) -> tuple[Engine, list[Story]]:
+    """Four stories of two turns that do not fit the cells together; the first one is parked."""
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+    engine = make_engine(echo, **{"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": folder, **options})
+    stories = [Story(engine, f"chat{number}", f"You are Mira, number {number}.") for number in range(4)]
+    for story in stories:
+        for turn in range(2):
+            story.say(f"Hello {turn} from {story.name}")
+            story.turn()
+    settled(engine, "x")
+    assert "chat0" not in engine.resident()
+    return engine, stories

@@ -420,7 +420,7 @@ def test_a_loop_that_runs_in_a_circle_is_seen_from_outside(make_engine):
     assert isinstance(list(ticket.events())[-1], Cancelled)
 
 
-def test_who_hears_gets_everything_but_the_end_on_the_engines_thread(make_engine, echo):
+def test_on_event_gets_everything_but_the_end_on_the_engines_thread(make_engine, echo):
     story, heard, threads = Story(make_engine(echo), "chat"), [], set()
 
     def hear(event):
@@ -434,7 +434,7 @@ def test_who_hears_gets_everything_but_the_end_on_the_engines_thread(make_engine
     assert threads == {"engine"}
 
 
-def test_what_could_not_be_heard_is_in_the_mailbox(make_engine, echo, caplog):
+def test_an_event_that_on_event_fails_on_is_in_the_mailbox(make_engine, echo, caplog):
     story = Story(make_engine(echo), "chat")
 
     def hear(event):

@@ -4,32 +4,18 @@ import threading
 from dataclasses import replace
 
 import pytest
-from engine_stories import Story, finish, settled
+from engine_stories import Story, crowd, finish, settled
 
 from engine import Done, Waking
 from engine.backends.echo import EchoBackend
 from engine.blocks import sealed
 
 
-def crowd(make_engine, tmp_path, n=4, snapshot_only=False, **options):
-    """Stories that do not fit the cells together; the first one was used longest ago."""
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
-    engine = make_engine(echo, **{"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": tmp_path, **options})
-    stories = [Story(engine, f"chat{i}", f"You are Mira, number {i}.") for i in range(n)]
-    for story in stories:
-        for turn in range(2):
-            story.say(f"Hello {turn} from {story.name}")
-            story.turn()
-    settled(engine, "x")
-    assert "chat0" not in engine.resident()
-    return engine, stories
-
-
-def new_tokens(story):
+def n_new_tokens(story):
     return len(story.segments[-1].tokens) + len(story.reply_spec().header)
 
 
-def total_tokens(story):
+def n_total_tokens(story):
     return sum(len(segment.tokens) for segment in story.segments) + len(story.reply_spec().header)
 
 
@@ -53,11 +39,11 @@ def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine,
     for story in stories:
         story.say("Again")
         done = story.turn()
-        assert done.stats.n_evaluated == new_tokens_of_last(story)
+        assert done.stats.n_evaluated == n_new_tokens_of_last(story)
         assert done.stats.n_restored
 
 
-def new_tokens_of_last(story):
+def n_new_tokens_of_last(story):
     return len(story.segments[-2].tokens) + len(story.reply_spec().header)
 
 
@@ -72,7 +58,7 @@ def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, snapshot_
     for story in stories:
         story.engine = engine
         story.say("Again")
-        assert story.turn().stats.n_evaluated == new_tokens_of_last(story)
+        assert story.turn().stats.n_evaluated == n_new_tokens_of_last(story)
         last = story.segments.pop()
         story.turn()  # another alternative, then back to the first: its block is found by its key
         story.segments[-1] = last
@@ -94,7 +80,7 @@ def test_a_slow_disk_holds_up_nobody_else(make_engine, tmp_path):
     watched.gate.set()
     events = list(ticket.events())
     assert events[0] == Waking()
-    assert events[-1].stats.n_evaluated == new_tokens(stories[0])
+    assert events[-1].stats.n_evaluated == n_new_tokens(stories[0])
 
 
 def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
@@ -110,7 +96,7 @@ def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
     list(ticket.events())
     settled(engine, "y")
     assert not engine.blocks.n_staged
-    assert stories[0].turn().stats.n_evaluated == new_tokens_of_last(stories[0])
+    assert stories[0].turn().stats.n_evaluated == n_new_tokens_of_last(stories[0])
 
 
 @pytest.mark.parametrize("snapshot_only", [False, True])
@@ -123,7 +109,7 @@ def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path,
         engine.cost_model.learn_restoring(tier, 100, 10_000.0)
     stories[0].say("Again")
     done = finish(engine, stories[0].request(keep=False))
-    assert (done.stats.n_restored, done.stats.n_evaluated) == (0, total_tokens(stories[0]))
+    assert (done.stats.n_restored, done.stats.n_evaluated) == (0, n_total_tokens(stories[0]))
     assert watched.threads == []
 
 
@@ -261,11 +247,11 @@ def test_cells_that_are_shared_are_moved_by_blocks_from_disk(make_engine, tmp_pa
         del one.segments[3:-2]
         one.say(f"On and on {turn}")
         done = one.turn()
-        assert done.stats.n_evaluated == new_tokens_of_last(one)
+        assert done.stats.n_evaluated == n_new_tokens_of_last(one)
         assert f"({6 if turn else 4} messages" in done.text
     assert engine.stats().n_restored, "blocks came back without being counted as restored text: they were moved"
     assert engine.stats().spent.n_restored == 0
     two.say("Still here?")
-    assert two.turn().stats.n_evaluated == new_tokens_of_last(two)
+    assert two.turn().stats.n_evaluated == n_new_tokens_of_last(two)
     settled(engine, "x")
     assert echo.n_used() == engine.stats().cells_used

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from engine_stories import Story, finish, settled
+from engine_stories import Story, crowd, finish, settled
 
 from engine import Done, Segment
 from engine.backends.echo import EchoBackend
@@ -25,20 +25,6 @@ def planned(monkeypatch):
 
     monkeypatch.setattr(planner, "plan", counting)
     return since_last
-
-
-def crowd(make_engine, folder, n_stories=4, snapshot_only=False, **options):
-    """Stories that do not fit the cells together; the first one is parked."""
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
-    settings = {"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": folder, **options}
-    engine = make_engine(echo, **settings)
-    stories = [Story(engine, f"chat{number}", f"You are Mira, number {number}.") for number in range(n_stories)]
-    for story in stories:
-        story.say("Hello")
-        story.turn()
-    settled(engine, "x")
-    assert "chat0" not in engine.resident()
-    return engine, stories
 
 
 @pytest.mark.parametrize("snapshot_only", [False, True])
