@@ -28,8 +28,9 @@ ON_POSTGRES = tests/store tests/deploy/test_container.py tests/deploy/test_backu
 test-postgres: venv-dev ## the store's tests, and backups under load, on PostgreSQL (Debian: apt install postgresql)
 	@exec $(PY) -m pytest --postgres $(ON_POSTGRES) $(PYTEST_ARGS)
 
-browser: venv-dev ## the tests that drive Chromium
-	@exec $(PY) -m pytest -m browser tests/browser $(PYTEST_ARGS)
+BROWSERS ?= 0
+browser: venv-dev ## the tests that drive Chromium: BROWSERS=2 at the same time, each with a stack of its own
+	@exec $(PY) -m pytest -m browser -n $(BROWSERS) --dist loadfile tests/browser $(PYTEST_ARGS)
 
 lint: venv-dev ## ruff and mypy
 	@$(PY) -m ruff check .

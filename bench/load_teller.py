@@ -25,7 +25,7 @@ NAME = "teller"
 WORDS = ("The lamp ", "turned once, ", "and the sea ", "answered it. ", "*Rain*, she said, ", "is only visiting. ")
 
 
-class Tale:
+class TurnTeller:
     """One chat, one reply after the other."""
 
     def __init__(self, db: Database, chat_and_owner: str, n_events: int) -> None:
@@ -62,7 +62,7 @@ class Tale:
         return [{"type": "state", "state": "writing"}, {**part, "message": None}]
 
 
-def tell(redis: Redis, tales: list[Tale], every_s: float, enough: threading.Event) -> None:
+def tell(redis: Redis, tales: list[TurnTeller], every_s: float, enough: threading.Event) -> None:
     """Tell all of them until it is enough; then each one comes to its end."""
     due, over = time.monotonic(), False
     while not over:
@@ -79,7 +79,7 @@ def tell(redis: Redis, tales: list[Tale], every_s: float, enough: threading.Even
 def main() -> int:
     database_url, redis_url, per_s, reply_s, *wanted = sys.argv[1:]
     db, redis, enough = Database(database_url), connect(redis_url), threading.Event()
-    tales = [Tale(db, one, int(float(per_s) * float(reply_s))) for one in wanted]
+    tales = [TurnTeller(db, one, int(float(per_s) * float(reply_s))) for one in wanted]
     registry.announce(redis, registry.WorkerView(NAME, "none", len(tales), 0, (), 0.0), ttl_s=3600)
     threading.Thread(target=lambda: (sys.stdin.read(), enough.set()), daemon=True).start()
     tell(redis, tales, 1 / float(per_s), enough)

@@ -4,9 +4,9 @@ What it does: an invitation makes one account, once; names are unique whatever t
 everywhere raises the session epoch, which invalidates cookies.
 What it refuses to know: passwords. Callers hash and compare them; this module stores the hash.
 To add a column of people: `User` in models.py, a migration in migrations/versions, `_new_user` here, the field of the
-same name in UserView (views.py fills it by name), a function here that sets it, and `_ACCOUNT` in export.py if it
-belongs to the person's data.
-To add a table that belongs to people: its model and migration, `delete_account` here, export.py; backups include it.
+same name in UserView (views/from_row.py fills it by name), a function here that sets it, and `_ACCOUNT` in export.py if
+it belongs to the person's data. To add a table that belongs to people: its model and migration, `delete_account` here,
+export.py; backups include it.
 """
 
 import hashlib

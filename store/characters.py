@@ -4,8 +4,8 @@ What it does: lists and finds the bundled characters and a person's own, as far 
 removes a person's own ones.
 What it refuses to know: the age ratings (visibility.py), files (card_import.py, cards/), and what a card's texts mean.
 To add a column: a field in models.py, a migration in migrations/versions, the field of the same name in CharacterView
-(views.py fills it by name), a parameter of `save_character`, the form (web/characters/card_form.py) if people set it,
-and export.py if it belongs to them.
+(views/from_row.py fills it by name), a parameter of `save_character`, the form (web/characters/card_form.py) if people
+set it, and export.py if it belongs to them.
 """
 
 import json

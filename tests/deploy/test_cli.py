@@ -1,4 +1,4 @@
-"""The command `inglenook`, as somebody types it, on a house that is not running (test_deploy_stack.py has one)."""
+"""The command `inglenook`, as a person types it, on an installation that does not run (else: test_deploy_stack.py)."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "deploy" / "inglenook"
 
 
-class House:
+class Installation:
     """A data folder, and the command on it."""
 
     def __init__(self, data, redis_url):
@@ -52,21 +52,21 @@ class House:
 
 
 @pytest.fixture
-def new_house(tmp_path, redis_server):
-    return lambda name: House(tmp_path / name, redis_server.url)
+def new_installation(tmp_path, redis_server):
+    return lambda name: Installation(tmp_path / name, redis_server.url)
 
 
 @pytest.fixture
-def house(new_house, migrated_file):
-    house = new_house("data")
-    house.data.mkdir()
-    shutil.copy(migrated_file, house.data / "inglenook.db")
-    return house
+def installation(new_installation, migrated_file):
+    installation = new_installation("data")
+    installation.data.mkdir()
+    shutil.copy(migrated_file, installation.data / "inglenook.db")
+    return installation
 
 
 @pytest.fixture
-def ada(house):
-    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+def ada(installation):
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
     _, token = accounts.create_invite(db, "admin")
     ada = accounts.sign_up(db, token, "Ada", "no hash")
     chats.create_chat(db, ada.id, list_characters(db, ada)[0].id, "Ada")
@@ -84,90 +84,92 @@ def test_the_command_is_installed_and_lists_what_it_can_do():
 @pytest.mark.parametrize(
     "arguments", [("user", "list"), ("invite",), ("stats",), ("export", "Ada"), ("backup", "x.zip")]
 )
-def test_a_house_that_is_not_there_is_not_made_by_asking(new_house, arguments):
-    house = new_house("nowhere")
-    assert "There is no house in" in house(*arguments, status=1)
-    assert not house.data.exists()
+def test_a_house_that_is_not_there_is_not_made_by_asking(new_installation, arguments):
+    installation = new_installation("nowhere")
+    assert "There is no house in" in installation(*arguments, status=1)
+    assert not installation.data.exists()
 
 
-def test_an_invitation_makes_an_account(house):
-    link = house("invite", "--role", "teen").strip()
+def test_an_invitation_makes_an_account(installation):
+    link = installation("invite", "--role", "teen").strip()
     token = urllib.parse.urlsplit(link).path.removeprefix("/invite/")
-    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
     assert accounts.sign_up(db, token, "Tia", "hash").role == "teen"
     db.close()
-    assert "Invalid value for '--role'" in house("invite", "--role", "boss", status=2)
+    assert "Invalid value for '--role'" in installation("invite", "--role", "boss", status=2)
 
 
-def test_people_are_listed_and_get_another_role(house, ada):
-    assert re.fullmatch(r"Ada  admin   since \d{4}-\d\d-\d\d\n", house("user", "list"))
-    assert "This is the only admin" in house("user", "role", "Ada", "adult", status=1)
-    assert "Nobody is called Bob" in house("user", "role", "Bob", "adult", status=1)
-    link = house("invite", "--role", "child").strip()
-    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+def test_people_are_listed_and_get_another_role(installation, ada):
+    assert re.fullmatch(r"Ada  admin   since \d{4}-\d\d-\d\d\n", installation("user", "list"))
+    assert "This is the only admin" in installation("user", "role", "Ada", "adult", status=1)
+    assert "Nobody is called Bob" in installation("user", "role", "Bob", "adult", status=1)
+    link = installation("invite", "--role", "child").strip()
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
     accounts.sign_up(db, link.rpartition("/")[2], "Bob", "hash")
     db.close()
-    assert house("user", "role", "bob", "teen") == "bob is now: teen.\n"
-    assert house.people()["Bob"].role == "teen"
+    assert installation("user", "role", "bob", "teen") == "bob is now: teen.\n"
+    assert installation.people()["Bob"].role == "teen"
 
 
-def test_a_new_password_is_asked_for_twice_and_signs_out(house, ada):
-    said = house("user", "password", "Ada", answers="a long enough one\na long enough one\n")
+def test_a_new_password_is_asked_for_twice_and_signs_out(installation, ada):
+    said = installation("user", "password", "Ada", answers="a long enough one\na long enough one\n")
     assert "a long enough one" not in said
-    changed = house.people()["Ada"]
+    changed = installation.people()["Ada"]
     assert PasswordHasher().verify(changed.password_hash, "a long enough one")
     assert changed.session_epoch == ada.session_epoch + 1
-    assert "A password has 8 to 200 characters" in house("user", "password", "Ada", answers="short\nshort\n", status=1)
-    assert house.people()["Ada"] == changed
+    assert "A password has 8 to 200 characters" in installation(
+        "user", "password", "Ada", answers="short\nshort\n", status=1
+    )
+    assert installation.people()["Ada"] == changed
 
 
-def test_signing_out_everywhere(house, ada):
-    house("user", "sign-out", "Ada")
-    assert house.people()["Ada"].session_epoch == ada.session_epoch + 1
+def test_signing_out_everywhere(installation, ada):
+    installation("user", "sign-out", "Ada")
+    assert installation.people()["Ada"].session_epoch == ada.session_epoch + 1
 
 
-def test_removing_somebody_asks_first(house, ada):
-    link = house("invite", "--role", "admin").strip()
-    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+def test_removing_somebody_asks_first(installation, ada):
+    link = installation("invite", "--role", "admin").strip()
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
     accounts.sign_up(db, link.rpartition("/")[2], "Bea", "hash")
     db.close()
-    assert "Nothing was removed" in house("user", "delete", "Ada", answers="n\n", status=1)
-    assert set(house.people()) == {"Ada", "Bea"}
-    house("user", "delete", "Ada", answers="y\n")
-    assert set(house.people()) == {"Bea"}
-    assert "This is the only admin" in house("user", "delete", "Bea", "--yes", status=1)
+    assert "Nothing was removed" in installation("user", "delete", "Ada", answers="n\n", status=1)
+    assert set(installation.people()) == {"Ada", "Bea"}
+    installation("user", "delete", "Ada", answers="y\n")
+    assert set(installation.people()) == {"Bea"}
+    assert "This is the only admin" in installation("user", "delete", "Bea", "--yes", status=1)
 
 
-def test_an_export_has_everything_and_is_for_its_reader_only(house, ada, tmp_path):
-    house("export", "Ada", tmp_path / "ada.json")
+def test_an_export_has_everything_and_is_for_its_reader_only(installation, ada, tmp_path):
+    installation("export", "Ada", tmp_path / "ada.json")
     found = json.loads((tmp_path / "ada.json").read_text())
     assert found["account"]["name"] == "Ada"
     assert len(found["chats"]) == 1
     assert stat.S_IMODE((tmp_path / "ada.json").stat().st_mode) == 0o600
-    assert json.loads(house("export", "ada")) == found
-    assert "cannot be written" in house("export", "Ada", tmp_path / "no" / "folder.json", status=1)
+    assert json.loads(installation("export", "ada")) == found
+    assert "cannot be written" in installation("export", "Ada", tmp_path / "no" / "folder.json", status=1)
 
 
-def test_stats_count(house, ada, redis):
-    said = house("stats")
+def test_stats_count(installation, ada, redis):
+    said = installation("stats")
     assert re.search(r"^people +1 \(1 admin\), 0 invited$", said, re.MULTILINE)
     assert re.search(r"^workers +none is there$", said, re.MULTILINE)
-    found = json.loads(house("stats", "--json", "--days", "7"))
+    found = json.loads(installation("stats", "--json", "--days", "7"))
     assert (found["people"], found["chats"], found["messages"], found["workers"]) == ({"admin": 1}, 1, 1, {})
     assert "Ada" not in said
-    house.settings["INGLENOOK_REDIS_URL"] = "redis://127.0.0.1:1/0"
-    assert "not known: Redis does not answer" in house("stats")
+    installation.settings["INGLENOOK_REDIS_URL"] = "redis://127.0.0.1:1/0"
+    assert "not known: Redis does not answer" in installation("stats")
 
 
-def test_a_backup_comes_back_on_an_empty_machine(house, ada, new_house, tmp_path):
-    (house.data / "secret_key").write_text("the key")
+def test_a_backup_comes_back_on_an_empty_machine(installation, ada, new_installation, tmp_path):
+    (installation.data / "secret_key").write_text("the key")
     (tmp_path / "backups").mkdir()
-    assert "1 user" in house("backup", tmp_path / "backups")
+    assert "1 user" in installation("backup", tmp_path / "backups")
     (file,) = (tmp_path / "backups").iterdir()
     assert re.fullmatch(r"inglenook-\d{8}-\d{6}\.zip", file.name)
-    assert "is there already" in house("backup", file, status=1)
-    house("backup", file, "--overwrite")
-    other = new_house("other")
+    assert "is there already" in installation("backup", file, status=1)
+    installation("backup", file, "--overwrite")
+    other = new_installation("other")
     assert "is back: 1 user" in other("restore", file)
     assert set(other.people()) == {"Ada"}
     assert (other.data / "secret_key").read_text() == "the key"
@@ -175,35 +177,35 @@ def test_a_backup_comes_back_on_an_empty_machine(house, ada, new_house, tmp_path
     assert "What was here before lies in" in other("restore", file, "--replace")
 
 
-def test_a_backup_goes_through_a_pipe(house, ada, new_house):
+def test_a_backup_goes_through_a_pipe(installation, ada, new_installation):
     """As out of a container and into one."""
-    written = house.script("backup", "-")
+    written = installation.script("backup", "-")
     assert written.returncode == 0
     assert written.stdout.startswith(b"PK")
     assert b"read back and whole" in written.stderr
-    other = new_house("other")
+    other = new_installation("other")
     restored = other.script("restore", "-", stdin=written.stdout)
     assert (restored.returncode, restored.stderr) == (0, b"")
     assert set(other.people()) == {"Ada"}
     assert [path.name for path in other.data.iterdir() if path.name.startswith(".")] == []
 
 
-def test_tables_of_another_version_are_saved_and_otherwise_left_alone(house, ada, tmp_path):
-    db = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+def test_tables_of_another_version_are_saved_and_otherwise_left_alone(installation, ada, tmp_path):
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
     with db.rebuilding() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     db.close()
-    assert "start inglenook again, that brings them up to date" in house("user", "list", status=1)
-    assert "1 user" in house("backup", tmp_path / "before-the-update.zip")
+    assert "start inglenook again, that brings them up to date" in installation("user", "list", status=1)
+    assert "1 user" in installation("backup", tmp_path / "before-the-update.zip")
 
 
-def test_a_wrong_setting_and_a_broken_database_are_one_sentence(house):
-    (house.data / "inglenook.db").write_bytes(b"not a database at all " * 300)
-    said = house("user", "list", status=1)
+def test_a_wrong_setting_and_a_broken_database_are_one_sentence(installation):
+    (installation.data / "inglenook.db").write_bytes(b"not a database at all " * 300)
+    said = installation("user", "list", status=1)
     assert said.startswith("inglenook: The database cannot be used (file is not a database)")
     assert len(said.splitlines()) == 1
-    house.settings["INGLENOOK_LANE"] = "2"
-    assert "Did you mean INGLENOOK_LANES?" in house("stats", status=1)
+    installation.settings["INGLENOOK_LANE"] = "2"
+    assert "Did you mean INGLENOOK_LANES?" in installation("stats", status=1)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +218,9 @@ def test_a_wrong_setting_and_a_broken_database_are_one_sentence(house):
         ("postgresql+psycopg://nobody@127.0.0.1:1/none", "The database cannot be used"),
     ],
 )
-def test_a_database_that_cannot_be_is_one_sentence(house, url, words):
-    house.settings["INGLENOOK_DATABASE_URL"] = url
+def test_a_database_that_cannot_be_is_one_sentence(installation, url, words):
+    installation.settings["INGLENOOK_DATABASE_URL"] = url
     for command in (("user", "list"), ("backup", "x.zip")):
-        said = house(*command, status=1)
+        said = installation(*command, status=1)
         assert words in said
         assert len(said.splitlines()) == 1

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.model
 def engine(llama):
     llama.clear()
     keep, llama.close = llama.close, lambda: None
-    engine = Engine(llama, EngineOptions(context=512, lanes=2, park_after_s=0.0)).start()
+    # What is read again gives slightly other logits than what is restored: a busy machine must not choose between them.
+    engine = Engine(llama, EngineOptions(context=512, lanes=2, park_after_s=0.0, tolerance_s=50.0)).start()
     yield engine
     engine.close()
     llama.close = keep

@@ -29,7 +29,7 @@ PAGE = resource.getpagesize()
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialResult:
     """`code` says how it ended; `wrong` what must not be."""
 
     number: int
@@ -56,7 +56,7 @@ def tried(number):
         wrong = wrong or f"{cpu_s * 1000:.0f} and {after_s * 1000:.0f} ms of CPU"
     if n_bytes > MAX_BYTES:
         wrong = wrong or f"{n_bytes >> 20} MiB of memory"
-    return Verdict(number, code, 0.0 if traced else cpu_s, n_bytes, wrong)
+    return TrialResult(number, code, 0.0 if traced else cpu_s, n_bytes, wrong)
 
 
 def share(first, step, seconds):
