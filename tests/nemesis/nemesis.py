@@ -16,7 +16,7 @@ class Nemesis(threading.Thread):
 
     def __init__(self, installation, rng, history, gap_s, counts=None):
         super().__init__(name="nemesis", daemon=True)
-        self._house, self._rng, self._history, self._gap_s = installation, rng, history, gap_s
+        self._installation, self._rng, self._history, self._gap_s = installation, rng, history, gap_s
         self._stopped = threading.Event()
         self._undo = []
         self._n = 0
@@ -33,7 +33,7 @@ class Nemesis(threading.Thread):
 
     def _strike(self, name):
         try:
-            damage = FAULTS[name][0](self._house, self._rng)
+            damage = FAULTS[name][0](self._installation, self._rng)
         except Missed:
             return
         self.counts[name] += 1
@@ -51,5 +51,5 @@ class Nemesis(threading.Thread):
         self._stopped.set()
         self.join()
         self._withdraw(float("inf"))
-        self._house.heal()
+        self._installation.heal()
         self._history.add("healed")

@@ -1,8 +1,8 @@
 """The admin's page of accounts: roles, limits, invitations, links for a forgotten password.
 
 What it refuses to know: chats and characters. An admin does not see other people's stories.
-To add a setting of a person: a column in store/models.py with its migration, its field in UserView (store/views.py),
-its setter in store/accounts.py; here `change`; templates/people.html.
+To add a setting of a person: a column in store/models.py with its migration, its field in UserView
+(store/views/people.py), its setter in store/accounts.py; here `change`; templates/people.html.
 """
 
 import time

@@ -1,8 +1,8 @@
 """The settings of one's own account: theme, language, notifications, password, sign-out everywhere, export, deletion.
 
 What it refuses to know: accounts of others (admin/people.py).
-To add a setting: a column in store/models.py with its migration, its field in UserView (store/views.py), its argument
-in `accounts.set_preferences`; here the form's view; templates/account_settings.html.
+To add a setting: a column in store/models.py with its migration, its field in UserView (store/views/people.py), its
+argument in `accounts.set_preferences`; here the form's view; templates/account_settings.html.
 """
 
 import json
