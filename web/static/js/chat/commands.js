@@ -110,7 +110,7 @@ export class Commands {
     composer.addEventListener("retry", () => this.#retry());
     composer.addEventListener("continue", () => this.#submit("continue"));
     composer.addEventListener("edit", () => actions.editLast());
-    composer.addEventListener("swipe", ({ detail: step }) => {
+    composer.addEventListener("alternative", ({ detail: step }) => {
       if (story.last?.role !== "user") this.#chooseAlternative(story.last, step);
     });
     tools.addEventListener("ask", ({ detail }) => this.#askFor(detail));

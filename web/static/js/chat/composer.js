@@ -1,5 +1,5 @@
 /* The composer: the draft that survives a reload, the button that is Send or Stop, the keyboard shortcuts of the page.
-   Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "swipe" (detail: -1 or 1),
+   Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "alternative" (detail: -1 or 1),
    "edit" (the last own message), "typed" (the person changed the draft). */
 
 import { load, store } from "../lib/storage.js";
@@ -103,8 +103,8 @@ export class Composer extends EventTarget {
     const free = target === this.draft ? !this.draft.value : !target.closest("a, button, input, textarea, [role=menu]");
     if (!free || ctrlKey || altKey || shiftKey || metaKey) return null;
     if (key === "ArrowUp" && target === this.draft) return ["edit"];
-    if (key === "ArrowLeft") return ["swipe", -1];
-    if (key === "ArrowRight") return ["swipe", 1];
+    if (key === "ArrowLeft") return ["alternative", -1];
+    if (key === "ArrowRight") return ["alternative", 1];
     return null;
   }
 

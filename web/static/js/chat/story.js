@@ -160,7 +160,7 @@ export class Story extends EventTarget {
     return isReply(this.last) || this.last?.role === "user";
   }
 
-  /** No swiping and no retrying while a reply is under way. */
+  /** No choosing of alternatives and no retrying while a reply is under way. */
   setBusy(busy) {
     this.#busy = busy;
     this.#updateAllButtons();
