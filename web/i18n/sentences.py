@@ -1,7 +1,7 @@
 """The sentences of errors that web translates, by their reasons: a message catalogue in English.
 
 What it does: SENTENCES joins the catalogues of the store (refusals, failed turns, card files) with web's own.
-`language.say` puts values into a translated one.
+`language.error_sentence` puts values into a translated one.
 What it refuses to know: languages. What is not here is shown as it came.
 To add a sentence: where its error is raised from (store/error_texts.py, store/cards/errors.py), or here if web raises
 it; then `make words` and its translations.
