@@ -84,7 +84,7 @@ class Lane:
         self._n_to_read = sum(len(pending.tokens) for pending in self._pending)
 
     def _write_from_kept_logits(self) -> None:
-        """Everything is in the cache: a kept row lets writing begin at once, else the last token is read again."""
+        """With all tokens in cells: write from the cached logits, or read the last token again where there are none."""
         row = self._kv.logits.get(self.session.prefix_key())
         if row is not None:
             self._pending.clear()
@@ -106,7 +106,7 @@ class Lane:
     # -- the step ---------------------------------------------------------------------------------------------------
 
     def runs(self, budget: int) -> Iterator[tuple[TokenRun, PendingTokens]]:
-        """What this lane wants decoded next, at most `budget` tokens."""
+        """The runs to decode next, at most `budget` tokens, each with the pending tokens that it is a part of."""
         position = self.session.end
         assert self.session.sequence is not None
         for pending in self._pending:
@@ -120,7 +120,7 @@ class Lane:
             position, budget = position + len(tokens), budget - len(tokens)
 
     def decoded(self, run: TokenRun, pending: PendingTokens, row: int | None) -> None:
-        """A run went through; `row` is its row of logits, if it wanted one."""
+        """Take in a run that was decoded; `row` is the index of its row of logits, if it wanted one."""
         if self.session.open is None:
             self.session.begin(pending.name, pending.ephemeral)
         self._cells.grow(self.session, run.tokens)
@@ -166,7 +166,7 @@ class Lane:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def _make_sampler(self) -> Sampler | None:
-        """Before anything else is done: settings that the backend refuses must cost nothing."""
+        """Comes first, so that settings that the backend refuses (RequestError) cost nothing."""
         request = self.ticket.request
         if request.reply is None:
             return None
@@ -176,7 +176,7 @@ class Lane:
         )
 
     def _take_token(self, choice: Choice, row: int | None) -> None:
-        """A token was drawn from `row` (None: from a kept one)."""
+        """Take in a token that was drawn from `row` of the last decode (None: from a cached row)."""
         if self._backend.is_end(choice.token):
             if row is not None:
                 self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
@@ -194,13 +194,13 @@ class Lane:
             self._pending.append(PendingTokens(self._reply().name, (choice.token,), leave_open=True, keep_logits=True))
 
     def _send_text(self, text: str, at_last: bool = False) -> None:
-        """Show text; at last also the probabilities of tokens that showed none."""
+        """Send a piece of text; `at_last` also the probabilities of tokens that gave no text."""
         if text or (at_last and any(self._top)):
             top, self._top = tuple(self._top), []
             self.ticket.put(Text(text, top if any(top) else ()))
 
     def cancel(self) -> None:
-        """The owner wants no more. What was written stays in the session; what was read stays, too."""
+        """Stop on the owner's wish; the session keeps what was read and written."""
         if self.stage is Stage.WRITING:
             self._finish_reply("cancelled")
         elif self.stage is Stage.READING:
@@ -208,12 +208,12 @@ class Lane:
             self._end_at_once(Cancelled("", (), self.stats))
 
     def fail(self, code: str, message: str) -> None:
-        """End with a failure; the session forgets everything, to be read again next time."""
+        """End with a failure; the session holds nothing then, so the next turn reads everything again."""
         self._cells.forget(self.session)
         self._end_at_once(Failed(code, message))
 
     def _finish_reply(self, finish: str) -> None:
-        """The reply is written: settle its tokens, tell the owner, then close the segment."""
+        """End a written reply: trim the session to its tokens, deliver the end, then read the footer."""
         self._send_text(self._text.finish(), at_last=True)
         self._add_time("write_s")
         reply = self._reply()
@@ -227,7 +227,7 @@ class Lane:
             self._deliver_end(Done(self._text.text, tokens, finish, stats))
 
     def _trim_to_reply(self, reply: ReplySpec, final: list[int]) -> None:
-        """Make the open segment hold a prefix of `final`; what is missing, and the footer, is fed next."""
+        """Cut the open segment to a prefix of `final`; the missing tokens and the footer are pending then."""
         self._pending.clear()
         if not reply.keep:
             self._cells.cut(self.session, len(self.session.held))
@@ -245,7 +245,7 @@ class Lane:
             self._pending.append(PendingTokens(reply.name, reply.footer, boundary=True))
 
     def _deliver_end(self, event: Done | Cancelled) -> None:
-        """Deliver, then close: the owner does not wait for the footer."""
+        """Deliver the end before the footer is read: the owner does not wait for it."""
         self._close_sampler()
         self.ticket.put(event)
         if self._pending:

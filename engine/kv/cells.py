@@ -56,19 +56,19 @@ class Cells:
             session.held = []  # its snapshots are found by what is wanted, not by what was held
 
     def empty(self, session: Session) -> None:
-        """Hold nothing any more; the sequence stays with the session."""
+        """Free all cells of a session and hold nothing; it keeps its sequence."""
         self._disown_all(session)
         session.held, session.open = [], None
         if session.sequence is not None:
             self._remove(session.sequence, 0, -1)
 
     def forget(self, session: Session) -> None:
-        """Hold nothing, and give the sequence back."""
+        """Free all cells of a session, hold nothing, and give its sequence back."""
         self.empty(session)
         self.release(session)
 
     def decoded(self) -> None:
-        """A decode went through: marked shifts have been carried out."""
+        """Note that a decode went through: marked shifts have been carried out."""
         self._shift_pending = False
 
     def resync(self, session: Session) -> None:
@@ -79,7 +79,7 @@ class Cells:
     # -- growing and shrinking --------------------------------------------------------------------------------------
 
     def grow(self, session: Session, tokens: Iterable[int]) -> None:
-        """Tokens were decoded at the end of the open segment."""
+        """Add tokens that were decoded at the end of the open segment."""
         opened = session.open
         assert opened is not None
         tokens = list(tokens)
@@ -253,7 +253,7 @@ class Cells:
         return False
 
     def _place(self, sequence: int, block: Block, held: Held) -> None:
-        """From the scratch to the session, moved to where the session has the segment now."""
+        """Move loaded cells from the scratch to the session, shifted to where it has the segment now."""
         if held.position != block.position:
             self._backend.seq_shift(self._scratch, 0, -1, held.position - block.position)
             self._shift_pending = True

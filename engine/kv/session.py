@@ -12,7 +12,7 @@ from engine.segments import Segment
 
 @dataclass(slots=True)
 class CellRun:
-    """Cells that came into being together; shared by `n_owners` sequences, freed by the last."""
+    """Cells decoded or restored together (reference count): shared by `n_owners` sequences, freed by the last."""
 
     n_tokens: int
     n_owners: int = 1
@@ -35,16 +35,21 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class HeldView:
-    """A complete segment at `position` with the key of its block, for a look from outside."""
+    """A read-only copy of a complete segment: its tokens, its `position`, the key of its block."""
 
     segment: Segment
     position: int
     key: bytes
 
+    @property
+    def end(self) -> int:
+        """The position behind its last token."""
+        return self.position + len(self.segment.tokens)
+
 
 @dataclass(slots=True)
 class Open:
-    """The segment that is growing at the end of a session."""
+    """The segment at the end of a session that tokens are still added to."""
 
     name: str
     position: int
@@ -83,7 +88,7 @@ class Session:
 
     @property
     def parked(self) -> bool:
-        """Whether what it holds is not in cells."""
+        """Whether it holds segments whose cells have been given back."""
         return bool(self.held) and not self.held[0].runs
 
     @property
@@ -123,7 +128,7 @@ class Session:
         return self.open
 
     def complete(self) -> Held | None:
-        """The open segment is whole: hold it. An empty one vanishes."""
+        """Close the open segment and hold it; None, and nothing held, when it is empty."""
         opened, self.open = self.open, None
         if opened is None or not opened.tokens:
             return None
