@@ -3,9 +3,8 @@
 What it does: KINDS says of each kind what its turn begins with, what it leaves behind, who speaks, and whether it may
 stand in `then`. Every other list of kinds derives from it.
 What it refuses to know: what a model reads for a kind (worker/prompt/turn_kinds.py, keyed by the same names).
-To add a kind: an entry here; its name in `models.KINDS` with a migration of the check constraint; an entry in
-worker/prompt/turn_kinds.py; a button in web/static/js. A new opening also needs a function in begin.py, a new result
-a place in `Outcome` (end.py). A test compares the three tables.
+To add a kind: an entry here; worker/prompt/turn_kinds.py lists every other place. A new Opening also needs a function
+in begin.py, a new Result a place in `Outcome` (end.py). A test compares the tables of store, database and worker.
 """
 
 from dataclasses import dataclass
@@ -56,3 +55,6 @@ KINDS: dict[str, TurnKind] = {
     )
 }
 FOLLOWING = tuple(kind.name for kind in KINDS.values() if kind.may_follow)
+"""The kinds that may stand in `then`."""
+REPLYING = tuple(kind.name for kind in KINDS.values() if kind.opening is not Opening.NOTHING)
+"""The kinds that answer the user's last message, where it is the last one of the chat."""

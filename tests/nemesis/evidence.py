@@ -8,10 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from store.turns.kinds import KINDS, Result
+
 TAG = re.compile(r"p\d\dc\d\d\dt\dn\d\d\dx[0-9a-f]{6}")
 ENDED = ("done", "failed", "cancelled")
 RUNNING = ("waking", "reading", "writing")
-WRITTEN = ("chat", "retry", "continue", "narrate")  # the parts that leave words in the transcript
+WRITTEN = tuple(name for name, kind in KINDS.items() if kind.result is Result.MESSAGE)  # they leave words in the chat
 
 
 @dataclass(frozen=True)

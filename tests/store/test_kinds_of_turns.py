@@ -1,8 +1,8 @@
 """One table of kinds: what the database allows and what the worker can write are exactly what it names."""
 
 from store import models
-from store.turns.kinds import FOLLOWING, KINDS, Opening, Result
-from tests.nemesis.evidence import WRITTEN
+from store.turns.kinds import FOLLOWING, KINDS, Opening
+from tests.nemesis import clients
 from worker.prompt.turn_kinds import PART_KINDS
 
 
@@ -14,5 +14,6 @@ def test_what_follows_begins_with_nothing():
     assert {KINDS[name].opening for name in FOLLOWING} == {Opening.NOTHING}
 
 
-def test_the_nemesis_knows_which_kinds_leave_words():
-    assert tuple(name for name, kind in KINDS.items() if kind.result is Result.MESSAGE) == WRITTEN
+def test_the_storm_plays_every_kind():
+    assert set(clients.KINDS) == set(KINDS)
+    assert {name for then in clients.THEN for name in then} == set(FOLLOWING)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from store import chats, message_pages, turns
 from store.db import Database
 from store.message_pages import MessagePage
+from store.turns.kinds import REPLYING
 from store.views import ChatView, MessageView, TurnView
 from web import serializers
 from web.live.protocol.to_tab import Opened
@@ -17,7 +18,6 @@ from web.serializers import EndedJson
 NEWEST = 60
 SLOTS = threading.BoundedSemaphore(2)
 """At most 2 snapshots at once, so that a reconnect storm does not delay token delivery."""
-REPLYING = ("chat", "retry", "continue")
 
 
 @dataclass(frozen=True)
