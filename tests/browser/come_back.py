@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import Error
-from two_browsers import DESKTOP, PASSWORD, PHONE, Person, chromium, is_at_home, new_word
+from two_browsers import DESKTOP, PASSWORD, PHONE, BrowserPerson, chromium, is_at_home, new_word
 
 
 def come_back(browser, url, view, memory):
     """One of them signs in, finds the story as it was, and says one thing more."""
     page = browser.new_context(**view, ignore_https_errors=is_at_home(url)).new_page()
     page.set_default_timeout(30_000)
-    person = Person(memory["name"], new_word(4), page, None, view["viewport"]["width"])
+    person = BrowserPerson(memory["name"], new_word(4), page, None, view["viewport"]["width"])
     person.watch(url)
     page.goto(f"{url}/login")
     page.get_by_test_id("name").fill(person.name)

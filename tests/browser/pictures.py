@@ -25,7 +25,7 @@ SHOWN = {
 }  # fmt: skip
 
 
-class Visitor:
+class PictureTaker:
     """One window, with a chat of its own."""
 
     def __init__(self, page, url, language):
@@ -122,7 +122,7 @@ def visit(browser, options, wanted):
             context = browser.new_context(**view, locale=locale, storage_state=cookies, reduced_motion="reduce")
             page = context.new_page()
             page.set_default_timeout(120_000)
-            visitor = Visitor(page, options.url, language)
+            visitor = PictureTaker(page, options.url, language)
             if cookies is None:
                 sign_up(visitor, options.invite, options.name)
             visitor.go("/settings")

@@ -38,7 +38,7 @@ class Cut:
         self.session.send("Network.emulateNetworkConditions", limits)
 
 
-class Held:
+class HeldTurn:
     """A turn of a chat that is being written until the test ends it."""
 
     def __init__(self, books, chat_id, kind="retry"):
@@ -77,7 +77,7 @@ def waiting(told, books):
 
     def begin(kind="narrate"):
         chat = told(notify=True, sound=True)
-        turn = Held(books, here(chat), kind)
+        turn = HeldTurn(books, here(chat), kind)
         chat.page.reload()
         chat.busy()
         chat.draft.click()  # browsers let a page sound only after a touch
@@ -127,7 +127,7 @@ def test_another_turn_has_begun_since(waiting, books):
     chat, turn = waiting()
     with Cut(chat.page):
         turn.end()
-        other = Held(books, here(chat))
+        other = HeldTurn(books, here(chat))
     chat.until("() => shown.length === 1 && heard.length === 2")
     chat.busy()
     with Cut(chat.page):
@@ -142,7 +142,7 @@ def test_a_turn_that_this_window_never_waited_for_is_not_told(told, books):
     chat.draft.click()
     chat.page.evaluate(OUT_OF_SIGHT, True)
     with Cut(chat.page):
-        Held(books, here(chat), "narrate").end()
+        HeldTurn(books, here(chat), "narrate").end()
     back(chat)
     expect(chat.message).to_have_count(2)
     assert counts(chat) == [0, 0]

@@ -50,7 +50,7 @@ LIVE = "document.querySelector('[data-testid=message][data-live] [data-testid=pr
 
 
 @dataclass
-class Person:
+class BrowserPerson:
     """One person in one browser window."""
 
     name: str
@@ -176,7 +176,7 @@ def play(browser, url, links, shots=None, memory=None):
 def newcomer(browser, url, view, name, shots):
     page = browser.new_context(**view, ignore_https_errors=is_at_home(url)).new_page()
     page.set_default_timeout(30_000)
-    person = Person(f"{name} {new_word(2).title()}", new_word(4), page, shots, view["viewport"]["width"])
+    person = BrowserPerson(f"{name} {new_word(2).title()}", new_word(4), page, shots, view["viewport"]["width"])
     person.watch(url)
     return person
 

@@ -84,7 +84,7 @@ class TestWhoGetsWhich:
         assert json["error"] == {"code": "signed_out", "message": "请先登录。"}
 
 
-class Reader(HTMLParser):
+class PageTexts(HTMLParser):
     """What of a page people see or hear, but for what says itself that it is in another language."""
 
     ALOUD = ("aria-label", "placeholder", "title", "alt", "data-done")
@@ -123,7 +123,7 @@ OURS |= {"charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "g
 
 def leftovers(html, names):
     """Latin words that no list of ours allows."""
-    reader = Reader()
+    reader = PageTexts()
     reader.feed(html)
     found = []
     for text in reader.heard:
