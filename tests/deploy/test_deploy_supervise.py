@@ -112,11 +112,11 @@ def test_nothing_is_left_when_supervisord_itself_is_killed(start):
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from deploy.stack_paths import Layout
+from deploy.stack_paths import StackPaths
 from deploy.supervise import Program, Supervisord
-layout = Layout(Path(sys.argv[1]))
-layout.make()
-supervisord = Supervisord(layout)
+paths = StackPaths(Path(sys.argv[1]))
+paths.make()
+supervisord = Supervisord(paths)
 supervisord.start([Program("one", [sys.executable, "-c", sys.argv[2]], "all", 1, 1)], dict(os.environ))
 supervisord.start_group("all")
 print("up", flush=True)

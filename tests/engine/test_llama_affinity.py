@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.backend import DecodeResult, TokenRun
+from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.backends.llama_affinity import CpuAffinity, assign_cpus
 
 
@@ -34,6 +35,14 @@ def bound() -> list[set[int]]:
         if (cpus := os.sched_getaffinity(int(task.name))) != everywhere:
             found.append(cpus)
     return found
+
+
+@pytest.fixture(scope="module")
+def llama(demo_model):
+    """Two compute threads: one thread is never bound."""
+    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_threads=2))
+    yield backend
+    backend.close()
 
 
 @pytest.mark.model

@@ -68,7 +68,7 @@ def kill_again_and_again(installation, n):
         said[turn] = f"This is number {number} of {n}."
         browser.submit(turn, said[turn])
         waits.append(kill_once(installation, browser, turn))
-        browser.hear(lambda event, turn=turn: event["type"] in ("done", "failed") and event.get("turn") == turn)
+        browser.wait("done", "failed", where=lambda event, turn=turn: event["turn"] == turn)
         browser.settle()
         installation.wait_for(installation.is_well, "worker")
         _settle_down(installation)
@@ -78,12 +78,12 @@ def kill_again_and_again(installation, n):
 
 def kill_once(installation, browser, turn):
     """Kill the worker that writes the turn; seconds until the next attempt's first text was heard."""
-    first = browser.hear(lambda event: event["type"] == "text" and event["turn"] == turn and event["offset"] > 4)
+    first = browser.wait("text", where=lambda event: event["turn"] == turn and event["offset"] > 4)
     writing = {program.name: program for program in installation.workers}
     at = next(worker for one, worker, _ in audit.running(installation.sqlite_file) if one == turn)
     writing[at].signal_all(signal.SIGKILL)
     began = time.monotonic()
-    browser.hear(lambda event: event["type"] == "text" and event["attempt"] > first["attempt"])
+    browser.wait("text", where=lambda event: event["attempt"] > first["attempt"])
     return time.monotonic() - began
 
 

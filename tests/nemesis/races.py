@@ -39,6 +39,10 @@ class Browser:
         """The answer to a submit."""
         return self._socket.wait("ack", "refused", where=lambda message: message["id"] == turn, timeout_s=ANSWER_S)
 
+    def wait(self, *types, where):
+        """The next message of one of these types for which `where` holds."""
+        return self._socket.wait(*types, where=where, timeout_s=ANSWER_S)
+
     def settle(self):
         """Wait until no turn is under way; the snapshot."""
         while (shot := self.open())["turn"] is not None:

@@ -82,7 +82,7 @@ class TestSettings:
         assert (kept.theme, kept.locale) == ("dark", "zh")
         page = me.get("/settings").text
         assert 'name="color-scheme" content="dark"' in page
-        assert re.search(r'night\.css">', page)
+        assert re.search(r'dark\.css">', page)
         me.send("/settings/look", {"theme": "pink", "locale": "zh"})
         assert code_of(me.get("/settings")) == "bad_preference"
 
