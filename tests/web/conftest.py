@@ -3,9 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from redis import Redis
 from scripted_worker import ScriptedWorker
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -18,6 +22,11 @@ from store.settings import Settings
 from tests.harness.people import Browser
 from tests.harness.processes import free_port
 from web import create_app
+from web.auth import passwords
+
+POLL_S = (
+    0.01  # werkzeug's server looks so often whether it shall stop; its default of 0.5 s is waited for in every test
+)
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -25,18 +34,42 @@ class QuietHandler(WSGIRequestHandler):
         pass
 
 
+class SharedTemplates(BytecodeCache):
+    """Compiled templates, shared by the applications of all tests: each would compile them anew."""
+
+    compiled: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.compiled:
+            bucket.bytecode_from_string(self.compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strong_hasher() -> Iterator[PasswordHasher]:
+    """Hash with argon2's least work, for 0.3 s of processor time less an account; gives the hasher of production."""
+    strong, dummy = passwords.HASHER, passwords.DUMMY_HASH
+    passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passwords.DUMMY_HASH = passwords.HASHER.hash("nobody has this password")
+    yield strong
+    passwords.HASHER, passwords.DUMMY_HASH = strong, dummy
+
+
 class Site:
     """The application, served by threads of this process."""
 
     def __init__(self, app: Flask, port: int, database: Database) -> None:
         self.app = app
+        app.jinja_env.bytecode_cache = SharedTemplates()
         self.address = f"http://127.0.0.1:{port}"
         self.database = database
         self.services = app.extensions["inglenook"]
         self.mara = character_id("mara")
         self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietHandler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
 
     def start(self) -> None:
         self.services.start()

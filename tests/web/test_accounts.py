@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from store import accounts
 from tests.harness.people import PASSWORD, Browser
@@ -120,3 +121,10 @@ def test_the_invitation_of_the_first_admin(tmp_path, database_url, database):
     assert invite() == ""
     child = invite("--role", "child").rsplit("/", 1)[1]
     assert accounts.find_invite(database, child).role == "child"
+
+
+def test_production_hashes_passwords_with_the_strength_that_the_library_advises(strong_hasher):
+    advised = PasswordHasher()
+    assert not strong_hasher.check_needs_rehash(advised.hash("a password"))
+    assert strong_hasher.memory_cost >= 64 * 1024
+    assert strong_hasher.time_cost >= 3
