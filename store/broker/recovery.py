@@ -5,7 +5,8 @@ and once after the worker was announced. `reconcile_own` is for the start of a w
 another one; both hold the lock of that worker, so it is dead. `reconcile_rq` removes what RQ keeps about ended turns.
 The database has the truth, Redis is a copy. A turn that lost its place goes to the front of a queue, started turns
 before the others.
-What it refuses to know: how a caller finds out that a worker is dead.
+What it refuses to know: how a caller finds out that a worker is dead, and which waiting turns move to an idle worker
+(work_stealing.py).
 To add a case of loss: what finds it in `reconcile`, and a test in tests/store/test_recovery.py that makes it happen.
 """
 
@@ -20,8 +21,10 @@ from redis.exceptions import LockError
 
 from store import turns
 from store.broker import events, jobs, keys, registry
-from store.broker.jobs import enqueue, places
-from store.broker.queue import announce_end, announce_queued, dispatch, remove_job
+from store.broker.jobs import places
+from store.broker.queue import announce_end, dispatch
+from store.broker.requeue import requeue_at_front
+from store.broker.work_stealing import steal_work
 from store.db import Database
 from store.errors import NotFound, Stale
 from store.views import TurnView
@@ -31,7 +34,6 @@ log = logging.getLogger(__name__)
 LOCK_S = 15
 ENQUEUED_WITHIN_S = 1.5  # between the database's word that a turn is queued and its job in Redis
 UNCLAIMED_GRACE_S = 5.0
-STEAL_AFTER_S = 5.0  # how long a pinned turn waits for its worker while another one has nothing to do
 ANNOUNCE_AFTER_S = 1.5  # a worker tries again twice a second
 ANNOUNCE_FOR_S = 120.0
 SEEN_FOR_S = 60
@@ -48,7 +50,7 @@ def reconcile_own(db: Database, redis: Redis, worker: str, now: float | None = N
     queued = [turn for turn in unfinished if turn.state == "queued"]
     where = places(redis, worker, (turn.id for turn in queued))
     lost += [turn for turn in queued if where[turn.id] != "queued"]
-    return _put_back(db, redis, lost, worker, now)
+    return requeue_at_front(db, redis, lost, worker, now)
 
 
 def take_over(db: Database, redis: Redis, worker: str, now: float | None = None) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def take_over(db: Database, redis: Redis, worker: str, now: float | None = None)
     registry.retire(redis, worker)
     unfinished = turns.unfinished(db, worker=worker)
     lost = _give_back(db, redis, (turn for turn in unfinished if turn.running), now)
-    return _put_back(db, redis, [*lost, *(turn for turn in unfinished if turn.state == "queued")], None, now)
+    return requeue_at_front(db, redis, [*lost, *(turn for turn in unfinished if turn.state == "queued")], None, now)
 
 
 def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str
         back = _give_back(db, redis, turns.expired_leases(db, now), now)
         known = {turn.id for turn in back}
         back += [turn for turn in _misplaced(db, redis, now) if turn.id not in known]
-        placed = _put_back(db, redis, back, None, now) + _steal_work(db, redis, now)
+        placed = requeue_at_front(db, redis, back, None, now) + steal_work(db, redis, now)
         dispatched = [dispatch(db, redis, owner_id, now) for owner_id in turns.owners_waiting(db)]
         _announce_ends(db, redis, now)
     return placed + tuple(turn.id for turn in dispatched if turn is not None)
@@ -126,51 +128,6 @@ def _lost(redis: Redis, turn: TurnView, place: str, now: float) -> bool:
 def _past(then: float, now: float, seconds: float) -> bool:
     """Whether more than these seconds have passed; also True for a time in the future (the clock was set back)."""
     return not 0 <= now - then <= seconds
-
-
-def _steal_work(db: Database, redis: Redis, now: float) -> tuple[str, ...]:
-    """Work stealing, so that pins starve no turn: a turn that waits long goes to an idle lane of the same model.
-
-    Reading a chat again costs seconds, waiting behind others may cost minutes.
-    """
-    alive = registry.alive(redis)
-    idle = {name: worker.lanes - load for name, (worker, load) in registry.loads(redis, alive).items()}
-    moved: tuple[str, ...] = ()
-    for turn in turns.unfinished(db) if len(alive) > 1 and any(n > 0 for n in idle.values()) else ():
-        holder = alive.get(turn.worker or "")
-        if (
-            holder is None
-            or turn.state != "queued"
-            or now - (turn.queued_at or now) < STEAL_AFTER_S
-            or idle[holder.name] > 0
-        ):
-            continue
-        target = next((name for name in idle if idle[name] > 0 and alive[name].model == holder.model), None)
-        if target is not None and jobs.position(redis, turn.id, holder.name) is not None:
-            idle[target] -= 1
-            moved += _put_back(db, redis, [turn], target, now)
-    return moved
-
-
-def _put_back(
-    db: Database, redis: Redis, lost: list[TurnView], target: str | None, now: float | None
-) -> tuple[str, ...]:
-    """Requeue turns at the front: of `target`, else of a living worker, else of their own."""
-    started_first = sorted(lost, key=lambda turn: (turn.started_at is None, turn.queued_at or 0.0, turn.created_at))
-    placed = []
-    for turn in reversed(started_first):
-        worker = target or registry.route(redis, turn.chat_id) or turn.worker
-        if worker is None or not turns.assign(db, turn.id, worker, now):
-            continue  # it ended or was claimed meanwhile
-        remove_job(redis, turn)
-        redis.delete(keys.popped_unclaimed(turn.id))
-        enqueue(redis, turn.id, worker, at_front=True)
-        placed.append(turn)
-    placed.reverse()
-    for turn in placed:
-        log.info("Turn %s is queued again after attempt %d.", turn.id, turn.attempt)
-        announce_queued(redis, turn)
-    return tuple(turn.id for turn in placed)
 
 
 def reconcile_rq(db: Database, redis: Redis) -> None:
