@@ -26,7 +26,7 @@ export function offerEarlierMessages(story, chat, say) {
     const answer = await fetch(`/chat/${chat}/messages?before=${story.firstOrdinal}`, JSON_ONLY).catch(() => null);
     if (!answer?.ok) return say(t("The earlier messages did not come: try again."));
     const { messages, earlier } = await answer.json();
-    story.prepend(messages);
+    story.prependOlder(messages);
     return story.setEarlier(earlier);
   });
 }
