@@ -17,7 +17,7 @@ def turn_events(turn_id: str) -> str:
 
 
 def chat_channel(chat_id: str) -> str:
-    """Channel: the events of every turn of one chat, as they are written."""
+    """Channel: the events of every turn of one chat, as they are written; without `seq` also changed, setup, memory."""
     return f"{PREFIX}:chat:{chat_id}"
 
 
@@ -38,12 +38,12 @@ def cancels_channel() -> str:
 
 def popped_unclaimed(turn_id: str) -> str:
     """String: when `reconcile` first saw that a job was popped and its turn unclaimed. Goes after a minute."""
-    return f"{PREFIX}:turn:{turn_id}:limbo"
+    return f"{PREFIX}:turn:{turn_id}:popped_unclaimed"
 
 
 def end_unannounced(turn_id: str) -> str:
     """String: when `reconcile` first saw that the end of a turn was not announced. Goes after a minute."""
-    return f"{PREFIX}:turn:{turn_id}:untold"
+    return f"{PREFIX}:turn:{turn_id}:end_unannounced"
 
 
 def workers() -> str:
@@ -68,7 +68,7 @@ def wakes(worker_name: str) -> str:
 
 def last_reconcile() -> str:
     """String: a worker has begun to reconcile. Goes when the next round is due."""
-    return f"{PREFIX}:reaped"
+    return f"{PREFIX}:last_reconcile"
 
 
 def reconcile_lock() -> str:

@@ -22,8 +22,8 @@ LASTING = {  # keys without an end of their own: how many members they may have 
     r"rq:(wip|queue|intermediate):inglenook-\w+.*": 0,
 }
 PASSING = (  # keys with one
-    r"inglenook:turn:#:(events|cancel|limbo|untold)",
-    r"inglenook:reaped",
+    r"inglenook:turn:#:(events|cancel|popped_unclaimed|end_unannounced)",
+    r"inglenook:last_reconcile",
     r"inglenook:chat:#:worker",
     r"inglenook:worker:\w+",
     r"inglenook:(lock|speed|model)\b.*",
