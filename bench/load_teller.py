@@ -17,7 +17,7 @@ from redis import Redis
 from store import chats, turns
 from store.broker import events, registry
 from store.broker.client import connect
-from store.broker.events import Batch
+from store.broker.events import AppendBatch
 from store.db import Database
 from store.messages import Reply
 
@@ -33,7 +33,7 @@ class TurnTeller:
         self._chat_id, self._owner_id = chat_and_owner.split(":")
         self._turn_id, self._attempt, self._told, self._left = "", 0, "", 0
 
-    def next(self) -> Batch:
+    def next(self) -> AppendBatch:
         """What is told now: a piece of text, with the beginning and the end of a reply where they are due."""
         said: list[dict[str, Any]] = [] if self._left else self._begin()
         piece = WORDS[self._left % len(WORDS)]
@@ -44,7 +44,7 @@ class TurnTeller:
         if not self._left:
             end = turns.commit(self._db, turn_id, attempt, Reply(self._told), {})
             said.append({"type": "done", **end.as_dict()})
-        return Batch(self._chat_id, turn_id, attempt, said)
+        return AppendBatch(self._chat_id, turn_id, attempt, said)
 
     def hurry(self) -> bool:
         """The next piece is the last one of its reply; False when there is no reply under way."""

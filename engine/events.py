@@ -5,7 +5,8 @@
 Exactly one of the last three ends every ticket, also when the engine's loop dies.
 
 To add one: a class here and in `Event` (in `ENDS`, too, if it ends a turn), a name in engine/__init__.py, `Ticket.put`
-where it happens, and the owners that must know it: engine/chat.py, engine/__main__.py, worker/attempt.py.
+where it happens, and the owners that must know it: engine/chat.py, engine/__main__.py, `on_event` in
+worker/reply_collector.py (worker/attempt.py, if it ends a turn).
 """
 
 from dataclasses import dataclass, field, fields
@@ -13,7 +14,10 @@ from dataclasses import dataclass, field, fields
 
 @dataclass(frozen=True, slots=True)
 class Waking:
-    """The session's cells are being brought back from RAM or disk."""
+    """The session's cells are being brought back from RAM or disk.
+
+    It is not the worker's turn state "waking", which a turn has from its claim on; the worker ignores this event.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Events kept until the engine's thread computes: owners that wake up then take no CPU time from its own work."""
+    """Events kept until just before the next decode, so that owners run while the engine's thread is in llama.cpp."""
 
     def __init__(self) -> None:
         self._events: deque[tuple[Ticket, Event]] = deque()
@@ -32,7 +32,7 @@ class Outbox:
         """Deliver all events, in order."""
         while self._events:
             ticket, event = self._events.popleft()
-            ticket.take(event)
+            ticket.deliver(event)
 
 
 class Ticket:
@@ -65,10 +65,10 @@ class Ticket:
         self._cancelled.set()
 
     def put(self, event: Event) -> None:
-        """Have an event delivered with the next step (the engine's side)."""
+        """Have an event delivered before the engine decodes or waits next (the engine's side)."""
         self._outbox.put(self, event)
 
-    def take(self, event: Event) -> None:
+    def deliver(self, event: Event) -> None:
         """Deliver an event (the engine's side)."""
         if self._on_event is not None and not isinstance(event, ENDS):
             try:

@@ -22,7 +22,7 @@ from store.status import fields_of
 from store.turns.kinds import Result
 from worker.context import WorkerContext
 from worker.endings import Endings
-from worker.prompt.build import TurnPlan, plan_part
+from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.draft import TurnDraft
 from worker.prompt.errors import PartError
 from worker.prompt.status import parse
@@ -47,7 +47,7 @@ class Attempt:
         self._collector = ReplyCollector(self._events, self._running)
         self._endings = Endings(context.db, claim, self._events)
         self._draft: TurnDraft | None = None
-        self._plan: TurnPlan | None = None
+        self._plan: PartPlan | None = None
 
     def run(self) -> None:
         """Write the turn and end it. Raises nothing but what ends the process."""
@@ -108,7 +108,10 @@ class Attempt:
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def _write(self) -> PartEnd:
-        """Write all parts into the draft; the end of the last one. Raises EngineClosed, StoreError."""
+        """Write all parts into the draft; the end of the last one, or of one that is not done.
+
+        Raises EngineClosed, StoreError.
+        """
         if self._turn.crashes >= MAX_CRASHES:
             return Failure("too_many_attempts")
         self._events.state("waking")
@@ -122,9 +125,9 @@ class Attempt:
                 end = error.failure
             except RequestError as error:
                 end = _engine_failure(error.code, str(error))
-            if isinstance(end, Failure) and draft.outcome.replies:  # the parts before it stay
+            if isinstance(end, Failure) and draft.outcome.replies:
                 log.warning("turn %s: part %d failed: %s", self._turn.id, part, end)
-                return Done("", (), "end")
+                return Done("", (), "end")  # so that `_end` commits the parts before it
             if not isinstance(end, Done):
                 return end
         return end
@@ -148,7 +151,7 @@ class Attempt:
             return Failure("empty_reply")
         return end
 
-    def _generate(self, part: int, plan: TurnPlan) -> PartEnd:
+    def _generate(self, part: int, plan: PartPlan) -> PartEnd:
         """Have the engine read and write one part. Raises EngineClosed, RequestError."""
         self._collector.begin_part(part, shown=plan.spec.result is not Result.STATUS)
         request = TurnRequest(

@@ -8,7 +8,9 @@ To add an event:
     store/broker/events.py       the vocabulary in its docstring, and TYPES (or LAST_TYPES, if it ends the turn)
     here                         a method that adds it; REPLAYED_TYPES and `_parts_and_texts` if a replay contains it
     worker/publisher.py          the method of `TurnEvents` that adds it and wakes the publisher
-    worker/attempt.py            the call
+    the call                     worker/reply_collector.py for what the engine reports, worker/attempt.py for waking and
+                                 parts, worker/endings.py for the last event of an attempt
+    web/live/protocol/to_tab.py  its type in `TurnEvent` and in OUTGOING
     web/live/outgoing.py         how it leaves for a tab; web/live/event_cursor.py if it is not simply passed on
     web/static/js/chat/          its handler, in the table of controller.js
     tests/worker/test_event_buffer.py, tests/store/test_broker_events.py
@@ -77,7 +79,7 @@ class TurnEventBuffer:
         return True
 
     def end(self, event: Event | None = None) -> None:
-        """Add the last event, if there is one."""
+        """Add the last event of the attempt, if there is one."""
         with self._lock:
             if event is not None:
                 self._pending.append(event)
@@ -113,9 +115,9 @@ class TurnEventBuffer:
         ends = [event for event in others if event["type"] in events.LAST_TYPES]
         return [*(event for event in others if event not in ends), *replayed, *ends]
 
-    def as_batch(self, batch: list[Event]) -> events.Batch:
+    def as_batch(self, batch: list[Event]) -> events.AppendBatch:
         """Taken events in the form in which the store appends them."""
-        return events.Batch(self.chat_id, self.turn_id, self.attempt, batch, self._last_seq)
+        return events.AppendBatch(self.chat_id, self.turn_id, self.attempt, batch, self._last_seq)
 
     # -- inside, with the lock held -----------------------------------------------------------------------------------
 

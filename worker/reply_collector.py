@@ -14,7 +14,7 @@ from worker.publisher import TurnEvents
 from worker.running_turns import RunningTurn
 from worker.token_probabilities import TopTokens
 
-PartEnd = Done | Cancelled | Failed
+EngineEnd = Done | Cancelled | Failed
 
 
 class ReplyCollector:
@@ -31,7 +31,7 @@ class ReplyCollector:
         self._part, self._shown = part, shown
         self.top_tokens.clear()
 
-    def collect(self, ticket: TurnTicket) -> PartEnd:
+    def collect(self, ticket: TurnTicket) -> EngineEnd:
         """Wait for the end of the part. Raises EngineClosed when the engine has died."""
         for event in ticket.events():
             if isinstance(event, Failed) and event.code == EngineClosed.code:
@@ -42,7 +42,10 @@ class ReplyCollector:
         raise EngineClosed("the engine ended a turn without an end event")
 
     def on_event(self, event: Event) -> None:
-        """Take what happens before the end, on the engine's thread: nothing here may wait."""
+        """Take what happens before the end, on the engine's thread: nothing here may wait.
+
+        `Waking` changes nothing: the turn has been in the state "waking" since its claim.
+        """
         if isinstance(event, Reading):
             self._running.progress = "reading", self.text
             self._events.state("reading", done=event.done, total=event.total)

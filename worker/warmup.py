@@ -23,7 +23,7 @@ from store.broker import events, warmup
 from store.errors import StoreError
 from store.views import Story
 from worker.context import TurnTicket, WorkerContext
-from worker.prompt.build import TurnPlan, plan_part
+from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.errors import PromptError
 
 log = logging.getLogger(__name__)
@@ -96,10 +96,10 @@ class ChatWarmer:
         if not seen or not isinstance(seen[-1], Done):
             return False
         if warmup.keep_window(context.db, chat_id, story.chat.revision, plan.window):
-            events.publish(context.redis, chat_id, {"type": "memory", "chat": chat_id})
+            events.publish_unnumbered(context.redis, chat_id, {"type": "memory", "chat": chat_id})
         return True
 
-    def _plan(self, story: Story) -> TurnPlan:
+    def _plan(self, story: Story) -> PartPlan:
         """The plan of the next turn, as if the character replied now."""
         # without the chat's notes: they move behind the person's next message
         plain = replace(story, chat=replace(story.chat, author_note="", reference=""))

@@ -2,8 +2,8 @@
 
 One Lua script writes both, so a subscriber that sees a gap in `seq` reads the missing events from the stream.
 
-THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ...), `stream` (a mark of
-the stream that is numbered so) and `type`:
+THE VOCABULARY. Every event is a JSON object with `turn`, `chat`, `attempt`, `seq` (1, 2, 3, ...), `stream` (a
+random id of this numbering; another one means that Redis lost the old stream) and `type`:
     state      state: waiting | queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done
                and total (tokens read so far and in all)
     part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
@@ -25,13 +25,12 @@ To add a type: here and in TYPES; in web/live (what a tab is told) and in static
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from redis import Redis
-from redis.client import PubSub
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
@@ -48,10 +47,12 @@ ENDED_TTL_S = 3_600
 # KEYS = the streams of turns
 # ARGV, for each of them:
 #     the channel of its chat, the attempt, seconds to live, "1" when the last event ends the turn, else "0",
-#     the mark of the stream if it begins now, the last number that the writer knows (-1: begin anew), how many events,
+#     the id of the stream if it begins now, the last number that the writer knows (-1: begin anew), how many events,
 #     and these: JSON objects without `seq`, which is put in front (nothing is decoded and encoded again)
 # Returns for each the sequence numbers; none when the turn has ended; -1 when a newer attempt has written; -2, and
 # nothing is written, when the stream has lost what the writer knows.
+# In an entry, `last[1]` is its id and `last[2]` its names and values as in `fields`: [2] is the attempt, [4] "1" if it
+# ends the turn, [6] the event, [8] the stream.
 _APPEND = """
 local answers, at = {}, 1
 for i, key in ipairs(KEYS) do
@@ -102,7 +103,7 @@ return answers
 """
 _STREAMS_PER_CALL = 100  # Redis does nothing else while the script runs
 
-BEGIN_ANEW = -1  # for `Batch.known`: in a stream of its own, whatever is there
+BEGIN_ANEW = -1  # for `AppendBatch.known`: in a stream of its own, whatever is there
 
 
 class Refusal(Enum):
@@ -117,7 +118,7 @@ Answer = list[int] | Refusal
 
 
 @dataclass(frozen=True)
-class Batch:
+class AppendBatch:
     """Events of one attempt at one turn, in order. `known`: the last sequence number that their writer was given."""
 
     chat_id: str
@@ -129,13 +130,13 @@ class Batch:
 
 def append(redis: Redis, chat_id: str, turn_id: str, attempt: int, events: Sequence[dict[str, Any]]) -> list[int]:
     """Write and publish events; returns their sequence numbers, none when the turn has ended. Raises Stale."""
-    seqs = append_all(redis, [Batch(chat_id, turn_id, attempt, events)])[0]
+    seqs = append_all(redis, [AppendBatch(chat_id, turn_id, attempt, events)])[0]
     if isinstance(seqs, Refusal):
         raise Stale(turn_id, attempt)
     return seqs
 
 
-def append_all(redis: Redis, batches: Sequence[Batch]) -> list[Answer]:
+def append_all(redis: Redis, batches: Sequence[AppendBatch]) -> list[Answer]:
     """`append` for many turns in one call."""
     return _numbers(redis.execute_command("EVAL", _APPEND, *_call(batches)))  # type: ignore[no-untyped-call]
 
@@ -150,7 +151,7 @@ class Appender:
         self._pool = redis.connection_pool
         self._connection: Connection | None = None
 
-    def append_all(self, batches: Sequence[Batch]) -> list[Answer]:
+    def append_all(self, batches: Sequence[AppendBatch]) -> list[Answer]:
         """As above. Raises RedisError; the next call connects again."""
         call = _call(batches)
         try:
@@ -185,7 +186,7 @@ def read(redis: Redis, turn_id: str, after_seq: int = 0) -> list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Tail:
-    """Where a stream ends: its last sequence number and its mark."""
+    """Where a stream ends: its last sequence number, and which stream it is."""
 
     seq: int
     stream: str
@@ -207,16 +208,7 @@ def has_ended(redis: Redis, turn_ids: Sequence[str]) -> list[bool]:
         return [answer == 1 for answers in pipe.execute() for answer in answers]
 
 
-def subscribe(redis: Redis, chat_ids: Iterable[str] = ()) -> PubSub:
-    """A subscription to chats, to be extended with `keys.chat_channel`; pass the data of its messages to `decode`."""
-    pubsub: PubSub = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-    channels = [keys.chat_channel(chat_id) for chat_id in chat_ids]
-    if channels:
-        pubsub.subscribe(*channels)
-    return pubsub
-
-
-def publish(redis: Redis, chat_id: str, event: Mapping[str, Any]) -> None:
+def publish_unnumbered(redis: Redis, chat_id: str, event: Mapping[str, Any]) -> None:
     """Publish something to every tab on a chat that belongs to no turn: without `seq`, and in no stream."""
     redis.publish(keys.chat_channel(chat_id), json.dumps(event))
 
@@ -234,7 +226,7 @@ def ending(turn: TurnView, end: EndView) -> dict[str, Any]:
     return {"type": turn.state, **end.as_dict()}
 
 
-def _call(batches: Sequence[Batch]) -> list[str | int]:
+def _call(batches: Sequence[AppendBatch]) -> list[str | int]:
     """The arguments of the script: the number of keys, the keys, ARGV."""
     arguments = [argument for batch in batches for argument in _arguments(batch)]
     return [len(batches), *(keys.turn_events(batch.turn_id) for batch in batches), *arguments]
@@ -244,17 +236,17 @@ def _numbers(answers: Any) -> list[Answer]:
     return [Refusal(answer[0]) if answer and answer[0] < 0 else list(answer) for answer in answers]
 
 
-def _arguments(batch: Batch) -> list[str | int]:
+def _arguments(batch: AppendBatch) -> list[str | int]:
     ends = [event["type"] in LAST_TYPES for event in batch.events]
     if not ends or True in ends[:-1]:
         raise ValueError("Expected at least one event, and the end of the turn only as the last one.")
     ttl_s = ENDED_TTL_S if ends[-1] else UNFINISHED_TTL_S
     lines = [_encode(batch, event) for event in batch.events]
-    whose, mark = (keys.chat_channel(batch.chat_id), batch.attempt), secrets.token_hex(4)
-    return [*whose, ttl_s, int(ends[-1]), mark, batch.known, len(lines), *lines]
+    whose, stream = (keys.chat_channel(batch.chat_id), batch.attempt), secrets.token_hex(4)
+    return [*whose, ttl_s, int(ends[-1]), stream, batch.known, len(lines), *lines]
 
 
-def _encode(batch: Batch, event: dict[str, Any]) -> str:
+def _encode(batch: AppendBatch, event: dict[str, Any]) -> str:
     if event["type"] not in TYPES:
         raise ValueError(f"{event['type']!r} is no type of event: expected one of {', '.join(sorted(TYPES))}.")
     common = {"turn": batch.turn_id, "chat": batch.chat_id, "attempt": batch.attempt}

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.broker import cancel, events, keys
-from store.broker.events import Batch
+from store.broker.events import AppendBatch
 from store.errors import Stale
+from tests.harness.chat_channel import subscribe
 from tests.harness.soak import n_examples
 
 CHAT, TURN = "c" * 32, "d" * 32
@@ -34,7 +35,7 @@ def test_events_are_numbered_stored_and_read_back(redis):
 
 
 def test_listeners_hear_exactly_what_is_stored(redis):
-    with events.subscribe(redis, [CHAT]) as pubsub:
+    with subscribe(redis, CHAT) as pubsub:
         assert pubsub.get_message(timeout=1) is None  # the answer to SUBSCRIBE
         say(redis, "a", "b")
         done(redis)
@@ -87,7 +88,7 @@ def test_many_turns_in_one_call(redis):
     other = "e" * 32
     say(redis, "newer", attempt=2)
     piece = [{"type": "text", "offset": 0, "text": "x"}]
-    batches = [Batch(CHAT, TURN, 1, piece), Batch(CHAT, other, 1, piece), Batch(CHAT, TURN, 2, piece)]
+    batches = [AppendBatch(CHAT, TURN, 1, piece), AppendBatch(CHAT, other, 1, piece), AppendBatch(CHAT, TURN, 2, piece)]
     assert events.append_all(redis, batches) == [events.Refusal.STALE, [1], [2]]
 
 

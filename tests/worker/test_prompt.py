@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_stories import ByteFraming, message, story, talk, text_of, turn
 
-from worker.prompt.build import TurnPlan, plan_part
+from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.errors import PromptError
 from worker.prompt.segments import Limits
 
@@ -17,16 +17,16 @@ TURN = turn()
 CARD: dict[str, object] = {"system_prompt": "Be {{char}}."}
 
 
-def plan(chat_story, planned_turn=TURN, context=100_000, max_reply=50, **limits) -> TurnPlan:
+def plan(chat_story, planned_turn=TURN, context=100_000, max_reply=50, **limits) -> PartPlan:
     return plan_part(chat_story, planned_turn, planned_turn.kind, FRAMING, Limits(context, max_reply, "key", **limits))
 
 
-def total(result: TurnPlan) -> int:
+def total(result: PartPlan) -> int:
     reply = result.reply
     return sum(len(s.tokens) for s in result.wanted) + len(reply.header) + len(reply.footer) + reply.max_tokens
 
 
-def names(result: TurnPlan) -> list[str]:
+def names(result: PartPlan) -> list[str]:
     return [segment.name for segment in result.wanted]
 
 

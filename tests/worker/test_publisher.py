@@ -10,6 +10,7 @@ from worker_lane_jobs import wait_until
 
 from store.broker import events, keys
 from store.broker.client import connect
+from tests.harness.chat_channel import subscribe
 from worker.publisher import Publisher, TurnEvents
 
 CHAT, TURN = "c" * 32, "a" * 32
@@ -63,7 +64,7 @@ def test_an_older_attempt_falls_silent(redis, publisher, live):
 def test_the_thread_sends_what_gathers(redis, redis_server):
     publisher = Publisher(connect(redis_server.url), interval_s=0.01)
     publisher.start()
-    listener = events.subscribe(redis, [CHAT])
+    listener = subscribe(redis, CHAT)
     live = publisher.open(CHAT, TURN, 1)
     heard = ""
     for letter in "a story, letter by letter":
@@ -203,7 +204,7 @@ def test_text_that_cannot_be_said_again_makes_nobody_else_say_theirs_twice(redis
 
 
 def test_an_appender_outlives_its_connection_and_its_server(server):
-    piece = [events.Batch(CHAT, TURN, 1, [{"type": "text", "part": 0, "offset": 0, "text": "x"}])]
+    piece = [events.AppendBatch(CHAT, TURN, 1, [{"type": "text", "part": 0, "offset": 0, "text": "x"}])]
     with connect(server.url) as redis:
         appender = events.Appender(redis)
         assert appender.append_all(piece) == [[1]]

@@ -7,6 +7,7 @@ from worker_lane_jobs import wait_until
 from store import chats, messages, turns
 from store.broker import events, warmup
 from store.models import Chat
+from tests.harness.chat_channel import subscribe
 from worker import heartbeat
 from worker.jobs import run_turn
 from worker.warmup import ChatWarmer
@@ -52,7 +53,7 @@ def test_a_long_story_is_woken_with_its_newest_part(make_context, database, redi
     context = make_context(context=512)
     chat = make_chat(user)
     grow(database, chat, 200)
-    with events.subscribe(redis, [chat.id]) as heard:
+    with subscribe(redis, chat.id) as heard:
         opened(context, chat)
         assert ChatWarmer(context).tick() == chat.id
         assert chats.get_chat(database, user.id, chat.id).window["messages"] > 150

@@ -38,7 +38,7 @@ class Tab(Protocol):
         """A live message of the chat that the tab watches, or one for every tab."""
 
     def beat(self, reads: BeatReads) -> None:
-        """Look for what may have been lost; `pulse` has what is the same for all tabs."""
+        """Look for what may have been lost; `reads` has what is the same for all tabs."""
 
     def queues_moved(self) -> None:
         """The places of waiting turns may have changed."""
@@ -131,7 +131,7 @@ class Hub:
     def publish(self, chat_id: str, frame: Frame) -> None:
         """Deliver to every tab on this chat, in all processes; while Redis is down, to those of this process."""
         try:
-            events.publish(self._redis, chat_id, frame)
+            events.publish_unnumbered(self._redis, chat_id, frame)
         except RedisError:
             self._fan_out(chat_id, frame)
 

@@ -29,7 +29,7 @@ MIN_ROOM = 32  # tokens for one message: with less left, it is the description t
 
 
 @dataclass(frozen=True, slots=True)
-class TurnPlan:
+class PartPlan:
     """The request of one part to the engine, and the window to store with the chat when the reply is saved.
 
     The first `pinned` of the wanted segments are never evicted. `forgotten` names the segments that are not wanted any
@@ -63,7 +63,7 @@ class PlannedTurn(Protocol):
 
 def plan_part(
     story: Story, turn: PlannedTurn, kind: str, framing: PromptFraming, limits: Limits, ahead: bool = False
-) -> TurnPlan:
+) -> PartPlan:
     """The plan of one part of a turn; `story` includes what the parts before it wrote.
 
     `ahead`: for a preload, no reply has been requested yet. Raises PromptError when the persona or a single message is
@@ -89,7 +89,7 @@ def plan_part(
         raise _too_long(cast, spec, limits, n_pinned, n_fixed, visible)
     wanted = (*pinned, *(entry.segment for entry in kept), *instruction)
     after = before if limits.minimal else window_after(before, entries, kept, messages, len(examples))
-    return TurnPlan(
+    return PartPlan(
         wanted=wanted,
         forgotten=_forgotten(examples, story, spec, {segment.name for segment in wanted}),
         pinned=len(pinned),
