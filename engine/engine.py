@@ -1,7 +1,7 @@
 """The engine: one thread owns the backend (actor); every other thread holds tickets.
 
-A step has three beats: schedule (engine/scheduler.py: which tokens), decode (one batch), after-work (sample, deliver,
-save). When the loop dies, every ticket is ended with a failure.
+A step has four beats: schedule (engine/scheduler.py: which tokens), deliver the events of the step before, decode (one
+batch), after-work (sample, save). When the loop dies, every ticket is ended with a failure.
 
 What it refuses to know: how a session's cells are kept and found (kv/), and what a turn does with a token (lane.py).
 To add a question that other threads may ask: a method under "for any thread" that changes nothing.
@@ -131,7 +131,7 @@ class Engine:
         self._outbox.deliver()
 
     def _step(self) -> None:
-        """Schedule, decode, after-work; with nothing to do, wait for the next ticket or for blocks from disk."""
+        """Schedule, deliver, decode, after-work; with nothing to do, wait for a ticket or for blocks from disk."""
         self._read_inbox()
         if self._scheduler.waiting:
             self._outbox.deliver()  # an admission may take long

@@ -1,5 +1,6 @@
 """A lane: one running turn (state machine), from its first token read to its footer.
 
+A sequence in the engine's batch; the worker's `RqLane` is another thing, a thread that waits for a turn.
 Touches its session only through `Cells`, the model only through the backend and its sampler. It does not know the other
 lanes; engine/scheduler.py joins them into batches.
 """
@@ -138,6 +139,7 @@ class Lane:
         self._continue_with(row)
 
     def _continue_with(self, row: int | None) -> None:
+        """Go on after pending tokens were decoded up to their last one, which gave `row` if it wanted one."""
         if self.stage is Stage.READING:
             self._report_reading()
             if not self._pending:
@@ -145,7 +147,7 @@ class Lane:
         elif self.stage is Stage.WRITING:
             assert row is not None
             self._take_token(self._require_sampler().sample(row), row)
-        elif not self._pending:
+        elif not self._pending:  # CLOSING: the footer is read
             self.stage = Stage.OVER
 
     def _prompt_is_read(self, row: int | None) -> None:
@@ -176,7 +178,11 @@ class Lane:
         )
 
     def _take_token(self, choice: Choice, row: int | None) -> None:
-        """Take in a token that was drawn from `row` of the last decode (None: from a cached row)."""
+        """Take in a token that was drawn from `row` of the last decode (None: from a cached row).
+
+        The loop of writing: its text leaves now; the token is decoded with the next batch, and the row behind it gives
+        the next one (`decoded`, `_continue_with`, here again).
+        """
         if self._backend.is_end(choice.token):
             if row is not None:
                 self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))

@@ -79,7 +79,10 @@ def with_html(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_with_html(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An event of a turn, with HTML in the messages that it carries, if any."""
+    """An event of a turn, with HTML in the messages that it carries, if any.
+
+    They have no `why` and no `lore`, as those of `message_json` have: the event's messages come from the worker.
+    """
     messages = [with_html(message) for message in event.get("messages") or ()]
     return {**event, "message": messages[0], "messages": messages} if messages else event
 

@@ -1,8 +1,11 @@
-"""The publisher: sends the live events of all running turns in batches, as the one writer on one Redis connection.
+"""The publisher: sends the live events of all attempts in this worker in batches, over one Redis connection.
 
-What it does: lanes add events to the buffer of their turn (event_buffer.py) and wake this thread; it sends the pending
-events of all woken buffers in one call and then rests, 6 ms per buffer, 40 ms at most. So what follows a silence (a
-first token) leaves at once, and a lane waits for Redis only with the last event of its turn.
+What it does: the engine's thread (reading, writing, text) and the RQ lanes (waking, part, the end) add events to the
+buffer of their attempt (event_buffer.py) and wake this thread; it sends the pending events of all woken buffers in one
+call and then rests, 6 ms per buffer, 40 ms at most. So what follows a silence (a first token) leaves at once, and a
+lane waits for Redis only with the last event of its attempt.
+Events of turns that no attempt has are not its business: web and recovery append those (`announce_...` in
+store/broker/queue.py).
 This thread wakes for each token and computes on the CPUs that decode the next one: it does as little as it can.
 When Redis is away, events stay in their buffer and are sent when it answers again; a buffer that has ended is retried
 for `KEEP_S`. When Redis has lost events (an old snapshot, or emptied) it refuses the batch, and the buffer is replayed
@@ -59,7 +62,7 @@ class TurnEvents:
             self._publisher.wake(self.buffer, gather=True)
 
     def end(self, event: Event | None = None) -> None:
-        """Announce the last event and send it in this thread; the publisher retries when Redis does not take it."""
+        """Announce the last event of the attempt and send it in this thread; without Redis the publisher retries."""
         self.buffer.end(event)
         if not self._publisher.send([self.buffer], unless_down=True):
             self._publisher.wake(self.buffer)

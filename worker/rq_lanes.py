@@ -38,7 +38,10 @@ LANE_TTL_S = (
 
 
 class RqLane(SimpleWorker):  # type: ignore[misc]
-    """One RQ worker in a thread; it stops when `draining` is set."""
+    """One RQ worker in a thread, which waits for its turn to end; it stops when `draining` is set.
+
+    The engine's lane (engine/lane.py) is another thing: a running turn, one sequence in the batch.
+    """
 
     death_penalty_class = TimerDeathPenalty  # the default one uses SIGALRM, which only the main thread may
 

@@ -58,7 +58,10 @@ class Detokenizer:
         return shown
 
     def kept_tokens(self, written: Sequence[int], tokenize: Callable[[str], list[int]]) -> list[int]:
-        """The tokens of the visible text, out of all `written` ones; the rest of a cut token is tokenized anew."""
+        """The tokens of the visible text, out of all `written` ones; the rest of a cut token is tokenized anew.
+
+        Where the reasoning ended inside a token, all of the visible text is tokenized anew.
+        """
         hidden = self._reasoning.n_hidden
         if hidden != (self._tokens[self.n_tokens_hidden - 1][0] if self.n_tokens_hidden else 0):
             return tokenize(self._visible) if self._visible else []
@@ -98,6 +101,7 @@ class Detokenizer:
         return longest
 
     def _keep_tokens(self) -> None:
+        """Find which tokens were reasoning, which are whole in the visible text, and what remains of the next one."""
         hidden = self._reasoning.n_hidden
         whole_text, end = hidden + len(self._visible), hidden
         self.n_tokens_hidden = sum(length <= hidden for length, _ in self._tokens) if hidden else 0

@@ -40,15 +40,16 @@ class QueuePlace:
 def accept(
     db: Database, redis: Redis, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
 ) -> BegunTurn:
-    """Write a turn in one transaction, queued for the worker of its chat where it is the person's only one.
+    """Write a turn in one transaction; acknowledge it, then call `deliver`.
 
-    Acknowledge it, then call `deliver`. Raises what `turns.begin_turn` raises.
+    It is queued for its chat's worker if the person has no other unfinished turn, else waiting. Raises what
+    `turns.begin_turn` raises.
     """
     return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(redis, command.chat_id))
 
 
 def deliver(db: Database, redis: Redis, begun: BegunTurn, now: float | None = None) -> None:
-    """Bring an accepted turn into its worker's queue, or the person's turn that comes before it.
+    """Bring an accepted turn into its worker's queue; for a waiting one `dispatch` picks the person's oldest.
 
     Without a worker, Redis or the database it waits: `reconcile` comes back to it. The acknowledgement is out, so
     nothing here may fail the command.

@@ -4,7 +4,7 @@ What it does: a worker calls `announce` every second or so (a heartbeat); withou
 seconds. `route` sends a chat to the worker that has its session, else to the one it is pinned to, else to the least
 loaded.
 What it refuses to know: turns, RQ's jobs (only the length of a queue), what a dead worker leaves behind (recovery.py).
-To add a figure of an engine: a field of EngineView with a default, set in worker/heartbeat.py.
+To add a figure of an engine: a field of EngineView with a default, set in worker/engine_stats.py.
 """
 
 import json

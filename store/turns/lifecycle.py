@@ -1,11 +1,16 @@
 """The state machine of a turn, with leases and fencing tokens; every step is one SQL transaction.
 
-    waiting -> queued -> waking -> reading -> writing -> done | failed | cancelled
-       ^  ^      |  ^       |__________|_________|
-       |  |      |  |__ give_back: the worker stops or died, the attempt number stays
-       |  |______|
-       |      unqueue_all, claim: the queue is paused (site_state.py)
-    begin_turn
+    begin_turn ---+----------------+
+                  v  enqueue_next  v       claim
+               waiting --------> queued --------> waking -> reading -> writing -> done | failed | cancelled
+                  ^   unqueue_all  |  ^              |__________|_________|
+                  |________________|  |__________________|
+                                            give_back: the worker stops or died, the attempt number stays
+
+A turn begins as queued when a worker is known, its owner has no other unfinished turn and the queue is not paused
+(begin.py), else as waiting. `claim` also takes a waiting turn, and a running one whose lease has expired. While the
+queue is paused (site_state.py), `claim` refuses and makes a queued turn wait again, as `unqueue_all` does.
+`reading` and `writing` reach SQL only by `renew`, about once a second: a short turn goes from waking to its end.
 
 What it does: every function is one transaction that either happens or does not, wherever a process is killed.
 - The id comes from the browser and is the idempotency key: sending twice makes one turn. One unfinished turn per chat

@@ -1,6 +1,8 @@
 """Values about stories: chats, messages and their alternatives, turns, and what a worker needs to continue a chat.
 
-`MessageView.as_dict` is THE message JSON of events and web. Callers import everything from `store.views`.
+`MessageView.as_dict` is THE message JSON of events; web adds to it (serializers.py): `html` in all messages, `why` and
+`lore` in those of HTTP, `opened` and `ack`, so a message in `done` has fewer fields than one in `opened`.
+Callers import everything from `store.views`.
 """
 
 import array

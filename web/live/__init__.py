@@ -3,6 +3,7 @@
 A frame in: browser -> routes.py (gate.py, socket_guard.py) -> connection.py (reader thread, token_bucket.py)
     -> tab_session.py (signed in?) -> commands.py, changes.py (protocol/to_server.py; ownership; SQL; reply)
     -> connection.py (mailbox, writer thread) -> outgoing.py (translated, encoded) -> browser.
+    A turn goes on: commands.py -> store/broker/queue.py (SQL, then a job) -> RQ -> worker/jobs.py (worker/__init__.py).
 A token out: worker -> Redis stream and pub/sub (store/broker/events.py) -> hub.py (subscriber thread, the tabs on the
     chat) -> tab_session.py -> connection.py (mailbox, writer thread) -> viewer.py, event_cursor.py (next? duplicate?
     gap?) -> outgoing.py -> browser. A gap is refilled by `Viewer._fill_gap`; beats of the hub find lost ends.

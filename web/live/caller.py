@@ -25,4 +25,7 @@ class Caller:
 
 
 Handler = Callable[[Caller, Any], None]
-"""Does one command. Replies first (`caller.reply`), then tells the other tabs (`services.hub.publish`)."""
+"""Does one command. Replies first (`caller.reply`), then tells every tab on the chat (`services.hub.publish`).
+
+The page that asked ignores what the reply has told it already.
+"""

@@ -1,7 +1,8 @@
 """The commands of a tab: parses a frame strictly, finds its handler, checks ownership in one place.
 
 What it does: COMMANDS is the table of all commands; the handlers of turns and of reading along are here, those of
-changes by hand in changes.py. The tab gets its acknowledgement first, then the other tabs are told.
+changes by hand in changes.py. The tab gets its acknowledgement first, then every tab on the chat is told; the page that
+asked ignores what it knows.
 Ownership: every handler gets the person's id, and every store function that it calls with an id from outside takes the
 person's id too; a chat of another person is `not_found`, as if it did not exist.
 What it refuses to know: the shapes of frames (protocol/), sockets and threads (tab_session.py), how a reply is written.
@@ -71,7 +72,7 @@ def _ask_for_warmup(services: Services, chat_id: str) -> None:
 
 
 def _submit(caller: Caller, frame: SubmitTurn) -> None:
-    """One transaction, then the acknowledgement, then the delivery to a worker and to the other tabs."""
+    """One transaction, then the acknowledgement, then the delivery to a worker; every tab on the chat is told."""
     services = caller.services
     command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
     limit = services.settings.max_waiting_turns

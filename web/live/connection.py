@@ -90,7 +90,10 @@ class Connection:
         self._guard.abort()
 
     def serve(self, execute: Execute) -> None:
-        """Run until the connection ends: `obey` is called with every frame, in the reader's thread."""
+        """Run until the connection ends: `execute` is called with every message, in the reader's thread.
+
+        The library's reader appends each message to `input_buffer`; the `_Inbox` in its place executes it there.
+        """
         self._ws.input_buffer = _Inbox(execute, self._end)
         self._ws.ws = _Metered(self._ws.ws, self._liveness, self._end)
         reader: ReaderThread = self._ws.thread

@@ -1,8 +1,10 @@
 /* The commands of the person on the chat page: send, stop, retry, continue, narrate, suggest, status, another alternative.
 
-   A command is idempotent: it stays in the outbox (outbox.js) until the server acknowledges it, and goes out again with
-   the SAME turn id after every reconnect. `page`: the ChatController.
-   To add a command: its button in templates/chat.html, the event that it sends here, and in web/live/commands.py its frame. */
+   A command that begins a turn (`#submit`) is idempotent: it stays in the outbox (outbox.js) until the server acknowledges
+   it, and goes out again with the SAME turn id after every reconnect. The others (`stop`, `choose`) go straight to the
+   socket, once. `page`: the ChatController.
+   To add a command: its button in templates/chat.html, the event that it sends here, its frame in
+   web/live/protocol/to_server.py, its handler in web/live/commands.py. */
 
 import { t } from "../lib/i18n.js";
 

@@ -1,6 +1,7 @@
 /* The composer: the draft that survives a reload, the button that is Send or Stop, the keyboard shortcuts of the page.
    Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "alternative" (detail: -1 or 1),
-   "edit" (the last own message), "typed" (the person changed the draft). */
+   "edit" (the last own message), "typed" (the person changed the draft), "wait" (Enter while a reply is under way: nobody
+   listens, but the key makes no line break). */
 
 import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";

@@ -2,7 +2,7 @@
 
    What it does: HANDLERS is the table of all frames that this page handles (web/live sends them); a frame of another type
    is ignored. After a reconnect the page opens the chat again from the last event that it has; the server replays what is
-   missing (web/live/event_cursor.py), and a gap in the sequence numbers means here: open again.
+   missing (`open` and `_fill_gap` in web/live/viewer.py), and a gap in the sequence numbers means here: open again.
    What it refuses to know: what the person asks for (commands.js); how a message, a menu or a panel looks.
    To add a frame: a line in HANDLERS and its method, here or in message_actions.js; on the server its sender in web/live.
    A frame that changes nothing but one part of the page goes to that part straight from HANDLERS. */
