@@ -19,9 +19,10 @@ from store import accounts
 from store.chats import transcript
 from store.db import Database
 from tests.harness.people import Player
+from tests.harness.soak import n_examples
 from tests.harness.stack import ROOT, Stack
 
-N_PEOPLE, N_BACKUPS, N_BETWEEN = 4, 3, 6
+N_PEOPLE, N_BACKUPS, N_BETWEEN = n_examples(3, 4), n_examples(2, 3), n_examples(3, 6)
 WARM_S = 60
 
 
