@@ -58,7 +58,7 @@ class Talker(Protocol):
         """Say something and wait for the whole reply."""
 
     def retry(self) -> Turn:
-        """Another wording of the last reply."""
+        """Another alternative of the last reply."""
 
     def edit(self, text: str) -> Turn:
         """Change the last thing said, and have it answered anew."""

@@ -161,7 +161,7 @@ def values(books, ada):
 
 @pytest.fixture(scope="module")
 def story(house, books, ada, pages):
-    """A story with everything in it: wordings, a narrator, a pin, a status, words with their likelihood."""
+    """A story with everything in it: alternatives, a narrator, a pin, a status, words with their likelihood."""
     story = chats.create_chat(books, ada.id, character_id("mara"), "Ada").id
     chats.change_chat(books, ada.id, story, settings={"top_n": 5}, author_note="Rain.", reference="A letter.")
     chat = ChatPage(pages("en"), house.address).open(story).told("Who are *you*?")

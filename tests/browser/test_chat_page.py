@@ -68,7 +68,7 @@ def test_the_story_goes_on_in_place(chat):
         assert chat.roles() == ["character", "user", "character"]
         assert chat.last()["words"].startswith(before)
         assert len(chat.last()["words"]) > len(before)
-        assert chat.swipes.last.is_hidden(), "it is the same wording, only longer"
+        assert chat.swipes.last.is_hidden(), "it is the same alternative, only longer"
 
 
 def test_a_suggestion_streams_into_the_box_and_is_mine_then(chat):
@@ -232,7 +232,7 @@ def test_left_and_right_with_an_empty_box(chat):
     chat.next.last.click()
     chat.busy()
     chat.rest()
-    assert chat.last()["count"] == "3/3", "beyond the newest wording there is a new one"
+    assert chat.last()["count"] == "3/3", "beyond the newest alternative there is a new one"
     chat.draft.fill("x")
     chat.press("ArrowLeft", "ArrowRight")
     assert chat.last()["count"] == "3/3"

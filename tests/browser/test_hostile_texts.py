@@ -70,7 +70,7 @@ def told_lore(given):
 
 @pytest.fixture(scope="module")
 def told(books, mallory, cast):
-    """A story in which every text is a message, a wording, a status, a word with its likelihood and a setting."""
+    """A story in which every text is a message, an alternative, a status, a word with its likelihood and a setting."""
     chat = chats.create_chat(books, mallory.id, next(one.id for one in cast if one.name == "Full"), NAME)
     notes = list(packs(3900))
     chats.change_chat(books, mallory.id, chat.id, title=NAME, author_note=notes[0], reference=notes[1])
@@ -83,8 +83,8 @@ def told(books, mallory, cast):
         for number, text in enumerate(CLEAN):
             role = ("user", "character", "narrator")[number % 3]
             message = messages.add_message(session, row, role, next(names), None, 1.0)
-            for wording in (text, f"{text}\n\n{text}"):
-                messages.add_alternative(session, message, messages.Reply(wording), None, 1.0)
+            for alternative in (text, f"{text}\n\n{text}"):
+                messages.add_alternative(session, message, messages.Reply(alternative), None, 1.0)
         last = messages.active_alternative(session, message)
         last.stats = {"words": words, "lore": told_lore(CLEAN)}
         last.status = {"fields": fields, "turn": "0" * 32, "tokens": [], "model_key": ""}

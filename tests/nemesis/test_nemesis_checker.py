@@ -17,8 +17,8 @@ HEARD = {turn: f"Mo heard: {text} (2 messages, tag 012345)" for turn, text in SA
 
 
 def message(turn, role, text, ordinal):
-    wording = {"text": text, "turn_id": turn, "position": 0, "status": None}
-    return {"id": f"m{ordinal}", "turn_id": turn, "role": role, "ordinal": ordinal, "alternatives": [wording]}
+    alternative = {"text": text, "turn_id": turn, "position": 0, "status": None}
+    return {"id": f"m{ordinal}", "turn_id": turn, "role": role, "ordinal": ordinal, "alternatives": [alternative]}
 
 
 def notes_of(turn, at):

@@ -39,18 +39,18 @@ FINISHES = st.sampled_from([None, "stop", "edited"])
 
 @st.composite
 def messages(draw) -> DocMessage:
-    wording = st.builds(
+    alternative = st.builds(
         DocAlternative, WORDS, TIMES, FINISHES, hint=WORDS, status=st.none() | st.lists(FACTS, max_size=2).map(tuple)
     )
-    wordings = draw(
-        st.lists(wording, min_size=1, max_size=3).filter(lambda all_: any(one.text.strip() for one in all_))
+    alternatives = draw(
+        st.lists(alternative, min_size=1, max_size=3).filter(lambda all_: any(one.text.strip() for one in all_))
     )
     return DocMessage(
         role=draw(st.sampled_from(["user", "character", "narrator", "system"])),
         name=draw(LINE),
-        alternatives=tuple(wordings),
+        alternatives=tuple(alternatives),
         created_at=draw(TIMES),
-        active=draw(st.integers(0, len(wordings) - 1)),
+        active=draw(st.integers(0, len(alternatives) - 1)),
         pinned=draw(st.booleans()),
         answer=draw(st.booleans()),
     )
