@@ -33,7 +33,7 @@ def command(chat, text, kind="chat", revision=1) -> TurnCommand:
 
 
 def texts_of(database, chat):
-    return [[alternative.text for alternative in message.alternatives] for message in chats.transcript(database, chat.id)]
+    return [[one.text for one in message.alternatives] for message in chats.transcript(database, chat.id)]
 
 
 def test_a_greeting_and_ones_own_description(database, inn):
