@@ -7,7 +7,9 @@ What it refuses to know: who sets the limits (accounts.py).
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,15 +21,8 @@ from store.models import HAS_ENDED, UNFINISHED, Turn, User
 from store.views import UserView
 
 PAUSE_S = 300.0
-
-
-def refuse_if_over(session: Session, user: User, now: float) -> None:
-    """Raises Refused "quiet_hours" or "daily_limit"."""
-    moment = dt.datetime.fromtimestamp(now)
-    if user.quiet_from and user.quiet_until and _between(f"{moment:%H:%M}", user.quiet_from, user.quiet_until):
-        raise Refused("quiet_hours", until=user.quiet_until)
-    if user.daily_minutes is not None and minutes_used(session, user.id, now) >= user.daily_minutes:
-        raise Refused("daily_limit", minutes=user.daily_minutes)
+Played = tuple[float, float | None]
+"""When a turn was created, and when it ended; None: not yet. In seconds since the epoch."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,22 @@ class MinutesToday:
     def left(self) -> int:
         """Whole minutes left, a begun one counted as whole; never below 0."""
         return max(0, math.ceil(self.allowed - self.used))
+
+
+def refuse_if_over(session: Session, user: User, now: float) -> MinutesToday | None:
+    """The minutes of today once a turn begins now; None without a limit. Raises Refused "quiet_hours", "daily_limit".
+
+    Both sums are made of one reading of today's turns: every other writer waits for this transaction.
+    """
+    moment = dt.datetime.fromtimestamp(now)
+    if user.quiet_from and user.quiet_until and _between(f"{moment:%H:%M}", user.quiet_from, user.quiet_until):
+        raise Refused("quiet_hours", until=user.quiet_until)
+    if user.daily_minutes is None:
+        return None
+    played = _turns_of_today(session, user.id, now)
+    if _minutes_played(played, now) >= user.daily_minutes:
+        raise Refused("daily_limit", minutes=user.daily_minutes)
+    return MinutesToday(_minutes_played([*played, (now, None)], now), user.daily_minutes)
 
 
 def today(db: Database, user: UserView, now: float | None = None) -> MinutesToday | None:
@@ -60,11 +71,23 @@ def minutes_today(session: Session, user: User | UserView, now: float) -> Minute
 
 def minutes_used(session: Session, user_id: str, now: float) -> float:
     """Minutes that a person has played since midnight."""
-    midnight = dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    of_user = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= midnight)
-    played = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(of_user.where(some))]
+    return _minutes_played(_turns_of_today(session, user_id, now), now)
+
+
+def _midnight(now: float) -> float:
+    return dt.datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _turns_of_today(session: Session, user_id: str, now: float) -> list[Played]:
+    of_user = select(Turn.created_at, Turn.ended_at).where(Turn.owner_id == user_id, Turn.created_at >= _midnight(now))
+    rows = [row for some in (HAS_ENDED, Turn.state.in_(UNFINISHED)) for row in session.execute(of_user.where(some))]
+    return [(row.created_at, row.ended_at) for row in rows]
+
+
+def _minutes_played(played: Sequence[Played], now: float) -> float:
+    midnight = _midnight(now)
     used_s, until = 0.0, midnight - PAUSE_S
-    for created_at, ended_at in sorted(played, key=lambda turn: turn.created_at):
+    for created_at, ended_at in sorted(played, key=itemgetter(0)):
         gap_s = created_at - until
         used_s += gap_s if 0.0 < gap_s <= PAUSE_S and until >= midnight else 0.0
         end = min(now, ended_at or now)

@@ -96,7 +96,7 @@ def _write_turn(
             return _begun_before(session, known, owner_id, command, now, worker)
         chat = messages.own_chat(session, owner_id, command.chat_id)
         user = session.get_one(User, owner_id, with_for_update=True)
-        usage_limits.refuse_if_over(session, user, now)
+        minutes = usage_limits.refuse_if_over(session, user, now)
         is_only_one = _refuse_if_others(session, chat, command, max_waiting)
         user_message, about = _OPENINGS[KINDS[command.kind].opening](session, chat, command, now)
         turn = _new_turn(chat, command, now, worker if is_only_one else None)
@@ -105,7 +105,7 @@ def _write_turn(
         turn.reply_message_id = about.id if about else None
         session.add(turn)
         session.flush()
-        return _begun(session, turn, chat, user_message, now, worker, is_new=True)
+        return _begun(session, turn, chat, user_message, minutes, worker, is_new=True)
 
 
 def _new_turn(chat: Chat, command: TurnCommand, now: float, worker: str | None) -> Turn:
@@ -135,13 +135,20 @@ def _begun_before(
     if turn.owner_id != owner_id or turn.chat_id != command.chat_id:
         raise Refused("bad_turn_id")
     message = session.get(Message, turn.user_message_id) if turn.user_message_id else None
-    return _begun(session, turn, session.get_one(Chat, turn.chat_id), message, now, worker, is_new=False)
+    minutes = usage_limits.minutes_today(session, session.get_one(User, turn.owner_id), now)
+    return _begun(session, turn, session.get_one(Chat, turn.chat_id), message, minutes, worker, is_new=False)
 
 
 def _begun(
-    session: Session, turn: Turn, chat: Chat, message: Message | None, now: float, worker: str | None, *, is_new: bool
+    session: Session,
+    turn: Turn,
+    chat: Chat,
+    message: Message | None,
+    minutes: usage_limits.MinutesToday | None,
+    worker: str | None,
+    *,
+    is_new: bool,
 ) -> BegunTurn:
-    minutes = usage_limits.minutes_today(session, session.get_one(User, turn.owner_id), now)
     return BegunTurn(
         turn=turn_view(turn),
         is_new=is_new,

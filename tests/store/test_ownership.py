@@ -5,6 +5,7 @@ import json
 import uuid
 
 import pytest
+from sqlalchemy import Engine, event
 
 from store import accounts, characters, chats, export, personas, pictures, turns, usage_limits
 from store.errors import NotFound, Refused
@@ -80,6 +81,32 @@ def test_daily_minutes_count_play_and_not_pauses(database, user, chat):
     turns.request_cancel(database, user.id, turn.id, at("12:04"))
     assert refusal(say, database, chat, at("12:05")) == "daily_limit"
     assert say(database, chat, at("00:10", day=2))
+
+
+def test_minutes_are_added_up_once_for_a_turn_and_told_with_it(database, user, chat):
+    """The sum reads all turns of the day, and stands in a transaction for which every other writer waits."""
+    accounts.set_limits(database, user.id, 60, None, None)
+    for clock in ("10:00:00", "10:02:00"):
+        turn = say(database, chat, at(clock))
+        claim = turns.claim(database, turn.id, "gpu0", 5, at(clock))
+        turns.commit(database, turn.id, claim.attempt, Reply("Hello"), now=at(clock) + 30)
+    sums = []
+
+    def count(_connection, _cursor, statement, *_rest):
+        sums.extend([statement] if statement.startswith("SELECT turns.created_at, turns.ended_at") else [])
+
+    command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chats.get_revision(database, chat.id), "Hello")
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        begun = turns.begin_turn(database, user.id, command, at("10:04:30"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(sums) == 2, "those that have ended, and those that have not"
+    user = accounts.get_user(database, user.id)
+    assert begun.minutes_left == usage_limits.today(database, user, at("10:04:30")).left == 56, (
+        "with the pause before it"
+    )
+    assert turns.begin_turn(database, user.id, command, at("10:04:30")).minutes_left == 56, "also when it is sent again"
 
 
 @pytest.mark.parametrize("limits", [(0, None, None), (1441, None, None), (5, "21:00", None), (5, "24:00", "07:00")])
