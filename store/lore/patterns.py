@@ -22,9 +22,7 @@ _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
 _COUNT = regex.compile(r"\{\s*(\d{1,9})")
 _FOREIGN = regex.compile(r"(?<!\\)\(\?[-ims]*[^-ims:=!<>|)]")  # recursion, verbose mode and other things of one dialect
 _SIGNS = frozenset("\\^$.|?*+()[]{}")
-_NO_SPACES = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
-)
+_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def search(key: str, text: str, case_sensitive: bool) -> SearchResult:
 def needle(key: str, case_sensitive: bool) -> tuple[str, bool]:
     """A folded key, and whether its script has spaces, so that whole words can be matched."""
     folded = fold(key, case_sensitive)
-    return folded, _NO_SPACES.search(folded) is None
+    return folded, _script_without_spaces().search(folded) is None
 
 
 def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool) -> bool:
@@ -115,7 +113,13 @@ def _alone(text: str, start: int, end: int) -> bool:
 
 
 def _joins(neighbour: str, edge: str) -> bool:
-    return _is_letter(neighbour) and _is_letter(edge) and not _NO_SPACES.match(neighbour)
+    return _is_letter(neighbour) and _is_letter(edge) and not _script_without_spaces().match(neighbour)
+
+
+@functools.cache
+def _script_without_spaces() -> Any:
+    """The pattern of one sign of a script that puts no spaces between words; compiled once, at its first use."""
+    return regex.compile(_NO_SPACES)
 
 
 def _is_letter(sign: str) -> bool:

@@ -22,7 +22,7 @@ from tests.harness.people import Player
 from tests.harness.soak import n_examples
 from tests.harness.stack import ROOT, Stack
 
-N_PEOPLE, N_BACKUPS, N_BETWEEN = n_examples(3, 4), n_examples(2, 3), n_examples(3, 6)
+N_PEOPLE, N_BACKUPS, N_BETWEEN = n_examples(2, 4), n_examples(2, 3), n_examples(3, 6)
 WARM_S = 60
 
 
@@ -41,7 +41,7 @@ def opened(stack):
 
 @pytest.fixture
 def house(tmp_path, postgres):
-    calm = {"backend": "echo", "echo_delay_ms": 3, "max_reply_tokens": 20, "lanes": N_PEOPLE}
+    calm = {"backend": "echo", "echo_delay_ms": 15, "max_reply_tokens": 20, "lanes": N_PEOPLE}
     stack = Stack(tmp_path / "house", **calm, **database_of(postgres))
     try:
         yield stack.start()

@@ -128,6 +128,8 @@ def test_a_missing_compiler_is_named(tmp_path):
     (tmp_path / "cache").mkdir()
     for name in ("deploy/bootstrap.py", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    bare = ["--without-pip", "--system-site-packages", str(tmp_path / ".venv")]  # made here in 0.5 s; with pip in 9 s
+    subprocess.run([sys.executable, "-m", "venv", *bare], check=True)
     done = subprocess.run(
         [sys.executable, "deploy/bootstrap.py", "run"],
         cwd=tmp_path,

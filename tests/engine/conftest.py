@@ -21,7 +21,7 @@ def echo() -> EchoBackend:
     return EchoBackend(n_cells=4096, n_sequences=8, n_batch=64)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def llama(demo_model: Path) -> Iterator[LlamaBackend]:
     # One thread: pytest runs a process for each core, and spinning threads would stand in each other's way.
     backend = LlamaBackend(demo_model, LlamaOptions(n_cells=1024, n_sequences=8, n_batch=128, n_threads=1))

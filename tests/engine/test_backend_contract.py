@@ -8,6 +8,7 @@ import pytest
 from engine import RequestError
 from engine.backend import DecodeResult, TokenRun
 from engine.backends.echo import EchoBackend, KVRuleBroken
+from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.sampling import SamplerSettings
 
 GREEDY = SamplerSettings(temperature=0, repeat_penalty=1.0)
@@ -143,7 +144,20 @@ def test_damaged_state_bytes_are_refused_or_cut(backend):
     assert backend.seq_end(5) == 0
 
 
-def test_no_room_leaves_the_memory_as_it_was(backend):
+@pytest.fixture(params=["echo", "llama"])
+def small(request):
+    """Each backend with few cells, which are soon full."""
+    if request.param == "echo":
+        yield EchoBackend(n_cells=256, n_sequences=2, n_batch=64)
+        return
+    options = LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_threads=1)
+    llama = LlamaBackend(request.getfixturevalue("demo_model"), options)
+    yield llama
+    llama.close()
+
+
+def test_no_room_leaves_the_memory_as_it_was(small):
+    backend = small
     filler = (words(backend, "word")[0],) * backend.n_batch
     position = 0
     while (result := backend.decode([TokenRun(0, position, filler)])) is DecodeResult.DONE:

@@ -5,12 +5,14 @@ import threading
 
 import numpy as np
 import pytest
+import tiny_models
 from engine_stories import Story
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, EngineOptions
 from engine.backend import TokenRun
+from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.blocks.buffers import LARGE_BYTES, BufferPool
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import Block, BlockStore
@@ -266,25 +268,28 @@ def test_cells_come_back_from_memory_that_was_used_before(llama):
     assert len(places) == 1
 
 
-@pytest.mark.model
-def test_an_engine_on_a_crowded_ram_tier_has_the_blocks_that_it_saved(llama, tmp_path):
-    """Three stories in turns, of which two fit into the cells; their longer segments are blocks of 4 to 5 MB."""
-    llama.clear()
-    keep, llama.close = llama.close, lambda: None
-    options = {"context": 512, "lanes": 1, "park_after_s": 0.0, "tolerance_s": 50.0}
-    engine = Engine(llama, EngineOptions(ram_bytes=12 << 20, folder=tmp_path, **options)).start()
+@pytest.fixture
+def wide(tmp_path):
+    """A small model of which a token takes 8 KiB in the cells."""
+    path = tiny_models.llama(tmp_path / "wide.gguf", head_size=128, n_heads=2, n_kv_heads=2, n_layers=8)
+    return LlamaBackend(path, LlamaOptions(n_cells=4096, n_sequences=8, n_batch=256, n_threads=1))
+
+
+def test_an_engine_on_a_crowded_ram_tier_has_the_blocks_that_it_saved(wide, tmp_path):
+    """Three stories in turns, of which two fit into the cells; their longer segments are blocks of 4 to 6 MB."""
+    options = {"context": 2048, "lanes": 1, "park_after_s": 0.0, "tolerance_s": 50.0}
+    engine = Engine(wide, EngineOptions(ram_bytes=12 << 20, folder=tmp_path / "blocks", **options)).start()
     try:
         stories = [Story(engine, name, f"You are {name}. " + "The sea is grey. " * 38) for name in ("Ann", "Bo", "Cy")]
         for said in ("And then? " + "It rained all day. " * 36, "Who is there?"):
             for story in stories:
                 story.say(said)
                 story.turn(max_tokens=6)
-                assert in_ram_as_on_disk(engine, tmp_path) >= 1
+                assert in_ram_as_on_disk(engine, tmp_path / "blocks") >= 1
         assert engine.blocks.n_evicted >= 6
         assert engine.blocks.n_restored >= 6
     finally:
         engine.close()
-        llama.close = keep
 
 
 def in_ram_as_on_disk(engine, folder):

@@ -82,17 +82,19 @@ def test_a_parked_session_wakes_exactly(narrow_engine):
 
 def test_the_persona_stays_at_the_front_for_ever(engine):
     story = Story(engine, "long", "You are Mira, a cheerful lighthouse keeper.")
-    persona = story.segments[0]
-    for turn in range(12):
-        while sum(len(segment.tokens) for segment in story.segments) > 380:
+    persona, n_evicted = story.segments[0], 0
+    for turn in range(8):
+        while sum(len(segment.tokens) for segment in story.segments) > 150:
             story.evict(2)
+            n_evicted += 1
         story.say(f"Question {turn}: what do you see from the window of your tower today?")
-        done = story.turn(max_tokens=30)
+        done = story.turn(max_tokens=10)
         held = engine.inspect("long")
         assert held[0].segment.tokens == persona.tokens
         assert held[0].position == 0
         if turn:
             assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)
+    assert n_evicted >= 4
 
 
 @pytest.mark.parametrize(

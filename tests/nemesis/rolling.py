@@ -1,7 +1,7 @@
 """`python -m tests.nemesis.rolling --rounds 2`: every worker and every web server is restarted while people write.
 
-Three workers, two web servers; one after the other gets SIGTERM and comes back, as in an upgrade. Then the same checker
-as after a storm: nothing lost, nothing doubled. Prints the longest silence of a stream that had begun: the time between
+Three workers (or `--workers`), two web servers; one after the other gets SIGTERM and comes back, as in an upgrade.
+Then the same checker as after a storm: nothing lost, nothing doubled. Prints the longest silence of a stream that had begun: the time between
 two words that somebody was shown while their turn was under way.
 """
 
@@ -24,11 +24,12 @@ def main(arguments=None):
     """Restart everything, one by one, and look."""
     parser = argparse.ArgumentParser(prog="python -m tests.nemesis.rolling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--clients", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="inglenook-rolling-"))
-    installation = Installation(folder, n_workers=3, n_webs=2, echo_delay_ms=20)
+    installation = Installation(folder, n_workers=options.workers, n_webs=2, echo_delay_ms=20)
     try:
         installation.start()
         violations, silences, n_turns, n_restarts = roll(installation, options)
@@ -37,8 +38,8 @@ def main(arguments=None):
     shutil.rmtree(folder, ignore_errors=True)
     longest = max(silences, default=0.0)
     sys.stdout.write(
-        f"{n_restarts} restarts of 3 workers and 2 web servers under {options.clients} people: {n_turns} turns, "
-        f"{len(violations)} promises broken; longest silence of a stream {longest:.2f} s\n"
+        f"{n_restarts} restarts of {options.workers} workers and 2 web servers under {options.clients} people: "
+        f"{n_turns} turns, {len(violations)} promises broken; longest silence of a stream {longest:.2f} s\n"
     )
     return 1 if violations else 0
 

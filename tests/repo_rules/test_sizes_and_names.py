@@ -13,10 +13,14 @@ OLD_NAMES = re.compile(  # docs/glossary.md has the words that are used instead
 )
 
 
-def unknown_files(texts, known):
+def ends_of(paths):
+    """What a path may be called in prose: itself, and each of its ends that begins behind a slash."""
+    return {path[start:] for path in paths for start in (0, *(sign.end() for sign in re.finditer("/", path)))}
+
+
+def unknown_files(texts, ends):
     """The file names in prose that end no known path."""
-    named = (name for text in texts for name in FILE_NAME.findall(text))
-    return [name for name in named if not any(path == name or path.endswith(f"/{name}") for path in known)]
+    return [name for text in texts for name in FILE_NAME.findall(text) if name not in ends]
 
 
 def defined_names(tree):
@@ -36,7 +40,7 @@ def test_no_module_of_a_room_is_long():
 
 
 def test_the_files_that_docstrings_and_comments_name_exist():
-    known = {path.relative_to(ROOT).as_posix() for path in repository_files()}
+    known = ends_of(path.relative_to(ROOT).as_posix() for path in repository_files())
     wrong = [
         f"{path.relative_to(ROOT)}:{line} names {name}"
         for path in python_files(*ROOMS, "tests", "bench")
@@ -58,7 +62,7 @@ def test_old_names_do_not_come_back():
 
 def test_the_rules_see_what_is_wrong():
     """The test of the test."""
-    known = {"web/live/hub.py", "web/static/js/chat/socket.js"}
+    known = ends_of({"web/live/hub.py", "web/static/js/chat/socket.js"})
     assert unknown_files(["See live/hub.py, hub.py and chat/socket.js."], known) == []
     assert unknown_files(["See web/hub.py, gone.py."], known) == ["web/hub.py", "gone.py"]
     assert [name for name, _ in defined_names(ast.parse("class Feed:\n    def _open(self): pass"))] == ["Feed", "_open"]
