@@ -1,8 +1,8 @@
 """`python -m tests.nemesis.rolling --rounds 2`: every worker and every web server is restarted while people write.
 
 Three workers (or `--workers`), two web servers; one after the other gets SIGTERM and comes back, as in an upgrade.
-Then the same checker as after a storm: nothing lost, nothing doubled. Prints the longest silence of a stream that had begun: the time between
-two words that somebody was shown while their turn was under way.
+Then the same checker as after a storm: nothing lost, nothing doubled. Prints the longest silence of a stream that
+had begun: the time between two words that somebody was shown while their turn was under way.
 """
 
 import argparse
