@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -44,7 +45,6 @@ _UNSEEN = {"synchronize_session": False}
 _MIGRATION_LOCK = 0x494E474C  # any constant will do, as long as every process uses the same
 _WRITE_LOCK = 0x494E474D
 _PRAGMAS = (
-    f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -52,14 +52,17 @@ _PRAGMAS = (
 
 
 class Database:
-    """One per process, for all its threads. `url` is a SQLAlchemy URL, SQLite file or PostgreSQL."""
+    """One per process, for all its threads. `url` is a SQLAlchemy URL, SQLite file or PostgreSQL.
 
-    def __init__(self, url: str) -> None:
+    `busy_timeout_s`: how long a transaction on SQLite waits for a writer in another process before it fails.
+    """
+
+    def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._url = make_url(url)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         if self._sqlite:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = _engine(url, self._sqlite)
+        self._engine = _engine(url, self._sqlite, busy_timeout_s)
         self._writers = threading.Lock() if self._sqlite else nullcontext()
 
     @contextmanager
@@ -72,6 +75,13 @@ class Database:
             if not self._sqlite:
                 session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield session
+
+    def wait_to_write(self) -> float:
+        """Wait until this process could write; the seconds that it took. Raises DatabaseTrouble."""
+        began = time.monotonic()
+        with self.session() as session:
+            session.connection()  # begins the transaction
+            return time.monotonic() - began
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -137,6 +147,13 @@ class Database:
             yield
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether the same change may succeed later: the database is locked, full, restarting, or chose us as the victim
+    of a deadlock or of a serialization failure. False where the change itself is wrong."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, OperationalError | InterfaceError)
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of a URL, existing or not; None if the database is a server."""
     parsed = make_url(url)
@@ -198,10 +215,10 @@ def migration_config(connection: Connection) -> Config:
     return config
 
 
-def _engine(url: str, sqlite: bool) -> Engine:
+def _engine(url: str, sqlite: bool, busy_timeout_s: float) -> Engine:
     if not sqlite:
         return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=32)
-    engine = create_engine(url, pool_size=8, max_overflow=120, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(url, pool_size=8, max_overflow=120, connect_args={"timeout": busy_timeout_s})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

@@ -7,10 +7,12 @@
     the worker drains                `give_back`  turns.give_back: runs again    state: queued
     the engine has died              `give_back`  the same, counts as a crash    state: queued
     another attempt owns the turn    `drop`       none (Stale)                   none
-    the end cannot be saved          `drop`       none: the lease runs out       none
+    the end cannot be saved, ever    `drop`       none: the lease runs out       none
 
 A turn that is given back although its owner has pressed stop ends as cancelled.
 SQL comes first and never waits for Redis: live events are best effort, the transcript is the truth.
+An end that a locked, full or restarting database does not take is tried again until it is in, or another attempt owns
+the turn: what was written to its last word never ends as failed because somebody else writes.
 To add an ending: a line above, a method here, its step in store/turns/, the branch in worker/attempt.py.
 """
 
@@ -24,14 +26,15 @@ from typing import Any, TypeVar
 from rq.timeouts import JobTimeoutException
 
 from store import turns
-from store.db import Database, DatabaseTrouble
+from store.db import Database, DatabaseTrouble, may_pass
 from store.errors import Failure, Stale
 from store.views import EndView
 from worker.publisher import TurnEvents
 
 log = logging.getLogger(__name__)
 
-SQL_PATIENCE_S = 5.0  # how long a busy or full database is retried: less than a lease
+SQL_PATIENCE_S = 5.0  # how long an end is retried that the database refuses for another reason than being busy
+PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 Value = TypeVar("Value")
 Window = dict[str, Any] | None
@@ -87,13 +90,19 @@ class Endings:
             log.warning("turn %s: its partial text was not saved: %s", self._turn_id, error, exc_info=True)
 
     def _persist(self, change: Callable[[], Value]) -> Value:
-        """Make a change in SQL, retrying while the database is busy or full. Raises DatabaseTrouble in the end."""
-        deadline = time.monotonic() + SQL_PATIENCE_S
+        """Make a change in SQL, again and again while the database may take it later. Raises Stale, DatabaseTrouble.
+
+        The time limit of the job does not count any more: it is for writing, and the text is written.
+        """
+        deadline, pause_s = time.monotonic() + SQL_PATIENCE_S, PAUSE_S
         while True:
             try:
                 return change()
             except DatabaseTrouble as error:
-                if time.monotonic() > deadline:
+                if not may_pass(error) and time.monotonic() > deadline:
                     raise
                 log.warning("turn %s: the database did not take its end, trying again: %s", self._turn_id, error)
-                time.sleep(0.2)
+            except JobTimeoutException:
+                log.warning("turn %s: its time is over, its end is still being saved", self._turn_id)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 LOCK_S = 15
 ENQUEUED_WITHIN_S = 1.5  # between the database's word that a turn is queued and its job in Redis
 UNCLAIMED_GRACE_S = 5.0
+RENEWED_WITHIN_S = 0.25  # a living worker renews its leases so soon once the database takes writes again
 ANNOUNCE_AFTER_S = 1.5  # a worker tries again twice a second
 ANNOUNCE_FOR_S = 120.0
 SEEN_FOR_S = 60
@@ -76,7 +77,7 @@ def reconcile(db: Database, redis: Redis, now: float | None = None) -> tuple[str
     with _lock(redis) as is_held:
         if not is_held:
             return ()
-        back = _give_back(db, redis, turns.expired_leases(db, now), now)
+        back = _give_back(db, redis, _dead(db, now), now, expired_at=now)
         known = {turn.id for turn in back}
         back += [turn for turn in _misplaced(db, redis, now) if turn.id not in known]
         placed = requeue_at_front(db, redis, back, None, now) + steal_work(db, redis, now)
@@ -90,12 +91,21 @@ def is_due(redis: Redis, every_s: float) -> bool:
     return bool(redis.set(keys.last_reconcile(), "1", nx=True, px=max(1, round(every_s * 900))))
 
 
-def _give_back(db: Database, redis: Redis, running: Iterable[TurnView], now: float | None) -> list[TurnView]:
+def _dead(db: Database, now: float) -> tuple[TurnView, ...]:
+    """The running turns whose lease has run out; none where it could not be renewed, because somebody kept the database
+    from taking writes: the next round judges them."""
+    expired = turns.expired_leases(db, now)
+    return expired if expired and db.wait_to_write() <= RENEWED_WITHIN_S else ()
+
+
+def _give_back(
+    db: Database, redis: Redis, running: Iterable[TurnView], now: float | None, expired_at: float | None = None
+) -> list[TurnView]:
     """Take turns from their dead workers; returns the requeued ones (the others were to be cancelled)."""
     requeued = []
     for turn in running:
         with suppress(Stale):  # it ended or was claimed meanwhile
-            after = turns.give_back(db, turn.id, turn.attempt, now, crashed=True)
+            after = turns.give_back(db, turn.id, turn.attempt, now, crashed=True, expired_at=expired_at)
             if after.ended:
                 announce_end(db, redis, after)
             else:

@@ -116,16 +116,26 @@ def renew(
     return stops
 
 
-def give_back(db: Database, turn_id: str, attempt: int, now: float | None = None, *, crashed: bool = False) -> TurnView:
+def give_back(
+    db: Database,
+    turn_id: str,
+    attempt: int,
+    now: float | None = None,
+    *,
+    crashed: bool = False,
+    expired_at: float | None = None,
+) -> TurnView:
     """The worker gives up its claim: the turn is queued again, or cancelled if its owner pressed stop. Raises Stale.
 
     The attempt number and the partial text stay. `crashed`: the attempt died, and may have been the reason.
+    `expired_at`: only if its lease had run out by then, also if it is renewed between the caller's reading and this.
     """
     now = clock(now)
     state = case((Turn.cancel_requested, Turn.state), else_="queued")
     values = {"state": state, "lease_until": None, "updated_at": now, "crashes": Turn.crashes + int(crashed)}
+    ran_out = () if expired_at is None else (Turn.lease_until <= expired_at,)
     with db.session() as session:
-        if not rows_changed(session, update(Turn).where(*fenced(turn_id, attempt)).values(values)):
+        if not rows_changed(session, update(Turn).where(*fenced(turn_id, attempt), *ran_out).values(values)):
             raise Stale(turn_id, attempt)
         turn = _get(session, turn_id)
         if turn.cancel_requested:

@@ -1,6 +1,9 @@
 """What other workers leave behind, and who waits too long for theirs."""
 
+import sqlite3
+import threading
 import time
+from contextlib import closing
 
 import pytest
 from test_broker_jobs import lane, pop_and_die, queued
@@ -142,3 +145,30 @@ def test_what_was_popped_for_nothing_is_taken_out(database, redis, two_workers, 
     turns.commit(database, turn.id, claim.attempt, turns.Reply("Hello"), now=time.time() - 60)
     recovery.reconcile_rq(database, redis)
     assert jobs.popped(redis, "gpu0") == set()
+
+
+def test_a_lease_that_nobody_could_renew_is_no_sign_of_death(database, database_url, redis, two_workers, people, say):  # noqa: F811
+    """Somebody keeps the database from taking writes: the worker lives, and renews as soon as it can."""
+    (chat,) = people(1)
+    turn = say(chat)
+    claim = turns.claim(database, turn.id, "gpu0", 6.0)
+    past = time.time() + 60
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        round_ = threading.Thread(target=recovery.reconcile, args=(database, redis, past))
+        round_.start()
+        time.sleep(1.0)
+    round_.join()
+    assert turns.get_turn(database, turn.id).running
+    turns.commit(database, turn.id, claim.attempt, turns.Reply("Well."))
+    assert turns.get_turn(database, turn.id).state == "done"
+
+
+def test_a_lease_that_was_renewed_meanwhile_is_not_taken(database, people, say):  # noqa: F811
+    (chat,) = people(1)
+    turn = say(chat)
+    claim = turns.claim(database, turn.id, "gpu0", 6.0, now=100.0)
+    turns.renew(database, {turn.id: turns.Progress(claim.attempt)}, lease_until=206.0, now=200.0)
+    with pytest.raises(Stale):
+        turns.give_back(database, turn.id, claim.attempt, 201.0, crashed=True, expired_at=201.0)
+    assert turns.give_back(database, turn.id, claim.attempt, 207.0, crashed=True, expired_at=207.0).state == "queued"

@@ -1,17 +1,23 @@
 """`run_turn` in this process: a real Redis, a real SQLite file, the echo engine."""
 
+import sqlite3
 import threading
 import time
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
+from rq.timeouts import JobTimeoutException
 from sqlalchemy import text
 from worker_lane_jobs import wait_until
 
 from store import chats, turns
 from store.broker import events, jobs, queue, registry
+from store.db import Database
 from store.errors import Refused
 from store.models import Turn
 from worker import endings, heartbeat
+from worker.context import open_context
 from worker.jobs import run_turn
 from worker.rq_lanes import RqLane
 from worker.running_turns import StopReason
@@ -392,3 +398,38 @@ def test_what_a_turn_took_is_the_sum_of_its_parts(make_context, database, chat, 
     assert both.result["suggestion"]
     assert both.stats["n_generated"] > reply["n_generated"]
     assert both.stats["write_s"] > reply["write_s"]
+
+
+def test_a_reply_that_is_written_waits_for_a_locked_database_however_long(
+    impatient, make_context, database_url, redis, chat, say, caplog
+):
+    """Another process holds the write lock for longer than the end was ever retried."""
+    busy = Database(database_url, busy_timeout_s=0.02)
+    open_context(replace(make_context(echo_delay_ms=5), db=busy))
+    turn = say(chat, "Good evening")
+    working = in_thread(turn)
+    until_it_writes(redis, turn)
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: sum("trying again" in record.message for record in caplog.records) >= 6, 20)
+    working.join()
+    ended = turns.get_turn(busy, turn.id)
+    busy.close()
+    assert (ended.state, ended.attempt, ended.error_code) == ("done", 1, None)
+    assert said(redis, turn)[-1]["type"] == "done"
+
+
+def test_the_time_limit_of_a_job_does_not_end_a_reply_that_is_written(make_context, database, chat, say, monkeypatch):
+    make_context()
+    commit, tries = turns.commit, []
+
+    def late(*arguments):
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise JobTimeoutException("the job took too long")
+        return commit(*arguments)
+
+    monkeypatch.setattr(turns, "commit", late)
+    turn = say(chat)
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).state == "done"
