@@ -58,7 +58,7 @@ def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
             file.flush()
             os.fsync(file.fileno())
             took_s = time.monotonic() - begun
-            free_mb = shutil.disk_usage(existing).free // MB
+            free_mb = free_space_mb(existing)
     except OSError as error:
         raise unusable(folder, error) from None
     if free_mb < LEAST_FREE_MB:
@@ -66,6 +66,11 @@ def check_folder(folder: Path, n_bytes: int = 65_536) -> Disk:
             f"Only {free_mb} MB are free on the disk of {folder}: make room, {LEAST_FREE_MB} MB at the least."
         )
     return Disk(n_bytes / MB / max(took_s, 1e-6), free_mb, ahead_s)
+
+
+def free_space_mb(folder: Path) -> int:
+    """The free space on the disk of a folder, in MB."""
+    return shutil.disk_usage(folder).free // MB
 
 
 def unusable(folder: Path, error: OSError) -> DeployError:

@@ -21,7 +21,7 @@ from typing import TextIO
 
 from deploy import room_processes
 from deploy.managed_redis import ManagedRedis
-from deploy.preflight import DeployError, check_all
+from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
 from store.settings import PREFIX, Settings, SettingsError, load_settings
@@ -31,6 +31,7 @@ STOP_TIMEOUT_S = 9.0
 TRIES_AT_START = 3
 POLL_S = 0.2
 TRY_AGAIN_S = 30.0
+FULL_BELOW_MB = 1
 GROUND, ROOMS = "ground", "rooms"
 
 
@@ -52,6 +53,9 @@ def main() -> int:
             run_stack(paths, settings, programs(paths, managed_redis), environ, stop)
     except (DeployError, SettingsError) as fault:
         say(f"inglenook: {fault}", sys.stderr)
+        return 1
+    except OSError as error:
+        say(f"inglenook: {unusable(Path(error.filename or settings.data_dir), error)}", sys.stderr)
         return 1
     except StopRequested:
         pass
@@ -129,6 +133,7 @@ class StackWatch:
         self._paths = paths
         self._stop = stop
         self._given_up_at: dict[str, float] = {}
+        self._has_room = True
 
     def until(self, is_ready: "room_processes.Check", what: str) -> None:
         """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
@@ -147,6 +152,7 @@ class StackWatch:
     def until_stopped(self) -> None:
         """Watch until asked to stop; programs that supervisord has given up are restarted after TRY_AGAIN_S seconds."""
         while not self._stop.is_set():
+            self._tell_room()
             for name, state in self._check_programs().items():
                 if state == "FATAL":
                     self._try_again(name, time.monotonic())
@@ -166,11 +172,23 @@ class StackWatch:
         since = self._given_up_at.setdefault(name, now)
         if now - since < TRY_AGAIN_S:
             return
-        print(
-            self._with_tail(name, f"The {name} program keeps failing, starting it again"), file=sys.stderr, flush=True
-        )
+        say(self._with_tail(name, f"The {name} program keeps failing, starting it again"), sys.stderr)
         del self._given_up_at[name]
         self._supervisord.start_program(GROUND if name == "redis" else ROOMS, name)
+
+    def _tell_room(self) -> None:
+        """Say it once when the disk of the data folder is full, and once when there is room again."""
+        free_mb = free_space_mb(self._paths.data)
+        if self._has_room and free_mb < FULL_BELOW_MB:
+            say(
+                f"inglenook: The disk of {self._paths.data} is full: make room. Until then pages are shown, and what "
+                "people send is refused.",
+                sys.stderr,
+            )
+            self._has_room = False
+        elif not self._has_room and free_mb >= LEAST_FREE_MB:
+            say("inglenook: There is room on the disk again.", sys.stderr)
+            self._has_room = True
 
     def _with_tail(self, name: str, sentence: str) -> str:
         tail = "".join(f"\n    {line}" for line in self._paths.tail(name))

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import http.client
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -66,7 +65,7 @@ class Supervisord:
         """Start supervisord and wait for it; in its own session, so that a terminal's Ctrl+C reaches only us."""
         self._config.write_text(supervisord_config(self._paths, programs), encoding="utf-8")
         self._paths.log("supervisord").unlink(missing_ok=True)
-        command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self._config)]
+        command = [sys.executable, "-W", "ignore", "-m", "deploy.supervisord", "-c", str(self._config)]
         with self._paths.log("supervisord.out").open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -101,9 +100,8 @@ class Supervisord:
         return {str(info["name"]): str(info["statename"]) for info in infos}
 
     def exits(self) -> list[tuple[str, int]]:
-        """(program, exit status) of those that ended unasked, oldest first; supervisord has them in its log only."""
-        log = str(self._ask("readLog", -20_000, 0))
-        return [(name, int(status)) for name, status in re.findall(r"exited: (\w+) \(exit status (\d+);", log)]
+        """(program, exit status) of those that ended unasked, oldest first."""
+        return [(str(name), int(status)) for name, status in self._ask("exits", interface="inglenook")]
 
     def stop(self, timeout_s: float) -> None:
         """Stop all programs, last group first, then supervisord; what is left after `timeout_s` is killed."""
@@ -126,11 +124,11 @@ class Supervisord:
             return bool(self._ask("getState"))
         return False
 
-    def _ask(self, name: str, *arguments: object) -> Any:
+    def _ask(self, name: str, *arguments: object, interface: str = "supervisor") -> Any:
         """One of supervisord's remote calls, on a new connection: an old one does not survive an error."""
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
-            return getattr(proxy.supervisor, name)(*arguments)
+            return getattr(getattr(proxy, interface), name)(*arguments)
 
 
 def _supervisord_section(paths: StackPaths) -> str:
@@ -140,6 +138,8 @@ def _supervisord_section(paths: StackPaths) -> str:
 nodaemon=true
 silent=true
 logfile={_escaped(paths.log("supervisord"))}
+logfile_maxbytes=1MB
+logfile_backups=1
 pidfile={_escaped(paths.run / "supervisord.pid")}
 childlogdir={_escaped(paths.logs)}
 
@@ -149,6 +149,9 @@ chmod=0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[rpcinterface:inglenook]
+supervisor.rpcinterface_factory=deploy.supervisord:make_exits_interface
 """
 
 

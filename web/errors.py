@@ -15,10 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from store.errors import NotFound, StoreError
+from store.full_disk import is_full
 from web.i18n.language import error_sentence, gettext, marked
 
 log = logging.getLogger(__name__)
 NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))
+NO_ROOM = (
+    "disk_full",
+    marked("There is no room left on the server's disk, so nothing can be saved: tell whoever runs this house."),
+)
 UNEXPECTED = marked("That is our fault, and it was written down. Try again, or go back.")
 TITLES = {
     400: marked("That did not arrive whole"),
@@ -54,6 +59,11 @@ class Problem(Exception):
 def error_json(code: str, message: str) -> dict[str, dict[str, str]]:
     """The one JSON shape of an error, for HTTP and for web sockets."""
     return {"error": {"code": code, "message": message}}
+
+
+def not_now(error: Exception) -> tuple[str, str]:
+    """Code and sentence for a database or Redis that does not do its work; the sentence is not translated yet."""
+    return NO_ROOM if is_full(error) else NOT_NOW
 
 
 def reason_json(error: StoreError) -> dict[str, Any]:
@@ -117,7 +127,8 @@ def _http(error: HTTPException) -> Response:
 
 def _database(error: SQLAlchemyError) -> Response:
     log.error("The database did not answer.", exc_info=error)
-    return _answer(503, NOT_NOW[0], gettext(NOT_NOW[1]), {"Retry-After": "5"})
+    code, sentence = not_now(error)
+    return _answer(503, code, gettext(sentence), {"Retry-After": "5"})
 
 
 def _unexpected(error: Exception) -> Response:

@@ -124,7 +124,7 @@ class Connection:
             self.send(refused(errors.reason_json(error)))
         except (RedisError, SQLAlchemyError) as error:
             log.warning("A frame for a tab could not be made: %s", error)
-            self.send(refused(errors.error_json(*errors.NOT_NOW)))
+            self.send(refused(errors.error_json(*errors.not_now(error))))
 
     def _end(self, code: int, sentence: str, **values: object) -> OSError:
         """For the reader: send a close frame and wait until it is sent. Raising the result ends the library's loop."""

@@ -95,5 +95,5 @@ class TabSession:
         try:
             if self._signed_in():
                 commands.execute(self._caller, text)
-        except (RedisError, SQLAlchemyError):
-            self._connection.post_frame(refused(errors.error_json(*errors.NOT_NOW)))
+        except (RedisError, SQLAlchemyError) as error:
+            self._connection.post_frame(refused(errors.error_json(*errors.not_now(error))))
