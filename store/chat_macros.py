@@ -1,13 +1,14 @@
 """Macros of a chat: resolves the macros of a text when that text enters a chat.
 
-What it does: `resolve_in_chat` replaces macros by the chat's names, its character's card and its messages so far. Every
+What it does: `ChatMacros` replaces macros by the chat's names, its character's card and its messages so far. Every
 text of people or cards goes through it once, when it is stored: greetings, messages, edits, hints, notes, the persona.
 Generated text and imported chats never do. {{input}} is empty: in a message it would be the message itself.
 What it refuses to know: the syntax of macros (macros/resolver.py).
-To add a macro of a chat: a field of the card in CARD_TEXTS, anything else in `resolve_in_chat`; the list in
+To add a macro of a chat: a field of the card in CARD_TEXTS, anything else in `ChatMacros`; the list in
 macros/resolver.py; a case in tests/store/test_chat_macros.py.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,19 +32,31 @@ CARD_TEXTS = {
 _LAST = {"lastmessage": None, "lastusermessage": "user", "lastcharmessage": "character"}
 
 
-def resolve_in_chat(
-    session: Session, chat: Chat, character: Character, text: str, now: float, before: int | None = None
-) -> str:
-    """`text` with its macros replaced, at the time `now` (seconds); `before`: ordinal of the message that it
-    replaces."""
-    char, user = display_name(character.name, character.card), chat.user_name
-    context = MacroContext(now=now, seed=chat.id)
-    texts = card_macros(character.card, char, user, context)
-    texts |= {"persona": lambda: chat.user_persona or "", "input": lambda: ""}
-    for name, role in _LAST.items():
-        texts[name] = lambda role=role: _last_words(session, chat, role, before)  # type: ignore[misc]
-    texts["idleduration"] = lambda: clock_and_dice.duration_text(now - _last_time(session, chat, before, now))
-    return macros.resolve(text, char=char, user=user, context=replace(context, texts=texts))
+class ChatMacros:
+    """The macros of one chat at one moment: its texts are read once, and all texts resolved with it share one budget.
+
+    Reads the chat in the caller's transaction, which must be one that only reads: resolving takes time, and nobody else
+    could write meanwhile.
+    """
+
+    def __init__(
+        self, session: Session, chat: Chat, character: Character, now: float, before: int | None = None
+    ) -> None:
+        """`now`: the time in seconds; `before`: ordinal of the message that the text replaces."""
+        self._char, self._user = display_name(character.name, character.card), chat.user_name
+        context = MacroContext(now=now, seed=chat.id, budget=macros.MacroBudget())
+        texts = card_macros(character.card, self._char, self._user, context)
+        texts |= {"persona": lambda: chat.user_persona or "", "input": lambda: ""}
+        for name, role in _LAST.items():
+            texts[name] = functools.cache(lambda role=role: _last_words(session, chat, role, before))
+        texts["idleduration"] = functools.cache(
+            lambda: clock_and_dice.duration_text(now - _last_time(session, chat, before, now))
+        )
+        self._context = replace(context, texts=texts)
+
+    def resolve(self, text: str) -> str:
+        """`text` with its macros replaced."""
+        return macros.resolve(text, char=self._char, user=self._user, context=self._context)
 
 
 def display_name(name: str, card: Mapping[str, Any]) -> str:
@@ -53,13 +66,16 @@ def display_name(name: str, card: Mapping[str, Any]) -> str:
 
 
 def card_macros(card: Mapping[str, Any], char: str, user: str, context: MacroContext) -> dict[str, Callable[[], str]]:
-    """The texts of a card as macros; clock and dice are those of `context`. They do not insert each other."""
+    """The texts of a card as macros, each resolved once; clock, dice and budget are those of `context`.
+
+    They do not insert each other.
+    """
     inside = replace(context, texts=dict.fromkeys(CARD_TEXTS, str))
 
     def expander(field: str) -> Callable[[], str]:
         value = card.get(field)
         text = value.strip() if isinstance(value, str) else ""
-        return lambda: macros.resolve(text, char=char, user=user, context=inside, keep_unknown=False)
+        return functools.cache(lambda: macros.resolve(text, char=char, user=user, context=inside, keep_unknown=False))
 
     return {name: expander(field) for name, field in CARD_TEXTS.items()}
 

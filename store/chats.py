@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import chat_macros, context_messages, messages, sampling, texts
+from store import context_messages, greetings, messages, sampling, texts
+from store.chat_macros import ChatMacros
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore import books
-from store.messages import Reply, clock, new_id, own_chat, raise_revision, refuse_if_changed
+from store.macros import may_be_in
+from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Alternative, Character, Chat, Message, User
 from store.views import (
     ChatView,
@@ -50,17 +52,25 @@ def create_chat(
     name = texts.clean_name(user_name)
     if not name:
         raise Refused("bad_name")
-    with db.session() as session:
-        owner, character = session.get(User, owner_id), session.get(Character, character_id)
-        if owner is None or character is None or not visible(character, owner):
-            raise NotFound("character")
+    about = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
+    with db.reading() as session:
+        owner, character = _who_meet(session, owner_id, character_id)
         chat = new_chat(owner, character, name, clock(now))
-        about = texts.clean(user_persona).strip()[: texts.MAX_TEXT]
-        chat.user_persona = chat_macros.resolve_in_chat(session, chat, character, about, chat.created_at)[
-            : texts.MAX_TEXT
-        ]
-        greet(session, chat, character)
+        macros = ChatMacros(session, chat, character, chat.created_at)
+        chat.user_persona = macros.resolve(about)[: texts.MAX_TEXT]
+        greeted = greetings.resolved(macros, character.card)
+    with db.session() as session:
+        _, character = _who_meet(session, owner_id, character_id)
+        greetings.write_chat(session, chat, character.name, greeted)
         return chat_view(chat, character)
+
+
+def _who_meet(session: Session, owner_id: str, character_id: str) -> tuple[User, Character]:
+    """The person and the character of a new chat. Raises NotFound."""
+    owner, character = session.get(User, owner_id), session.get(Character, character_id)
+    if owner is None or character is None or not visible(character, owner):
+        raise NotFound("character")
+    return owner, character
 
 
 def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
@@ -164,13 +174,13 @@ def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> Ch
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]!r} cannot be changed: expected some of {', '.join(sorted(CHANGEABLE))}.")
     values = {name: _checked(name, value) for name, value in changes.items()}
+    values |= _notes(db, owner_id, chat_id, {name: text for name, text in values.items() if name in NOTES})
     with db.session() as session:
         chat = own_chat(session, owner_id, chat_id)
-        character = messages.character_of(session, chat)
         for name, value in values.items():
-            setattr(chat, name, _note(session, chat, character, value) if name in NOTES else value)
+            setattr(chat, name, value)
         session.flush()
-        return chat_view(chat, character)
+        return chat_view(chat, messages.character_of(session, chat))
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -187,12 +197,17 @@ def _checked(name: str, value: Any) -> Any:
     return text
 
 
-def _note(session: Session, chat: Chat, character: Character, text: str) -> str:
-    """A note with its macros resolved: those of the time or the last message get their present values."""
-    note = chat_macros.resolve_in_chat(session, chat, character, text, clock(None)).strip()
-    if len(note) > MAX_NOTE:
+def _notes(db: Database, owner_id: str, chat_id: str, texts_by_name: dict[str, str]) -> dict[str, str]:
+    """Notes with their macros resolved: those of the time or the last message get their present values."""
+    if not any(map(may_be_in, texts_by_name.values())):
+        return texts_by_name
+    with db.reading() as session:
+        chat = own_chat(session, owner_id, chat_id, lock=False)
+        macros = ChatMacros(session, chat, messages.character_of(session, chat), clock(None))
+        notes = {name: macros.resolve(text).strip() for name, text in texts_by_name.items()}
+    if any(len(note) > MAX_NOTE for note in notes.values()):
         raise Refused("too_long")
-    return note
+    return notes
 
 
 def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> None:
@@ -241,21 +256,3 @@ def new_chat(owner: User, character: Character, user_name: str, now: float) -> C
         created_at=now,
         updated_at=now,
     )
-
-
-def greet(session: Session, chat: Chat, character: Character) -> None:
-    """Add a new chat and its greeting, in the caller's transaction."""
-    session.add(chat)
-    session.flush()
-    card = character.card
-    others = card.get("alternate_greetings")
-    drafts = [card.get("first_mes"), *(others if isinstance(others, list) else [others])]
-    given = [texts.clean(draft) for draft in drafts if isinstance(draft, str)]
-    resolved = (
-        chat_macros.resolve_in_chat(session, chat, character, draft, chat.created_at).strip() for draft in given
-    )
-    greetings = [greeting for greeting in resolved if greeting]
-    if greetings:
-        message = messages.add_message(session, chat, "character", character.name, None, chat.created_at)
-        for greeting in greetings:
-            messages.add_alternative(session, message, Reply(greeting), None, chat.created_at)

@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from store import chat_macros, context_messages, messages, texts
-from store.chats import greet, new_chat
+from store import context_messages, greetings, macros, messages, texts
+from store.chat_macros import ChatMacros
+from store.chats import new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
@@ -31,9 +32,9 @@ def edit_message(
 
     Raises NotFound, Refused "moved_on", "busy", "empty", "too_long".
     """
+    new_text = _resolved_text(db, owner_id, message_id, text, clock(now))
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
-        new_text = _resolved_text(session, chat, message, text, clock(now))
         alternative = messages.active_alternative(session, message)
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         alternative.finish, alternative.status = "edited", None
@@ -87,21 +88,33 @@ def branch(db: Database, owner_id: str, message_id: str, now: float | None = Non
 
 def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> ChatView:
     """A new chat with the same character, settings and notes, from the greeting on. Raises NotFound."""
-    with db.session() as session:
-        old = own_chat(session, owner_id, chat_id)
+    with db.reading() as session:
+        old = own_chat(session, owner_id, chat_id, lock=False)
         owner, character = session.get_one(User, owner_id), session.get_one(Character, old.character_id)
         chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
         chat.author_note, chat.title, chat.lore = old.author_note, old.title, dict(old.lore)
-        greet(session, chat, character)
+        greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at), character.card)
+    with db.session() as session:
+        own_chat(session, owner_id, chat_id)
+        greetings.write_chat(session, chat, character.name, greeted)
         return chat_view(chat, character)
 
 
-def _resolved_text(session: Session, chat: Chat, message: Message, text: str, now: float) -> str:
+def _resolved_text(db: Database, owner_id: str, message_id: str, text: str, now: float) -> str:
+    """The new text of a message with its macros resolved. Raises NotFound, Refused "empty", "too_long"."""
     if len(text) > texts.MAX_TEXT:
         raise Refused("too_long")
-    character = messages.character_of(session, chat)
-    words = chat_macros.resolve_in_chat(session, chat, character, texts.clean(text), now, message.ordinal).strip()
+    words = texts.clean(text)
+    if macros.may_be_in(words):
+        with db.reading() as session:
+            message = session.get(Message, message_id)
+            if message is None:
+                raise NotFound("message")
+            chat = own_chat(session, owner_id, message.chat_id, lock=False)
+            character = messages.character_of(session, chat)
+            words = ChatMacros(session, chat, character, now, message.ordinal).resolve(words)
+    words = words.strip()
     if not words:
         raise Refused("empty")
     if len(words) > texts.MAX_TEXT:

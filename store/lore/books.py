@@ -53,13 +53,13 @@ def add_book(
     db: Database, owner_id: str, data: Mapping[str, Any], name: str = "", now: float | None = None
 ) -> LorebookView:
     """Save a new book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
+    shown = clean_name(name) or clean_name(read_book(data).name)
     with db.session() as session:
         if session.get(User, owner_id) is None:
             raise NotFound("person")
-        row = LorebookRow(id=new_id(), owner_id=owner_id, name="", data=dict(data), created_at=clock(now))
-        row.name = clean_name(name) or clean_name(read_book(data).name)
-        if not row.name:
+        if not shown:
             raise Refused("bad_book_name")
+        row = LorebookRow(id=new_id(), owner_id=owner_id, name=shown, data=dict(data), created_at=clock(now))
         session.add(row)
         session.flush()
         return book_view(row)

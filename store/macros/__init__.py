@@ -3,6 +3,6 @@
 Start at resolver.py; chat_macros.py (one folder up) has the macros that need a chat.
 """
 
-from store.macros.resolver import MacroContext, may_be_in, resolve
+from store.macros.resolver import MacroBudget, MacroContext, may_be_in, resolve
 
-__all__ = ["MacroContext", "may_be_in", "resolve"]
+__all__ = ["MacroBudget", "MacroContext", "may_be_in", "resolve"]

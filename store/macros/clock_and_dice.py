@@ -9,12 +9,14 @@ import random
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 _TERM = r"(?:\d{0,3}d)?\d{1,6}"
 _ROLL = re.compile(rf"{_TERM}(?:[+-]{_TERM}){{0,7}}", re.ASCII)
 _TERMS = re.compile(r"([+-]?)(\d{0,3}d)?(\d{1,6})", re.ASCII)
 _LENGTHS = (("a day", "days", 86_400), ("an hour", "hours", 3_600), ("a minute", "minutes", 60))
+MOST_DICE = 10_000  # of one text, in all its macros: some milliseconds
 _LATEST = 250_000_000_000.0  # in the year 9892; calendars of Python end soon after
 
 CLOCK: dict[str, Callable[[datetime], str]] = {
@@ -41,6 +43,14 @@ def duration_text(seconds: float) -> str:
     return "a few seconds"
 
 
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What dice came to, and how many they were."""
+
+    total: str
+    n_dice: int
+
+
 class Dice:
     """The dice of one text. With `text`, `choose` and `roll` are determined by seed and text; with None they are
     random."""
@@ -59,8 +69,9 @@ class Dice:
         self._picked += 1
         return _seeded(self._seed, str(self._picked), *options).choice(options)
 
-    def roll(self, formula: str) -> str | None:
-        """The sum of dice such as `d6`, `20`, `2d6+3`; None when that is no formula."""
+    def roll(self, formula: str, most: int = MOST_DICE) -> Roll | None:
+        """The sum of dice such as `d6`, `20`, `2d6+3`; None when that is no formula, or asks for more than `most`
+        dice."""
         formula = "".join(formula.lower().split())
         if not _ROLL.fullmatch(formula):
             return None
@@ -69,12 +80,14 @@ class Dice:
         terms = [(sign, n, int(number)) for sign, n, number in _TERMS.findall(formula)]
         if any(n and not number for _, n, number in terms):  # a die without sides
             return None
-        return str(sum(self._term(sign, n, number) for sign, n, number in terms))
+        n_dice = sum(_n_dice(n) for _, n, _ in terms)
+        if n_dice > most:
+            return None
+        return Roll(str(sum(self._term(sign, n, number) for sign, n, number in terms)), n_dice)
 
     def _term(self, sign: str, n: str, number: int) -> int:
         """`n` is empty for a plain number, and else ends in the letter d."""
-        n_dice = int(n[:-1] or 1) if n else 0
-        value = sum(self._random.randint(1, number) for _ in range(n_dice)) if n else number
+        value = sum(self._random.randint(1, number) for _ in range(_n_dice(n))) if n else number
         return -value if sign == "-" else value
 
     @property
@@ -82,6 +95,10 @@ class Dice:
         if self._free is None:
             self._free = random.SystemRandom() if self._text is None else _seeded(self._seed, self._text)
         return self._free
+
+
+def _n_dice(n: str) -> int:
+    return int(n[:-1] or 1) if n else 0
 
 
 def _seeded(*words: str) -> random.Random:

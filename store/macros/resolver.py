@@ -5,10 +5,11 @@ What it does: `resolve` replaces the macros of this list, case-insensitively, fr
 {{//a comment}}, {{comment: text}} and {{hidden_key: text}} (nothing), {{reverse:text}}, the texts of the MacroContext
 ({{description}}, {{lastMessage}} ...), and the volatile ones (clock_and_dice.py): {{time}}, {{random::a::b}},
 {{roll:2d6}}. A macro may stand inside another one ({{random::{{user}}::nobody}}); the inner one is replaced first.
-Inserted text is never searched for macros, nor split at its commas and colons. Nesting and inserted text are bounded.
+Inserted text is never searched for macros, nor split at its commas and colons. Nesting, inserted text and dice are
+bounded (MacroBudget): a macro beyond that stays as it was written, like an unknown one.
 What it refuses to know: chats. Resolve once, when a text enters a chat: its tokens must not change later.
 To add a macro: one without arguments in `_alone`, one with arguments in `_with_words`; one that needs a chat in
-`resolve_in_chat` or CARD_TEXTS (chat_macros.py); one of time in CLOCK (clock_and_dice.py). Then this list, and a case
+`ChatMacros` or CARD_TEXTS (chat_macros.py); one of time in CLOCK (clock_and_dice.py). Then this list, and a case
 in tests/store/test_macros.py or test_chat_macros.py.
 """
 
@@ -32,10 +33,27 @@ Piece = tuple[str, bool]
 """A part of a macro: its text, and whether it is original (True) or inserted by another macro (False)."""
 
 
+@dataclass
+class MacroBudget:
+    """What macros may still do in one text, or in several that share it: letters to insert, dice to roll."""
+
+    letters: int = MAX_INSERTED
+    dice: int = clock_and_dice.MOST_DICE
+
+    def take_letters(self, n: int) -> bool:
+        """Whether `n` letters may be inserted; then they are spent."""
+        if n > self.letters:
+            return False
+        self.letters -= n
+        return True
+
+
 @dataclass(frozen=True)
 class MacroContext:
-    """Values of macros beside the names. `texts`: functions by lower-case names, called when needed.
+    """Values of macros beside the names. `texts`: functions by lower-case names, called when needed, and once in a
+    text.
 
+    `budget`: shared by several texts; None: each text has one of its own.
     `now`: seconds (None: the present). `seed` determines {{pick}}, and with `deterministic` all dice: for texts that
     are resolved again and again. `volatile_as`: a text that replaces every volatile macro.
     """
@@ -45,6 +63,7 @@ class MacroContext:
     seed: str = ""
     deterministic: bool = False
     volatile_as: str | None = None
+    budget: MacroBudget | None = None
 
 
 def resolve(
@@ -79,7 +98,8 @@ class _Resolution:
         self._dice = clock_and_dice.Dice(self._scene.seed, text if self._scene.deterministic else None)
         self._done: list[str] = []
         self._open: deque[list[Piece]] = deque()
-        self._inserted = 0
+        self._budget = context.budget or MacroBudget()
+        self._texts: dict[str, str] = {}
 
     def run(self) -> str:
         """The text with everything replaced."""
@@ -92,7 +112,8 @@ class _Resolution:
             elif match["close"]:
                 self._end()
             elif match["tag"]:
-                self._insert(self._names[_ALIASES.get(match["tag"].lower(), match["tag"].lower())])
+                name = self._names[_ALIASES.get(match["tag"].lower(), match["tag"].lower())]
+                self._insert(name, written=match[0])
         self._put(self._text[at:], written=True)
         return "".join([*self._done, *(f"{{{{{_joined(pieces)}" for pieces in self._open)])
 
@@ -102,10 +123,12 @@ class _Resolution:
         elif text:
             self._done.append(text)
 
-    def _insert(self, text: str) -> None:
-        self._inserted += len(text)
-        if self._inserted <= MAX_INSERTED:
+    def _insert(self, text: str | None, written: str) -> None:
+        """Insert a value; without one, or without room for it, the macro stays as it was `written`."""
+        if text is not None and self._budget.take_letters(len(text)):
             self._put(text, written=False)
+        elif self._keep:
+            self._put(written, written=False)
 
     def _begin(self) -> None:
         if len(self._open) == MAX_DEPTH:  # too deep: the outermost one is taken as plain text
@@ -117,11 +140,7 @@ class _Resolution:
             self._done.append("}}")
             return
         pieces = self._open.pop()
-        value = self._value(pieces)
-        if value is not None:
-            self._insert(value)
-        elif self._keep:
-            self._put("{{" + _joined(pieces) + "}}", written=False)
+        self._insert(self._value(pieces), written="{{" + _joined(pieces) + "}}")
 
     def _value(self, pieces: list[Piece]) -> str | None:
         """The value of a macro; None for an unknown one."""
@@ -139,10 +158,15 @@ class _Resolution:
         if name in self._names:
             return self._names[name]
         if name in self._scene.texts:
-            return self._scene.texts[name]()
+            return self._text_of(name)
         if name in clock_and_dice.CLOCK:
             return self._scene.volatile_as or clock_and_dice.clock_text(name, self._scene.now)
         return {"newline": "\n", "noop": "", "trim": ""}.get(name)
+
+    def _text_of(self, name: str) -> str:
+        if name not in self._texts:
+            self._texts[name] = self._scene.texts[name]()
+        return self._texts[name]
 
     def _with_words(self, name: str, pieces: list[Piece]) -> str | None:
         words = _joined(pieces)
@@ -153,8 +177,13 @@ class _Resolution:
             options = _options(pieces)
             value = self._dice.pick(options) if name == "pick" else self._dice.choose(options)
         elif name == "roll":
-            value = self._dice.roll(words.lstrip(": "))
+            value = self._rolled(words.lstrip(": "))
         return self._scene.volatile_as or value if value is not None else None
+
+    def _rolled(self, formula: str) -> str | None:
+        roll = self._dice.roll(formula, most=self._budget.dice)
+        self._budget.dice -= roll.n_dice if roll else 0
+        return roll.total if roll else None
 
 
 def _joined(pieces: list[Piece]) -> str:

@@ -9,14 +9,15 @@ To add an opening: a member of `kinds.Opening` and its function in `_OPENINGS`.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import chat_macros, macros, messages, site_state, texts, usage_limits
+from store import macros, messages, site_state, texts, usage_limits
+from store.chat_macros import ChatMacros
 from store.db import Database
 from store.errors import Refused
 from store.messages import Reply, clock
@@ -81,6 +82,7 @@ def begin_turn(
     if not _TURN_ID.fullmatch(command.id):
         raise Refused("bad_turn_id")
     _refuse_bad_parts(command)
+    command = replace(command, text=_entering_text(db, owner_id, command, clock(now)))
     try:
         return _write_turn(db, owner_id, command, clock(now), max_waiting, worker)
     except IntegrityError:  # two writers at once: the other one's turn is there now
@@ -100,7 +102,7 @@ def _write_turn(
         is_only_one = _refuse_if_others(session, chat, command, max_waiting)
         user_message, about = _OPENINGS[KINDS[command.kind].opening](session, chat, command, now)
         turn = _new_turn(chat, command, now, worker if is_only_one else None)
-        turn.params = _params(session, chat, command, now)
+        turn.params = _params(command)
         turn.user_message_id = user_message.id if user_message else None
         turn.reply_message_id = about.id if about else None
         session.add(turn)
@@ -187,25 +189,34 @@ def _refuse_bad_parts(command: TurnCommand) -> None:
         raise Refused("too_long")
 
 
-def _params(session: Session, chat: Chat, command: TurnCommand, now: float) -> dict[str, Any]:
+def _params(command: TurnCommand) -> dict[str, Any]:
     params: dict[str, Any] = {"then": list(command.then)} if command.then else {}
-    hint = _resolved(session, chat, command, now) if KINDS[command.kind].narrates else ""
+    hint = _checked_text(command) if KINDS[command.kind].narrates else ""
     return {**params, "hint": hint} if hint else params
 
 
-def _resolved(session: Session, chat: Chat, command: TurnCommand, now: float) -> str:
-    """The command's text as it enters the chat."""
+def _entering_text(db: Database, owner_id: str, command: TurnCommand, now: float) -> str:
+    """The command's text as it enters the chat: resolved before anything is locked, because it takes time.
+
+    Where the chat is not as the person saw it, the text stays as it is: the command is refused or was done before.
+    """
     text = texts.clean(command.text)
     if macros.may_be_in(text):
-        text = chat_macros.resolve_in_chat(session, chat, messages.character_of(session, chat), text, now)
-    text = text.strip()
-    if len(text) > texts.MAX_TEXT:
+        with db.reading() as session:
+            chat = session.get(Chat, command.chat_id)
+            if chat is not None and (chat.owner_id, chat.revision) == (owner_id, command.expected_revision):
+                text = ChatMacros(session, chat, messages.character_of(session, chat), now).resolve(text)
+    return text.strip()
+
+
+def _checked_text(command: TurnCommand) -> str:
+    if len(command.text) > texts.MAX_TEXT:
         raise Refused("too_long")
-    return text
+    return command.text
 
 
 def _write_user_message(session: Session, chat: Chat, command: TurnCommand, now: float) -> _About:
-    text = _resolved(session, chat, command, now)
+    text = _checked_text(command)
     if not text:
         raise Refused("empty")
     message = messages.add_message(session, chat, "user", chat.user_name, command.id, now)

@@ -1,11 +1,15 @@
 """Text is resolved once, when it enters a chat, and kept as it is from then on."""
 
+import random
 import uuid
 
 import pytest
 
 from store import chats, edits, turns
 from store.errors import Refused
+from store.greetings import MAX_GREETINGS
+from store.macros.clock_and_dice import MOST_DICE
+from store.macros.resolver import MAX_INSERTED
 from store.models import Character
 from store.turns import TurnCommand
 
@@ -83,3 +87,33 @@ def test_stored_text_is_never_resolved_again(database, user, inn):
     assert texts_of(database, copied)[1] == ["{{char}}"]
     chats.change_chat(database, user.id, inn.id, user_persona="{{{{noop}}user}}")
     assert edits.start_over(database, user.id, inn.id).user_persona == "{{user}}"
+
+
+def test_dice_of_a_message_and_of_all_greetings_together_are_bounded(database, user, monkeypatch):
+    rolled = []
+    monkeypatch.setattr(random.SystemRandom, "randint", lambda self, low, high: rolled.append(high) or 1)
+    dice = "{{roll:999d6+999d6+999d6+999d6+999d6+999d6+999d6+999d6}}"
+    card = CARD | {"first_mes": dice * 20, "alternate_greetings": [dice] * 20}
+    with database.session() as session:
+        session.add(
+            Character(id="d" * 32, name="Dice", tagline="", card=card, avatar="", rating="everyone", locale="en",
+                      owner_id=None, created_at=0.0)
+        )  # fmt: skip
+    chat = chats.create_chat(database, user.id, "d" * 32, "Ada")
+    assert len(rolled) <= MOST_DICE
+    begun = turns.begin_turn(database, user.id, command(chat, dice * 300))
+    assert len(rolled) <= 2 * MOST_DICE
+    assert begun.message.text == "7992" + dice * 299
+
+
+def test_greetings_are_bounded_in_number_and_in_what_they_insert(database, user):
+    card = CARD | {"description": "x" * 10_000, "first_mes": "", "alternate_greetings": ["{{description}}"] * 1_000}
+    with database.session() as session:
+        session.add(
+            Character(id="m" * 32, name="Many", tagline="", card=card, avatar="", rating="everyone", locale="en",
+                      owner_id=None, created_at=0.0)
+        )  # fmt: skip
+    greetings = texts_of(database, chats.create_chat(database, user.id, "m" * 32, "Ada"))[0]
+    assert len(greetings) == MAX_GREETINGS
+    assert sum(map(len, greetings)) <= MAX_INSERTED + 1_000 * len("{{description}}")
+    assert greetings[-1] == "{{description}}"

@@ -1,5 +1,6 @@
 """Macros: what each of them stands for, what stays as it was, and that nobody's text can make it slow or fail."""
 
+import random
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store.macros import clock_and_dice, resolver
-from store.macros.resolver import MAX_INSERTED, MacroContext, resolve
+from store.macros.resolver import MAX_INSERTED, MacroBudget, MacroContext, resolve
 
 NOON = 1_800_000_000.0  # whatever hour that is on this machine: the clock of a scene is its local time
 
@@ -159,8 +160,36 @@ def test_hostile_texts_come_through_in_a_bounded_number_of_steps(name):
     assert len(said(text)) <= len(text)
 
 
-def test_what_is_inserted_is_bounded():
+def test_what_is_inserted_is_bounded_and_the_rest_stays_as_it_is_written():
     context = MacroContext({"description": lambda: "x" * 20_000})
-    assert len(said("{{description}}" * 5_000, context=context)) <= MAX_INSERTED
-    assert len(said("{{reverse:{{description}}}}" * 5_000, context=context)) <= MAX_INSERTED
+    for macro in ("{{description}}", "{{reverse:{{description}}}}"):
+        text = macro * 5_000
+        said_now = said(text, context=context)
+        assert len(said_now) <= MAX_INSERTED + len(text)
+        assert said_now.endswith("{{description}}" if macro == "{{description}}" else "}}")
+    assert said("{{user}}", context=MacroContext(budget=MacroBudget(letters=2))) == "{{user}}"
+    assert said("<user>", context=MacroContext(budget=MacroBudget(letters=2))) == "<user>"
     assert resolver.MAX_DEPTH < 20
+
+
+def test_a_text_of_the_scene_is_asked_for_once():
+    asked = []
+    context = MacroContext({"description": lambda: asked.append(1) or "An inn-keeper."})
+    assert said("{{description}}" * 500, context=context) == "An inn-keeper." * 500
+    assert len(asked) == 1
+
+
+def test_the_dice_of_a_text_are_bounded_and_the_rest_stays_as_it_is_written(monkeypatch):
+    rolled = []
+    monkeypatch.setattr(random.Random, "randint", lambda self, low, high: rolled.append(high) or 1)
+    most = "+".join(["999d6"] * 8)
+    text = f"{{{{roll:{most}}}}}" * 400
+    told = said(text, context=MacroContext(deterministic=True))
+    assert told.startswith("7992{{roll:")
+    assert len(rolled) <= clock_and_dice.MOST_DICE
+    assert said("{{roll:d6}}{{roll:d6}}", context=MacroContext(budget=MacroBudget(dice=1))) == "1{{roll:d6}}"
+
+
+def test_texts_share_a_budget():
+    context = MacroContext(budget=MacroBudget(letters=7))
+    assert [said("{{user}}", context=context) for _ in range(3)] == ["Ada", "Ada", "{{user}}"]

@@ -1,0 +1,38 @@
+"""Greetings: the first message of a new chat, from the texts of its character's card.
+
+What it does: `resolved` replaces the macros of the greetings, before anything is written; `write_chat` adds a new chat
+with them, in the caller's transaction. A card may have more greetings than MAX_GREETINGS: the further ones stay in the
+card.
+What it refuses to know: who may begin a chat (chats.py, edits.py).
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from store import messages, texts
+from store.chat_macros import ChatMacros
+from store.messages import Reply
+from store.models import Chat
+
+MAX_GREETINGS = 200
+
+
+def resolved(macros: ChatMacros, card: Mapping[str, Any]) -> tuple[str, ...]:
+    """The greetings of a card as they are said in a chat, the first one first; empty ones are left out."""
+    others = card.get("alternate_greetings")
+    drafts = [card.get("first_mes"), *(others if isinstance(others, list) else [others])]
+    said = (macros.resolve(texts.clean(draft)).strip() for draft in drafts if isinstance(draft, str))
+    return tuple(islice(filter(None, said), MAX_GREETINGS))
+
+
+def write_chat(session: Session, chat: Chat, character_name: str, greetings: tuple[str, ...]) -> None:
+    """Add a new chat; its greetings are the alternatives of its first message."""
+    session.add(chat)
+    session.flush()
+    if greetings:
+        message = messages.add_message(session, chat, "character", character_name, None, chat.created_at)
+        for position, greeting in enumerate(greetings):
+            messages.add_alternative(session, message, Reply(greeting), None, chat.created_at, position)
