@@ -11,7 +11,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres soak-tests lint format browser story check check-kills check-rolling bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -51,6 +51,14 @@ RACES ?= 0
 CHECK_ARGS = --seed $(SEED) --minutes $(MINUTES) --clients $(CLIENTS) --races $(RACES)
 check: venv-dev ## a storm of faults over a whole installation: SEED=1 MINUTES=10 CLIENTS=12 RACES=500
 	@exec $(PY) -m tests.nemesis $(CHECK_ARGS)
+
+CRASHES ?= 200
+check-crashes: venv-dev ## kill -9 at chosen moments of a turn (in a commit, before an ack, at a start): CRASHES=200
+	@exec $(PY) -m tests.nemesis.crashes --n $(CRASHES)
+
+ATTACK_ARGS ?=
+attack: venv-dev ## what a neighbour feels while one account does the worst it may: ATTACK_ARGS="--seconds 20 --only dice"
+	@exec $(PY) -m tests.attack $(ATTACK_ARGS)
 
 KILLS ?= 100
 check-kills: venv-dev ## kill -9 of a worker in mid-reply, KILLS=100 times: how long until text moves again

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "engine"))
 import tiny_models  # noqa: E402
 
-CLOCK = ROOT / "tests" / "nemesis" / "clock"
+INJECTED = ROOT / "tests" / "nemesis" / "injected"
 
 
 class Machine:
@@ -232,7 +232,7 @@ def test_a_port_in_use(machine):
 @pytest.mark.parametrize(("ahead_s", "words"), [(-7200, "2 hours behind"), (90 * 86_400, "90 days ahead of")])
 def test_a_clock_that_is_off(machine, tmp_path, ahead_s, words):
     (tmp_path / "clock").write_bytes(struct.pack("d", ahead_s))
-    machine.environ |= {"PYTHONPATH": str(CLOCK), "NEMESIS_CLOCK": str(tmp_path / "clock")}
+    machine.environ |= {"PYTHONPATH": str(INJECTED), "NEMESIS_CLOCK": str(tmp_path / "clock")}
     says(machine.command(), "clock", "fail", words, "Set the clock")
 
 

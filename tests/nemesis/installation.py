@@ -38,10 +38,10 @@ MODELS = {"echo": ECHO, "smollm2": SMOLLM2}
 class Installation:
     """Redis, `n_webs` web servers and `n_workers` workers on a folder of their own."""
 
-    def __init__(self, folder, n_workers=2, model="echo", n_webs=1, **settings):
+    def __init__(self, folder, n_workers=2, model="echo", n_webs=1, environ=None, **settings):
         self.folder, self.data = Path(folder), Path(folder) / "data"
         self.data.mkdir(parents=True, exist_ok=True)
-        self.model = model
+        self.model, self._more = model, environ or {}
         self.clock_file = self.folder / "clock"
         self.clock_file.write_bytes(struct.pack("d", 0.0))
         ports = [free_port() for _ in range(n_webs)]
@@ -156,6 +156,6 @@ class Installation:
         return self._program(name, room_processes.worker_command(), INGLENOOK_WORKER_NAME=name)
 
     def _program(self, name, command, **more):
-        path = f"{ROOT}{os.pathsep}{Path(__file__).with_name('clock')}"
-        environ = {**self.environ, "PYTHONPATH": path, "NEMESIS_CLOCK": str(self.clock_file), **more}
+        path = f"{ROOT}{os.pathsep}{Path(__file__).with_name('injected')}"
+        environ = {**self.environ, "PYTHONPATH": path, "NEMESIS_CLOCK": str(self.clock_file), **self._more, **more}
         return Program(name, command, environ, ROOT, self.folder / f"{name}.log")
