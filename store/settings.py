@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     sockets: int = Field(64, ge=1, description="Web sockets that may be open at the same time.")
     web_threads: int = Field(96, ge=2, description="Threads of the web server; sockets and pages share them.")
+    connections_per_address: int = Field(
+        64, ge=8, description="Unfinished requests of one address that the web server waits for at the same time."
+    )
     metrics_token: str = Field(
         "",
         pattern=r"^(|[!-~]{16,})$",

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 from store.accounts import get_user
 from store.db import Database
 from store.settings import Settings
-from web import announcements, assets, errors, health, notices, security
+from web import announcements, assets, errors, health, notices, security, uploads
 from web.admin import dashboard, metrics, people
 from web.auth import account_settings, accounts, password_resets, rate_limits
 from web.characters import card_files, character_page, pictures
@@ -66,6 +66,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     app.extensions["inglenook"] = services
     security.init_app(app, settings.origins)
     errors.init_app(app)
+    uploads.init_app(app)  # before everything that reads a form
     rate_limits.init_app(app, settings)
     assets.init_app(app)
     language.init_app(app)

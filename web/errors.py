@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from store.errors import NotFound, StoreError
 from store.full_disk import is_full
@@ -31,6 +31,7 @@ TITLES = {
     403: marked("This door stays closed"),
     404: marked("Nothing here but embers"),
     405: marked("That is not how this door opens"),
+    408: marked("That came too slowly"),
     413: marked("That is too much for one letter"),
     421: marked("This house has another address"),
     429: marked("Slowly, please"),
@@ -40,6 +41,7 @@ TITLES = {
 SENTENCES = {
     400: marked("Something was missing or torn on the way: go back, reload the page and try again."),
     405: marked("This address does not take what was asked of it."),
+    408: marked("What you sent did not arrive whole, or too slowly: send it again over a better line."),
     413: marked("Send less at once: a shorter text, a smaller picture, or fewer files."),
     429: marked("Too many tries: wait a minute, then try again."),
 }
@@ -114,8 +116,8 @@ def _csrf(error: CSRFError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    status = error.code or 500
-    code = (error.name or "error").lower().replace(" ", "_")
+    status = 408 if isinstance(error, ClientDisconnected) else error.code or 500  # its connection may be half open
+    code = "too_slow" if status == 408 else (error.name or "error").lower().replace(" ", "_")
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After", "Location")}
     if 300 <= status < 400:
         return make_response(error.get_response())

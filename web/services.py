@@ -1,7 +1,7 @@
 """The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
-What it does: holds settings, database, Redis, hub, periodic maintenance and the limit of sockets; `services()` finds
-them from inside a request.
+What it does: holds settings, database, Redis, hub, periodic maintenance and the limits of sockets and uploads;
+`services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
 """
@@ -15,9 +15,12 @@ from redis import Redis
 from store.db import Database
 from store.settings import Settings
 from web.live.beat_reads import BeatReads
-from web.live.gate import SocketLimiter
+from web.live.gate import PER_PERSON as SOCKETS_PER_PERSON
 from web.live.hub import Hub
+from web.person_limiter import PersonLimiter
 from web.server.maintenance import PeriodicMaintenance
+
+UPLOADS, UPLOADS_PER_PERSON = 8, 2  # each holds a thread of the web server while it is read
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Services:
     redis: Redis
     hub: Hub
     maintenance: PeriodicMaintenance
-    socket_limiter: SocketLimiter
+    socket_limiter: PersonLimiter
+    upload_limiter: PersonLimiter
 
     def start(self) -> None:
         """Start the threads. Call once, in the process that serves (after any fork)."""
@@ -51,7 +55,8 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
         redis,
         hub,
         PeriodicMaintenance(database, redis, hub.broadcast),
-        SocketLimiter(settings.sockets),
+        PersonLimiter(settings.sockets, SOCKETS_PER_PERSON),
+        PersonLimiter(UPLOADS, UPLOADS_PER_PERSON),
     )
 
 

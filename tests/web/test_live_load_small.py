@@ -1,6 +1,7 @@
 """`make load` in small, on the real server: rude clients, half requests, restarts. Nobody else notices anything."""
 
 import os
+import selectors
 import socket
 import subprocess
 import sys
@@ -117,6 +118,53 @@ def test_half_requests_take_nobodys_thread(served, ada, calm):
     assert late.recv(64).startswith(b"HTTP/1.1 "), "who is only slow is served"
     for line in lines[: len(begun)]:
         assert line.recv(64) == b"", "the others are cut off"
+    for line in lines:
+        line.close()
+
+
+def begin(port: int, data: bytes) -> socket.socket:
+    """Connect, and send the beginning of a request."""
+    line = socket.create_connection(("127.0.0.1", port), timeout=30)
+    line.sendall(data)
+    return line
+
+
+SLOW = {  # the head of a request whose body never comes, and what its sender is told at once, if anything
+    "a form of a stranger": (b"POST /login HTTP/1.1\r\nContent-Length: 100000", None),
+    "an address that does not exist": (b"POST /nothing HTTP/1.1\r\nContent-Length: 100000", None),
+    "chunks": (b"POST /login HTTP/1.1\r\nTransfer-Encoding: chunked", b"411"),
+    "a file of a stranger": (b"POST /characters/bring HTTP/1.1\r\nContent-Length: 10000000", b"413"),
+    "a large body for nobody": (b"PUT /nothing HTTP/1.1\r\nContent-Length: 99999999999", b"413"),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_slow_bodies_take_nobodys_thread(served, ada, calm, what):
+    """Three times as many of them as there are threads."""
+    head, refused = SLOW[what]
+    asked = head + f"\r\nHost: 127.0.0.1:{served.port}\r\n\r\nx".encode()
+    lines = [begin(served.port, asked) for _ in range(120)]
+    assert ada.get("/login").status_code == 200
+    assert lines[0].recv(64).split()[1] == (refused or b"408"), "the one that has waited longest makes room"
+    for line in lines:
+        line.close()
+
+
+def test_uploads_of_people_are_counted(served, ada, calm):
+    """A file that comes slowly holds a thread: two of a person, no more."""
+    head = f"POST /characters/bring HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {ada.cookie}\r\n"
+    asked = f"{head}Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000\r\n\r\n--x".encode()
+    lines = [begin(served.port, asked) for _ in range(60)]
+    assert ada.get("/login").status_code == 200
+    select = selectors.DefaultSelector()
+    for line in lines:
+        select.register(line, selectors.EVENT_READ)
+    answers: list[bytes] = []
+    while len(answers) < 58:
+        for key, _ in select.select(30):
+            select.unregister(key.fileobj)
+            answers.append(key.fileobj.recv(64).split()[1])
+    assert answers == [b"503"] * 58
     for line in lines:
         line.close()
 

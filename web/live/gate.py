@@ -8,14 +8,12 @@ What it refuses to know: what is sent over the socket.
 
 import base64
 import binascii
-import threading
-from collections import Counter
-from dataclasses import dataclass, field
 
 from werkzeug.datastructures import Headers
 
 from web.errors import Problem
 from web.i18n.language import gettext
+from web.person_limiter import PersonLimiter
 
 PER_PERSON = 16
 
@@ -52,30 +50,8 @@ def _is_key(text: str) -> bool:
         return False
 
 
-@dataclass
-class SocketLimiter:
-    """Limits the open sockets, in all (`limit`) and per person (PER_PERSON). Thread-safe."""
-
-    limit: int
-    _open: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def acquire(self, user_id: str) -> None:
-        """Count one more socket; raises Problem 503 at a limit. The caller calls `release` when it is closed."""
-        with self._lock:
-            if self._open.total() >= self.limit or self._open[user_id] >= PER_PERSON:
-                sentence = gettext("Too many windows are open: close one and try again.")
-                raise Problem(503, "too_many_sockets", sentence, {"Retry-After": "10"})
-            self._open[user_id] += 1
-
-    def release(self, user_id: str) -> None:
-        """Count one socket less."""
-        with self._lock:
-            self._open[user_id] -= 1
-            if not self._open[user_id]:
-                del self._open[user_id]
-
-    @property
-    def n_open(self) -> int:
-        """How many sockets are open now."""
-        return self._open.total()
+def take_place(sockets: PersonLimiter, user_id: str) -> None:
+    """Count one more socket; raises Problem 503 at a limit. The caller releases it when it is closed."""
+    if not sockets.acquire(user_id):
+        sentence = gettext("Too many windows are open: close one and try again.")
+        raise Problem(503, "too_many_sockets", sentence, {"Retry-After": "10"})

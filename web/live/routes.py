@@ -38,7 +38,7 @@ def _gate() -> None:
     gate.check_origin(request.headers.get("Origin"), services().settings.origins)
     if not current_user.is_authenticated:
         raise Problem(401, "signed_out", gettext("Sign in first."))
-    services().socket_limiter.acquire(me().id)
+    gate.take_place(services().socket_limiter, me().id)
     g.socket_of = me().id
 
 

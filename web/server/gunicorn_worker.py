@@ -1,118 +1,191 @@
-"""Slow-client guard (slowloris): gunicorn's threaded worker, with deadlines for the headers and the body of a request.
+"""Slow-client guard (slowloris): gunicorn's threaded worker; a connection gets a thread when its request has arrived.
 
-What it does: a connection gets a thread when the headers of its request have arrived. At most READING connections may
-read the rest of their headers in a thread; the others are checked again every second. A connection is cut off when its
-headers are incomplete after HEADERS_S, or its request with a body is unanswered after BODY_S; otherwise one client with
-partial requests would take every thread. After an answer the thread closes the connection itself: gunicorn would block
-its main loop, up to two seconds for each peer that does not close.
-What it refuses to know: requests themselves, and web sockets, whose headers have arrived (live/ looks after them).
+What it does: the main loop collects heads and small bodies (request_intake.py) and answers those that are late or
+refused itself; a thread sees only whole requests, and uploads, whose pace the main loop watches (paced_reader.py). At
+most `per_address` requests of one address, and WAITING in all, are waited for: one more ends the one that has waited
+longest, so that nobody is locked out where all people have one address. After an answer the main loop waits for the
+peer to hang up, without a thread and without blocking (gunicorn would block, up to two seconds for each).
+What it refuses to know: the application, and web sockets, whose heads have arrived (live/ looks after them).
 """
 
 import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
 from functools import partial
 from typing import Any
 
+from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from web.live.socket_guard import lingering_close
+from store.settings import load_settings
+from web.server.paced_reader import PacedReader
+from web.server.request_intake import Intake, Verdict, refusal
 
-HEADERS_S = 10.0
-BODY_S = 120.0  # a picture over a slow line
-READING = 8
-BODIES = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
-PEEK = 1 << 16
-Deadlines = dict[TConn, float]
+LINGER_S = 1.0  # until the peer has read our answer and hangs up
+WAITING = 512
+PIECE = 1 << 16
 
 
 class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
-    """The worker class of gunicorn_conf.py. All but `handle` and `handle_request` runs in the main loop."""
+    """The worker class of gunicorn_conf.py. All but `handle_request` runs in the main loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._partial: Deadlines = {}  # connections with partial headers, without a thread
-        self._reading: Deadlines = {}  # connections with partial headers, with a thread
-        self._bodies: Deadlines = {}  # connections whose thread may be reading a body
+        settings = load_settings()
+        self._per_address, self._n_proxies = settings.connections_per_address, settings.trusted_proxies
+        self._waiting: dict[TConn, Intake] = {}  # the one that has waited longest is the first
+        self._addresses: dict[TConn, str] = {}  # of those that wait
+        self._n_waiting: Counter[str] = Counter()  # by address
+        self._uploads: dict[TConn, PacedReader] = {}  # connections whose thread may be reading a body
+        self._leaving: dict[TConn, float] = {}  # answered connections, and until when they may hang up themselves
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection to a thread, if the headers of a request have arrived."""
-        received = None if _buffered(conn) else _peek(conn.sock)
-        if received is None or _has_headers(received):
-            super().enqueue_req(conn)
-        elif not received:
-            self._wait_for_data(conn)
-        elif len(self._reading) < READING:
-            self._reading[conn] = time.monotonic() + HEADERS_S
-            super().enqueue_req(conn)
+        """Collect the next request of a connection: a new one, or one that was kept alive."""
+        conn.init()
+        conn.sock.setblocking(False)
+        intake = self._waiting[conn] = Intake(time.monotonic())
+        self._count(conn, _peer(conn))
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_data, conn))
+        if (verdict := intake.add(conn.parser.unreader.take_buffered())) is Verdict.WAIT:
+            self._on_data(conn)
         else:
-            self._partial[conn] = time.monotonic() + HEADERS_S
-
-    def handle(self, conn: TConn) -> Any:
-        """In a thread: serve the request; close here unless kept alive (the main loop would block)."""
-        keep_alive = super().handle(conn)
-        if not keep_alive:
-            lingering_close(conn.sock)
-        return keep_alive
+            self._settle(conn, verdict)
+        self._make_room(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
-        """In a thread, with all headers: a request with a body gets a deadline."""
-        self._reading.pop(conn, None)
-        if any(name in BODIES for name, _ in req.headers):
-            self._bodies[conn] = time.monotonic() + BODY_S
+        """In a thread: what of a body has not arrived yet is read at a pace, and nothing is read after it."""
+        reader = req.body.reader
+        missing = reader.length - len(conn.parser.unreader.buf.getvalue()) if isinstance(reader, LengthReader) else 1
+        if missing > 0:
+            req.force_close()
+            req.body.reader = self._uploads[conn] = PacedReader(conn.parser.unreader, reader.length)
         return bool(super().handle_request(req, conn))
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
-        """In the main loop, after a thread has served a connection: drop its deadlines."""
-        self._reading.pop(conn, None)
-        self._bodies.pop(conn, None)
-        super().finish_request(conn, fs)
+        """After a thread has served a connection: keep it for the next request, or see it off."""
+        self._uploads.pop(conn, None)
+        if fs.cancelled() or fs.exception() or not fs.result():
+            self._see_off(conn)
+        else:
+            super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """About every second: cut off connections past their deadline, and check those with partial headers again."""
+        """About every second: end what is late."""
         super().murder_pending()
-        for conn in [*_overdue(self._reading), *_overdue(self._bodies)]:
-            with contextlib.suppress(OSError):  # closed already; if not, its thread now gets an error and ends
-                conn.sock.shutdown(socket.SHUT_RDWR)
-        for conn in _overdue(self._partial):
+        now = time.monotonic()
+        for conn, intake in list(self._waiting.items()):
+            if intake.is_late(now) or not (intake.data or self.alive):
+                self._settle(conn, Verdict.TOO_SLOW)
+        for conn, reader in list(self._uploads.items()):
+            if reader.is_late(now):
+                with contextlib.suppress(OSError):  # closed already; if not, its thread reads the end and answers 408
+                    conn.sock.shutdown(socket.SHUT_RD)
+        for conn in [conn for conn, until in self._leaving.items() if until < now]:
+            self._close(conn)
+
+    def _on_data(self, conn: TConn, _sock: Any = None) -> None:
+        """Take what has arrived; an end of the connection ends the request."""
+        intake = self._waiting.get(conn)
+        if intake is None or (data := _receive(conn.sock)) is None:  # ended a moment ago, or a false alarm
+            return
+        had_head, verdict = intake.has_head, intake.add(data)
+        if not data:
             self._forget(conn)
-        for conn in [conn for conn in self._partial if _has_headers(_peek(conn.sock))]:
-            del self._partial[conn]
+            self._close(conn)
+        elif verdict is not Verdict.WAIT:
+            self._settle(conn, verdict)
+        elif intake.has_head and not had_head:
+            self._on_head(conn, intake)
+
+    def _on_head(self, conn: TConn, intake: Intake) -> None:
+        """The head of a request whose body has not arrived says for whom a proxy asks, and whether to go on."""
+        if intake.wants_continue:
+            _send(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._count(conn, intake.client(_peer(conn), self._n_proxies))
+        self._make_room(conn)
+
+    def _settle(self, conn: TConn, verdict: Verdict) -> None:
+        """Give the request to a thread, or refuse it."""
+        intake = self._forget(conn)
+        if verdict is Verdict.READY:
+            conn.parser.unreader.unread(bytes(intake.data))
+            conn.data_ready = True
             super().enqueue_req(conn)
+            return
+        if intake.has_head or verdict is not Verdict.TOO_SLOW:  # who has asked for nothing gets no answer
+            _send(conn.sock, refusal(verdict))
+        self._see_off(conn)
 
-    def _wait_for_data(self, conn: TConn) -> None:
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+    def _make_room(self, conn: TConn) -> None:
+        """End the request that has waited longest: of the same address if that has too many, or of all."""
+        address = self._addresses.get(conn)
+        if address is not None and self._n_waiting[address] > self._per_address:
+            self._settle(next(one for one, its in self._addresses.items() if its == address), Verdict.TOO_SLOW)
+        elif len(self._waiting) > WAITING:
+            self._settle(next(iter(self._waiting)), Verdict.TOO_SLOW)
+        while len(self._leaving) > WAITING:
+            self._close(next(iter(self._leaving)))
 
-    def _forget(self, conn: TConn) -> None:
-        del self._partial[conn]
+    def _count(self, conn: TConn, address: str) -> None:
+        """Count a waiting connection by this address; behind a proxy, not by the proxy's own."""
+        self._uncount(conn)
+        if not self._n_proxies or address != _peer(conn):
+            self._addresses[conn] = address
+            self._n_waiting[address] += 1
+
+    def _uncount(self, conn: TConn) -> None:
+        if (address := self._addresses.pop(conn, None)) is not None:
+            self._n_waiting[address] -= 1
+            if not self._n_waiting[address]:
+                del self._n_waiting[address]
+
+    def _forget(self, conn: TConn) -> Intake:
+        self.poller.unregister(conn.sock)
+        self._uncount(conn)
+        return self._waiting.pop(conn)
+
+    def _see_off(self, conn: TConn) -> None:
+        """Say that nothing more comes, and wait for the peer to hang up; what it still sends is thrown away."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_farewell, conn))
+        except (OSError, ValueError, KeyError):  # closed already
+            self._end(conn)
+        else:
+            self._leaving[conn] = time.monotonic() + LINGER_S
+
+    def _on_farewell(self, conn: TConn, _sock: Any) -> None:
+        if conn in self._leaving and _receive(conn.sock) == b"":
+            self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        if self._leaving.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self._end(conn)
+
+    def _end(self, conn: TConn) -> None:
         self.nr_conns -= 1
         conn.close()
 
 
-def _overdue(deadlines: Deadlines, clock: Callable[[], float] = time.monotonic) -> Iterator[TConn]:
-    now = clock()
-    return iter([conn for conn, deadline in list(deadlines.items()) if deadline < now])
+def _peer(conn: TConn) -> str:
+    return str(conn.client[0]) if isinstance(conn.client, tuple) else ""
 
 
-def _buffered(conn: TConn) -> bool:
-    """Whether requests were pipelined, and this one is already in the parser's buffer."""
-    return bool(conn.initialized and conn.parser.unreader.buf.getvalue())
-
-
-def _peek(sock: socket.socket) -> bytes | None:
-    """The data received so far, without taking it; empty for none yet, None at the end of the connection."""
+def _receive(sock: socket.socket) -> bytes | None:
+    """What has arrived: none at the end of the connection, None when nothing has come yet."""
     try:
-        return sock.recv(PEEK, socket.MSG_PEEK | socket.MSG_DONTWAIT) or None
+        return sock.recv(PIECE)
     except BlockingIOError:
-        return b""
-    except OSError:
         return None
+    except OSError:
+        return b""
 
 
-def _has_headers(received: bytes | None) -> bool:
-    return received is None or b"\r\n\r\n" in received or len(received) >= PEEK
+def _send(sock: socket.socket, data: bytes) -> None:
+    """Send a short answer without waiting; who has let no room for it is past caring."""
+    with contextlib.suppress(OSError):
+        sock.send(data)
