@@ -20,7 +20,7 @@ from store import accounts, messages
 from store.models import Chat
 from store.views import UserView
 from tests.browser.two_browsers import PHONE, chromium
-from tests.harness.services import Services, wait_for
+from tests.harness.services import ServiceProcesses, wait_for
 from web.auth import passwords
 
 SLOWER = 4
@@ -46,7 +46,7 @@ class Visit:
     lcp_ms: float
 
 
-class PagesServices(Services):
+class PagesServices(ServiceProcesses):
     """Services with a web server, and a worker that echoes."""
 
     address = f"http://127.0.0.1:{PORT}"
@@ -64,13 +64,13 @@ class PagesServices(Services):
             return False
 
 
-def newcomer(services: Services) -> UserView:
+def newcomer(services: ServiceProcesses) -> UserView:
     """Ada, who can sign in."""
     token = accounts.create_invite(services.db, "adult")[1]
     return accounts.sign_up(services.db, token, NAME, passwords.hash_password(PASSWORD))
 
 
-def long_chat(services: Services, ada: UserView) -> str:
+def long_chat(services: ServiceProcesses, ada: UserView) -> str:
     """A chat with as many messages as its page shows."""
     chat = services.chat(ada)
     with services.db.session() as session:

@@ -19,7 +19,7 @@ from store import turns
 from store.broker import events, queue
 from store.errors import Refused
 from store.views import ChatView, TurnView
-from tests.harness.services import Services
+from tests.harness.services import ServiceProcesses
 
 N_PEOPLE, N_TURNS = 12, 10
 N_ETA_TURNS = 17
@@ -28,7 +28,7 @@ WORDS = "Tell me about the sea, the cat, the lamp, the storm, the harbour and wh
 
 def fairness() -> str:
     """The greedy one has five chats and tries them all, all the time; the others have one."""
-    with Services(backend="echo", echo_delay_ms=12, lanes=2, disk_cache_mb=0) as services:
+    with ServiceProcesses(backend="echo", echo_delay_ms=12, lanes=2, disk_cache_mb=0) as services:
         people = [services.person(f"Person {n:02d}") for n in range(N_PEOPLE)]
         kept = {
             person.id: [services.chat(person) for _ in range(5 if n == 0 else 1)] for n, person in enumerate(people)
@@ -81,7 +81,7 @@ def _fairness_report(ended: tuple[TurnView, ...], people: list[str]) -> str:
 
 def eta() -> str:
     """Errors of the estimate that a person was shown when their turn was queued, for all who had to wait."""
-    with Services(lanes=2, max_reply_tokens=100, disk_cache_mb=0) as services:
+    with ServiceProcesses(lanes=2, max_reply_tokens=100, disk_cache_mb=0) as services:
         shown: list[tuple[str, int, float, float]] = []
         lock = threading.Lock()
 
@@ -113,7 +113,7 @@ def eta() -> str:
 
 def stop(n: int = 20) -> str:
     """Two people, one lane: one is stopped, the other waits behind."""
-    with Services(lanes=1, max_reply_tokens=300, disk_cache_mb=0) as services:
+    with ServiceProcesses(lanes=1, max_reply_tokens=300, disk_cache_mb=0) as services:
         ada, ben = services.person("Ada"), services.person("Ben")
         rows = []
         for what, text, state in (("writing", "Tell me a long story.", "text"), ("reading", 12 * WORDS, "reading")):
@@ -139,7 +139,7 @@ def _spread(seconds: list[float]) -> tuple[str, str]:
     return f"{1000 * statistics.median(seconds):.0f} ms", f"{1000 * max(seconds):.0f} ms"
 
 
-def _seen(services: Services, turn: TurnView, what: str) -> bool:
+def _seen(services: ServiceProcesses, turn: TurnView, what: str) -> bool:
     said = events.read(services.redis, turn.id)
     return any(what in (event["type"], event.get("state")) for event in said)
 

@@ -26,7 +26,7 @@ from store.broker import events, jobs, queue, registry
 from store.broker.client import connect
 from store.db import Database
 from store.turns import Outcome, Reply
-from tests.harness.services import Services
+from tests.harness.services import ServiceProcesses
 from tests.postgres import PostgresServer
 
 N_PROCESSES, BOOKS_S, HOUSE_S = 4, 12.0, 15.0
@@ -37,7 +37,7 @@ WORKER = registry.WorkerView("books", "model", 1000, 0, (), 0.0)
 
 def books(name: str, database_url: str) -> tuple[object, ...]:
     """One row: turns per second through the records alone."""
-    with Services(workers=(), database_url=database_url) as services:
+    with ServiceProcesses(workers=(), database_url=database_url) as services:
         registry.announce(services.redis, WORKER, ttl_s=600)
         before = _commands(services)
         count = multiprocessing.get_context("spawn").Value("i", 0)
@@ -86,7 +86,7 @@ def house(n_workers: int, database_url: str = "") -> tuple[object, ...]:
     """One row: turns per second through real workers."""
     names = [f"gpu{n}" for n in range(n_workers)]
     settings = {"backend": "echo", "max_reply_tokens": 40, "disk_cache_mb": 0, "ram_cache_mb": 16, "lanes": 2}
-    with Services(workers=names, database_url=database_url, **settings) as services:
+    with ServiceProcesses(workers=names, database_url=database_url, **settings) as services:
         stop, waits, lock = threading.Event(), [], threading.Lock()
 
         def play(number: int) -> None:
@@ -126,7 +126,7 @@ def house(n_workers: int, database_url: str = "") -> tuple[object, ...]:
     )
 
 
-def _commands(services: Services) -> int:
+def _commands(services: ServiceProcesses) -> int:
     return int(services.redis.info("stats")["total_commands_processed"])
 
 

@@ -21,7 +21,7 @@ from bench.tables import table
 from bench.web_services import TICK, Person, WebServices, cpu_s
 from store import chats, turns
 from store.broker import registry
-from tests.harness.services import Services
+from tests.harness.services import ServiceProcesses
 from tests.harness.socket_client import SocketClient, address_of
 
 N_ALONE, N_PEOPLE, WARM_S, BUSY_S = 60, 8, 2.0, 15.0
@@ -31,7 +31,7 @@ SETTINGS = {"backend": "echo", "max_reply_tokens": 40, "disk_cache_mb": 0, "ram_
 class CostServices(WebServices):
     """With a web server and one worker, each in its own process."""
 
-    def _start(self) -> Services:
+    def _start(self) -> ServiceProcesses:
         self._run(*self._server.command(self.folder / "redis.conf"))
         self.db.migrate()
         until(self._redis_answers, "Redis")

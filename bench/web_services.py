@@ -13,7 +13,7 @@ from pathlib import Path
 from store import accounts
 from store.views import ChatView, UserView
 from tests.harness.processes import free_port
-from tests.harness.services import Services
+from tests.harness.services import ServiceProcesses
 from web.auth import passwords
 
 TICK = 100  # per second, what /proc counts in
@@ -28,7 +28,7 @@ class Person:
         self.user, self.chat, self.cookie = user, chat, cookie
 
 
-class WebServices(Services):
+class WebServices(ServiceProcesses):
     """Without workers: the bench tells the replies (load_teller.py)."""
 
     def __init__(self, sockets: int, **settings: object) -> None:

@@ -24,7 +24,7 @@ from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chat_transfer import import_chat
 from store.models import Character, Chat
 from tests.harness import processes
-from tests.harness.services import Services
+from tests.harness.services import ServiceProcesses
 from tests.harness.socket_client import SocketClient, address_of
 
 START_S = 180.0
@@ -35,7 +35,7 @@ class WholeStack(WebServices):
 
     entry: tuple[str, ...] = ("deploy.run",)
 
-    def _start(self) -> Services:
+    def _start(self) -> ServiceProcesses:
         self._run(*self._server.command(self.folder / "redis.conf"))
         until(self._redis_answers, "Redis")
         self._run(sys.executable, "-m", *self.entry)

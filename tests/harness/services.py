@@ -23,7 +23,7 @@ from store.views import ChatView, TurnView, UserView
 START_S = 120.0
 
 
-class Services:
+class ServiceProcesses:
     """Use as a context manager. `settings` are those of all processes (see store/settings.py)."""
 
     def __init__(self, workers: Sequence[str] = ("gpu0",), **settings: object) -> None:
@@ -37,14 +37,14 @@ class Services:
         self.redis_url = self._server.url
         self.redis = connect(self.redis_url)
 
-    def __enter__(self) -> "Services":
+    def __enter__(self) -> "ServiceProcesses":
         try:
             return self._start()
         except BaseException:
             self.__exit__()
             raise
 
-    def _start(self) -> "Services":
+    def _start(self) -> "ServiceProcesses":
         self._run(*self._server.command(self.folder / "redis.conf"))
         self.db.migrate()
         wait_for(self._redis_answers, "Redis")

@@ -39,7 +39,7 @@ class Ack(TypedDict):
     minutes_left: int | None  # of the daily limit
 
 
-class Refused(TypedDict):
+class RefusedFrame(TypedDict):
     """A command was not done (commands.py), or something could not be read (connection.py, tab_session.py)."""
 
     type: Literal["refused"]
@@ -48,7 +48,7 @@ class Refused(TypedDict):
     of: NotRequired[str]  # the `type` of the command
 
 
-def refused(error: Mapping[str, Mapping[str, Any]], turn_id: str | None = None) -> Refused:
+def refused(error: Mapping[str, Mapping[str, Any]], turn_id: str | None = None) -> RefusedFrame:
     """A refusal. `error`: JSON of web/errors.py; `turn_id`: of a turn that was not begun."""
     return {"type": "refused", "id": turn_id, "error": error["error"]}
 
@@ -147,7 +147,7 @@ class TurnEvent(TypedDict):
 OUTGOING: Mapping[str, type[Mapping[str, Any]]] = {
     "opened": Opened,
     "ack": Ack,
-    "refused": Refused,
+    "refused": RefusedFrame,
     "pong": Pong,
     "changed": Changed,
     "branched": Branched,
