@@ -15,6 +15,7 @@ from pathlib import Path
 from deploy import room_processes
 from deploy.preflight import DeployError
 from store.db import Database, DatabaseTrouble, sqlite_file
+from store.private_files import protect
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 
@@ -61,6 +62,7 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
     await_password(os.environ)
     try:
         settings, action = load_settings(), ACTIONS[argv[0]]
+        protect(settings.data_dir)
         if action in (web, worker):
             await_database(settings.database_url, database_within_s)
         return action(settings)

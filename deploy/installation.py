@@ -15,6 +15,7 @@ from deploy.managed_redis import running_url
 from deploy.preflight import DeployError
 from deploy.stack_paths import StackPaths, is_running
 from store.db import Database, known_versions, sqlite_file
+from store.private_files import UMASK
 from store.settings import PREFIX, Settings, load_settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,7 @@ class Installation:
 
 def find_installation(given: Mapping[str, str] = os.environ) -> Installation:
     """The installation that these variables name. Raises SettingsError."""
+    os.umask(UMASK)
     environ = {DATA_DIR: str(CHECKOUT / "data"), **given}
     environ |= {name: str(Path(environ[name]).absolute()) for name in (DATA_DIR, MODEL) if environ.get(name)}
     paths = StackPaths(load_settings(environ).data_dir)

@@ -24,6 +24,7 @@ from deploy.managed_redis import ManagedRedis
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
+from store.private_files import protect
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 READY_TIMEOUT_S = 180.0
@@ -47,6 +48,7 @@ def main() -> int:
     try:
         environ, settings, managed_redis = prepare(os.environ)
         paths = StackPaths(settings.data_dir)
+        protect(settings.data_dir)
         paths.make()
         with exclusive_lock(paths):
             check_all(settings)

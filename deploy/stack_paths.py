@@ -36,7 +36,7 @@ class StackPaths:
         """Create the folders. Raises DeployError where they cannot be written."""
         try:
             for folder in (self.run, self.logs, self.sockets):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.sockets.chmod(0o700)
         except OSError as error:
             raise unusable(Path(error.filename), error) from None

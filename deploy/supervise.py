@@ -136,6 +136,7 @@ def _supervisord_section(paths: StackPaths) -> str:
     return f"""\
 [supervisord]
 nodaemon=true
+umask=077
 silent=true
 logfile={_escaped(paths.log("supervisord"))}
 logfile_maxbytes=1MB

@@ -18,6 +18,7 @@ A process that is killed leaves either all of a transaction or nothing of it.
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Database:
         self._url = make_url(url)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         if self._sqlite:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engine = _engine(url, self._sqlite, busy_timeout_s)
         self._writers = threading.Lock() if self._sqlite else nullcontext()
 
@@ -144,6 +145,7 @@ class Database:
             return
         with self._file.with_name(f"{self._file.name}.migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            os.close(os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600))  # SQLite would make it readable for others
             yield
 
 

@@ -6,6 +6,7 @@ from flask import Flask
 
 from store.broker.client import connect
 from store.db import Database
+from store.private_files import protect
 from store.settings import load_settings
 from web.app import create_app
 
@@ -14,6 +15,7 @@ def _build() -> Flask:
     settings = load_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     database = Database(settings.database_url)
+    protect(settings.data_dir, database.file)
     database.migrate()
     built = create_app(settings, database, connect(settings.redis_url))
     built.extensions["inglenook"].start()

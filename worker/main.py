@@ -18,6 +18,7 @@ from types import FrameType
 from engine import EngineError
 from store.broker.client import connect
 from store.db import Database
+from store.private_files import protect
 from store.settings import AUTO, Settings, SettingsError, load_settings
 from worker.engine_setup import load, open_engine
 from worker.gpu_lock import DataFolderError, WorkerLock, first_free
@@ -41,6 +42,7 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     stop = threading.Event()
     _install_signals(stop)
+    protect(settings.data_dir)
     try:
         lock = _lock_of(settings)
     except DataFolderError as error:

@@ -235,7 +235,7 @@ def _write_secret(settings: Settings, secret_key: str | None, aside: Path | None
     """Install the key of the backup (mode 0600), so that people stay signed in."""
     if secret_key is None or settings.secret_key:
         return
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = settings.data_dir / "secret_key"
     if path.exists() and aside is not None:
         shutil.copy2(path, aside / path.name)

@@ -71,6 +71,14 @@ def test_redis_has_an_append_only_file_and_wants_a_password(stack):
         assert stranger.recv(100).startswith(b"-NOAUTH")
 
 
+def test_nobody_else_may_read_what_lies_in_the_data_folder(stack, player):
+    player.submit("For Ada's eyes only.", player.open()["revision"])
+    player.settle()
+    files = [stack.data, *stack.data.rglob("*")]
+    assert stack.data / "inglenook.db-wal" in files
+    assert [path for path in files if path.lstat().st_mode & 0o077] == []
+
+
 def test_a_second_stack_on_the_same_data_is_refused(stack):
     status, words = run_to_its_end(stack.data, backend="echo")
     assert status == 1

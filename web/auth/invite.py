@@ -11,6 +11,7 @@ from store.db import Database
 from store.error_texts import english
 from store.errors import StoreError
 from store.models import ROLES
+from store.private_files import protect
 from store.settings import SettingsError, load_settings
 
 
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _link(role: str | None) -> str:
     settings = load_settings()
+    protect(settings.data_dir)
     database = Database(settings.database_url)
     try:
         database.migrate()
