@@ -11,6 +11,8 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from deploy.preflight import DeployError
 
 HOST = "127.0.0.1"
 OLDEST = (6, 2)  # RQ moves its jobs with BLMOVE
+_STARTING = "Redis is starting"
+_DAMAGE = re.compile(r"append only file|(?i:aof manifest)|AOF file|RDB reading|RDB checksum|loading DB|BUG REPORT")
+_NO_DAMAGE = re.compile(r"No space left|Permission denied|Read-only file system|Too many open files")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,24 @@ def running_url(config: Path) -> str:
         return f"redis://:{options['requirepass']}@{options['bind']}:{options['port']}/0"
     except (OSError, KeyError):
         return ""
+
+
+def is_damaged(log: Sequence[str]) -> bool:
+    """Whether the last start ended because of the contents of its files, as the lines of its log tell it."""
+    begun = max((number for number, line in enumerate(log) if _STARTING in line), default=0)
+    return any(_DAMAGE.search(line) and not _NO_DAMAGE.search(line) for line in log[begun:])
+
+
+def put_aside(folder: Path, now: float | None = None) -> Path | None:
+    """Rename its data folder, with the time in the name, and make an empty one; None where nothing lies in it."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    names = (f"{folder.name}-damaged-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 100))))
+    aside = next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
+    folder.rename(aside)
+    folder.mkdir(mode=0o700)
+    return aside
 
 
 def find_redis() -> str:

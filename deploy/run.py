@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TextIO
 
 from deploy import room_processes
-from deploy.managed_redis import ManagedRedis
+from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
@@ -168,7 +168,22 @@ class StackWatch:
             raise DeployError(self._with_tail("supervisord", sentence)) from None
         for name in (name for name, status in exits if status == EXIT_CONFIG):
             raise DeployError((self._paths.tail(name, 1) or [f"The {name} program refuses its configuration."])[0])
+        if states.get("redis") in ("BACKOFF", "FATAL"):
+            self._mend_redis()
         return states
+
+    def _mend_redis(self) -> None:
+        """Files that Redis cannot read are put aside, and it starts empty: SQL has the truth."""
+        if not is_damaged(self._paths.tail("redis", 400)):
+            return
+        self._supervisord.stop_program(GROUND, "redis")
+        if aside := put_aside(self._paths.data / "redis"):
+            say(
+                f"inglenook: Redis cannot read its files, they are damaged: they lie in {aside} now, and it starts "
+                "empty. No text is lost, and unfinished turns are queued again.",
+                sys.stderr,
+            )
+        self._supervisord.start_program(GROUND, "redis")
 
     def _try_again(self, name: str, now: float) -> None:
         since = self._given_up_at.setdefault(name, now)

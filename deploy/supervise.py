@@ -93,6 +93,11 @@ class Supervisord:
         """Restart one program that supervisord has given up."""
         self._ask("startProcess", f"{group}:{name}", False)
 
+    def stop_program(self, group: str, name: str) -> None:
+        """Stop one program, or its further tries to start."""
+        with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
+            self._ask("stopProcess", f"{group}:{name}")
+
     def states(self) -> dict[str, str]:
         """Program name -> supervisord's state name (STARTING, RUNNING, BACKOFF, FATAL, EXITED, ...)."""
         infos = cast(list[dict[str, Any]], self._ask("getAllProcessInfo"))
