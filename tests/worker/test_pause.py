@@ -41,13 +41,13 @@ def test_a_worker_finishes_rests_is_killed_and_goes_on_with_everybody(
     rooms = [make_chat(make_user(f"Person {n}")) for n in range(4)]
     first, second = say(rooms[0], "One"), say(rooms[1], "Two")
     dispatch(first)
-    wait_until(lambda: any(event["type"] == "text" for event in events.read(redis, first.id)), 20)
+    wait_until(lambda: any(event["type"] == "text" for event in events.read(redis, first.id)))
     dispatch(second)
     queue.pause(database, redis)
     late = [say(room, "Late") for room in rooms[2:]]
     for turn in late:
         dispatch(turn)
-    wait_until(lambda: state(database, first) == "done", 20)
+    wait_until(lambda: state(database, first) == "done")
     assert [state(database, turn) for turn in (second, *late)] == ["waiting"] * 3
     worker.send(signal.SIGKILL)
     worker.wait()
@@ -57,6 +57,6 @@ def test_a_worker_finishes_rests_is_killed_and_goes_on_with_everybody(
     assert not rounds.job_ids
     queue.resume(database, redis)
     for turn in (second, *late):
-        wait_until(lambda turn=turn: turns.get_turn(database, turn.id).ended, 20)
+        wait_until(lambda turn=turn: turns.get_turn(database, turn.id).ended)
     assert [state(database, turn) for turn in (first, second, *late)] == ["done"] * 4
     assert [len(replies(database, room)) for room in rooms] == [1] * 4

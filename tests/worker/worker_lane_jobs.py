@@ -31,7 +31,8 @@ def reset() -> None:
     let_go.clear()
 
 
-def wait_until(true, limit_s: float = 5.0) -> None:
+def wait_until(true, limit_s: float = 60.0) -> None:
+    """Wait until it is true. The limit is for what never comes, however busy the machine is: no promise about time."""
     deadline = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
