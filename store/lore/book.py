@@ -17,6 +17,8 @@ from store.lore.lenient import BIGGEST, find, flag, integer, mapping, text, word
 
 MAX_ENTRIES = 5_000  # of one book; further ones stay in the file and are not read
 DEFAULT_SCAN_DEPTH, DEFAULT_ORDER = 2, 100
+MAX_SCAN_DEPTH = 1_000  # messages
+MAX_KEYS = 1_000  # of one kind, of one entry
 LOGICS = ("and_any", "not_all", "not_any", "and_all")  # numbered so in world info files
 _BEFORE = {"before_char", "before_desc", "0"}
 
@@ -84,7 +86,7 @@ def read_book(raw: Mapping[str, Any]) -> Lorebook:
         name=text(body.get("name")).strip(),
         entries=tuple(_entry(place, entry) for place, entry in raw_entries(raw)),
         description=text(body.get("description")).strip(),
-        scan_depth=max(0, integer(find(body, "scan_depth", "scanDepth"), DEFAULT_SCAN_DEPTH)),
+        scan_depth=_depth(find(body, "scan_depth", "scanDepth")),
         token_budget=max(0, integer(find(body, "token_budget", "tokenBudget"), 0)),
         recursive=flag(find(body, "recursive_scanning", "recursiveScanning"), False),
     )
@@ -120,11 +122,11 @@ def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
     return LoreEntry(
         place=place,
         name=text(raw.get("name")).strip() or text(raw.get("comment")).strip(),
-        keys=words(find(raw, "keys", "key")),
+        keys=_keys(find(raw, "keys", "key")),
         content=content.text,
         enabled=flag(raw.get("enabled"), True) and not flag(raw.get("disable"), False),
         constant=flag(raw.get("constant"), False),
-        secondary=words(find(raw, "secondary_keys", "keysecondary")) if selective else (),
+        secondary=_keys(find(raw, "secondary_keys", "keysecondary")) if selective else (),
         logic=LOGICS[logic] if 0 <= logic < len(LOGICS) else LOGICS[0],
         use_regex=flag(raw.get("use_regex"), False),
         case_sensitive=flag(find(raw, "case_sensitive", "caseSensitive"), False),
@@ -132,7 +134,7 @@ def _entry(place: str, raw: Mapping[str, Any]) -> LoreEntry:
         before_char=_position(raw, values) in _BEFORE,
         order=order,
         priority=integer(raw.get("priority"), order),
-        scan_depth=None if own_depth is None else max(0, integer(own_depth, DEFAULT_SCAN_DEPTH)),
+        scan_depth=None if own_depth is None else _depth(own_depth),
         probability=_probability(raw),
         only_by_lore=flag(find(raw, "delay_until_recursion", "delayUntilRecursion"), False),
         woken_by_lore=not flag(find(raw, "exclude_recursion", "excludeRecursion"), False),
@@ -148,13 +150,21 @@ def _conditions(raw: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, 
         "sticky": BIGGEST if stays else max(0, integer(find(raw, "sticky"), 0)),
         "cooldown": BIGGEST if once else max(0, integer(find(raw, "cooldown"), 0)),
         "delay": max(0, integer(find(raw, "delay"), 0)),
-        "additional": words(values.get("additional_keys")),
-        "excluded": words(values.get("exclude_keys")),
+        "additional": _keys(values.get("additional_keys")),
+        "excluded": _keys(values.get("exclude_keys")),
         "after": max(0, integer(values.get("activate_only_after"), 0)),
         "every": max(1, integer(values.get("activate_only_every"), 1)),
         "forced": "activate" in values,
         "silenced": "dont_activate" in values,
     }
+
+
+def _depth(value: Any) -> int:
+    return max(0, min(MAX_SCAN_DEPTH, integer(value, DEFAULT_SCAN_DEPTH)))
+
+
+def _keys(value: Any) -> tuple[str, ...]:
+    return words(value)[:MAX_KEYS]
 
 
 def _position(raw: Mapping[str, Any], values: Mapping[str, str]) -> str:

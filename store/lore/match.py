@@ -4,6 +4,8 @@ An entry is activated when one of its keys is in the last messages (as many as i
 keys, its probability and its decorators agree. It stays active for `sticky` messages, and is then inactive for
 `cooldown`. Messages are counted by `ordinal`, that of the reply to come. Activations at that ordinal or later belong to
 a reply that is being retried and are ignored, so a retry finds what the first try found.
+Everything that grows with a file or a chat is bounded: the letters that are scanned, those that all keys look through
+together, the time of all patterns. A key beyond that counts as not found and is named in `slow`.
 What it refuses to know: tokens (the caller passes `cost`), where an entry stands in a prompt, and pinned entries,
 except that they can activate other ones. To add a condition: `_allowed` here, and its field (see book.py).
 """
@@ -14,9 +16,11 @@ from dataclasses import dataclass, field
 
 from store.lore import patterns
 from store.lore.book import Lorebook, LoreEntry
+from store.lore.scanned_texts import MAX_SCANNED, ScannedTexts
 
 MAX_ROUNDS = 4  # of entries whose contents activate further entries
 PATTERNS_S = 0.1  # time limit of all patterns of one activation together; later ones count as not found
+MAX_SEARCHED = 1_000_000_000  # letters that plain keys of one activation look through together, under half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,44 +90,52 @@ def entry_key(book_id: str, entry: LoreEntry) -> str:
 
 
 class _Scan:
-    """Cache of the texts in the forms in which they are searched, and the time left for patterns."""
+    """The searches of one activation: in the texts and in active lore; what may still be searched."""
 
     def __init__(self, context: MatchContext) -> None:
         self.context = context
         self.slow: list[str] = []
-        self._texts: dict[tuple[int, str], str] = {}
-        self._folded: dict[tuple[int, str, bool], str] = {}
-        self._left_s = PATTERNS_S
+        self._texts = ScannedTexts(context.texts)
+        self._left_s, self._left_letters = PATTERNS_S, MAX_SEARCHED
+        self._lore, self._folded_lore = "", {False: "", True: ""}
 
     def found(self, keys: Iterable[str], entry: LoreEntry, depth: int, lore: str) -> Iterator[str]:
         """Those of the keys that are in the last `depth` messages or in active lore."""
         for key in keys:
             expanded = self.context.expand_macros(key)
             if patterns.is_pattern(expanded, entry.use_regex):
-                is_found = self._matches(key, expanded, self._text(depth, lore), entry.case_sensitive)
+                is_found = self._matches(key, expanded, depth, lore, entry.case_sensitive)
             else:
-                text = self._fold(depth, lore, entry.case_sensitive)
-                is_found = patterns.contains(expanded, text, entry.case_sensitive, entry.whole_words)
+                is_found = self._contains(key, expanded, entry, depth, lore)
             if is_found:
                 yield key
 
-    def _text(self, depth: int, lore: str) -> str:
-        if (depth, lore) not in self._texts:
-            self._texts[depth, lore] = "\n".join([*self.context.texts[:depth][::-1], lore])
-        return self._texts[depth, lore]
+    def _contains(self, key: str, word: str, entry: LoreEntry, depth: int, lore: str) -> bool:
+        text, start = self._texts.folded(depth, entry.case_sensitive)
+        return any(
+            self._is_in(key, word, entry, *place)
+            for place in ((text, start), (self._fold(lore, entry.case_sensitive), 0))
+        )
 
-    def _fold(self, depth: int, lore: str, case_sensitive: bool) -> str:
-        form = depth, lore, case_sensitive
-        if form not in self._folded:
-            self._folded[form] = patterns.fold(self._text(depth, lore), case_sensitive)
-        return self._folded[form]
+    def _is_in(self, key: str, word: str, entry: LoreEntry, text: str, start: int) -> bool:
+        if self._left_letters <= 0:
+            self.slow.append(key)
+            return False
+        result = patterns.contains(word, text, entry.case_sensitive, entry.whole_words, start)
+        self._left_letters -= result.n_letters
+        return result.found
 
-    def _matches(self, key: str, expanded: str, text: str, case_sensitive: bool) -> bool:
+    def _fold(self, lore: str, case_sensitive: bool) -> str:
+        if lore != self._lore:
+            self._lore, self._folded_lore = lore, {strict: patterns.fold(lore, strict) for strict in (False, True)}
+        return self._folded_lore[case_sensitive]
+
+    def _matches(self, key: str, expanded: str, depth: int, lore: str, case_sensitive: bool) -> bool:
         if self._left_s <= 0:
             self.slow.append(key)
             return False
         began = time.perf_counter()
-        result = patterns.search(expanded, text, case_sensitive)
+        result = patterns.search(expanded, "\n".join((self._texts.plain(depth), lore)), case_sensitive)
         self._left_s -= time.perf_counter() - began
         if result.slow:
             self.slow.append(key)
@@ -134,7 +146,8 @@ def _activated(book_id: str, book: Lorebook, scan: _Scan) -> list[ActivatedEntry
     """The active entries of one book except pinned ones; a recursive book matches their contents, too."""
     usable = [entry for entry in book.entries if entry.enabled and entry.content]
     inactive = [entry for entry in usable if not entry.pinned]
-    lore = "\n".join(entry.content for entry in usable if entry.pinned and entry.wakes_lore) if book.recursive else ""
+    pinned = (entry.content for entry in usable if entry.pinned and entry.wakes_lore)
+    lore = "\n".join(pinned)[:MAX_SCANNED] if book.recursive else ""
     activated: list[ActivatedEntry] = []
     for n_round in range(MAX_ROUNDS if book.recursive else 1):
         in_lore = lore if n_round else ""
@@ -142,7 +155,7 @@ def _activated(book_id: str, book: Lorebook, scan: _Scan) -> list[ActivatedEntry
         activated += new
         places = {found.entry.place for found in activated}
         inactive = [entry for entry in inactive if entry.place not in places]
-        lore = "\n".join([lore, *(found.entry.content for found in new if found.entry.wakes_lore)])
+        lore = "\n".join([lore, *(found.entry.content for found in new if found.entry.wakes_lore)])[:MAX_SCANNED]
         if not lore or (n_round and not new):
             break
     return activated

@@ -17,6 +17,10 @@ import regex
 
 TIME_LIMIT_S = 0.02  # for one key in one text
 LONGEST = 500  # signs of a pattern
+LONGEST_CACHED = 200  # signs of a plain key that is kept in its folded form
+MAX_COMPILED = 1024  # patterns that are kept
+MAX_PLACES = 2_000  # places in one text where words are looked at; behind that many that are parts of others: not found
+_PLACE_LETTERS = 4_000  # what looking at a place takes, in letters that are looked through in the same time
 LARGEST = 50_000  # signs of a pattern when it is written out: ((a{1000}){1000}){1000} takes all memory there is
 _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
 _COUNT = regex.compile(r"\{\s*(\d{1,9})")
@@ -31,6 +35,14 @@ class SearchResult:
 
     found: bool
     slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WordSearchResult:
+    """Whether words are in a text, and what the search cost, in letters that were looked at."""
+
+    found: bool
+    n_letters: int
 
 
 def fold(text: str, case_sensitive: bool) -> str:
@@ -50,9 +62,13 @@ def broken(key_and_regex: tuple[str, bool]) -> bool:
     return is_pattern(key, use_regex) and compiled(key, False) is None
 
 
-@functools.lru_cache(maxsize=8192)
 def compiled(key: str, case_sensitive: bool) -> Any | None:
     """The pattern of a key; None when it is invalid or too long."""
+    return _compiled(key, case_sensitive) if len(key) <= LONGEST + len("//gimsuvyd") else None
+
+
+@functools.lru_cache(maxsize=MAX_COMPILED)
+def _compiled(key: str, case_sensitive: bool) -> Any | None:
     parts = _between_slashes(key)
     pattern, letters = parts if parts else (key, "" if case_sensitive else "i")
     if _too_large(pattern) or _FOREIGN.search(pattern) or not set(letters) <= {*_FLAGS, *"dguvy"}:
@@ -77,21 +93,27 @@ def search(key: str, text: str, case_sensitive: bool) -> SearchResult:
         return SearchResult(False, slow=True)
 
 
-@functools.lru_cache(maxsize=8192)
-def needle(key: str, case_sensitive: bool) -> tuple[str, bool]:
+def _folded_needle(key: str, case_sensitive: bool) -> tuple[str, bool]:
     """A folded key, and whether its script has spaces, so that whole words can be matched."""
     folded = fold(key, case_sensitive)
     return folded, _script_without_spaces().search(folded) is None
 
 
-def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool) -> bool:
-    """Search words in a folded text."""
-    word, spaced = needle(key, case_sensitive)
-    if not word or word not in folded_text:
-        return False
-    return not (whole_words and spaced) or any(
-        _alone(folded_text, at, at + len(word)) for at in _places(word, folded_text)
-    )
+_needle = functools.lru_cache(maxsize=8192)(_folded_needle)
+
+
+def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool, start: int = 0) -> "WordSearchResult":
+    """Search words in a folded text, from `start` on. Of whole words the first MAX_PLACES places are looked at."""
+    word, spaced = _needle(key, case_sensitive) if len(key) <= LONGEST_CACHED else _folded_needle(key, case_sensitive)
+    n_letters = len(folded_text) - start + len(key)
+    if not word:
+        return WordSearchResult(False, n_letters)
+    for n, at in enumerate(_places(word, folded_text, start)):
+        if not (whole_words and spaced) or _alone(folded_text, at, at + len(word)):
+            return WordSearchResult(True, n_letters + n * _PLACE_LETTERS)
+        if n == MAX_PLACES:
+            return WordSearchResult(False, n_letters + n * _PLACE_LETTERS)
+    return WordSearchResult(False, n_letters)
 
 
 def _too_large(pattern: str) -> bool:
@@ -99,8 +121,8 @@ def _too_large(pattern: str) -> bool:
     return len(pattern) > LONGEST or len(pattern) * math.prod(max(1, int(count)) for count in counts) > LARGEST
 
 
-def _places(word: str, text: str) -> Iterator[int]:
-    at = text.find(word)
+def _places(word: str, text: str, start: int) -> Iterator[int]:
+    at = text.find(word, start)
     while at >= 0:
         yield at
         at = text.find(word, at + 1)
@@ -126,7 +148,6 @@ def _is_letter(sign: str) -> bool:
     return sign == "_" or sign.isalnum()
 
 
-@functools.lru_cache(maxsize=8192)
 def _between_slashes(key: str) -> tuple[str, str] | None:
     """Pattern and flags of `/pattern/flags`."""
     if not key.startswith("/") or key.count("/") < 2:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.lore import decorators
+from store.lore import decorators, patterns
 from store.lore.book import LoreEntry, raw_entries, read_book
-from store.lore.report import findings
+from store.lore.report import MAX_PATTERN_LETTERS, findings
 from tests.harness.soak import n_examples
 
 CARD_BOOK = {
@@ -184,3 +184,11 @@ def test_no_file_makes_reading_fail_or_changes_by_it(raw):
     assert len(book.entries) == sum(1 for _ in raw_entries(raw))
     assert all(one.verdict in ("applied", "approximated", "kept") for one in findings(raw, "book"))
     assert repr(raw) == before
+
+
+def test_a_report_compiles_a_bounded_number_of_patterns():
+    before = patterns._compiled.cache_info().misses
+    keys = [[f"/{'(a)' * 100}{n}(/"] for n in range(500)]
+    found = findings({"entries": [{"keys": key, "content": "x"} for key in keys]}, "book")
+    assert patterns._compiled.cache_info().misses - before <= MAX_PATTERN_LETTERS // 300
+    assert any(line.reason == "lore_bad_pattern" for line in found)

@@ -1,14 +1,16 @@
 """Which entries wake: keys, second keys, patterns, decorators, time, chance and room."""
 
 import dataclasses
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.lore import patterns
-from store.lore.book import Lorebook, LoreEntry, read_book
+from store.lore.book import DEFAULT_SCAN_DEPTH, MAX_SCAN_DEPTH, Lorebook, LoreEntry, read_book
 from store.lore.match import MatchContext, activate
+from store.lore.scanned_texts import MAX_SCANNED
 from tests.harness.soak import n_examples
 
 
@@ -201,3 +203,57 @@ def test_no_key_makes_matching_fail(key, text, case_sensitive, use_regex):
     one = LoreEntry("0", "", (key,), "x", case_sensitive=case_sensitive, use_regex=use_regex)
     activate({"b": Lorebook("", (one, dataclasses.replace(one, place="1", secondary=(key,))))}, MatchContext([text], 1))
     assert isinstance(patterns.broken((key, use_regex)), bool)
+
+
+def test_scan_depths_share_one_text():
+    """4,000 entries with a depth each made a copy of the text for each: gigabytes."""
+    texts = ["word " * 100] * 400
+    book = {"b": read_book({"entries": [entry(f"k{n}", extensions={"scan_depth": n}) for n in range(400)]})}
+    tracemalloc.start()
+    activate(book, MatchContext(texts, 3))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 4 * sum(map(len, texts))
+
+
+def test_a_key_is_looked_for_in_as_many_texts_as_the_depth_says():
+    texts = ["new", "middle Straße", "old"]
+    for depth, found in enumerate([[], ["0"], ["0", "1"], ["0", "1", "2"], ["0", "1", "2"]]):
+        keys = ("new", "STRASSE", "/^old$/m")
+        assert woken([entry(key, content=key) for key in keys], *texts, scan_depth=depth) == found
+
+
+def test_a_depth_beyond_reason_is_cut():
+    read = read_book({"scan_depth": 10**12, "entries": [entry("a", extensions={"scan_depth": 10**18})]})
+    assert read.scan_depth == read.entries[0].scan_depth == MAX_SCAN_DEPTH
+    assert read_book({"scan_depth": 10**400, "entries": []}).scan_depth == DEFAULT_SCAN_DEPTH
+
+
+def test_only_the_newest_letters_are_scanned():
+    entries = [entry("near", content="n"), entry("far", content="f")]
+    assert woken(entries, "near " + "x " * MAX_SCANNED, "far", scan_depth=9) == []
+    assert woken(entries, "x " * MAX_SCANNED + " near", "far", scan_depth=9) == ["0"]
+
+
+def test_what_all_keys_look_through_is_bounded_and_named():
+    """A key that is part of other words at every place: each place was looked at, for each of the entries."""
+    text = "aaaaaaaaaaaa " * 15_000
+    entries = [entry("aa", content=str(n)) for n in range(3_000)]
+    context = MatchContext([text], 3)
+    found = activate({"b": read_book({"entries": [*entries, entry("last")]})}, context, budget=1)
+    assert len(found.slow) > 1_000
+    assert "last" in found.slow
+    assert not found.inserted
+
+
+def test_a_word_among_parts_of_words_is_found():
+    assert woken([entry("cat")], "concatenate " * 1_000 + "cat") == ["0"]
+
+
+def test_long_keys_are_not_kept():
+    """The caches of keys went by number, not by size."""
+    n_before = patterns._needle.cache_info().currsize, patterns._compiled.cache_info().currsize
+    for n in range(50):
+        patterns.contains(f"{n}" + "x" * 10_000, "x", case_sensitive=False, whole_words=True)
+        patterns.compiled(f"/{n}" + "x" * 10_000 + "/", case_sensitive=False)
+    assert (patterns._needle.cache_info().currsize, patterns._compiled.cache_info().currsize) == n_before

@@ -1,5 +1,6 @@
 """Lore in prompts: where it stands, what it costs, what is remembered; pure stories, and turns of the echo engine."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,14 @@ from bench.lore import tell
 from engine import Engine, EngineOptions
 from engine.backends.echo import EchoBackend
 from engine.kv.planner import plan as plan_moves
-from store import chats
+from store import chat_macros, chats, macros
 from store.lore import books
+from store.macros.resolver import MAX_INSERTED
 from store.models import Character
 from store.views import LorebookView
 from worker.prompt.build import plan_part
+from worker.prompt.errors import PromptError
+from worker.prompt.persona import MAX_EXAMPLES, Cast, example_texts
 from worker.prompt.segments import Limits
 
 FRAMING = ByteFraming()
@@ -277,3 +281,63 @@ def test_thirty_turns_with_two_hundred_entries_read_nothing_twice(database):
     assert [row.evaluated - row.messages - row.lore for row in rows] == [0] * 30
     assert sum(row.lore > 0 for row in rows) > 20
     assert rows[-1].evicted > 10
+
+
+class CountingFraming(ByteFraming):
+    """A framing that knows how many letters it was given."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "n_letters", 0)
+
+    def segment(self, role, name, text):
+        object.__setattr__(self, "n_letters", self.n_letters + len(text))
+        return super().segment(role, name, text)
+
+    def inner_tokens(self, text):
+        object.__setattr__(self, "n_letters", self.n_letters + len(text))
+        return super().inner_tokens(text)
+
+
+def big_book(**fields):
+    return card(*(entry("dragon", f"{n} ".ljust(900, "x"), **fields) for n in range(1_000)))
+
+
+@pytest.mark.parametrize("fields", [{"constant": True}, {}])
+def test_a_book_is_tokenized_as_far_as_there_may_be_room(fields):
+    """A book of a megabyte was tokenized whole, in every turn."""
+    framing = CountingFraming()
+    chat_story = story(message(0, "user", "A dragon!"), card=big_book(**fields))
+    result = plan_part(chat_story, turn("chat"), "chat", framing, Limits(8_000, 50, "key"))
+    assert framing.n_letters < 40_000
+    assert sum(line["why"] in ("constant", "key") for line in result.lore) == 2
+    assert sum(line["why"] == "no_room" for line in result.lore) >= 50
+
+
+def test_an_entry_of_which_macros_leave_nothing_is_not_told():
+    chat_story = story(message(0, "user", "A dragon!"), card=card(entry("dragon", "{{// a note }}")))
+    result = plan(chat_story)
+    assert not any(name.startswith("lore:") for name in names(result))
+    assert result.lore == ()
+
+
+def test_the_texts_of_a_card_are_resolved_once_for_a_prompt(monkeypatch):
+    """Each key and each entry with {{description}} resolved it anew."""
+    letters = []
+    resolve = macros.resolve
+    monkeypatch.setattr(
+        chat_macros.macros, "resolve", lambda text, **o: letters.append(len(text)) or resolve(text, **o)
+    )
+    description = "{{char}} keeps an inn. " * 1_000
+    entries = [entry(f"{{{{description}}}}{n}", f"{n} {{{{description}}}}") for n in range(300)]
+    chat_story = story(message(0, "user", "A dragon!"), card=card(*entries, mes_example="<START>{{description}}" * 300))
+    with suppress(PromptError):
+        plan(chat_story)
+    assert sum(letters) < 20 * len(description)
+
+
+def test_examples_are_bounded_and_share_a_budget():
+    texts = example_texts(
+        {"mes_example": "<START>{{description}}" * 1_000, "description": "x" * 50_000}, Cast("A", "B")
+    )
+    assert len(texts) <= MAX_EXAMPLES
+    assert sum(map(len, texts)) < MAX_INSERTED + 1_000 * 50

@@ -24,7 +24,7 @@ from store.lore.lenient import integer, mapping
 from store.lore.match import ActivatedEntry, Activation, MatchContext, activate
 from store.turns.kinds import Result
 from store.views import MessageView, Story
-from worker.prompt.lorebooks import ChatLorebooks, explanation
+from worker.prompt.lorebooks import ChatLorebooks, ContentMeter, explanation
 from worker.prompt.persona import card_text
 from worker.prompt.segments import Limits, PromptFraming
 from worker.prompt.turn_kinds import PartSpec
@@ -66,12 +66,12 @@ class LoreSelector:
         limits: Limits,
         budget: int,
     ) -> None:
-        self._lorebooks, self._spec, self._framing, self._budget = lorebooks, spec, framing, budget
+        self._lorebooks, self._spec, self._budget = lorebooks, spec, budget
         self._chat, self._minimal = story.chat.id, limits.minimal
         memory = mapping(story.chat.window.get("lore"))
         self._placements = {key: LorePlacement(*values) for key, values in mapping(memory.get("runs")).items()}
         self._activated_at = {key: list(ordinals) for key, ordinals in mapping(memory.get("woke")).items()}
-        self._tokens: dict[str, tuple[int, ...]] = {}
+        self._meter = ContentMeter(lorebooks, lambda text: framing.segment("note", "", text), budget)
 
     def select(self, ahead: bool = False) -> PartLore:
         """The lore of this part. `ahead`: no reply has been requested yet, so nothing is activated."""
@@ -82,11 +82,11 @@ class LoreSelector:
         activation = activate(
             self._lorebooks.books,
             self._match_context(),
-            lambda entry: len(self._tokens_of(entry.content)),
+            lambda entry: self._meter.n_tokens(entry.content),
             self._budget,
         )
         contents = {active.key: active.entry.content for active in activation.inserted}
-        placements = {key: self._place(key, text) for key, text in contents.items() if self._tokens_of(text)}
+        placements = {key: self._place(key, text) for key, text in contents.items() if self._meter.tokens(text)}
         if prompt := self._depth_prompt():
             contents[DEPTH_PROMPT] = prompt
             placements[DEPTH_PROMPT] = self._place(DEPTH_PROMPT, prompt, self._is_too_deep())
@@ -135,17 +135,10 @@ class LoreSelector:
     ) -> tuple[tuple[int, Segment], ...]:
         """In the order in which they stand; in the same place in the order of the books."""
         segments = [
-            (at.behind, Segment(f"lore:{key}@{at.behind}", self._tokens_of(contents[key]), True))
+            (at.behind, Segment(f"lore:{key}@{at.behind}", self._meter.tokens(contents[key]), True))
             for key, at in placements.items()
         ]
         return tuple(sorted(segments, key=lambda placed: placed[0]))
-
-    def _tokens_of(self, content: str) -> tuple[int, ...]:
-        """The tokens of a content; none when its macros leave nothing of it."""
-        if content not in self._tokens:
-            text = self._lorebooks.text(content)
-            self._tokens[content] = self._framing.segment("note", "", text) if text else ()
-        return self._tokens[content]
 
     def _hash(self, content: str) -> str:
         return f"{_number(self._lorebooks.text(content)):016x}" if content else ""
@@ -176,15 +169,18 @@ class LoreSelector:
         lines = [
             self._explain(entry, entry.why) | {"new": placements[entry.key].since == now}
             for entry in activation.inserted
+            if entry.key in placements
         ]
-        lines += [self._explain(entry, "no_room") for entry in activation.over_budget]
+        lines += [self._explain(entry, "no_room") for entry in activation.over_budget[:MAX_EXPLANATIONS]]
         lines += [
-            {"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0} for key in activation.slow
+            {"name": key[:80], "book": "", "why": "slow", "key": key[:80], "tokens": 0}
+            for key in activation.slow[:MAX_EXPLANATIONS]
         ]
         return tuple(lines[:MAX_EXPLANATIONS])
 
     def _explain(self, active: ActivatedEntry, why: str) -> dict[str, Any]:
-        return explanation(active.entry, active.book, why, active.by, len(self._tokens_of(active.entry.content)))
+        n_tokens = self._meter.n_tokens_known(active.entry.content)
+        return explanation(active.entry, active.book, why, active.by, n_tokens)
 
 
 def with_lore(entries: Sequence[WindowEntry], lore: PartLore) -> list[WindowEntry]:

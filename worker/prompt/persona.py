@@ -9,6 +9,7 @@ To add a part of the card: a line in `_paragraphs`. Every chat with such a card 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ SYSTEM_PROMPT = (
     "Never decide what the other person says or does."
 )
 
+MAX_EXAMPLES = 200
 _NOBODY = "somebody else, whose name is no name"
 _START = re.compile(r"<START>", re.IGNORECASE)
 
@@ -42,16 +44,30 @@ class Cast:
     anonymous: bool = False
 
 
-def resolve(text: str, cast: Cast, card: Mapping[str, Any], original: str = "") -> str:
-    """`text` with its macros replaced, the same every time for one chat; unknown macros are removed."""
+def macro_context(cast: Cast, card: Mapping[str, Any]) -> macros.MacroContext:
+    """What the macros of a chat stand for; for many texts, so that the texts of the card are resolved once."""
     volatile_as = _NOBODY if cast.anonymous else None
     context = macros.MacroContext(now=cast.since, seed=cast.seed, deterministic=True, volatile_as=volatile_as)
     texts = chat_macros.card_macros(card, cast.char, cast.user, context)
-    texts["persona"] = lambda: macros.resolve(
-        cast.persona.strip(), char=cast.char, user=cast.user, context=context, keep_unknown=False
+    texts["persona"] = functools.cache(
+        lambda: macros.resolve(
+            cast.persona.strip(), char=cast.char, user=cast.user, context=context, keep_unknown=False
+        )
     )
-    context = replace(context, texts=texts)
-    return macros.resolve(text, char=cast.char, user=cast.user, original=original, context=context, keep_unknown=False)
+    return replace(context, texts=texts)
+
+
+def resolve(
+    text: str, cast: Cast, card: Mapping[str, Any], original: str = "", context: macros.MacroContext | None = None
+) -> str:
+    """`text` with its macros replaced, the same every time for one chat; unknown macros are removed.
+
+    `context`: that of the cast and the card (`macro_context`), for callers with many texts.
+    """
+    if not macros.may_be_in(text):
+        return text
+    known = context or macro_context(cast, card)
+    return macros.resolve(text, char=cast.char, user=cast.user, original=original, context=known, keep_unknown=False)
 
 
 def card_text(card: Mapping[str, Any], name: str) -> str:
@@ -84,7 +100,8 @@ def persona_texts(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts = Con
 
 
 def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts) -> list[str]:
-    default_prompt = resolve(SYSTEM_PROMPT, cast, card)
+    context = macro_context(cast, card)
+    default_prompt = resolve(SYSTEM_PROMPT, cast, card, context=context)
     parts = [
         card_text(card, "system_prompt") or SYSTEM_PROMPT,
         *lore.before,
@@ -95,13 +112,18 @@ def _paragraphs(card: Mapping[str, Any], cast: Cast, lore: ConstantTexts) -> lis
         *lore.chat,
         _labelled("About {{user}}", cast.persona.strip()),
     ]
-    resolved = (resolve(part, cast, card, default_prompt).strip() for part in parts)
+    resolved = (resolve(part, cast, card, default_prompt, context).strip() for part in parts)
     return [part for part in resolved if part]
 
 
 def example_texts(card: Mapping[str, Any], cast: Cast) -> tuple[str, ...]:
-    """The blocks of example dialogue between the <START> marks, macros resolved, empty ones left out."""
-    blocks = (resolve(block, cast, card).strip() for block in _START.split(card_text(card, "mes_example")))
+    """The blocks of example dialogue between the <START> marks, macros resolved, empty ones left out.
+
+    At most MAX_EXAMPLES; all share one budget of macros.
+    """
+    context = replace(macro_context(cast, card), budget=macros.MacroBudget())
+    written = _START.split(card_text(card, "mes_example"))[:MAX_EXAMPLES]
+    blocks = (resolve(block, cast, card, context=context).strip() for block in written)
     return tuple(f"An example of how {cast.char} talks:\n{block}" for block in blocks if block)
 
 
