@@ -1,7 +1,7 @@
 """The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
-What it does: holds settings, database, Redis, hub, periodic maintenance and the limits of sockets and uploads;
-`services()` finds them from inside a request.
+What it does: holds settings, database, Redis, hub, periodic maintenance and the limits of sockets, uploads and tries to
+sign in; `services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
 """
@@ -12,6 +12,7 @@ from typing import cast
 from flask import current_app
 from redis import Redis
 
+from store.broker.sign_in_tries import SignInTries
 from store.db import Database
 from store.settings import Settings
 from web.live.beat_reads import BeatReads
@@ -34,6 +35,7 @@ class Services:
     maintenance: PeriodicMaintenance
     socket_limiter: PersonLimiter
     upload_limiter: PersonLimiter
+    sign_in_tries: SignInTries
 
     def start(self) -> None:
         """Start the threads. Call once, in the process that serves (after any fork)."""
@@ -57,6 +59,7 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
         PeriodicMaintenance(database, redis, hub.broadcast),
         PersonLimiter(settings.sockets, SOCKETS_PER_PERSON),
         PersonLimiter(UPLOADS, UPLOADS_PER_PERSON),
+        SignInTries(redis),
     )
 
 

@@ -74,3 +74,18 @@ def last_reconcile() -> str:
 def reconcile_lock() -> str:
     """String: lock of the one process that reconciles. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"
+
+
+def sign_in_tries(who: str) -> str:
+    """String: how often somebody tried to sign in under this (hashed) name lately. Goes after an hour without a try."""
+    return f"{PREFIX}:sign-in:{who}:tries"
+
+
+def sign_in_door(who: str) -> str:
+    """String: no further try for this (hashed) name now. Goes after a minute at most."""
+    return f"{PREFIX}:sign-in:{who}:door"
+
+
+def known_address(address: str) -> str:
+    """String: somebody was signed in at this address. Goes after a month."""
+    return f"{PREFIX}:sign-in:address:{address}"

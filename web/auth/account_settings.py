@@ -20,6 +20,7 @@ from store.errors import Refused
 from web import notices
 from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
+from web.auth.hashing_queue import KNOWN
 from web.auth.rate_limits import PER_DOWNLOAD, limit_password_tries, limiter, user_key
 from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
@@ -83,10 +84,11 @@ def password() -> Page:
     form = ChangePasswordForm()
     if not form.validate():
         return _page(password_form=form)
-    if not passwords.is_password(me().password_hash, form.old_password.data):
+    if not _is_mine(form.old_password.data):
         form.old_password.errors = [gettext("This is not your password.")]
         return _page(password_form=form)
-    hashed = passwords.hash_password(form.new_password.data)
+    with KNOWN.turn():
+        hashed = passwords.hash_password(form.new_password.data)
     sign_in(accounts.change_password(services().database, me().id, hashed))
     notices.done("password")
     return redirect(url_for("settings.show"))
@@ -121,7 +123,7 @@ def delete() -> Page:
     form = DeleteAccountForm()
     if not form.validate():
         return _page(delete_form=form)
-    if not passwords.is_password(me().password_hash, form.password.data):
+    if not _is_mine(form.password.data):
         form.password.errors = [gettext("This is not your password.")]
         return _page(delete_form=form)
     try:
@@ -133,6 +135,11 @@ def delete() -> Page:
     session.clear()
     notices.done("account-gone")
     return redirect(url_for("accounts.login"))
+
+
+def _is_mine(password: str) -> bool:
+    with KNOWN.turn():
+        return passwords.is_password(me().password_hash, password)
 
 
 def _page(password_form: ChangePasswordForm | None = None, delete_form: DeleteAccountForm | None = None) -> Page:

@@ -19,15 +19,16 @@ from wtforms.validators import InputRequired, Length
 from store import accounts
 from store.errors import Refused
 from store.views import UserView
-from web.auth import passwords
-from web.auth.rate_limits import PER_ADDRESS, PER_NAME, limiter, sign_in_name_key
+from web.auth import known_browsers, password_tries, passwords
+from web.auth.hashing_queue import KNOWN
+from web.auth.rate_limits import PER_ADDRESS, PER_LINK, is_familiar, limiter, token_key
 from web.errors import Problem
 from web.i18n import language
 from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
 
 blueprint = Blueprint("accounts", __name__)
-Page = str | Response | tuple[str, int]
+Page = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -105,19 +106,22 @@ def login() -> Page:
 
 
 @blueprint.post("/login")
-@limiter.limit(PER_ADDRESS)
-@limiter.limit(PER_NAME, key_func=sign_in_name_key)
+@limiter.limit(PER_ADDRESS, exempt_when=is_familiar)
 def submit_login() -> Page:
     """Sign in."""
     form = NameForm()
-    if form.validate():
-        user = accounts.find_user(services().database, form.name.data)
-        if passwords.is_password(user.password_hash if user else None, form.password.data) and user:
-            _store_language(user, language.chosen())
-            sign_in(user)
-            return redirect(safe_next_url(request.args.get("next", "")))
+    if not form.validate():
+        return render_template("login.html", form=form), 422
+    user = accounts.find_user(services().database, form.name.data)
+    if wait_s := password_tries.begin(form.name.data, user):
+        form.password.errors = [gettext("Too many tries: wait %(n)d seconds, then try again.", n=wait_s)]
+        return render_template("login.html", form=form), 429, {"Retry-After": str(wait_s)}
+    if not (password_tries.is_password(form.name.data, user, form.password.data) and user):
         form.password.errors = [error_sentence(Refused("bad_password"))]
-    return render_template("login.html", form=form), 422
+        return render_template("login.html", form=form), 422
+    _store_language(user, language.chosen())
+    sign_in(user)
+    return redirect(safe_next_url(request.args.get("next", "")))
 
 
 @blueprint.get("/invite/<token>")
@@ -131,15 +135,17 @@ def sign_up_form(token: str) -> Page:
 
 
 @blueprint.post("/invite/<token>")
-@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_LINK, key_func=token_key)
 def submit_sign_up(token: str) -> Page:
     """Sign up."""
     form = SignUpForm()
     if not form.validate():
         return render_template("invite.html", form=form), 422
     accounts.find_invite(services().database, token)  # before the costly hash
+    with KNOWN.turn():
+        hashed = passwords.hash_password(form.password.data)
     try:
-        user = accounts.sign_up(services().database, token, form.name.data, passwords.hash_password(form.password.data))
+        user = accounts.sign_up(services().database, token, form.name.data, hashed)
     except Refused as refusal:
         if refusal.code == "bad_invite":
             raise
@@ -170,6 +176,7 @@ def sign_in(user: UserView) -> None:
     """Sign this browser in, with the current session epoch of the account."""
     session.clear()  # nothing of an earlier session survives a sign-in
     login_user(SignedIn(user))
+    known_browsers.remember(user)
 
 
 def _store_language(user: UserView, locale: str | None) -> None:

@@ -5,7 +5,7 @@ Using it raises the epoch, so it works once; a changed password and signing out 
 What it refuses to know: the old password, and anything else of the account.
 """
 
-from flask import Blueprint, current_app, redirect, render_template, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
 from itsdangerous import BadData, URLSafeTimedSerializer
 from wtforms import PasswordField
@@ -17,7 +17,8 @@ from store.views import UserView
 from web import notices
 from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, sign_in
-from web.auth.rate_limits import PER_ADDRESS, limiter
+from web.auth.hashing_queue import KNOWN
+from web.auth.rate_limits import PER_ADDRESS, is_familiar, limiter
 from web.i18n.language import lazy
 from web.services import services
 
@@ -36,7 +37,7 @@ def make_token(person: UserView) -> str:
 
 
 @blueprint.get("/reset/<token>")
-@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_ADDRESS, exempt_when=lambda: is_familiar() or _is_ours())
 def show(token: str) -> Page:
     """The form, or that the link is not valid."""
     account = _user_of(token)
@@ -45,7 +46,7 @@ def show(token: str) -> Page:
 
 
 @blueprint.post("/reset/<token>")
-@limiter.limit(PER_ADDRESS)
+@limiter.limit(PER_ADDRESS, exempt_when=lambda: is_familiar() or _is_ours())
 def submit(token: str) -> Page:
     """Save the new password, end every session, sign in here."""
     account, form = _user_of(token), ResetForm()
@@ -53,7 +54,8 @@ def submit(token: str) -> Page:
         return render_template("password_reset.html", account=None, form=None), 410
     if not form.validate():
         return render_template("password_reset.html", account=account, form=form), 422
-    hashed = passwords.hash_password(form.password.data)
+    with KNOWN.turn():
+        hashed = passwords.hash_password(form.password.data)
     try:
         changed = accounts.change_password(services().database, account.id, hashed, epoch=account.session_epoch)
     except Refused:  # the same link was used twice at the same moment
@@ -61,6 +63,11 @@ def submit(token: str) -> Page:
     sign_in(changed)
     notices.done("password")
     return redirect(url_for("home.show"))
+
+
+def _is_ours() -> bool:
+    """Whether the link of this request was made here: such a one opens, whoever else tries at this address."""
+    return _user_of((request.view_args or {}).get("token", "")) is not None
 
 
 def _user_of(token: str) -> UserView | None:
