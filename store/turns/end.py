@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from store import messages
@@ -20,14 +20,10 @@ from store.db import Database, changed_row
 from store.error_texts import english
 from store.errors import Failure, NotFound, Stale
 from store.messages import Reply, clock
-from store.models import RUNNING, Chat, Message, Turn
+from store.models import Chat, Message, Turn
+from store.turns.fencing import fenced
 from store.turns.kinds import KINDS, NARRATOR, Opening, Result
 from store.views import EndView
-
-
-def fenced(turn_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
-    """The fence: SQL conditions under which `attempt` (the fencing token) may still change its turn."""
-    return Turn.id == turn_id, Turn.attempt == attempt, Turn.state.in_(RUNNING)
 
 
 @dataclass(frozen=True)

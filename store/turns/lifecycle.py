@@ -35,7 +35,8 @@ from store.db import Database, changed_row, rows_changed
 from store.errors import NotFound, Refused, Stale
 from store.messages import clock
 from store.models import HAS_ENDED, IN_QUEUE, RUNNING, UNFINISHED, Turn, User
-from store.turns.end import cancel_unclaimed, fenced
+from store.turns.end import cancel_unclaimed
+from store.turns.fencing import fenced
 from store.views import TurnView, turn_view
 
 

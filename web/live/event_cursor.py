@@ -2,7 +2,7 @@
 
 What it does: pub/sub delivers at most once and may repeat after a reconnect; `judge` says for each event whether to
 forward it, to drop it as a duplicate, or that events before it are missing. Pure.
-What it refuses to know: Redis, SQL, sockets. A gap is refilled by viewer.py (`Viewer._fill_gap`), from the stream.
+What it refuses to know: Redis, SQL, sockets. A gap is refilled from the stream by gap_refill.py.
 """
 
 from collections.abc import Mapping

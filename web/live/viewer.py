@@ -1,11 +1,9 @@
-"""The viewer of a tab: sends the snapshot of a chat, then its live events in order, and refills the gaps in them.
+"""The viewer of a tab: sends the snapshot of a chat, then its live events in order, without gaps.
 
 What it does: 1. the hub watches the chat for this tab; 2. the snapshot is sent; 3. the stream of the running turn is
-replayed from the last event that the tab has; 4. live events follow. event_cursor.py judges each event.
-How a gap is refilled: pub/sub may lose messages. An event whose number is too high shows a gap at once, and every beat
-of the hub compares the cursor with the end of the stream; either way `_fill_gap` forwards what the stream has after
-the cursor. When SQL says that the turn has ended and its stream does not say so for GRACE_S, or the stream is another
-one (Redis was emptied), the tab gets a new snapshot. A turn that a snapshot shows as ended is not told again.
+replayed from the last event that the tab has; 4. live events follow. event_cursor.py judges each event, and what
+pub/sub has lost is read from the stream (gap_refill.py). When SQL says that the turn has ended and its stream does not
+say so for GRACE_S, or the stream is another one (Redis was emptied), the tab gets a new snapshot.
 What it refuses to know: sockets and threads. One thread, the writer of the tab, calls it.
 """
 
@@ -16,13 +14,13 @@ from redis.exceptions import RedisError
 
 from store import chats, message_pages, turns
 from store.broker import queue
-from store.broker.events import LAST_TYPES
 from store.errors import NotFound
 from store.views import ChatView, TurnView
 from web import serializers
 from web.live import snapshot
 from web.live.beat_reads import BeatReads, read_stream
 from web.live.event_cursor import EventCursor, EventVerdict
+from web.live.gap_refill import is_in_snapshot, refill
 from web.live.outgoing import LiveMessage
 from web.live.protocol.to_tab import Changed, Frame, Memory, Place, SetUp
 from web.serializers import EndedJson
@@ -190,16 +188,11 @@ class Viewer:
 
     def _fill_gap(self, missing: Sequence[LiveMessage]) -> bool:
         """Forward the events that the stream has after the cursor. False when the chat was opened again instead."""
-        if missing and self._is_shown(missing[-1]):
-            self._cursor.end(str(missing[-1]["turn"]))
-        return all(self._act(self._cursor.judge(event), event) for event in missing)
 
-    def _is_shown(self, event: LiveMessage) -> bool:
-        """Whether this is the last event of a turn that had ended before the snapshot, which shows its messages."""
-        if event["turn"] == self._turn_id or event["type"] not in LAST_TYPES:
-            return False
-        revision = event.get("revision")
-        return revision is not None and int(revision) <= self._shown_revision
+        def is_told(event: LiveMessage) -> bool:
+            return is_in_snapshot(event, self._turn_id, self._shown_revision)
+
+        return refill(self._cursor, missing, is_told, self._act)
 
     def _act(self, verdict: EventVerdict, event: LiveMessage) -> bool:
         """False when the chat was opened again: Redis was emptied, and the turn has another stream."""
