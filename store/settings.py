@@ -12,7 +12,6 @@ deploy/installation.py (`find_installation`).
 
 import difflib
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,8 +20,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from store import secret_key as key_file
+
 PREFIX = "INGLENOOK_"
 AUTO = "auto"
+_SECRETS = frozenset({"secret_key", "metrics_token"})  # their values are not repeated in an error
 
 
 class SettingsError(ValueError):
@@ -47,7 +49,11 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         0, ge=0, le=8, description="Proxies in front of the web server whose X-Forwarded-* lines count."
     )
-    secret_key: str = Field("", description="Key that signs cookies; empty means a file made once in the data folder.")
+    secret_key: str = Field(
+        "",
+        pattern=r"^(|.{16,})$",
+        description="Key of 16 characters or more that signs cookies; empty: a file made once in the data folder.",
+    )
     model: str = Field("", description="Path of the GGUF model; empty means the demo model.")
     worker_name: str = Field(
         "gpu0",
@@ -113,12 +119,11 @@ class Settings(BaseSettings):
 
     def read_secret_key(self) -> str:
         """`secret_key`, or the key kept in the data folder, which is made on first use (mode 0600)."""
-        return self.secret_key or _secret_file(self.data_dir / "secret_key")
+        return self.secret_key or key_file.read_or_make(self.data_dir / "secret_key")
 
     def kept_secret_key(self) -> str | None:
-        """The key in the data folder, for a backup; None where it is given or was not made yet."""
-        path = self.data_dir / "secret_key"
-        return path.read_text().strip() if not self.secret_key and path.exists() else None
+        """The key in the data folder, for a backup; None where it is given, was not made yet or is not safe."""
+        return None if self.secret_key else key_file.read(self.data_dir / "secret_key")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -153,7 +158,8 @@ def _sentences(error: ValidationError) -> str:
             continue
         field = str(problem["loc"][0])
         about = Settings.model_fields[field].description if field in Settings.model_fields else ""
-        lines.append(f"{PREFIX}{field.upper()}={problem['input']!r} is wrong: {problem['msg']}. {about}")
+        given = "..." if field in _SECRETS else repr(problem["input"])
+        lines.append(f"{PREFIX}{field.upper()}={given} is wrong: {problem['msg']}. {about}")
     return "\n".join(lines)
 
 
@@ -175,22 +181,3 @@ def _with_password(url: str, file: Path) -> str:
     user = parts.username or ""
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))
-
-
-def _secret_file(path: Path) -> str:
-    """Read the secret, or make it: written beside its place and linked in, so that racing processes agree."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first: its secret is the one
-        finally:
-            draft.unlink()
-    return path.read_text().strip()

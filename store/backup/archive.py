@@ -14,18 +14,30 @@ To change the format: raise FORMAT, and let `Archive` still read the older ones.
 import base64
 import hashlib
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+from store import secret_key as key_file
+from store.bounded_json import JsonLimits, parse
 
 FORMAT = 1
 _WHAT = "inglenook backup"
 _MANIFEST, _SECRET = "manifest.json", "secret_key"
-_READ_FAILURES = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError)
+_READ_FAILURES = (
+    *(OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, KeyError, TypeError, RuntimeError),  # RuntimeError: a password or another kind of zip
+)
+_CHUNK_BYTES = 1 << 18
+_ROW = JsonLimits(max_bytes=32 << 20, max_depth=64, max_values=2_000_000)  # a picture of 4 MB is a row of 5.6 MB
+_MANIFEST_JSON = JsonLimits(max_bytes=4 << 20, max_depth=16, max_values=200_000)
+_LATEST_DATE = 32_503_680_000.0  # the year 3000
 
 
 class BackupError(ValueError):
@@ -96,15 +108,21 @@ class Archive:
 
     @property
     def secret_key(self) -> str | None:
-        """The key that signed the cookies, if the backup has it."""
-        return self._zip.read(_SECRET).decode() if _SECRET in self._zip.namelist() else None
+        """The key that signed the cookies, if the backup has one that is safe. Raises BackupError."""
+        if _SECRET not in self._zip.namelist():
+            return None
+        try:
+            key = self._read(_SECRET, key_file.MOST_BYTES).decode().strip()
+        except _READ_FAILURES as error:
+            raise self._damaged(f"{_SECRET}: {error}") from None
+        return key if key_file.is_safe(key) else None
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The rows of one table as lines. Raises BackupError at the end if number or hash differ from the manifest."""
         facts, digest, n_rows = self.tables[name], hashlib.sha256(), 0
         try:
             with self._zip.open(_entry(name)) as file:
-                for line in file:
+                for line in _bounded_lines(file):
                     digest.update(line)
                     n_rows += 1
                     yield line
@@ -114,7 +132,8 @@ class Archive:
             raise self._damaged(f"{name} has {n_rows} rows of {facts.rows}, or others than were written")
 
     def verify(self) -> None:
-        """Read everything once. Raises BackupError."""
+        """Read everything once, a row at a time. Raises BackupError."""
+        _ = self.secret_key
         for name in self.tables:
             for line in self.lines(name):
                 self.row(name, line)
@@ -122,14 +141,14 @@ class Archive:
     def row(self, name: str, line: bytes) -> dict[str, Any]:
         """One row by its columns; bytes are still base64."""
         try:
-            return dict(zip(self.tables[name].columns, json.loads(line), strict=True))
+            return dict(zip(self.tables[name].columns, parse(line, _ROW), strict=True))
         except (ValueError, TypeError) as error:
             raise self._damaged(f"{name}: {error}") from None
 
     def _read_manifest(self) -> None:
         try:
-            manifest = json.loads(self._zip.read(_MANIFEST))
-            known = manifest["what"] == _WHAT
+            manifest = parse(self._read(_MANIFEST, _MANIFEST_JSON.max_bytes), _MANIFEST_JSON)
+            known = manifest["what"] == _WHAT and 0.0 <= manifest["made_at"] <= _LATEST_DATE
             self.format, self.version = int(manifest["format"]), str(manifest["version"])
             self.made_at = float(manifest["made_at"])
             self.tables = {
@@ -145,8 +164,31 @@ class Archive:
             self._zip.close()
             raise BackupError(f"{self._path} was made by a newer inglenook: update this one first.")
 
+    def _read(self, name: str, max_bytes: int) -> bytes:
+        """The whole of a small entry. Raises one of _READ_FAILURES."""
+        with self._zip.open(name) as file:
+            data = file.read(max_bytes + 1)
+            if len(data) > max_bytes:
+                raise ValueError(f"more than {max_bytes} bytes")
+            return data
+
     def _damaged(self, what: str) -> BackupError:
         return BackupError(f"{self._path} is damaged ({what}): use another copy of the backup.")
+
+
+def _bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file, read in chunks. Raises ValueError for one that is longer than a row can be."""
+    pending = bytearray()
+    while chunk := file.read(_CHUNK_BYTES):
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield bytes(pending) + end + b"\n"
+            pending.clear()
+        pending += rest
+        if len(pending) > _ROW.max_bytes:
+            raise ValueError(f"a row of more than {_ROW.max_bytes >> 20} MB")
+    if pending:
+        yield bytes(pending)
 
 
 def to_bytes(text: str | None) -> bytes | None:

@@ -7,17 +7,18 @@ What it refuses to know: running processes (it only checks that the database has
 recovers from SQL.
 """
 
-import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, make_url, text
 
+from store import secret_key as key_file
 from store.backup.archive import Archive, BackupError, to_bytes
 from store.backup.dump import VERSIONS, binary_columns, make_durable, reflect_tables, write_backup
 from store.db import Database, DatabaseTrouble, known_versions, tables_version, upgrade_tables
@@ -25,6 +26,7 @@ from store.settings import Settings
 
 _BATCH_BYTES = 4 << 20
 _LEAVING_S = 2.0
+_MISFITS = (DatabaseTrouble, ValueError, TypeError, KeyError, AttributeError, OverflowError)  # whatever a row may hold
 _IN_USE = "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker`)."
 _NOT_EMPTY = (
     "People live in this house already: `--replace` puts what is there aside and restores the backup in its place."
@@ -48,13 +50,18 @@ def restore_backup(settings: Settings, source: Path, replace: bool = False, now:
     with Archive(source) as archive:
         _refuse_newer(archive)
         archive.verify()
-        if make_url(settings.database_url).get_backend_name() == "sqlite":
-            aside = _into_file(settings, archive, replace, stamp)
-        else:
-            aside = _into_server(settings, archive, replace, stamp)
-        _write_secret(settings, archive.secret_key, aside)
+        with _new_key(settings, archive.secret_key) as staged:
+            aside = _switch(settings, archive, replace, stamp)
+            _install_key(settings, staged, aside)
         rows = {name: facts.rows for name, facts in archive.tables.items()}
         return RestoreResult(rows, archive.made_at, archive.version, aside)
+
+
+def _switch(settings: Settings, archive: Archive, replace: bool, stamp: str) -> Path | None:
+    """Put the backup in the place of what is there; the folder of what was there."""
+    if make_url(settings.database_url).get_backend_name() == "sqlite":
+        return _into_file(settings, archive, replace, stamp)
+    return _into_server(settings, archive, replace, stamp)
 
 
 def _refuse_newer(archive: Archive) -> None:
@@ -196,10 +203,16 @@ def _build(db: Database, archive: Archive) -> None:
             upgrade_tables(connection)
             _check_references(connection)
         db.migrate()
-    except DatabaseTrouble as error:
-        raise BackupError(f"The backup does not fit into this database: {error}") from None
+    except BackupError:
+        raise
+    except _MISFITS as error:
+        raise BackupError(f"The backup does not fit into this database: {_first_line(error)}") from None
     finally:
         db.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 def _fill(connection: Connection, archive: Archive) -> None:
@@ -231,19 +244,32 @@ def _check_references(connection: Connection) -> None:
         raise BackupError(f"{len(wrong)} rows of this backup point to nothing: use another copy of it.")
 
 
-def _write_secret(settings: Settings, secret_key: str | None, aside: Path | None) -> None:
-    """Install the key of the backup (mode 0600), so that people stay signed in."""
+@contextmanager
+def _new_key(settings: Settings, secret_key: str | None) -> Iterator[Path | None]:
+    """The key of the backup, written beside its place before anything is switched; None where it is not wanted."""
     if secret_key is None or settings.secret_key:
+        yield None
         return
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staged = settings.data_dir / ".secret_key.restoring"
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key_file.write(staged, secret_key)
+        yield staged
+    except OSError as error:
+        raise BackupError(
+            f"{error.filename} cannot be written ({error.strerror}): make room or name another."
+        ) from None
+    finally:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+
+
+def _install_key(settings: Settings, staged: Path | None, aside: Path | None) -> None:
+    """Put the key of the backup into its place, so that people stay signed in."""
+    if staged is None:
+        return
     path = settings.data_dir / "secret_key"
     if path.exists() and aside is not None:
-        shutil.copy2(path, aside / path.name)
-    draft = path.with_name(".secret_key.restoring")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret_key)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+        with suppress(OSError):  # the old house would ask its people to sign in again
+            shutil.copy2(path, aside / path.name)
+    staged.replace(path)

@@ -20,6 +20,7 @@ from store.characters import list_characters
 from store.db import Database
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "the key that signs the cookies of this house"
 SCRIPT = ROOT / "deploy" / "inglenook"
 
 
@@ -162,7 +163,7 @@ def test_stats_count(installation, ada, redis):
 
 
 def test_a_backup_comes_back_on_an_empty_machine(installation, ada, new_installation, tmp_path):
-    (installation.data / "secret_key").write_text("the key")
+    (installation.data / "secret_key").write_text(KEY)
     (tmp_path / "backups").mkdir()
     assert "1 user" in installation("backup", tmp_path / "backups")
     (file,) = (tmp_path / "backups").iterdir()
@@ -172,7 +173,7 @@ def test_a_backup_comes_back_on_an_empty_machine(installation, ada, new_installa
     other = new_installation("other")
     assert "is back: 1 user" in other("restore", file)
     assert set(other.people()) == {"Ada"}
-    assert (other.data / "secret_key").read_text() == "the key"
+    assert (other.data / "secret_key").read_text() == KEY
     assert "People live in this house already" in other("restore", file, status=1)
     assert "What was here before lies in" in other("restore", file, "--replace")
 

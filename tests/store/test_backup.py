@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 import uuid
 import zipfile
 
@@ -21,6 +22,7 @@ from store.settings import Settings
 from store.turns import Reply, TurnCommand
 
 N_WRITERS, N_BEFORE = 4, 25
+KEY = "the key that signs the cookies of this house"
 
 
 def settings_in(folder, **values):
@@ -82,7 +84,7 @@ def test_a_backup_under_load_misses_nothing_that_was_acknowledged(database, make
     try:
         assert all(writer.warm.wait(60) for writer in writers)
         acked = [ack for writer in writers for ack in list(writer.acked)]
-        written = write_backup(database, tmp_path / "house.zip", "a secret")
+        written = write_backup(database, tmp_path / "house.zip", KEY)
         assert sum(len(writer.acked) for writer in writers) > len(acked), "people went on writing meanwhile"
     finally:
         for writer in writers:
@@ -102,7 +104,7 @@ def test_a_backup_under_load_misses_nothing_that_was_acknowledged(database, make
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     elsewhere.close()
     key = there.data_dir / "secret_key"
-    assert (key.read_text(), key.stat().st_mode & 0o777) == ("a secret", 0o600)
+    assert (key.read_text(), key.stat().st_mode & 0o777) == (KEY, 0o600)
 
 
 def test_every_row_comes_back_as_it_was(database, database_url, user, chat, tmp_path, there):
@@ -130,7 +132,7 @@ def test_every_row_comes_back_as_it_was(database, database_url, user, chat, tmp_
 
 
 def test_a_house_with_people_is_not_replaced_unless_asked(database, user, tmp_path, there):
-    file = write_backup(database, tmp_path / "house.zip", "new key").path
+    file = write_backup(database, tmp_path / "house.zip", KEY[::-1]).path
     other = Database(there.database_url)
     other.migrate()
     _, token = accounts.create_invite(other, "admin")
@@ -234,6 +236,16 @@ def changed(path, change):
     return path
 
 
+def break_stored(path, name):
+    """One byte of one entry is another one; the index of the zip does not know."""
+    changed(path, {})
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo(name).header_offset + 30 + len(name)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -245,6 +257,18 @@ def changed(path, change):
         (lambda path: changed(path, {"tables/users.jsonl": lambda data: data * 2}), "2 rows of 1"),
         (lambda path: changed(path, {"manifest.json": lambda data: b"{}"}), "is no backup of inglenook"),
         (lambda path: changed(path, {"manifest.json": lambda data: b"[1]"}), "is no backup of inglenook"),
+        (lambda path: changed(path, {"manifest.json": lambda data: b"[" * 100_000}), "is no backup of inglenook"),
+        (lambda path: changed(path, {"manifest.json": lambda data: b" " * (5 << 20) + data}), "is no backup of inglen"),
+        (
+            lambda path: changed(
+                path, {"manifest.json": lambda data: data.replace(b'"made_at": ', b'"made_at": 9e99')}
+            ),
+            "is no backup of inglenook",
+        ),
+        (lambda path: changed(path, {"tables/users.jsonl": lambda data: b"[" * 100_000}), "damaged"),
+        (lambda path: changed(path, {"secret_key": lambda data: b"\xff\xfe\xfd"}), "damaged .secret_key"),
+        (lambda path: changed(path, {"secret_key": lambda data: data * 100}), "damaged .secret_key"),
+        (lambda path: break_stored(path, "secret_key"), "damaged .secret_key: Bad CRC-32"),
         (lambda path: changed(path, {"manifest.json": lambda data: data.replace(b'"users"', b'"loosers"')}), "loosers"),
         (
             lambda path: changed(path, {"manifest.json": lambda data: data.replace(b'"format": 1', b'"format": 2')}),
@@ -259,12 +283,87 @@ def changed(path, change):
     ],
 )
 def test_what_is_no_whole_backup_changes_nothing(harm, words, database, user, tmp_path):
-    file = write_backup(database, tmp_path / "house.zip", "key").path
-    harm(file)
+    file = write_backup(database, tmp_path / "house.zip", KEY).path
     there = settings_in(tmp_path / "there")
-    with pytest.raises(BackupError, match=words):
+    restore_backup(there, file)
+    before = {path.name: path.read_bytes() for path in there.data_dir.iterdir()}
+    harm(file)
+    with pytest.raises(BackupError, match=words) as refused:
+        restore_backup(there, file, replace=True)
+    assert len(str(refused.value).splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in there.data_dir.iterdir()} == before
+
+
+def with_rows(old, new, table, rows):
+    """A backup in which every hash is right, with other rows in one table."""
+    writer = ArchiveWriter(new)
+    with Archive(old) as archive:
+        for name, facts in archive.tables.items():
+            same = (list(archive.row(name, line).values()) for line in archive.lines(name))
+            writer.table(name, facts.columns, rows(facts.columns) if name == table else same)
+        writer.finish(archive.version, 1.0, KEY)
+    return new
+
+
+def nested(depth):
+    return [] if depth == 0 else [nested(depth - 1)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [nested(90), 10**400, 10**30, {"a": [1]}, "not base64 \xff", None, 1.5, float("nan")],
+    ids=["deep", "long number", "large number", "object", "text", "null", "number", "nan"],
+)
+def test_rows_that_no_table_can_hold_are_refused_and_nothing_is_changed(value, database, user, tmp_path):
+    old = write_backup(database, tmp_path / "house.zip", KEY).path
+    strange = with_rows(old, tmp_path / "strange.zip", "pictures", lambda columns: [[value] * len(columns)])
+    there = settings_in(tmp_path / "there")
+    restore_backup(there, old)
+    before = sorted(there.data_dir.iterdir())
+    with pytest.raises(BackupError) as refused:
+        restore_backup(there, strange, replace=True)
+    assert len(str(refused.value).splitlines()) == 1
+    assert sorted(there.data_dir.iterdir()) == before
+
+
+def test_a_row_of_a_gigabyte_is_refused_and_never_held_in_memory(database, user, tmp_path):
+    """160 MB here: what counts is that no more of it is read than a row may have."""
+    file = write_backup(database, tmp_path / "house.zip", KEY).path
+    with (
+        zipfile.ZipFile(file) as old,
+        zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, True, 1) as new,
+    ):
+        for name in old.namelist():
+            with new.open(name, "w") as entry:
+                if name == "tables/users.jsonl":
+                    for _ in range(160):
+                        entry.write(b" " * (1 << 20))
+                entry.write(old.read(name))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackupError, match="a row of more than 32 MB"):
+            restore_backup(settings_in(tmp_path / "there"), tmp_path / "bomb.zip")
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_key_is_written_before_the_database_is_switched(database, user, tmp_path):
+    """A place where no key can be written: nothing has changed."""
+    file = write_backup(database, tmp_path / "house.zip", KEY).path
+    there = settings_in(tmp_path / "there")
+    (there.data_dir / ".secret_key.restoring").mkdir(parents=True)
+    with pytest.raises(BackupError, match="cannot be written"):
         restore_backup(there, file)
-    assert not there.data_dir.exists() or list(there.data_dir.iterdir()) == []
+    assert not (there.data_dir / "inglenook.db").exists()
+
+
+def test_a_key_that_can_be_guessed_is_not_restored(database, user, tmp_path):
+    file = write_backup(database, tmp_path / "house.zip", "x").path
+    there = settings_in(tmp_path / "there")
+    key = there.read_secret_key()
+    restore_backup(there, file)
+    assert there.read_secret_key() == key
 
 
 def test_a_backup_that_points_to_nothing_is_refused(database, user, chat, tmp_path, there):

@@ -72,5 +72,30 @@ def test_the_secret_key_is_made_once_even_by_racers(tmp_path):
 
 
 def test_a_given_secret_key_wins(tmp_path):
-    assert Settings(data_dir=tmp_path, secret_key="given").read_secret_key() == "given"
+    given = "given by whoever runs it"
+    assert Settings(data_dir=tmp_path, secret_key=given).read_secret_key() == given
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_given_secret_key_that_can_be_guessed_is_refused_and_not_repeated():
+    with pytest.raises(SettingsError, match=r"INGLENOOK_SECRET_KEY=\.\.\. is wrong.*16 characters") as told:
+        load_settings({"INGLENOOK_SECRET_KEY": "qz"})
+    assert "qz" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a", b"\n", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa", b"\xff\xfe" * 30, b"x9" * 5000]
+)
+def test_a_secret_key_file_without_a_safe_key_is_put_aside_and_made_anew(tmp_path, caplog, content):
+    path = tmp_path / "secret_key"
+    path.write_bytes(content)
+    settings = Settings(data_dir=tmp_path)
+    assert settings.kept_secret_key() is None
+    key = settings.read_secret_key()
+    assert len(key) >= 43
+    assert settings.read_secret_key() == settings.kept_secret_key() == key
+    (aside,) = tmp_path.glob("secret_key-damaged-*")
+    assert aside.read_bytes() == content
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} held no key that is safe: it lies in {aside} now, and a new one was made. Sign in again."
+    ]
