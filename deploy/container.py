@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy import room_processes
-from deploy.preflight import DeployError
+from deploy.database_check import check_database, database_trouble
+from deploy.preflight import DeployError, unusable
 from store.db import Database, DatabaseTrouble, sqlite_file
 from store.private_files import protect
 from store.settings import PREFIX, Settings, SettingsError, load_settings
@@ -46,7 +47,8 @@ def check_worker(settings: Settings) -> int:
 PASSWORD_WITHIN_S = 30
 DATABASE_WITHIN_S = 60.0  # a server that has just been made, on a slow disk
 EXIT_CONFIG = 78  # sysexits.h
-ACTIONS: dict[str, Callable[[Settings], int]] = {
+Action = Callable[[Settings], int]
+ACTIONS: dict[str, Action] = {
     "web": web,
     "worker": worker,
     "check-web": check_web,
@@ -65,10 +67,21 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
         protect(settings.data_dir)
         if action in (web, worker):
             await_database(settings.database_url, database_within_s)
-        return action(settings)
+            check_database(settings)
+        return _do(action, settings)
     except (SettingsError, DeployError) as error:
         print(f"inglenook: {error}", file=sys.stderr)
         return EXIT_CONFIG
+
+
+def _do(action: Action, settings: Settings) -> int:
+    """Raises DeployError for a disk or a database that fails meanwhile."""
+    try:
+        return action(settings)
+    except OSError as error:
+        raise unusable(Path(error.filename or settings.data_dir), error) from None
+    except DatabaseTrouble as error:
+        raise database_trouble(settings, error) from None
 
 
 def await_password(environ: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.database_check import check_database, restore_command
 from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
 from deploy.installation import Installation
 from deploy.managed_redis import find_redis
@@ -155,15 +156,21 @@ def _memory(facts: RedisDiagnosis) -> DoctorFinding:
 
 
 def _database(installation: Installation, facts: DatabaseDiagnosis | None) -> DoctorFinding:
+    if facts is None or (facts.version is None and not facts.trouble):
+        try:
+            check_database(installation.settings)
+        except DeployError as emptied:
+            return DoctorFinding("database", FAIL, str(emptied))
     if facts is None:
         return DoctorFinding("database", OK, "there is none yet, the first start makes it")
+    restore = restore_command(installation.settings)
     if facts.version is None and facts.trouble:
-        advice = "If it is damaged, `inglenook restore FILE --replace` brings the last backup back."
+        advice = f"If it is damaged, {restore} brings the last backup back."
         if installation.environ.get("INGLENOOK_DATABASE_URL"):
             advice = "Start it, install its driver (`.[postgres]`), or correct INGLENOOK_DATABASE_URL."
         return DoctorFinding("database", FAIL, f"it cannot be read ({_short(facts.trouble)})", advice)
     if facts.trouble:
-        advice = "Stop inglenook, then `inglenook restore FILE --replace` with the last backup."
+        advice = f"Stop inglenook, then bring the last backup back, {restore}."
         return DoctorFinding("database", FAIL, f"it is damaged ({_short(facts.trouble)})", advice)
     if facts.is_newer:
         words = f"its tables have version {facts.version}, this inglenook knows them up to {facts.newest_version}"

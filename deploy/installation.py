@@ -1,7 +1,7 @@
 """Installation: which database, Redis and data folder a command means, whether or not they are running.
 
 What it does: without INGLENOOK_DATA_DIR the installation is that of this checkout, wherever the command is called;
-without INGLENOOK_REDIS_URL its Redis is that of `make run`, while that is running.
+while `make run` runs it, settings that are not given are those with which it was started: port, origins, Redis.
 What it refuses to know: what the commands do.
 """
 
@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.managed_redis import running_url
 from deploy.preflight import DeployError
-from deploy.stack_paths import StackPaths, is_running
+from deploy.stack_paths import StackPaths, is_running, read_running_settings
 from store.db import Database, known_versions, sqlite_file
 from store.private_files import UMASK
 from store.settings import PREFIX, Settings, load_settings
@@ -46,10 +45,10 @@ def find_installation(given: Mapping[str, str] = os.environ) -> Installation:
     environ = {DATA_DIR: str(CHECKOUT / "data"), **given}
     environ |= {name: str(Path(environ[name]).absolute()) for name in (DATA_DIR, MODEL) if environ.get(name)}
     paths = StackPaths(load_settings(environ).data_dir)
-    running, managed_redis = is_running(paths), not given.get(REDIS_URL)
-    if managed_redis and running and (url := running_url(paths.run / "redis.conf")):
-        environ[REDIS_URL] = url
-    return Installation(load_settings(environ), environ, running, managed_redis)
+    running = read_running_settings(paths)
+    environ = {**running, **{name: value for name, value in environ.items() if value or name not in running}}
+    manages_redis = not given.get(REDIS_URL)
+    return Installation(load_settings(environ), environ, is_running(paths), manages_redis)
 
 
 @contextmanager

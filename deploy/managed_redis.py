@@ -61,15 +61,6 @@ daemonize no
 """
 
 
-def running_url(config: Path) -> str:
-    """The URL of the Redis of a running stack, read from its configuration; empty if there is none."""
-    try:
-        options = dict(line.split(" ", 1) for line in config.read_text(encoding="utf-8").splitlines() if " " in line)
-        return f"redis://:{options['requirepass']}@{options['bind']}:{options['port']}/0"
-    except (OSError, KeyError):
-        return ""
-
-
 def is_damaged(log: Sequence[str]) -> bool:
     """Whether the last start ended because of the contents of its files, as the lines of its log tell it."""
     begun = max((number for number, line in enumerate(log) if _STARTING in line), default=0)

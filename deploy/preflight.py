@@ -76,13 +76,16 @@ def free_space_mb(folder: Path) -> int:
 def unusable(folder: Path, error: OSError) -> DeployError:
     """The error for a folder that cannot be written."""
     if error.errno in FULL:
-        return DeployError(
-            f"The disk of {folder} is full ({error.strerror}): make room, {LEAST_FREE_MB} MB at the least."
-        )
+        return disk_is_full(folder, error.strerror or "no room")
     return DeployError(
         f"The folder {folder} cannot be written ({error.strerror}): make it writable for this user, "
         "or name another data folder in INGLENOOK_DATA_DIR."
     )
+
+
+def disk_is_full(folder: Path, what: str) -> DeployError:
+    """The error for a folder on a disk without room."""
+    return DeployError(f"The disk of {folder} is full ({what}): make room, {LEAST_FREE_MB} MB at the least.")
 
 
 def check_port(host: str, port: int) -> None:

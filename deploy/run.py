@@ -20,10 +20,12 @@ from types import FrameType
 from typing import TextIO
 
 from deploy import room_processes
+from deploy.database_check import check_database, database_trouble
 from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
-from deploy.stack_paths import StackPaths, exclusive_lock
+from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
+from store.db import DatabaseTrouble
 from store.private_files import protect
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
@@ -47,22 +49,34 @@ def main() -> int:
         signal.signal(number, _setter(stop))
     try:
         environ, settings, managed_redis = prepare(os.environ)
-        paths = StackPaths(settings.data_dir)
-        protect(settings.data_dir)
-        paths.make()
-        with exclusive_lock(paths):
-            check_all(settings)
-            run_stack(paths, settings, programs(paths, managed_redis), environ, stop)
+        _run(environ, settings, managed_redis, stop)
     except (DeployError, SettingsError) as fault:
         say(f"inglenook: {fault}", sys.stderr)
-        return 1
-    except OSError as error:
-        say(f"inglenook: {unusable(Path(error.filename or settings.data_dir), error)}", sys.stderr)
         return 1
     except StopRequested:
         pass
     say("inglenook: stopped.")
     return 0
+
+
+def _run(
+    environ: dict[str, str], settings: Settings, managed_redis: ManagedRedis | None, stop: threading.Event
+) -> None:
+    """Check everything, then run the stack. Raises DeployError, also for a disk or a database that fails meanwhile."""
+    paths = StackPaths(settings.data_dir)
+    try:
+        protect(settings.data_dir)
+        paths.make()
+        with exclusive_lock(paths):
+            check_all(settings)
+            check_database(settings)
+            settings.read_secret_key()  # one that is not safe is made anew here, and told in this terminal
+            with running_settings(paths, environ):
+                run_stack(paths, settings, programs(paths, managed_redis), environ, stop)
+    except OSError as error:
+        raise unusable(Path(error.filename or settings.data_dir), error) from None
+    except DatabaseTrouble as error:
+        raise database_trouble(settings, error) from None
 
 
 def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, ManagedRedis | None]:

@@ -7,13 +7,15 @@ To add a file or folder: a field of StackPaths, and `make` if it is a folder.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.preflight import DeployError, unusable
+from store.settings import PREFIX
 
 LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
 
@@ -40,6 +42,11 @@ class StackPaths:
             self.sockets.chmod(0o700)
         except OSError as error:
             raise unusable(Path(error.filename), error) from None
+
+    @property
+    def settings(self) -> Path:
+        """The settings of the running stack."""
+        return self.run / "settings.json"
 
     def log(self, name: str) -> Path:
         """The log file of a program."""
@@ -85,6 +92,31 @@ def is_running(paths: StackPaths) -> bool:
     except OSError:
         pass  # never started here
     return False
+
+
+@contextlib.contextmanager
+def running_settings(paths: StackPaths, environ: Mapping[str, str]) -> Iterator[None]:
+    """While the stack runs, keep its settings in a file (mode 0600), so that commands find it with the same ones."""
+    ours = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+    paths.settings.unlink(missing_ok=True)
+    descriptor = os.open(paths.settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(ours, file, indent=1)
+    try:
+        yield
+    finally:
+        paths.settings.unlink(missing_ok=True)
+
+
+def read_running_settings(paths: StackPaths) -> dict[str, str]:
+    """The settings of the stack that runs on this data folder; none where no stack holds its lock."""
+    if not is_running(paths):
+        return {}
+    try:
+        found = json.loads(paths.settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _socket_folder(run: Path) -> Path:

@@ -15,6 +15,8 @@ from argon2 import PasswordHasher
 from click.testing import CliRunner
 
 from deploy.cli.main import cli
+from deploy.installation import find_installation
+from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
 from store import accounts, chats
 from store.characters import list_characters
 from store.db import Database
@@ -198,6 +200,26 @@ def test_tables_of_another_version_are_saved_and_otherwise_left_alone(installati
     db.close()
     assert "start inglenook again, that brings them up to date" in installation("user", "list", status=1)
     assert "1 user" in installation("backup", tmp_path / "before-the-update.zip")
+
+
+def test_the_commands_use_the_settings_of_the_stack_that_runs(installation):
+    """Its port, its origins, its database; what is given with the command wins, and a stale file counts for nothing."""
+    paths = StackPaths(installation.data)
+    paths.make()
+    started = {"INGLENOOK_PORT": "9123", "INGLENOOK_WORKER_NAME": "gpu7", "HOME": "/none"}
+    with exclusive_lock(paths), running_settings(paths, started):
+        assert paths.settings.stat().st_mode & 0o777 == 0o600
+        assert "HOME" not in paths.settings.read_text()
+        assert installation("invite").startswith("http://127.0.0.1:9123/invite/")
+        found = find_installation(installation.settings)
+        assert (found.settings.port, found.settings.worker_name, found.is_running) == (9123, "gpu7", True)
+        assert find_installation({**installation.settings, "INGLENOOK_PORT": "9124"}).settings.port == 9124
+    assert not paths.settings.exists()
+    paths.settings.write_text('{"INGLENOOK_PORT": "9125"}')
+    assert installation("invite").startswith("http://127.0.0.1:8420/invite/")
+    paths.settings.write_text("half of it")
+    with exclusive_lock(paths):
+        assert installation("invite").startswith("http://127.0.0.1:8420/invite/")
 
 
 def test_a_wrong_setting_and_a_broken_database_are_one_sentence(installation):

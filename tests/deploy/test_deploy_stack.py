@@ -85,9 +85,11 @@ def test_a_second_stack_on_the_same_data_is_refused(stack):
 
 
 def inglenook(stack, *arguments):
-    """The command on this house; it is told the data folder and the port, and finds the rest."""
+    """The command on this house; it is told the data folder only, and finds the rest."""
     command = [sys.executable, "-m", "deploy.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=stack.environ, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environ_of(data_dir=stack.data), capture_output=True, text=True, check=False
+    )
 
 
 def test_the_command_finds_the_running_house(stack, player, tmp_path):
@@ -96,6 +98,7 @@ def test_the_command_finds_the_running_house(stack, player, tmp_path):
     assert checked.returncode == 0, checked.stdout
     assert re.search(r"^ok +redis +[\d.]+ at 127\.0\.0\.1:\d+ answers$", checked.stdout, re.MULTILINE)
     assert f"{stack.port}: the web server answers" in checked.stdout
+    assert inglenook(stack, "invite").stdout.startswith(f"{stack.address}/invite/")
     assert inglenook(stack, "backup", tmp_path / "house.zip").returncode == 0
     refused = inglenook(stack, "restore", tmp_path / "house.zip", "--replace")
     assert refused.stderr.startswith(f"inglenook: Already running on {stack.data}")

@@ -4,6 +4,7 @@ What it does: `fill` takes the last byte of the tmpfs (without one: no program o
 more, which fails like a full disk); `free` gives it back.
 """
 
+import os
 import resource
 import subprocess
 from contextlib import suppress
@@ -32,23 +33,23 @@ class SmallDisk:
         if self.is_mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
-    def fill(self):
-        """No room from now on."""
+    def fill(self, ourselves=False):
+        """No room from now on; where nothing could be mounted, for this process itself only if `ourselves`."""
         if not self.is_mounted:
-            self._limit(0)
+            self._limit(0, ourselves)
             return
         with suppress(OSError), self._filler.open("ab", buffering=0) as file:
             while True:
                 file.write(PAGE)
 
-    def free(self):
+    def free(self, ourselves=False):
         """There is room again."""
         if self.is_mounted:
             self._filler.unlink(missing_ok=True)
         else:
-            self._limit(resource.RLIM_INFINITY)
+            self._limit(resource.RLIM_INFINITY, ourselves)
 
-    def _limit(self, n_bytes):
-        for pid in processes.of(self.folder):
+    def _limit(self, n_bytes, ourselves):
+        for pid in [*processes.of(self.folder), *([os.getpid()] if ourselves else [])]:
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))
