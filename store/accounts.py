@@ -12,21 +12,23 @@ export.py; backups include it.
 import hashlib
 import re
 import secrets
+import time
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import texts
+from store import removal, texts
 from store.db import Database, rows_changed
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
-from store.models import ROLES, Alternative, Character, Chat, Invite, LorebookRow, Message, Persona, Picture, Turn, User
+from store.models import ROLES, Invite, User
 from store.views import InviteView, UserView, invite_view, user_view
 
 DAY_S = 86_400
 LOCALES = ("en", "zh")
 THEMES = ("auto", "light", "dark")
+_PRESENT = User.deleted_at.is_(None)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -90,7 +92,7 @@ def sign_up(db: Database, token: str, name: str, password_hash: str, now: float 
 def find_user(db: Database, name: str) -> UserView | None:
     """The person of this name, or None."""
     with db.reading() as session:
-        user = session.scalar(select(User).where(User.name_key == texts.name_key(name)))
+        user = session.scalar(select(User).where(User.name_key == texts.name_key(name), _PRESENT))
         return user_view(user) if user else None
 
 
@@ -98,19 +100,20 @@ def get_user(db: Database, user_id: str) -> UserView | None:
     """The person of this id, or None: a cookie may outlive its account."""
     with db.reading() as session:
         user = session.get(User, user_id)
-        return user_view(user) if user else None
+        return user_view(user) if user and user.deleted_at is None else None
 
 
 def session_epochs(db: Database) -> dict[str, int]:
     """The session epoch of every person, by id."""
+    rows = select(User.id, User.session_epoch).where(_PRESENT)
     with db.reading() as session:
-        return {user.id: user.session_epoch for user in session.execute(select(User.id, User.session_epoch))}
+        return {user.id: user.session_epoch for user in session.execute(rows)}
 
 
 def has_admin(db: Database) -> bool:
     """Whether there is an admin, who can invite other people."""
     with db.reading() as session:
-        return session.scalar(select(User.id).where(User.role == "admin").limit(1)) is not None
+        return session.scalar(select(User.id).where(User.role == "admin", _PRESENT).limit(1)) is not None
 
 
 def sign_out_everywhere(db: Database, user_id: str) -> UserView:
@@ -124,7 +127,7 @@ def sign_out_everywhere(db: Database, user_id: str) -> UserView:
 def list_users(db: Database) -> tuple[UserView, ...]:
     """All people, by name."""
     with db.reading() as session:
-        return tuple(map(user_view, session.scalars(select(User).order_by(User.name_key))))
+        return tuple(map(user_view, session.scalars(select(User).where(_PRESENT).order_by(User.name_key))))
 
 
 def list_invites(db: Database) -> tuple[InviteView, ...]:
@@ -192,32 +195,27 @@ def set_limits(
 
 
 def delete_account(db: Database, user_id: str) -> None:
-    """Delete a person with all their rows, at once and for good. Raises NotFound, Refused "last_admin"."""
+    """Delete a person with all their rows, for good. Raises NotFound, Refused "last_admin".
+
+    The account is gone at once; its rows go in batches, and where that is interrupted `removal.remove_deleted` goes on.
+    """
     with db.session() as session:
         user = _get(session, user_id)
         _refuse_if_last_admin(session, user, False)
-        chats = select(Chat.id).where(Chat.owner_id == user_id)
-        messages = select(Message.id).where(Message.chat_id.in_(chats))
-        session.execute(delete(Turn).where(Turn.owner_id == user_id))
-        session.execute(delete(Alternative).where(Alternative.message_id.in_(messages)))
-        session.execute(delete(Message).where(Message.chat_id.in_(chats)))
-        session.execute(delete(Chat).where(Chat.owner_id == user_id))
-        for table in (Character, Persona, Picture, LorebookRow):
-            session.execute(delete(table).where(table.owner_id == user_id))
-        session.execute(update(Invite).where(Invite.created_by == user_id).values(created_by=None))
-        session.execute(delete(Invite).where(Invite.used_by == user_id))
-        session.delete(user)
+        user.deleted_at, user.session_epoch = time.time(), user.session_epoch + 1
+        user.name, user.name_key, user.password_hash = "", f"deleted {user.id}", ""
+    removal.remove_account(db, user_id)
 
 
 def _get(session: Session, user_id: str) -> User:
     user = session.get(User, user_id, with_for_update=True)
-    if user is None:
+    if user is None or user.deleted_at is not None:
         raise NotFound("account")
     return user
 
 
 def _refuse_if_last_admin(session: Session, user: User, stays: bool) -> None:
-    other_admins = select(func.count()).where(User.role == "admin", User.id != user.id)
+    other_admins = select(func.count()).where(User.role == "admin", User.id != user.id, _PRESENT)
     if user.role == "admin" and not stays and not session.scalar(other_admins):
         raise Refused("last_admin")
 

@@ -19,9 +19,9 @@ from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock
 from store.models import Character
+from store.quotas import GENEROUS, MAX_CHARACTERS, Quota
 from store.views import CharacterView, UserView, character_view
 
-MAX_CHARACTERS = 400
 IMPORT_ROLES = ("admin", "adult")
 UNRATED = "adult"  # the rating until a person chooses one
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -37,9 +37,14 @@ class ImportResult:
 
 
 def import_card(
-    db: Database, user: UserView, card: dict[str, Any], picture: bytes | None = None, now: float | None = None
+    db: Database,
+    user: UserView,
+    card: dict[str, Any],
+    picture: bytes | None = None,
+    now: float | None = None,
+    quota: Quota = GENEROUS,
 ) -> ImportResult:
-    """Make a character of a stored card. Raises Refused "adults_bring", "too_many_characters", "bad_card"."""
+    """Make a character of a stored card. Raises Refused "adults_bring", "too_many_characters", "bad_card", "quota"."""
     if user.role not in IMPORT_ROLES:
         raise Refused("adults_bring")
     own = _check_limit(db, user)
@@ -50,7 +55,7 @@ def import_card(
         if hidden:
             return ImportResult(hidden, duplicate)
     options: dict[str, Any] = {"tagline": stored_card.tagline_of(card), "rating": UNRATED, "locale": locale_of(card)}
-    character = characters.save_character(db, user, card, picture=picture, now=now, **options)
+    character = characters.save_character(db, user, card, picture=picture, now=now, quota=quota, **options)
     if duplicate:
         characters.delete_character(db, user, character.id, now)
     return ImportResult(character, duplicate)
@@ -87,7 +92,7 @@ def _check_limit(db: Database, user: UserView) -> list[CharacterView]:
     """The person's own characters. Raises Refused "too_many_characters"."""
     own = [character for character in characters.list_characters(db, user) if character.owner_id]
     if len(own) >= MAX_CHARACTERS:
-        raise Refused("too_many_characters")
+        raise Refused("too_many_characters", most=MAX_CHARACTERS)
     return own
 
 

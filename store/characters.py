@@ -15,11 +15,12 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from store import pictures, texts
+from store import pictures, quotas, texts
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
 from store.models import Character, Chat
+from store.quotas import GENEROUS, Quota
 from store.views import CharacterView, UserView, character_view
 from store.visibility import allowed_ratings, visible
 
@@ -58,10 +59,12 @@ def save_character(
     character_id: str | None = None,
     picture: bytes | None = None,
     now: float | None = None,
+    quota: Quota = GENEROUS,
 ) -> CharacterView:
     """Create a character of this person, or change one. `card` is the `data` object of a V3 card, kept as it is.
 
-    Raises NotFound (another person's), Refused "bad_card", "bad_picture", "bad_rating" (not for this role).
+    Raises NotFound (another person's), Refused "bad_card", "bad_picture", "bad_rating" (not for this role),
+    "too_many_characters", "quota".
     """
     name = " ".join(texts.clean(str(card.get("name") or "")).split())
     size = len(json.dumps(card, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -72,11 +75,13 @@ def save_character(
     with db.session() as session:
         row = _own(session, user.id, character_id) if character_id else None
         if row is None:
+            quotas.refuse_another(session, user.id, Character)
             row = Character(id=new_id(), owner_id=user.id, avatar="", created_at=clock(now))
             session.add(row)
         row.name, row.card, row.rating, row.locale = name, dict(card), rating, locale
         row.tagline = " ".join(texts.clean(tagline).split())[:MAX_TAGLINE]
         if picture is not None:
+            quotas.refuse_if_over(session, user.id, quota, n_bytes=len(picture))
             row.avatar = pictures.replace(session, user.id, row.avatar, picture, clock(now))
         session.flush()
         return character_view(row)

@@ -1,37 +1,50 @@
-"""Import and export of whole chats: a ChatDocument becomes rows of SQL in one transaction, and the reverse.
+"""Import and export of whole chats: a ChatDocument becomes rows of SQL, and the reverse.
 
-What it does: `import_chat` stores a chat with all of its messages or nothing; `export_chat` reads a chat as of one
+What it does: `import_chat` stores a chat with all of its messages or nothing, in batches that give way to other
+writers; `export_chat` reads a chat as of one
 moment. Nothing is sent to a worker: the model reads an imported chat when its owner opens it.
 What it refuses to know: file formats (chat_files), and who is told of an import.
 To add a column of chats or messages to the files: see chat_files/document.py.
 """
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Insert, insert, select
 from sqlalchemy.orm import Session
 
-from store import messages, sampling, texts
+from store import messages, quotas, sampling, texts
+from store.batches import is_whole, row_id, take
+from store.chat_building import Fill, build_chat
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.chats import MAX_TITLE, new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.import_findings import Finding
 from store.messages import clock, new_id
-from store.models import Base, Character, Chat, Message, User
+from store.models import Character, Chat, Message, User
+from store.quotas import GENEROUS, Quota, reply_bytes
 from store.turns.kinds import MODEL_ROLES
-from store.views import AlternativeView, ChatView, MessageView, chat_view
+from store.views import AlternativeView, ChatView, MessageView
 from store.visibility import visible
 
 REPORT = "report"
 """Key of the import report in the extras of a chat."""
 _LORE, _LINES = "lore", "lines"
-_BATCH = 2_000  # messages of one INSERT
-_MESSAGES = insert(Base.metadata.tables["messages"])
-_ALTERNATIVES = insert(Base.metadata.tables["alternatives"])
+_MESSAGES = insert(Message.metadata.tables["messages"])
+_ALTERNATIVES = insert(Message.metadata.tables["alternatives"])
 _SAME_NAMES = ("user_persona", "author_note", "reference", "created_at")
+
+
+@dataclass(frozen=True)
+class _NewRow:
+    """A row to insert, with the bytes of what is in it."""
+
+    statement: Insert
+    n_bytes: int
+    values: dict[str, Any]
 
 
 def import_chat(
@@ -41,23 +54,28 @@ def import_chat(
     document: ChatDocument,
     findings: Sequence[Finding] = (),
     now: float | None = None,
+    quota: Quota = GENEROUS,
 ) -> ChatView:
     """A new chat with these messages; it is the newest of its owner's. `findings` are kept for `report_of`.
 
-    Raises NotFound (no such person, or no character that this person may see).
+    Raises NotFound (no such person, or no character that this person may see), Refused "quota".
     """
-    with db.session() as session:
+
+    def make(session: Session) -> tuple[Chat, Fill]:
         owner, character = session.get(User, owner_id), session.get(Character, character_id)
         if owner is None or character is None or not visible(character, owner):
             raise NotFound("character")
+        quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=len(document.messages))
         user_name = texts.clean_name(document.user_name) or owner.name
         chat = new_chat(owner, character, user_name, clock(now))
         report = [*findings, *_fill(chat, character, document)]
         chat.extras = {**chat.extras, REPORT: [asdict(finding) for finding in report]}
         session.add(chat)
         session.flush()
-        _write_messages(session, chat, document.messages)
-        return chat_view(chat, character)
+        rows = _rows(chat.id, document.messages)
+        return chat, lambda session, chat: _write_some(session, chat, rows, quota)
+
+    return build_chat(db, make, now)
 
 
 def import_report(db: Database, owner_id: str, chat_id: str) -> tuple[Finding, ...]:
@@ -109,45 +127,51 @@ def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[
         yield Finding("approximated", "character_name", "chat_character", {"name": document.character_name})
 
 
-def _write_messages(session: Session, chat: Chat, messages: Sequence[DocMessage]) -> None:
-    """Bulk insert with ascending ids, so that the indexes grow at their ends."""
-    message_ids = sorted(new_id() for _ in messages)
-    alternative_ids = iter(sorted(new_id() for message in messages for _ in message.alternatives))
-    for start in range(0, len(messages), _BATCH):
-        part = list(enumerate(messages[start : start + _BATCH], start))
-        rows = [_message_row(message_ids[n], chat, n, message) for n, message in part]
-        session.execute(_MESSAGES, rows)
-        session.execute(
-            _ALTERNATIVES,
-            [
-                _alternative_row(next(alternative_ids), message_ids[n], position, one)
-                for n, message in part
-                for position, one in enumerate(message.alternatives)
-            ],
-        )
+def _rows(chat_id: str, messages: Sequence[DocMessage]) -> Iterator[_NewRow]:
+    """The rows of all messages, each before those of its alternatives."""
+    for n, message in enumerate(messages):
+        extras = {_LINES: message.extras} if message.extras else None
+        n_bytes = len(json.dumps(extras)) if extras else 0
+        yield _NewRow(_MESSAGES, n_bytes, _message_row(chat_id, n, message, extras))
+        for position, one in enumerate(message.alternatives):
+            yield _NewRow(_ALTERNATIVES, reply_bytes(one.text, None), _alternative_row(chat_id, n, position, one))
 
 
-def _message_row(message_id: str, chat: Chat, ordinal: int, message: DocMessage) -> dict[str, Any]:
+def _write_some(session: Session, chat: Chat, rows: Iterator[_NewRow], quota: Quota) -> bool:
+    """Insert the next rows, the messages first; whether more may be left. Raises Refused "quota"."""
+    batch = list(take(rows, _n_bytes))
+    for statement in (_MESSAGES, _ALTERNATIVES):
+        values = [row.values for row in batch if row.statement is statement]
+        if values:
+            session.execute(statement, values)
+    n_messages = sum(row.statement is _MESSAGES for row in batch)
+    quotas.add(session, chat.owner_id, messages=n_messages, n_bytes=sum(map(_n_bytes, batch)), quota=quota)
+    return not is_whole(batch, _n_bytes)
+
+
+def _n_bytes(row: _NewRow) -> int:
+    return row.n_bytes
+
+
+def _message_row(chat_id: str, ordinal: int, message: DocMessage, extras: dict[str, Any] | None) -> dict[str, Any]:
     return {
-        "id": message_id,
-        "chat_id": chat.id,
+        "id": row_id(chat_id, ordinal),
+        "chat_id": chat_id,
         "ordinal": ordinal,
         "role": message.role,
         "name": message.name,
         "active": message.active,
         "pinned": message.pinned,
-        "extras": {_LINES: message.extras} if message.extras else None,
+        "extras": extras,
         "turn_id": new_id() if message.answer else None,  # a retry needs the turn of the message
         "created_at": message.created_at,
     }
 
 
-def _alternative_row(
-    alternative_id: str, message_id: str, position: int, alternative: DocAlternative
-) -> dict[str, Any]:
+def _alternative_row(chat_id: str, ordinal: int, position: int, alternative: DocAlternative) -> dict[str, Any]:
     return {
-        "id": alternative_id,
-        "message_id": message_id,
+        "id": row_id(chat_id, ordinal, position),
+        "message_id": row_id(chat_id, ordinal),
         "position": position,
         "text": alternative.text,
         "finish": alternative.finish,

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store import context_messages, greetings, messages, sampling, texts
+from store import context_messages, greetings, messages, quotas, sampling, texts
 from store.chat_macros import ChatMacros
 from store.db import Database
 from store.errors import NotFound, Refused
@@ -21,6 +21,7 @@ from store.lore import books
 from store.macros import may_be_in
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Alternative, Character, Chat, Message, User
+from store.quotas import GENEROUS, Quota
 from store.views import (
     ChatView,
     CommittedView,
@@ -44,10 +45,11 @@ def create_chat(
     user_name: str,
     now: float | None = None,
     user_persona: str = "",
+    quota: Quota = GENEROUS,
 ) -> ChatView:
     """A new chat. The card's greeting becomes the first message, its alternate greetings that message's alternatives.
 
-    Raises NotFound (no such person, or no character that this person may see), Refused "bad_name".
+    Raises NotFound (no such person, or no character that this person may see), Refused "bad_name", "quota".
     """
     name = texts.clean_name(user_name)
     if not name:
@@ -61,6 +63,7 @@ def create_chat(
         greeted = greetings.resolved(macros, character.card)
     with db.session() as session:
         _, character = _who_meet(session, owner_id, character_id)
+        quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=1)
         greetings.write_chat(session, chat, character.name, greeted)
         return chat_view(chat, character)
 

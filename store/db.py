@@ -65,6 +65,8 @@ class Database:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engine = _engine(url, self._sqlite, busy_timeout_s)
         self._writers = threading.Lock() if self._sqlite else nullcontext()
+        self.large_write = threading.Lock()
+        """Held through all transactions of one large change (batches.py), never inside of one."""
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -1,25 +1,26 @@
 """Edits of a transcript by hand: edit, delete and undo, pin, branch, start over.
 
-What it does: every function is one transaction with an optimistic lock: callers pass the revision that they last saw,
-and no turn may be under way. A branch copies the messages with their tokens, so its session is restored from the blocks
-of the old one (cache hits).
+What it does: every function but `branch` is one transaction with an optimistic lock: callers pass the revision that
+they last saw, and no turn may be under way. A branch copies the messages with their tokens (in batches,
+chat_copies.py), so its session is restored from the blocks of the old one (cache hits).
 What it refuses to know: what reading again costs (reread_cost.py) and which tabs must hear of it (web).
 To add a change: a function here, its frame and handler in web/live/changes.py, a row in tests/web/test_live_foreign.py.
 """
 
 import re
-from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
-from store import context_messages, greetings, macros, messages, texts
+from store import context_messages, greetings, macros, messages, quotas, texts
+from store.chat_building import Fill, build_chat
+from store.chat_copies import Copying
 from store.chat_macros import ChatMacros
 from store.chats import new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
-from store.models import Alternative, Character, Chat, Message, User
+from store.models import Character, Chat, Message, User
+from store.quotas import GENEROUS, Quota
 from store.views import ChatView, CommittedView, chat_view, committed_view
 
 _TITLE = 80
@@ -36,6 +37,7 @@ def edit_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         alternative = messages.active_alternative(session, message)
+        quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         alternative.finish, alternative.status = "edited", None
         return _changed(session, chat, message, now)
@@ -71,23 +73,30 @@ def pin_message(
         return _changed(session, chat, message, now)
 
 
-def branch(db: Database, owner_id: str, message_id: str, now: float | None = None) -> ChatView:
-    """A new chat with a copy of the messages up to this one. Raises NotFound."""
-    with db.session() as session:
+def branch(db: Database, owner_id: str, message_id: str, now: float | None = None, quota: Quota = GENEROUS) -> ChatView:
+    """A new chat with a copy of the messages up to this one, visible once all are there. Raises NotFound, Refused
+    "quota"."""
+
+    def make(session: Session) -> tuple[Chat, Fill]:
         message = session.get(Message, message_id)
         if message is None or message.deleted_at is not None:
             raise NotFound("message")
         old = own_chat(session, owner_id, message.chat_id)
+        quotas.refuse_if_over(session, owner_id, quota, stories=1)
         chat = _like(old, clock(now))
         chat.window = context_messages.branch_window(old.window, message.ordinal)
         session.add(chat)
         session.flush()
-        _copy_messages(session, old, chat, message.ordinal)
-        return chat_view(chat, messages.character_of(session, chat))
+        return chat, Copying(old.id, message.ordinal, quota).fill
+
+    return build_chat(db, make, now)
 
 
-def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> ChatView:
-    """A new chat with the same character, settings and notes, from the greeting on. Raises NotFound."""
+def start_over(
+    db: Database, owner_id: str, chat_id: str, now: float | None = None, quota: Quota = GENEROUS
+) -> ChatView:
+    """A new chat with the same character, settings and notes, from the greeting on. Raises NotFound, Refused
+    "quota"."""
     with db.reading() as session:
         old = own_chat(session, owner_id, chat_id, lock=False)
         owner, character = session.get_one(User, owner_id), session.get_one(Character, old.character_id)
@@ -97,6 +106,7 @@ def start_over(db: Database, owner_id: str, chat_id: str, now: float | None = No
         greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at), character.card)
     with db.session() as session:
         own_chat(session, owner_id, chat_id)
+        quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=1)
         greetings.write_chat(session, chat, character.name, greeted)
         return chat_view(chat, character)
 
@@ -165,21 +175,3 @@ def _like(old: Chat, now: float) -> Chat:
         created_at=now,
         updated_at=now,
     )
-
-
-def _copy_messages(session: Session, old: Chat, chat: Chat, last_ordinal: int) -> None:
-    """Copy messages with their ordinals and turns, which name their segments."""
-    kept = Message.chat_id == old.id, Message.ordinal <= last_ordinal, Message.deleted_at.is_(None)
-    whole = select(Message).where(*kept).order_by(Message.ordinal).options(undefer(Message.extras))
-    for message in session.scalars(whole).all():
-        copy = Message(**_values(message, id=new_id(), chat_id=chat.id))
-        session.add(copy)
-        session.flush()
-        of_message = select(Alternative).where(Alternative.message_id == message.id)
-        for alternative in session.scalars(of_message).all():
-            session.add(Alternative(**_values(alternative, id=new_id(), message_id=copy.id)))
-    session.flush()
-
-
-def _values(row: Message | Alternative, **given: Any) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns} | given

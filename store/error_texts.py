@@ -43,7 +43,18 @@ TEXTS: Mapping[str, str] = {
     "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
     "bad_rating": "A character may not be rated above what you may see yourself.",
     "adults_bring": "Cards are brought along by adults: ask one of them to do it for you.",
-    "too_many_characters": "There is room for 400 characters: remove one first.",
+    "too_many_characters": "There is room for {most} characters: remove one first.",
+    "quota.stories": "There is room for {most} stories: delete one that you do not need any more.",
+    "quota.messages": (
+        "There is room for {most} messages in all your stories: delete a story that you do not need any more, then try "
+        "again in a minute."
+    ),
+    "quota.megabytes": (
+        "There is room for {most} MB in all your stories and pictures: delete what you do not need any more, then try "
+        "again in a minute."
+    ),
+    "quota.books": "There is room for {most} lorebooks: remove one first.",
+    "quota.personas": "There is room for {most} personas: remove one first.",
     "has_chats": "There are chats with this character: delete them first.",
     "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
     "bad_book_name": "A lorebook needs a name of 1 to 80 characters.",

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from store import messages, texts
+from store import messages, quotas, texts
 from store.chat_macros import ChatMacros
 from store.messages import Reply
 from store.models import Chat
@@ -36,3 +36,5 @@ def write_chat(session: Session, chat: Chat, character_name: str, greetings: tup
         message = messages.add_message(session, chat, "character", character_name, None, chat.created_at)
         for position, greeting in enumerate(greetings):
             messages.add_alternative(session, message, Reply(greeting), None, chat.created_at, position)
+        n_bytes = sum(quotas.reply_bytes(greeting, None) for greeting in greetings)
+        quotas.add(session, chat.owner_id, messages=1, n_bytes=n_bytes)

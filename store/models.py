@@ -11,17 +11,18 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     String,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.model_base import Base, one_of, partial_index
 
 ROLES = ("admin", "adult", "teen", "child")
 RATINGS = ("everyone", "teen", "adult")
@@ -33,35 +34,17 @@ UNFINISHED = ("waiting", *IN_QUEUE)
 ENDED = ("done", "failed", "cancelled")
 
 
-def one_of(column: str, values: tuple[str, ...]) -> str:
-    """The SQL condition `column IN ('a', 'b')` of constants from this file."""
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
-
-
 _IS_ENDED = one_of("state", ENDED)
 HAS_ENDED = text(one_of("turns.state", ENDED))
 """The same text as in two partial indexes, or the planner does not use them."""
-
-_NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    """Root of the tables; every id is a String(32), every other text is unbounded, every dict is JSON."""
-
-    metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {str: Text, dict[str, Any]: JSON}  # noqa: RUF012 (SQLAlchemy reads it from the class)
 
 
 class User(Base):
     """A person who can sign in. `session_epoch` is part of the cookie: raising it signs out everywhere.
 
     `notify` and `sound`: how a browser tells them that a reply is there.
+    `stored_messages` and `stored_bytes` count what stands in their stories (quotas.py).
+    `deleted_at`: the account is gone for everybody, and what it had is being removed.
     `daily_minutes` and the quiet hours (`HH:MM`, local time of the server) limit those who need it; None: no limit.
     """
 
@@ -81,7 +64,10 @@ class User(Base):
     daily_minutes: Mapped[int | None]
     quiet_from: Mapped[str | None]
     quiet_until: Mapped[str | None]
+    stored_messages: Mapped[int] = mapped_column(BigInteger, default=0)
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class Invite(Base):
@@ -175,7 +161,11 @@ class Chat(Base):
     """
 
     __tablename__ = "chats"
-    __table_args__ = (Index("ix_chats_owner_id_updated_at", "owner_id", "updated_at"),)
+    __table_args__ = (
+        Index("ix_chats_owner_id_updated_at", "owner_id", "updated_at"),
+        partial_index("ix_chats_present", "owner_id", where="deleted_at IS NULL"),
+        partial_index("ix_chats_deleted", "deleted_at", where="deleted_at IS NOT NULL AND title <> ''"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
@@ -255,18 +245,11 @@ class Turn(Base):
     __table_args__ = (
         CheckConstraint(one_of("kind", KINDS), name="kind"),
         CheckConstraint(one_of("state", UNFINISHED + ENDED), name="state"),
-        Index(
-            "uq_turns_unfinished_chat",
-            "chat_id",
-            unique=True,
-            sqlite_where=text(one_of("state", UNFINISHED)),
-            postgresql_where=text(one_of("state", UNFINISHED)),
-        ),
+        partial_index("uq_turns_unfinished_chat", "chat_id", where=one_of("state", UNFINISHED), unique=True),
         Index("ix_turns_owner_id_state", "owner_id", "state"),
-        *(
-            Index(name, column, "created_at", sqlite_where=text(_IS_ENDED), postgresql_where=text(_IS_ENDED))
-            for name, column in (("ix_turns_ended_chat", "chat_id"), ("ix_turns_ended_owner", "owner_id"))
-        ),
+        Index("ix_turns_chat_id_state", "chat_id", "state"),
+        partial_index("ix_turns_ended_chat", "chat_id", "created_at", where=_IS_ENDED),
+        partial_index("ix_turns_ended_owner", "owner_id", "created_at", where=_IS_ENDED),
         Index("ix_turns_state_created_at", "state", "created_at"),
         Index("ix_turns_ended_at", "ended_at"),
     )
@@ -279,8 +262,8 @@ class Turn(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     crashes: Mapped[int] = mapped_column(default=0)
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    user_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
-    reply_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"))
+    user_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"), index=True)
+    reply_message_id: Mapped[str | None] = mapped_column(ForeignKey("messages.id"), index=True)
     error_code: Mapped[str | None]
     error_text: Mapped[str | None]
     partial: Mapped[str] = mapped_column(default="")

@@ -6,7 +6,7 @@ What it refuses to know: chats and prompts.
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store import texts
+from store import quotas, texts
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
@@ -37,7 +37,7 @@ def save_persona(
     persona_id: str | None = None,
     now: float | None = None,
 ) -> PersonaView:
-    """Make a persona, or change one. Raises NotFound, Refused "bad_name", "too_long"."""
+    """Make a persona, or change one. Raises NotFound, Refused "bad_name", "too_long", "quota"."""
     shown, about = texts.clean_name(name), texts.clean(description).strip()
     if not shown:
         raise Refused("bad_name")
@@ -46,6 +46,7 @@ def save_persona(
     with db.session() as session:
         row = _own(session, owner_id, persona_id) if persona_id else None
         if row is None:
+            quotas.refuse_another(session, owner_id, Persona)
             row = Persona(id=new_id(), owner_id=owner_id, created_at=clock(now))
             session.add(row)
         row.name, row.description = shown, about

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from store import secret_key as key_file
+from store.quotas import Quota
 
 PREFIX = "INGLENOOK_"
 AUTO = "auto"
@@ -87,6 +88,14 @@ class Settings(BaseSettings):
         description="Token of 16 characters or more with which programs read /metrics; empty: only admins do.",
     )
     max_waiting_turns: int = Field(2, ge=1, description="Unfinished turns that one person may have.")
+    max_stories: int = Field(2_000, ge=0, description="Stories that one person may have; 0: no limit.")
+    max_messages: int = Field(500_000, ge=0, description="Messages in all stories of one person; 0: no limit.")
+    max_storage_mb: int = Field(
+        2_000, ge=0, description="MB of texts and pictures of one person in the database; 0: no limit."
+    )
+    keep_deleted_days: int = Field(
+        30, ge=0, description="Days after which a deleted story is removed from the database for good."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -116,6 +125,11 @@ class Settings(BaseSettings):
         """The allowed origins, exact, without a slash at the end."""
         parts = (part.strip().rstrip("/") for part in self.public_origins.split(","))
         return tuple(part for part in parts if part)
+
+    @property
+    def quota(self) -> Quota:
+        """What one person may keep."""
+        return Quota(self.max_stories, self.max_messages, self.max_storage_mb)
 
     def read_secret_key(self) -> str:
         """`secret_key`, or the key kept in the data folder, which is made on first use (mode 0600)."""

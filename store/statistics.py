@@ -40,9 +40,10 @@ def count(db: Database, days: float = 1.0, now: float | None = None) -> Installa
     since = now - days * DAY_S
     open_invite = (Invite.used_at.is_(None), Invite.revoked_at.is_(None), Invite.expires_at > now)
     recent = Turn.created_at >= since
+    by_role = select(User.role, func.count()).where(User.deleted_at.is_(None))
     with db.snapshot() as connection:
         return InstallationStats(
-            people=_pairs(connection, select(User.role, func.count()).group_by(User.role)),
+            people=_pairs(connection, by_role.group_by(User.role)),
             open_invites=_number(connection, select(func.count(Invite.id)).where(*open_invite)),
             own_characters=_number(
                 connection,

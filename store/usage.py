@@ -117,7 +117,7 @@ def stored_per_person(db: Database) -> dict[str, StoredAmount]:
         drawn: dict[str, int] = {owner: int(number) for owner, number in session.execute(pictures)}
         return {
             owner: StoredAmount(n_chats.get(owner, 0), *written.get(owner, (0, 0, 0)), drawn.get(owner, 0))
-            for owner in session.scalars(select(User.id))
+            for owner in session.scalars(select(User.id).where(User.deleted_at.is_(None)))
         }
 
 

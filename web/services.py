@@ -1,7 +1,7 @@
 """The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
-What it does: holds settings, database, Redis, hub, periodic maintenance and the limits of sockets, uploads and tries to
-sign in; `services()` finds them from inside a request.
+What it does: holds settings, database, Redis, hub, periodic maintenance, cleaning, and the limits of sockets,
+uploads and tries to sign in; `services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
 """
@@ -19,6 +19,7 @@ from web.live.beat_reads import BeatReads
 from web.live.gate import PER_PERSON as SOCKETS_PER_PERSON
 from web.live.hub import Hub
 from web.person_limiter import PersonLimiter
+from web.server.cleaning import Cleaning
 from web.server.maintenance import PeriodicMaintenance
 
 UPLOADS, UPLOADS_PER_PERSON = 8, 2  # each holds a thread of the web server while it is read
@@ -36,16 +37,19 @@ class Services:
     socket_limiter: PersonLimiter
     upload_limiter: PersonLimiter
     sign_in_tries: SignInTries
+    cleaning: Cleaning
 
     def start(self) -> None:
         """Start the threads. Call once, in the process that serves (after any fork)."""
         self.hub.start()
         self.maintenance.start()
+        self.cleaning.start()
 
     def stop(self) -> None:
         """Close every web socket with 1012 and stop the threads; takes 3 s at most."""
         self.hub.stop()
         self.maintenance.stop()
+        self.cleaning.stop()
 
 
 def build_services(settings: Settings, database: Database, redis: Redis) -> Services:
@@ -60,6 +64,7 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
         PersonLimiter(settings.sockets, SOCKETS_PER_PERSON),
         PersonLimiter(UPLOADS, UPLOADS_PER_PERSON),
         SignInTries(redis),
+        Cleaning(settings, database, redis),
     )
 
 

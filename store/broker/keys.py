@@ -71,6 +71,11 @@ def last_reconcile() -> str:
     return f"{PREFIX}:last_reconcile"
 
 
+def last_cleaning() -> str:
+    """String: a web process has begun to remove what is deleted. Goes when the next round is due."""
+    return f"{PREFIX}:last_cleaning"
+
+
 def reconcile_lock() -> str:
     """String: lock of the one process that reconciles. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"

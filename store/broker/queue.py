@@ -23,6 +23,7 @@ from store import site_state, turns
 from store.broker import cancel, eta, events, jobs, keys, registry
 from store.db import Database, DatabaseTrouble
 from store.errors import Stale, StoreError
+from store.quotas import GENEROUS, Quota
 from store.turns import BegunTurn, TurnCommand
 from store.views import TurnView
 
@@ -38,14 +39,20 @@ class QueuePlace:
 
 
 def accept(
-    db: Database, redis: Redis, owner_id: str, command: TurnCommand, now: float | None = None, max_waiting: int = 2
+    db: Database,
+    redis: Redis,
+    owner_id: str,
+    command: TurnCommand,
+    now: float | None = None,
+    max_waiting: int = 2,
+    quota: Quota = GENEROUS,
 ) -> BegunTurn:
     """Write a turn in one transaction; acknowledge it, then call `deliver`.
 
     It is queued for its chat's worker if the person has no other unfinished turn, else waiting. Raises what
     `turns.begin_turn` raises.
     """
-    return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(redis, command.chat_id))
+    return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(redis, command.chat_id), quota)
 
 
 def deliver(db: Database, redis: Redis, begun: BegunTurn, now: float | None = None) -> None:

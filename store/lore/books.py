@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store import texts
+from store import quotas, texts
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore.book import read_book
@@ -52,13 +52,15 @@ def get_book(db: Database, owner_id: str, book_id: str) -> LorebookView:
 def add_book(
     db: Database, owner_id: str, data: Mapping[str, Any], name: str = "", now: float | None = None
 ) -> LorebookView:
-    """Save a new book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name"."""
+    """Save a new book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name",
+    "quota"."""
     shown = clean_name(name) or clean_name(read_book(data).name)
     with db.session() as session:
         if session.get(User, owner_id) is None:
             raise NotFound("person")
         if not shown:
             raise Refused("bad_book_name")
+        quotas.refuse_another(session, owner_id, LorebookRow)
         row = LorebookRow(id=new_id(), owner_id=owner_id, name=shown, data=dict(data), created_at=clock(now))
         session.add(row)
         session.flush()

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from store.models import Base
+from store.models import User
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=User.metadata,
     transactional_ddl=True,
     render_as_batch=True,
     compare_type=True,

@@ -16,12 +16,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import macros, messages, site_state, texts, usage_limits
+from store import macros, messages, quotas, site_state, texts, usage_limits
 from store.chat_macros import ChatMacros
 from store.db import Database
 from store.errors import Refused
 from store.messages import Reply, clock
 from store.models import UNFINISHED, Chat, Message, Turn, User
+from store.quotas import GENEROUS, Quota
 from store.turns.kinds import FOLLOWING, KINDS, MODEL_ROLES, Opening
 from store.views import MessageView, TurnView, turn_view
 
@@ -71,26 +72,28 @@ def begin_turn(
     now: float | None = None,
     max_waiting: int = 2,
     worker: str | None = None,
+    quota: Quota = GENEROUS,
 ) -> BegunTurn:
     """Accept a turn, with the user's message when there is one. The same id again changes nothing.
 
     `max_waiting`: how many unfinished turns one person may have. With a `worker` the turn is queued for it, unless
     the person has another unfinished one or the queue is paused. Raises NotFound (the chat), Refused "bad_turn_id",
     "quiet_hours", "daily_limit", "bad_kind", "moved_on", "busy", "too_many_waiting", "empty", "too_long",
-    "nothing_to_retry", "nothing_to_continue".
+    "nothing_to_retry", "nothing_to_continue", "quota".
     """
     if not _TURN_ID.fullmatch(command.id):
         raise Refused("bad_turn_id")
     _refuse_bad_parts(command)
     command = replace(command, text=_entering_text(db, owner_id, command, clock(now)))
+    given = (db, owner_id, command, clock(now), max_waiting, worker, quota)
     try:
-        return _write_turn(db, owner_id, command, clock(now), max_waiting, worker)
+        return _write_turn(*given)
     except IntegrityError:  # two writers at once: the other one's turn is there now
-        return _write_turn(db, owner_id, command, clock(now), max_waiting, worker)
+        return _write_turn(*given)
 
 
 def _write_turn(
-    db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int, worker: str | None
+    db: Database, owner_id: str, command: TurnCommand, now: float, max_waiting: int, worker: str | None, quota: Quota
 ) -> BegunTurn:
     with db.session() as session:
         known = session.get(Turn, command.id)
@@ -100,6 +103,7 @@ def _write_turn(
         user = session.get_one(User, owner_id, with_for_update=True)
         minutes = usage_limits.refuse_if_over(session, user, now)
         is_only_one = _refuse_if_others(session, chat, command, max_waiting)
+        quotas.refuse_if_over(session, owner_id, quota, messages=1)
         user_message, about = _OPENINGS[KINDS[command.kind].opening](session, chat, command, now)
         turn = _new_turn(chat, command, now, worker if is_only_one else None)
         turn.params = _params(command)
@@ -221,6 +225,7 @@ def _write_user_message(session: Session, chat: Chat, command: TurnCommand, now:
         raise Refused("empty")
     message = messages.add_message(session, chat, "user", chat.user_name, command.id, now)
     messages.add_alternative(session, message, Reply(text), command.id, now, position=0)
+    quotas.add(session, chat.owner_id, messages=1, n_bytes=quotas.reply_bytes(text, None))
     messages.raise_revision(chat, now)
     return message, None
 

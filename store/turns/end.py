@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from store import messages
+from store import messages, quotas
 from store.db import Database, changed_row
 from store.error_texts import english
 from store.errors import Failure, NotFound, Stale
@@ -151,6 +151,7 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
     chat = session.get_one(Chat, turn.chat_id, with_for_update=True)
     first = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
     about = [first, *(None for _ in outcome.replies[1:])]  # only a turn's first part is about an older message
+    _count(session, chat, outcome.replies, first)
     written = [_write_reply(session, turn, chat, *pair, now) for pair in zip(outcome.replies, about, strict=False)]
     if outcome.status:
         described = messages.last_message(session, chat.id)
@@ -167,6 +168,16 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
         messages.raise_revision(chat, now)
     session.flush()
     return _end_view(session, turn)
+
+
+def _count(session: Session, chat: Chat, replies: tuple[Reply, ...], first: Message | None) -> None:
+    """Count what is written for its owner's quota; a finished reply is never refused."""
+    if not replies:
+        return
+    n_bytes = sum(quotas.reply_bytes(reply.text, reply.tokens) for reply in replies)
+    if first is not None and replies[0].grows:
+        n_bytes -= quotas.row_bytes(messages.active_alternative(session, first))
+    quotas.add(session, chat.owner_id, messages=len(replies) - (first is not None), n_bytes=n_bytes)
 
 
 def _write_reply(

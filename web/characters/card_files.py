@@ -124,7 +124,7 @@ def _import_card(file: FileStorage, filename: str) -> ImportResult:
     picture, card = _picture(read.picture), read.card
     if read.picture and picture is None:
         card = stored_card.with_note(card, Finding("approximated", "picture", "no_picture"))
-    return card_import.import_card(services().database, me(), card, picture)
+    return card_import.import_card(services().database, me(), card, picture, quota=services().settings.quota)
 
 
 def _picture(data: bytes | None) -> bytes | None:

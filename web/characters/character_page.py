@@ -24,13 +24,11 @@ from web.characters import card_form
 from web.characters.card_form import CardForm
 from web.characters.pictures import reencode
 from web.characters.tags import tags_of
-from web.errors import Problem
-from web.i18n.language import gettext, language
+from web.i18n.language import language
 from web.rendering.prose import render
 from web.services import services
 
 blueprint = Blueprint("characters", __name__, url_prefix="/characters")
-MAX_CHARACTERS = 400
 MAX_UPLOAD_BYTES, MAX_TEXT_BYTES = 8 << 20, 1 << 20
 
 
@@ -66,10 +64,6 @@ def new() -> str:
 @signed_in
 def create() -> Page:
     """Create a character."""
-    mine = [one for one in characters.list_characters(services().database, me()) if one.owner_id]
-    if len(mine) >= MAX_CHARACTERS:
-        sentence = gettext("There is room for %(n)s characters: remove one first.", n=MAX_CHARACTERS)
-        raise Problem(409, "too_many", sentence)
     source = request.form.get("source")
     copied = characters.get_character(services().database, me(), source) if source else None
     return _save(None, copied)
@@ -165,8 +159,11 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
             locale=after.locale if after.locale in LOCALES else LOCALES[0],
             character_id=character.id if character else None,
             picture=_picture(),
+            quota=services().settings.quota,
         )
     except Refused as refusal:
+        if refusal.code in ("quota", "too_many_characters"):
+            raise
         return _form_page(character, after, wrong=refusal.code), 422
     notices.done("character")
     return redirect(url_for("characters.show", character_id=kept.id))

@@ -49,12 +49,14 @@ def _pin(caller: Caller, frame: PinMessage) -> None:
 
 
 def _branch(caller: Caller, frame: BranchChat) -> None:
-    chat = edits.branch(caller.services.database, caller.user_id, frame.message)
+    services = caller.services
+    chat = edits.branch(services.database, caller.user_id, frame.message, quota=services.settings.quota)
     caller.reply(Branched(type="branched", chat=chat.id))
 
 
 def _start_over(caller: Caller, frame: StartOver) -> None:
-    chat = edits.start_over(caller.services.database, caller.user_id, frame.chat)
+    services = caller.services
+    chat = edits.start_over(services.database, caller.user_id, frame.chat, quota=services.settings.quota)
     caller.reply(Branched(type="branched", chat=chat.id))
 
 

@@ -76,7 +76,9 @@ def _submit(caller: Caller, frame: SubmitTurn) -> None:
     services = caller.services
     command = turns.TurnCommand(frame.id, frame.chat, frame.kind, frame.revision, frame.text, then=frame.then)
     limit = services.settings.max_waiting_turns
-    begun = queue.accept(services.database, services.redis, caller.user_id, command, max_waiting=limit)
+    begun = queue.accept(
+        services.database, services.redis, caller.user_id, command, max_waiting=limit, quota=services.settings.quota
+    )
     ack: Ack = {
         "type": "ack",
         "id": begun.turn.id,

@@ -100,7 +100,8 @@ def _import_chat(file: FileStorage, visible: Sequence[CharacterView], chosen: st
     character_id = chosen or _character_named(read.document.character_name, visible)
     if not character_id:
         raise NotImported("no_character", _no_character_sentence(read.document.character_name))
-    return chat_transfer.import_chat(services().database, me().id, character_id, read.document, read.findings)
+    given = (services().database, me().id, character_id, read.document, read.findings)
+    return chat_transfer.import_chat(*given, quota=services().settings.quota)
 
 
 def _character_named(name: str, visible: Sequence[CharacterView]) -> str:

@@ -56,8 +56,11 @@ def begin_chat() -> Page:
     name = form.get("name", "").strip() or (persona.name if persona else me().name)
     about = persona.description if persona else ""
     try:
-        chat = chats.create_chat(database, me().id, character.id, name, user_persona=about)
+        quota = services().settings.quota
+        chat = chats.create_chat(database, me().id, character.id, name, user_persona=about, quota=quota)
     except Refused as refusal:
+        if refusal.code == "quota":
+            raise
         return character_page(character, chosen=persona, name=name, wrong=refusal.code), 422
     return redirect(url_for("chats.show", chat_id=chat.id))
 

@@ -72,6 +72,8 @@ def _save(persona_id: str | None) -> Page:
     try:
         personas.save_persona(database, me().id, name, description, persona_id)
     except Refused as refusal:
+        if refusal.code == "quota":
+            raise
         one = personas.get_persona(database, me().id, persona_id) if persona_id else None
         values = {"persona": one, "name": name, "description": description, "wrong": refusal.code}
         return render_template("persona.html", **values), 422
