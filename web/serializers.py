@@ -3,13 +3,13 @@
 What it refuses to know: frames (live/protocol/ puts these values into them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from store.views import ChatView, MessageView, TurnView
 from web import errors
 from web.i18n.language import marked
-from web.rendering.prose import render
+from web.rendering.prose import RenderBudget, render
 
 STOPPED = marked("You stopped this before there were any words.")
 
@@ -63,19 +63,28 @@ class UnansweredJson(TypedDict):
     error: Mapping[str, Any]  # {code, message}; before it is translated perhaps {code, reason, values}
 
 
-def message_json(message: MessageView) -> dict[str, Any]:
+def messages_json(messages: Sequence[MessageView]) -> list[dict[str, Any]]:
+    """The messages of a page; all share one budget of rendering, from the newest on."""
+    budget = RenderBudget()
+    return [message_json(message, budget) for message in reversed(messages)][::-1]
+
+
+def message_json(message: MessageView, budget: RenderBudget | None = None) -> dict[str, Any]:
     """A message; in each alternative, `why`: are token probabilities kept, `lore`: did lorebooks add to its prompt."""
-    shown = with_html(message.as_dict())
+    shown = with_html(message.as_dict(), budget)
     for alternative, view in zip(shown["alternatives"], message.alternatives, strict=True):
         alternative["why"] = bool(view.stats.get("words"))
         alternative["lore"] = bool(view.stats.get("lore"))
     return shown
 
 
-def with_html(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The store's message JSON, with `html` in every alternative."""
-    alternatives = [{**each, "html": render(str(each["text"]))} for each in message["alternatives"]]
-    return {**message, "alternatives": alternatives}
+def with_html(message: Mapping[str, Any], budget: RenderBudget | None = None) -> dict[str, Any]:
+    """The store's message JSON, with `html` in every alternative: the active one is rendered first."""
+    budget = budget or RenderBudget()
+    given = message["alternatives"]
+    first = sorted(given, key=lambda each: each["position"] != message["active"])
+    html = {each["position"]: render(str(each["text"]), budget) for each in first}
+    return {**message, "alternatives": [{**each, "html": html[each["position"]]} for each in given]}
 
 
 def event_with_html(event: Mapping[str, Any]) -> Mapping[str, Any]:

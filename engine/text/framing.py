@@ -28,7 +28,7 @@ from engine.text.chat_template import CHATML, CannotSplit, MessageFrame, Templat
 log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
 _ASSISTANTS = ("character", "narrator")
-CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 8192, 4000  # cached texts, and the longest text that is cached
+CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 2048, 2000  # cached texts, and the longest that is cached: 65 MB at most
 _DEFAULT_NAMES = {"user": "user", "character": "assistant", "narrator": "Narrator"}
 FramingPart = tuple[str, bool]
 """A piece of text, and whether control tokens may come out of it."""

@@ -7,7 +7,10 @@ import pytest
 from prose_cases import STORIES
 from scripted_worker import new_turn
 
-from web.rendering.prose import render
+from web.rendering import prose
+from web.rendering.prose import RenderBudget, render
+from web.rendering.sized_cache import SizedCache
+from web.serializers import with_html
 
 TAGS = re.compile(r"<(?!/?(p|em|strong|s|span|blockquote|ul|ol|li|hr|code|pre|h[1-6]|table|thead|tbody|tr|th|td|br)\b)")
 SAID = '<span class="speech">"Come in!"</span>'
@@ -98,3 +101,59 @@ def test_evil_names_and_messages_arrive_as_text(site, tale):
     for page in (eve.get("/").text, eve.get(f"/chat/{chat}").text):
         assert html.escape(name, quote=False) in page
         assert not re.search(r"<img src=x|<script>|<svg/onload", page)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|".join("a" * 500) + "\n" + "|".join("-" * 500) + "\n" + "a\n" * 1_000,
+        "> " + "|".join("a" * 300) + "\n> " + "|".join("-" * 300) + "\n" + "> a\n" * 900,
+        "- " + "|".join("a" * 300) + "\n  " + "|".join(["-:"] * 300) + "\n" + "  a\n" * 900,
+    ],
+)
+def test_rows_below_a_long_head_are_not_filled_up(text):
+    """4,000 letters were 660 kB of empty cells."""
+    assert len(render(text)) < 20 * len(text)
+
+
+def test_a_table_is_still_a_table():
+    assert render("|a|b|\n|-|-|\n|c|d|").count("<td>") == 2
+    assert render("a|b\n-|-\n" + "c|d\n" * 500).count("<td>") == 1_000
+
+
+def test_a_text_of_too_many_marks_is_shown_plain():
+    for text in ("*a **b " * 4_000, "word " * 30_000, "<script>\n\n&\n" * 20_000):
+        shown = render(text)
+        assert set(TAGS.findall(shown)) == set()
+        assert "<em>" not in shown
+        words = html.unescape(re.sub(r"</?p>|<br>", "", shown))
+        assert words.split() == text.split()
+    assert render("<b>\n\n*a*\nb" + " " * 100_000).startswith("<p>&lt;b&gt;</p>\n<p>*a*<br>\nb")
+
+
+def test_a_page_renders_a_bounded_number_of_marks():
+    budget = RenderBudget(marks=10)
+    assert render("*a* *b*", budget) == render("*a* *b*")
+    assert render("*c* *d*", budget).count("<em>") == 2
+    assert render("*e* *f*", budget) == "<p>*e* *f*</p>\n"
+
+
+def test_the_alternative_that_is_shown_is_rendered_first():
+    alternatives = [{"position": n, "text": "*a*" * 3_000} for n in range(100)]
+    shown = with_html({"active": 99, "alternatives": alternatives})["alternatives"]
+    assert "<em>" in shown[99]["html"]
+    assert "<em>" not in shown[98]["html"]
+    assert [one["position"] for one in shown] == list(range(100))
+
+
+def test_what_is_kept_of_rendered_texts_is_bounded_in_bytes():
+    """Two thousand texts were kept, however long they were: greetings with dice are another text each time."""
+    for n in range(60):
+        render(f"{n} " + "\N{GRINNING FACE}" * 50_000)
+    assert prose._RENDERED.n_bytes <= 16 << 20
+    cache = SizedCache(max_bytes=1_000, max_entry_bytes=500)
+    for n in range(100):
+        cache.keep(str(n), "x" * 100)
+    cache.keep("long", "x" * 1_000)
+    assert cache.n_bytes <= 1_000
+    assert (cache.get("0"), cache.get("long"), cache.get("99")) == (None, None, "x" * 100)

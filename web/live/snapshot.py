@@ -55,7 +55,7 @@ class Snapshot:
             "chat": self.chat.id,
             "revision": self.revision,
             "earlier": self.page.more,
-            "messages": [serializers.message_json(message) for message in self.messages],
+            "messages": serializers.messages_json(self.messages),
             "turn": serializers.turn_json(self.turn) if self.turn else None,
             "unanswered": serializers.unanswered_json(self.newest) if self.newest and self._unanswered else None,
             "suggestion": serializers.suggestion_json(self.newest),

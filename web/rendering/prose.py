@@ -1,7 +1,8 @@
 """Prose rendering: chat text to safe (sanitized) HTML: Markdown, *actions* in italics, "speech" in its own colour.
 
 What it does: `render(text)` turns the text of a person or a model into HTML that is safe to insert into a page.
-What it refuses to know: messages, chats, requests. It is pure: the same text gives the same HTML.
+What it refuses to know: messages, chats, requests. The same text gives the same HTML, but for the budget: Markdown
+costs time by its marks, so a text with very many, or one at the end of a page full of them, is shown without.
 How it is safe (XSS): markdown-it-py runs with html off and without links and images (pages never point elsewhere),
 and nh3 lets through only the tags and classes listed in ALLOWED.
 To add a Markdown rule: enable it in `_parser`, add its tags to ALLOWED, and cases to tests/web/test_prose.py.
@@ -9,9 +10,10 @@ static/js/lib/prose.js draws the same two styles while a reply is still streamin
 emphasis is repaired before anything else (emphasis_repair.py).
 """
 
+import html
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 
 import nh3
 from markdown_it import MarkdownIt
@@ -20,6 +22,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from web.rendering.emphasis_repair import MARKS, repair_emphasis
+from web.rendering.sized_cache import SizedCache
 
 ALLOWED = {
     "p", "br", "em", "strong", "s", "span", "blockquote", "ul", "ol", "li", "hr", "code", "pre",
@@ -27,15 +30,53 @@ ALLOWED = {
 }  # fmt: skip
 QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』", "«": "»"}
 OFF = ["link", "image", "autolink", "reference", "html_block", "html_inline", "code", "lheading", "entity"]
+MAX_LETTERS, MAX_MARKS = 100_000, 10_000  # of a text that is read as Markdown; what is longer is shown plain
+MAX_CELLS = 4_000  # of a table; a text with a larger one is read without tables
+_MARKS = ("\n", "*", "_", "`", "~", "|", "\\", "<", "&", '"', "“", "”", "「", "」", "『", "』", "«", "»")
+_RULER = re.compile(r"[\s|:>*+-]*-[\s|:>*+-]*")
+_RENDERED = SizedCache(max_bytes=16 << 20, max_entry_bytes=1 << 20)
 _QUOTE = re.compile('(["“”「」『』«»])')
 
 
-@lru_cache(maxsize=2048)
-def render(text: str) -> str:
-    """HTML of one message; safe to insert as it is."""
+@dataclass
+class RenderBudget:
+    """How many marks of Markdown may still be rendered, in one page or frame; a mark costs 40 us at most."""
+
+    marks: int = 100_000
+
+
+def render(text: str, budget: RenderBudget | None = None) -> str:
+    """HTML of one message; safe to insert as it is. What has too many marks, or exceeds the budget, is shown plain."""
+    n_marks = sum(map(text.count, _MARKS))
+    if len(text) > MAX_LETTERS or n_marks > (MAX_MARKS if budget is None else min(MAX_MARKS, budget.marks)):
+        return _plain(text)
+    if budget is not None:
+        budget.marks -= n_marks
+    kept = _RENDERED.get(text)
+    if kept is None:
+        kept = _rendered(text)
+        _RENDERED.keep(text, kept)
+    return kept
+
+
+def _rendered(text: str) -> str:
+    parser = _PARSER if _n_cells(text) <= MAX_CELLS else _WITHOUT_TABLES
     return nh3.clean(
-        _PARSER.render(text), tags=ALLOWED, attributes={}, allowed_classes={"span": {"speech"}}, link_rel=None
+        parser.render(text), tags=ALLOWED, attributes={}, allowed_classes={"span": {"speech"}}, link_rel=None
     )
+
+
+def _plain(text: str) -> str:
+    """A text without Markdown: its paragraphs and lines."""
+    paragraphs = html.escape(text, quote=False).split("\n\n")
+    return "".join(f"<p>{words}</p>\n".replace("\n", "<br>\n", words.count("\n")) for words in paragraphs)
+
+
+def _n_cells(text: str) -> int:
+    """How many cells a table in this text has at most: the rows below a long head are filled up with empty ones."""
+    lines = text.split("\n")
+    n_columns = max((line.count("|") + 1 for line in lines if _RULER.fullmatch(line)), default=0)
+    return n_columns * len(lines)
 
 
 def _repair_emphasis(state: StateCore) -> None:
@@ -127,9 +168,9 @@ def _ends_speech(token: Token, index: int, opened: Token, last: Mapping[str, int
     return token.type == "text" and token.content == closer
 
 
-def _parser() -> MarkdownIt:
+def _parser(tables: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
-    parser.enable(["table", "strikethrough"]).disable(OFF)
+    parser.enable(["table", "strikethrough"] if tables else ["strikethrough"]).disable(OFF)
     parser.core.ruler.before("inline", "emphasis_repair", _repair_emphasis)
     parser.core.ruler.push("speech", _colour_speech)
     for mark in MARKS:
@@ -138,4 +179,4 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-_PARSER = _parser()
+_PARSER, _WITHOUT_TABLES = _parser(tables=True), _parser(tables=False)

@@ -49,7 +49,7 @@ def earlier_messages(chat_id: str) -> Response:
     chats.get_chat(services().database, me().id, chat_id)
     before = request.args.get("before", type=int, default=0)
     page = message_pages.before(services().database, chat_id, before, PAGE_SIZE)
-    found = {"messages": [serializers.message_json(one) for one in page.messages], "earlier": page.more}
+    found = {"messages": serializers.messages_json(page.messages), "earlier": page.more}
     return jsonify(translate_frame(found, language()))
 
 
