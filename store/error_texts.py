@@ -72,6 +72,10 @@ TEXTS: Mapping[str, str] = {
     "not_found": "There is no such {what}, or it is not yours.",
     # why a turn failed, as the worker says it
     "internal": "Something went wrong on the server while this reply was written. Press retry to try again.",
+    "out_of_memory": (
+        "This story needed more memory than the machine has: shorten its lorebooks, its notes or its last messages, "
+        "then press retry."
+    ),
     "too_slow": "This reply took longer than a turn may take. Press retry to try again.",
     "too_many_attempts": (
         "This turn was tried three times and the worker stopped each time. Press retry to try again."

@@ -10,6 +10,7 @@ What it refuses to know: queues, leases, which other turns run; prompts (worker/
 from __future__ import annotations
 
 import logging
+import traceback
 
 from rq.timeouts import JobTimeoutException
 
@@ -80,10 +81,20 @@ class Attempt:
         except JobTimeoutException:
             self._running.stop(StopReason.ABANDONED)
             self._endings.fail(Failure("too_slow"))
+        except MemoryError as error:
+            self._let_go_of_memory(error)
+            log.error("turn %s: attempt %d needed more memory than there is", self._turn.id, self._number)
+            self._running.stop(StopReason.ABANDONED)
+            self._endings.fail(Failure("out_of_memory"))
         except Exception:
             log.exception("turn %s: attempt %d failed", self._turn.id, self._number)
             self._running.stop(StopReason.ABANDONED)
             self._endings.fail(Failure("internal"))
+
+    def _let_go_of_memory(self, error: MemoryError) -> None:
+        """Free what the attempt has read and planned, so that there is room to say how it ended."""
+        traceback.clear_frames(error.__traceback__)
+        self._draft = self._plan = None
 
     def _end(self, end: PartEnd) -> None:
         """Choose the ending; a reply that is complete is kept even when the worker drains."""

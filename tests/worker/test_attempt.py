@@ -11,7 +11,7 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy import text
 from worker_lane_jobs import wait_until
 
-from store import chats, turns
+from store import chats, edits, turns
 from store.broker import events, jobs, queue, registry
 from store.db import Database
 from store.errors import Refused
@@ -430,3 +430,35 @@ def test_the_time_limit_of_a_job_does_not_end_a_reply_that_is_written(make_conte
     turn = say(chat)
     run_turn(turn.id)
     assert turns.get_turn(database, turn.id).state == "done"
+
+
+class HungryFraming:
+    """A framing that runs out of memory at one word; everything else is left to the real one."""
+
+    def __init__(self, framing) -> None:
+        self._framing = framing
+
+    def __getattr__(self, name):
+        return getattr(self._framing, name)
+
+    def segment(self, role, name, text):
+        if "bomb" in text:
+            raise MemoryError
+        return self._framing.segment(role, name, text)
+
+
+def test_a_turn_that_runs_out_of_memory_fails_with_the_reason_and_the_next_one_works(
+    make_context, database, redis, chat, say
+):
+    context = make_context()
+    open_context(replace(context, framing=HungryFraming(context.framing)))
+    turn = say(chat, "A bomb of a text")
+    run_turn(turn.id)
+    failed = turns.get_turn(database, turn.id)
+    assert (failed.state, failed.failure.reason) == ("failed", "out_of_memory")
+    assert said(redis, turn)[-1]["error"]["reason"] == "out_of_memory"
+    assert not context.running.all()
+    edits.edit_message(database, turn.owner_id, chats.load_story(database, chat.id).messages[-1].id, "Hello", 2)
+    after = say(chat, revision=3, kind="retry")
+    run_turn(after.id)
+    assert turns.get_turn(database, after.id).state == "done"
