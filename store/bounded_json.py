@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BOM = b"\xef\xbb\xbf"
+MAX_DIGITS = 300  # of a whole number; it fits into a float, so that no arithmetic with it fails
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -22,7 +23,7 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 class JsonLimits:
     """Bytes of a text, levels of nesting, and values, counted as commas and brackets outside of strings.
 
-    `finite_only` refuses numbers that a float cannot hold, such as 1e999.
+    `finite_only` refuses numbers that a float cannot hold, such as 1e999 and whole ones of more than MAX_DIGITS.
     """
 
     max_bytes: int
@@ -64,7 +65,8 @@ def parse(data: bytes, limits: JsonLimits) -> Any:
     if _count(data, b"[{") > limits.max_depth or _count(data, b",[]{}") > limits.max_values:
         _check_structure(_STRING.sub(b"", data), limits)
     try:
-        return json.loads(text, parse_float=_finite if limits.finite_only else None, parse_constant=_refuse_constant)
+        numbers: dict[str, Any] = {"parse_float": _finite, "parse_int": _bounded} if limits.finite_only else {}
+        return json.loads(text, parse_constant=_refuse_constant, **numbers)
     except json.JSONDecodeError as error:
         raise JsonError("bad_json", error.lineno) from error
     except JsonError:
@@ -101,6 +103,12 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise JsonError("bad_number")
     return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise JsonError("bad_number")
+    return int(text)
 
 
 def _refuse_constant(_text: str) -> float:

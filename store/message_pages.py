@@ -15,6 +15,8 @@ from store.db import Database
 from store.models import Message
 from store.views import MessageView
 
+MAX_ORDINAL = 2**31 - 1  # of the column; databases refuse larger numbers
+
 
 @dataclass(frozen=True)
 class MessagePage:
@@ -30,8 +32,8 @@ def newest(db: Database, chat_id: str, n: int) -> MessagePage:
 
 
 def before(db: Database, chat_id: str, ordinal: int, n: int) -> MessagePage:
-    """The last `n` of the messages before this ordinal."""
-    return _page(db, n, Message.chat_id == chat_id, Message.ordinal < ordinal)
+    """The last `n` of the messages before this ordinal, whatever number it is."""
+    return _page(db, n, Message.chat_id == chat_id, Message.ordinal < max(0, min(ordinal, MAX_ORDINAL)))
 
 
 def n_forgotten(db: Database, chat_id: str, ordinal: int) -> int:

@@ -11,7 +11,7 @@ from store.bounded_json import JsonError, JsonLimits
 from store.cards.errors import CardError
 
 MAX_JSON_BYTES = 1 << 20
-LIMITS = JsonLimits(MAX_JSON_BYTES, max_depth=32, max_values=60_000)
+LIMITS = JsonLimits(MAX_JSON_BYTES, max_depth=32, max_values=60_000, finite_only=True)
 
 
 def read_json(data: bytes) -> Any:

@@ -44,7 +44,7 @@ class _StrictModel(BaseModel):
 
 class _FactModel(_StrictModel):
     name: Annotated[str, Field(max_length=200)]
-    value: Annotated[str, Field(max_length=2_000)] | int
+    value: Annotated[str, Field(max_length=2_000)] | Annotated[int, Field(ge=-(2**53), le=2**53)]
     unit: Annotated[str, Field(max_length=40)] = ""
 
 

@@ -8,6 +8,7 @@ web/templates/lorebook_entry.html.
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -32,6 +33,7 @@ _NAMES = {  # what a field is called: in the two kinds of files, and whether a c
     "cooldown": ("cooldown", "cooldown", True),
     "delay": ("delay", "delay", True),
 }
+_PLACE = re.compile(r"\d{1,9}", re.ASCII)
 _MAPPED = frozenset({"key", "keysecondary", "comment", "content", "constant", "selective", "order", "disable", "uid"})
 
 
@@ -141,7 +143,7 @@ def _blank(entries: dict[str, Any] | list[Any]) -> dict[str, Any]:
         entry: dict[str, Any] = {"keys": [], "content": "", "extensions": {}, "enabled": True, "insertion_order": 100}
         entries.append(entry)
         return entry
-    number = 1 + max((int(place) for place in entries if place.isdecimal()), default=-1)
+    number = 1 + max((int(place) for place in entries if _PLACE.fullmatch(place)), default=-1)
     entries[str(number)] = {"uid": number, "key": [], "keysecondary": [], "content": "", "selective": False}
     return entries[str(number)]  # type: ignore[no-any-return]
 

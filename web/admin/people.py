@@ -5,6 +5,7 @@ To add a setting of a person: a column in store/models.py with its migration, it
 (store/views/people.py), its setter in store/accounts.py; here `change`; templates/people.html.
 """
 
+import re
 import time
 from typing import Any
 
@@ -24,6 +25,7 @@ from web.services import services
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 EXPIRIES = (1, 7, 30)
 DEFAULT_ROLE = "adult"
+_MINUTES = re.compile(r"\d{1,4}", re.ASCII)
 
 
 @blueprint.get("")
@@ -75,7 +77,7 @@ def change(user_id: str) -> Response:
     form = request.form
     minutes = form.get("daily_minutes", "").strip()
     try:
-        allowed = None if not minutes else int(minutes) if minutes.isascii() and minutes.isdigit() else 0
+        allowed = None if not minutes else int(minutes) if _MINUTES.fullmatch(minutes) else 0
         quiet = form.get("quiet_from") or None, form.get("quiet_until") or None
         accounts.set_limits(services().database, user_id, allowed, *quiet)
         changed = accounts.set_role(services().database, user_id, form.get("role", ""))

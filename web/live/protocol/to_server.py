@@ -10,7 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from store.turns.kinds import FOLLOWING, KINDS
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Number = Annotated[int | float, Field(allow_inf_nan=False)]
+MOST = 2**53 - 1  # the largest whole number that JavaScript, JSON and every store behind this hold exactly
+MOST_ORDINAL = 2**31 - 1  # of what is counted in a column of the database
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Ordinal = Annotated[int, Field(ge=0, le=MOST_ORDINAL)]
+Number = Annotated[int, Field(ge=-MOST, le=MOST)] | Annotated[float, Field(allow_inf_nan=False)]
+"""Numbers are bounded here, before anything is done with them."""
 TurnKind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
 FollowUp = Annotated[str, Field(pattern=f"^({'|'.join(FOLLOWING)})$")]
 
@@ -30,7 +35,7 @@ class OpenChat(CommandFrame):
     type: Literal["open"]
     chat: Id
     turn: Id | None = None
-    after: int = Field(0, ge=0)
+    after: Count = 0
     stream: str | None = Field(None, max_length=64)
 
 
@@ -44,7 +49,7 @@ class SubmitTurn(CommandFrame):
     id: str = Field(max_length=64)
     chat: Id
     kind: TurnKind
-    revision: int = Field(ge=0)
+    revision: Ordinal
     text: str = ""
     then: tuple[FollowUp, ...] = Field((), max_length=3)
 
@@ -61,8 +66,8 @@ class ChooseAlternative(CommandFrame):
 
     type: Literal["choose"]
     message: Id
-    position: int = Field(ge=0)
-    revision: int = Field(ge=0)
+    position: Ordinal
+    revision: Ordinal
 
 
 class Ping(CommandFrame):
@@ -75,7 +80,7 @@ class MessageChange(CommandFrame):
     """A change of one message. `revision`: the chat's, as the person saw it. Answer: `changed` with `by` and `now`."""
 
     message: Id
-    revision: int = Field(ge=0)
+    revision: Ordinal
 
 
 class EditMessage(MessageChange):
@@ -139,7 +144,7 @@ class ShowProbabilities(CommandFrame):
 
     type: Literal["why"]
     message: Id
-    position: int = Field(ge=0)
+    position: Ordinal
 
 
 class ShowLoreUsed(CommandFrame):
@@ -147,7 +152,7 @@ class ShowLoreUsed(CommandFrame):
 
     type: Literal["added"]
     message: Id
-    position: int = Field(ge=0)
+    position: Ordinal
 
 
 Command = Annotated[
