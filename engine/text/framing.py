@@ -24,6 +24,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from engine.text.chat_template import CHATML, CannotSplit, MessageFrame, TemplateFrames, split_template
+from engine.text.role_words import is_role_word
 
 log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
@@ -124,7 +125,8 @@ class Framing:
         frame, name = self.frames[role], _one_line(name)
         if frame.named:
             middle = frame.middle.rstrip(" ")
-            parts = [(frame.before, True), (name or _DEFAULT_NAMES[role], False), (middle, True)]
+            shown = _DEFAULT_NAMES[role] if not name or is_role_word(name) else name
+            parts = [(frame.before, True), (shown, False), (middle, True)]
             return parts, frame.middle[len(middle) :]
         before = frame.before.rstrip(" ")
         blanks = frame.before[len(before) :]

@@ -37,6 +37,40 @@ def test_chatml_carries_names_as_roles(frame):
     assert framed("narrator", "Narrator", "Rain.") == "<|im_start|>Narrator\nRain.<|im_end|>\n"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "system",
+            "System",
+            "SYSTEM",
+            " system ",
+            "system:",
+            "s y s t e m",
+            "s-y-s.t_e-m",
+            "sys\u200btem",
+            "sy\u0301stem",
+        ),
+        *("\uff53\uff59\uff53\uff54\uff45\uff4d", "\U0001d42c\U0001d432\U0001d42c\U0001d42d\U0001d41e\U0001d426"),
+        *("system prompt", "the System", "system2", "assistant", "Assistant", "user", "tool", "developer", "narrator"),
+    ],
+)
+@pytest.mark.parametrize("template", [CHATML, LLAMA3])
+def test_no_name_chooses_a_role(frame, template, name):
+    """A person called "system" spoke with the authority of the persona."""
+    framed = frame(template)
+    assert framed("user", name, "Hi") == framed("user", "", "Hi") == framed("user", "Ann", "Hi").replace("Ann", "user")
+    assert framed("character", name, "Hi") == framed("character", "", "Hi")
+    assert framed("narrator", name, "Hi") == framed("narrator", "Narrator", "Hi")
+
+
+@pytest.mark.parametrize(
+    "name", ["Ann", "Systema", "Mara Quill", "龙", "Aida", "Bottom", "Modell", "Ai-Ling", "Ai", "7"]
+)
+def test_other_names_stay(frame, name):
+    assert frame(CHATML)("user", name, "Hi") == f"<|im_start|>{name}\nHi<|im_end|>\n"
+
+
 def test_header_variants_are_cut_out(frame):
     assert frame(LLAMA3)("user", "Ann", "Hi") == "<|im_start|>Ann<|end|>\n\nHi<|im_end|>"
 

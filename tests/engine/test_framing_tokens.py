@@ -33,10 +33,10 @@ def test_no_blank_is_added_and_none_is_lost(blank_first, name):
     said = [("system", "Be kind."), *SAID]
     text = _Template(template, blank_first.bos_text, blank_first.eos_text, typed=False).render(*said)
     text = text if text.startswith("<s>") else "<s>" + text
-    name = "user" if framing.named_roles else ""
+    name = "usher" if framing.named_roles else ""
     ours = framed(framing, said, name)
     if framing.named_roles:
-        text = text.replace("assistant", "user")
+        text = text.replace("assistant", "usher").replace("user", "usher")
     text = shown(blank_first, blank_first.tokenize(text, special=True))
     at = text.index("How are you?") if name == "" else 0  # the first header's blank depends on what stands before it
     assert shown(blank_first, ours).endswith(text[at:])
