@@ -11,7 +11,7 @@ ROOMS := engine store worker web deploy
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 
-.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words audit docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ bench-scale: venv-dev ## how far one Redis and one database carry it; writes doc
 
 fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a sentence, quickly and in little memory
 	@exec $(PY) -m tests.fuzz --minutes $(MINUTES)
+
+audit: venv ## known security holes of what is installed, by pip-audit (needs the internet)
+	@exec $(PY) -m deploy.audit
 
 words: venv-dev ## extract the texts to translate into web/translations
 	@exec $(PY) -m web.i18n.extract

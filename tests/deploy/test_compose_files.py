@@ -1,5 +1,6 @@
 """The compose files promise what docs/security.md says. Whether containers keep to it: `make compose-test`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = "docker-compose.yml"
 OVERRIDES = tuple(sorted(f"deploy/{path.name}" for path in (ROOT / "deploy").glob("compose.*.yml")))
 RESET = object()
+LIMITS = {"mem_limit", "pids_limit"}
 
 
 class Loader(yaml.SafeLoader):
@@ -51,11 +53,20 @@ def test_every_container_is_locked_up(file, name, service):
     assert set(service.get("cap_add", ())) <= may[name]
 
 
+@pytest.mark.parametrize(("file", "name", "service"), NEW, ids=[name for _, name, _ in NEW])
+def test_every_container_has_a_limit_of_memory_and_processes_that_can_be_set(file, name, service):
+    for key, variable, size in (("mem_limit", "MEMORY", r"\d+[mg]"), ("pids_limit", "PIDS", r"\d+")):
+        given = re.fullmatch(rf"\$\{{{name.upper()}_{variable}:-({size})\}}", service[key])
+        assert given, (file, name, service[key])
+        papers = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+        assert f"`{name.upper()}_{variable}={given[1]}`" in papers
+
+
 def test_an_override_takes_nothing_of_that_away():
     for file in OVERRIDES:
         for name in services(file).keys() & services(BASE).keys():
             changed = services(file)[name].keys()
-            assert not changed & {"read_only", "security_opt", "cap_drop", "cap_add", "privileged", "user"}, (
+            assert not changed & {"read_only", "security_opt", "cap_drop", "cap_add", "privileged", "user", *LIMITS}, (
                 file,
                 name,
             )
