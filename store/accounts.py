@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store import removal, texts
+from store import removal, sign_ins, texts
 from store.db import Database, rows_changed
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
@@ -103,13 +103,6 @@ def get_user(db: Database, user_id: str) -> UserView | None:
         return user_view(user) if user and user.deleted_at is None else None
 
 
-def session_epochs(db: Database) -> dict[str, int]:
-    """The session epoch of every person, by id."""
-    rows = select(User.id, User.session_epoch).where(_PRESENT)
-    with db.reading() as session:
-        return {user.id: user.session_epoch for user in session.execute(rows)}
-
-
 def has_admin(db: Database) -> bool:
     """Whether there is an admin, who can invite other people."""
     with db.reading() as session:
@@ -120,7 +113,7 @@ def sign_out_everywhere(db: Database, user_id: str) -> UserView:
     """Raise the session epoch: cookies that carry the old one are invalid. Raises NotFound."""
     with db.session() as session:
         user = _get(session, user_id)
-        user.session_epoch += 1
+        sign_ins.end_all(session, user)
         return user_view(user)
 
 
@@ -145,7 +138,8 @@ def change_password(db: Database, user_id: str, password_hash: str, epoch: int |
         user = _get(session, user_id)
         if epoch is not None and user.session_epoch != epoch:
             raise Refused("bad_reset")
-        user.password_hash, user.session_epoch = password_hash, user.session_epoch + 1
+        user.password_hash = password_hash
+        sign_ins.end_all(session, user)
         return user_view(user)
 
 

@@ -73,7 +73,7 @@ def save_character(
     if rating not in allowed_ratings(user.role):
         raise Refused("bad_rating")
     with db.session() as session:
-        row = _own(session, user.id, character_id) if character_id else None
+        row = _own(session, user, character_id) if character_id else None
         if row is None:
             quotas.refuse_another(session, user.id, Character)
             row = Character(id=new_id(), owner_id=user.id, avatar="", created_at=clock(now))
@@ -90,14 +90,14 @@ def save_character(
 def delete_character(db: Database, user: UserView, character_id: str, now: float | None = None) -> None:
     """Soft-delete a character of this person. Raises NotFound, Refused "has_chats" while there are chats with it."""
     with db.session() as session:
-        row = _own(session, user.id, character_id)
+        row = _own(session, user, character_id)
         if session.scalar(select(Chat.id).where(Chat.character_id == row.id, Chat.deleted_at.is_(None)).limit(1)):
             raise Refused("has_chats")
         row.deleted_at = clock(now)  # chats that were deleted can still be brought back
 
 
-def _own(session: Session, user_id: str, character_id: str) -> Character:
+def _own(session: Session, user: UserView, character_id: str) -> Character:
     row = session.get(Character, character_id)
-    if row is None or row.owner_id != user_id or row.deleted_at is not None:
+    if row is None or row.owner_id != user.id or not visible(row, user):
         raise NotFound("character")
     return row

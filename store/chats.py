@@ -31,7 +31,7 @@ from store.views import (
     chat_view,
     committed_view,
 )
-from store.visibility import visible
+from store.visibility import allowed_ratings, visible
 
 CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
 NOTES = frozenset({"author_note", "reference", "user_persona"})
@@ -77,12 +77,14 @@ def _who_meet(session: Session, owner_id: str, character_id: str) -> tuple[User,
 
 
 def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
-    """A person's chats, the one used last first."""
+    """A person's chats, the one used last first, without those of characters that they may not see now."""
     with db.reading() as session:
+        role = session.scalar(select(User.role).where(User.id == owner_id))
         rows = session.execute(
             select(Chat, Character)
             .join(Character, Character.id == Chat.character_id)
             .where(Chat.owner_id == owner_id, Chat.deleted_at.is_(None))
+            .where(Character.rating.in_(allowed_ratings(role) if role else ()))
             .order_by(Chat.updated_at.desc(), Chat.id)
         )
         return tuple(chat_view(chat, character) for chat, character in rows)

@@ -13,6 +13,10 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, str] = {
     # what the store refuses
     "moved_on": "This chat moved on in another window: reload it and try again.",
+    "not_for_you": (
+        "This story is not for your age: it is kept, and comes back when you may see it again. Ask whoever runs this "
+        "house."
+    ),
     "busy": "A reply is still being written in this chat: wait for it or press stop.",
     "too_many_waiting": "You already have {most} turns waiting: wait until one of them is done.",
     "empty": "There is nothing to send: write something first.",

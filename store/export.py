@@ -14,33 +14,42 @@ from store.db import Database
 from store.errors import NotFound
 from store.models import Character, Chat, LorebookRow, Persona, User
 from store.views import MessageView, chat_view
+from store.visibility import allowed_ratings
 
 _ACCOUNT = ("name", "role", "locale", "theme", "notify", "sound", "created_at")
 
 
 def export_account(db: Database, user_id: str) -> dict[str, Any]:
-    """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound."""
+    """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound.
+
+    What the person may not see now because of its age rating is left out and counted in `withheld`.
+    """
     with db.reading() as session:
         user = session.get(User, user_id)
         if user is None:
             raise NotFound("account")
         personas = session.scalars(select(Persona).where(Persona.owner_id == user_id).order_by(Persona.name))
-        characters = session.scalars(select(Character).where(Character.owner_id == user_id).order_by(Character.name))
+        own = select(Character).where(Character.owner_id == user_id).order_by(Character.name)
+        characters = session.scalars(own).all()
+        may_see = allowed_ratings(user.role)
+        shown = [row for row in characters if row.rating in may_see]
         books = session.scalars(select(LorebookRow).where(LorebookRow.owner_id == user_id).order_by(LorebookRow.name))
         chats = session.scalars(
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
         ).all()
+        open_chats = [chat for chat in chats if messages.character_of(session, chat).rating in may_see]
         return {
             "account": {name: getattr(user, name) for name in _ACCOUNT},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
-            "characters": [stored_card.envelope(row.card) for row in characters],
+            "characters": [stored_card.envelope(row.card) for row in shown],
+            "withheld": {"characters": len(characters) - len(shown), "chats": len(chats) - len(open_chats)},
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
                 {
                     **_chat(chat_view(chat, messages.character_of(session, chat))),
                     "messages": [_message(message) for message in messages.read_messages(session, chat.id)],
                 }
-                for chat in chats
+                for chat in open_chats
             ],
         }
 

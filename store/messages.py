@@ -15,8 +15,9 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from store.errors import NotFound, Refused
-from store.models import UNFINISHED, Alternative, Character, Chat, Message, Turn
+from store.models import UNFINISHED, Alternative, Character, Chat, Message, Turn, User
 from store.views import AlternativeView, MessageView, message_view, pack_tokens
+from store.visibility import allowed_ratings
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,18 @@ def clock(now: float | None) -> float:
 
 
 def own_chat(session: Session, owner_id: str, chat_id: str, lock: bool = True) -> Chat:
-    """The chat, its row locked where the database locks rows. Raises NotFound, also if it is another person's."""
+    """The chat, its row locked where the database locks rows.
+
+    Raises NotFound, also if it is another person's, Refused "not_for_you" if its character is rated above what its
+    owner may see now: the chat stays, and opens again when the role allows it.
+    """
     chat = session.get(Chat, chat_id, with_for_update=lock)
     if chat is None or chat.owner_id != owner_id or chat.deleted_at is not None:
         raise NotFound("chat")
+    both = select(Character.rating, User.role).join_from(Character, User, User.id == owner_id)
+    rating, role = session.execute(both.where(Character.id == chat.character_id)).one()
+    if rating not in allowed_ratings(role):
+        raise Refused("not_for_you")
     return chat
 
 

@@ -70,6 +70,16 @@ class User(Base):
     deleted_at: Mapped[float | None]
 
 
+class EndedSession(Base):
+    """A browser's session that was signed out; `id` is the hashed key in its cookie (see sign_ins.py)."""
+
+    __tablename__ = "ended_sessions"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    ended_at: Mapped[float] = mapped_column(index=True)
+
+
 class Invite(Base):
     """An invitation for one person; only a hash of its token is kept."""
 

@@ -21,6 +21,7 @@ from store.models import (
     Alternative,
     Character,
     Chat,
+    EndedSession,
     Invite,
     LorebookRow,
     Message,
@@ -39,6 +40,7 @@ _MESSAGES_AT_ONCE, _LARGE_ROWS_AT_ONCE = 400, 8
 _OWN: tuple[tuple[Any, int], ...] = (
     (Turn, ROWS),
     (Chat, ROWS),
+    (EndedSession, ROWS),
     *((table, _LARGE_ROWS_AT_ONCE) for table in (Character, Persona, Picture, LorebookRow)),
 )
 """The tables of what a person has, in the order of their removal, and how many rows one transaction removes."""

@@ -15,12 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from store.accounts import get_user
 from store.db import Database
 from store.settings import Settings
+from store.sign_ins import find_signed_in
 from web import announcements, assets, errors, health, notices, security, uploads
 from web.admin import dashboard, metrics, people
-from web.auth import account_settings, accounts, password_resets, rate_limits
+from web.auth import account_settings, accounts, password_resets, rate_limits, session_cookie
 from web.characters import card_files, character_page, pictures
 from web.i18n import language
 from web.live import routes as live
@@ -94,12 +94,14 @@ def _sign_in(app: Flask, services: Services) -> None:
         if "database_lost" in g:
             return None  # the error page of a lost database is shown without an account
         user_id, _, epoch = key.partition(":")
+        if not epoch.isdecimal():
+            return None
         try:
-            user = get_user(services.database, user_id)
+            user = find_signed_in(services.database, user_id, int(epoch), session_cookie.key_of(session))
         except SQLAlchemyError:
             g.database_lost = True
             raise
-        return accounts.SignedIn(user) if user and str(user.session_epoch) == epoch else None
+        return accounts.SignedIn(user) if user else None
 
     manager.user_loader(_load)
 

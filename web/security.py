@@ -1,16 +1,17 @@
 """Security headers, cookie flags and the check of the Host header, for every request.
 
-What it does: Content-Security-Policy without inline code, no foreign requests, no sniffing, no framing; cookies that
-are HttpOnly, SameSite=Lax, and Secure over https; requests for a host that is not one of INGLENOOK_PUBLIC_ORIGINS are
-refused (against DNS rebinding).
+What it does: Content-Security-Policy without inline code, no foreign requests, no sniffing, no framing; the flags of
+cookies (auth/session_cookie.py has the rest of them); requests for a host that is not one of INGLENOOK_PUBLIC_ORIGINS
+are refused (against DNS rebinding).
 What it refuses to know: CSRF tokens (app.py), the Origin of web sockets (live/gate.py), rate limits (auth/).
 """
 
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from flask.sessions import SecureCookieSessionInterface
 
+from store.sign_ins import COOKIE_S
+from web.auth.session_cookie import SessionCookies
 from web.errors import Problem
 from web.i18n.language import gettext
 
@@ -40,26 +41,15 @@ HEADERS = {
 OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; browsers send no cookie to another host
 
 
-class HttpsAwareSessions(SecureCookieSessionInterface):
-    """Signed cookies with the Secure flag exactly when the page came over https."""
-
-    def __init__(self, origins: tuple[str, ...]) -> None:
-        self._https_hosts = {urlsplit(origin).netloc for origin in origins if origin.startswith("https://")}
-
-    def get_cookie_secure(self, app: Flask) -> bool:
-        """Whether the cookie gets the Secure flag."""
-        return request.is_secure or request.host in self._https_hosts
-
-
 def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     """Configure cookies and register the two hooks."""
     hosts = {urlsplit(origin).netloc for origin in origins}
-    app.session_interface = HttpsAwareSessions(origins)
+    app.session_interface = SessionCookies(origins)
     app.config.update(
         SESSION_COOKIE_NAME="inglenook",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=30 * 86400,
+        PERMANENT_SESSION_LIFETIME=COOKIE_S,
     )
 
     @app.before_request

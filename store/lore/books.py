@@ -18,6 +18,7 @@ from store.lore.book import read_book
 from store.messages import clock, new_id, own_chat
 from store.models import Character, Chat, LorebookRow, User
 from store.views import LorebookView, book_view
+from store.visibility import visible
 
 MAX_NAME = 80
 MAX_BOOKS_OF_A_CHAT = 8
@@ -93,7 +94,8 @@ def change_own_book(db: Database, owner_id: str, character_id: str, data: Mappin
     """Another lorebook in the card of a character that this person made. Raises NotFound."""
     with db.session() as session:
         character = session.get(Character, character_id)
-        if character is None or character.owner_id != owner_id or character.deleted_at is not None:
+        owner = session.get(User, owner_id)
+        if character is None or owner is None or character.owner_id != owner_id or not visible(character, owner):
             raise NotFound("character")
         character.card = {**character.card, "character_book": dict(data)}
 

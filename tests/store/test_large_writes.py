@@ -5,7 +5,20 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Engine, event, func, select
 
-from store import accounts, batches, characters, chat_transfer, chats, edits, personas, quotas, removal, turns, usage
+from store import (
+    accounts,
+    batches,
+    characters,
+    chat_transfer,
+    chats,
+    edits,
+    personas,
+    quotas,
+    removal,
+    sign_ins,
+    turns,
+    usage,
+)
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.errors import Refused
 from store.lore import books
@@ -152,7 +165,7 @@ def test_a_deletion_of_an_account_that_was_interrupted_goes_on(database, make_us
     assert accounts.get_user(database, user.id) is None
     assert accounts.find_user(database, "Ada") is None
     assert accounts.list_users(database) == ()
-    assert user.id not in accounts.session_epochs(database)
+    assert user.id not in sign_ins.read_sign_ins(database).people
     make_user("Ada")  # the name is free
     between(lambda: None)
     assert removal.remove_deleted(database) == (user.id,)

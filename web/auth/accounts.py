@@ -1,6 +1,7 @@
 """Sign-up with an invitation, sign-in, sign-out; the decorators of pages that need an account.
 
-What it does: the cookie carries the account's id and its session epoch; raising the epoch in SQL ends every session.
+What it does: the cookie carries the account's id, its session epoch and the key of its own session: signing out ends
+that one in SQL, raising the epoch ends every one (store/sign_ins.py).
 What it refuses to know: settings of an account (account_settings.py) and accounts of others (admin/people.py).
 To add a page for one role only: a decorator like `admin_only`, and the role in ROUTES of tests/web/test_access.py.
 """
@@ -16,12 +17,13 @@ from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from store import accounts
+from store import accounts, sign_ins
 from store.errors import Refused
 from store.views import UserView
 from web.auth import known_browsers, password_tries, passwords
 from web.auth.hashing_queue import KNOWN
 from web.auth.rate_limits import PER_ADDRESS, PER_LINK, is_familiar, limiter, token_key
+from web.auth.session_cookie import key_of, new_key, now_or_signed_at
 from web.errors import Problem
 from web.i18n import language
 from web.i18n.language import error_sentence, gettext, lazy
@@ -166,7 +168,8 @@ def choose_language() -> Page:
 @blueprint.post("/logout")
 @signed_in
 def logout() -> Page:
-    """Sign out of this browser."""
+    """Sign out of this browser: no copy of its cookie counts any more."""
+    sign_ins.end_session(services().database, me().id, key_of(session), now_or_signed_at())
     logout_user()
     session.clear()
     return redirect(url_for("accounts.login"))
@@ -175,6 +178,7 @@ def logout() -> Page:
 def sign_in(user: UserView) -> None:
     """Sign this browser in, with the current session epoch of the account."""
     session.clear()  # nothing of an earlier session survives a sign-in
+    new_key(session)
     login_user(SignedIn(user))
     known_browsers.remember(user)
 

@@ -1,6 +1,6 @@
 """The reads of one beat: a read-through cache that all tabs of the process share, made anew for every beat of the hub.
 
-What it does: hundreds of tabs beat together and ask for the same session epochs, turns and ends of streams; the first
+What it does: hundreds of tabs beat together and ask for the same sign-ins, turns and ends of streams; the first
 one reads, the others get its value.
 What it refuses to know: what a tab does with them (tab_session.py, viewer.py).
 """
@@ -8,15 +8,16 @@ What it refuses to know: what a tab does with them (tab_session.py, viewer.py).
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import accounts, turns
+from store import sign_ins, turns
 from store.broker import events
 from store.db import Database
+from store.sign_ins import SignIns
 from store.views import TurnView, UserView
 from web.live.outgoing import LiveMessage
 
@@ -30,21 +31,21 @@ class BeatReads:
         self._database, self._redis = database, redis
         self.at = time.monotonic() if at is None else at
         self._reading = threading.Lock()
-        self._epochs_read = False
-        self._epochs: Mapping[str, int] | None = None
+        self._sign_ins_read = False
+        self._sign_ins: SignIns | None = None
         self._turns: dict[str, TurnView] = {}
         self._tails: dict[str, events.Tail | None] = {}
         self._streams: dict[tuple[str, int], Sequence[LiveMessage]] = {}
 
-    def signed_in(self, person: UserView) -> bool:
-        """Whether the session epoch of this person is still the one in the cookie of the tab.
+    def signed_in(self, person: UserView, key: str) -> bool:
+        """Whether the sign-in of a tab still counts, and the role is still the one that it was opened with.
 
         A database that does not answer signs nobody out: every command checks again.
         """
         with self._reading:
-            if not self._epochs_read:
-                self._epochs_read, self._epochs = True, self._read_epochs()
-            return self._epochs is None or self._epochs.get(person.id) == person.session_epoch
+            if not self._sign_ins_read:
+                self._sign_ins_read, self._sign_ins = True, self._read_sign_ins()
+            return self._sign_ins is None or self._sign_ins.counts(person, key)
 
     def turn(self, turn_id: str) -> TurnView:
         """The turn. Raises NotFound."""
@@ -68,11 +69,11 @@ class BeatReads:
                 self._streams[key] = read_stream(self._redis, turn_id, after_seq)
             return self._streams[key]
 
-    def _read_epochs(self) -> Mapping[str, int] | None:
+    def _read_sign_ins(self) -> SignIns | None:
         try:
-            return accounts.session_epochs(self._database)
+            return sign_ins.read_sign_ins(self._database)
         except SQLAlchemyError as error:
-            log.warning("The session epochs could not be read: %s", error)
+            log.warning("The sign-ins could not be read: %s", error)
             return None
 
     def _read_tail(self, turn_id: str) -> events.Tail | None:

@@ -1,11 +1,12 @@
 """The route of the web socket, /ws, with the gate and the socket guard in front of it."""
 
-from flask import Blueprint, Flask, g, request
+from flask import Blueprint, Flask, g, request, session
 from flask_login import current_user
 from flask_sock import Sock
 from simple_websocket import Server
 
 from web.auth.accounts import me
+from web.auth.session_cookie import key_of
 from web.errors import Problem
 from web.i18n.language import gettext, language
 from web.live import gate
@@ -51,4 +52,4 @@ def _release_socket(_error: BaseException | None) -> None:
 @sock.route(PATH, bp=blueprint)  # type: ignore[untyped-decorator]
 def live(ws: Server) -> None:
     """Serve one tab, from handshake to close."""
-    TabSession(services(), me(), language(), ws).run()
+    TabSession(services(), me(), key_of(session), language(), ws).run()

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from simple_websocket import Server
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import accounts
+from store.sign_ins import find_signed_in
 from store.views import UserView
 from web import errors
 from web.i18n.language import marked
@@ -27,8 +27,8 @@ SIGNED_OUT = marked("You are signed out.")
 class TabSession:
     """One open tab of one person; the hub knows it as a Tab."""
 
-    def __init__(self, services: Services, person: UserView, language: str, ws: Server) -> None:
-        self._services, self._person = services, person
+    def __init__(self, services: Services, person: UserView, key: str, language: str, ws: Server) -> None:
+        self._services, self._person, self._key = services, person, key
         user_id = person.id
         self._connection = Connection(ws, language)
         self._viewer = Viewer(services, user_id, self._connection.send)
@@ -53,7 +53,7 @@ class TabSession:
 
     def beat(self, reads: BeatReads) -> None:
         """Check that the person is still signed in and the peer alive; then look for events that pub/sub has lost."""
-        if not reads.signed_in(self._person):
+        if not reads.signed_in(self._person, self._key):
             self._sign_out()
             return
         self._connection.drop_if_dead()
@@ -80,9 +80,11 @@ class TabSession:
         self._services.hub.watch(self, chat_id)
 
     def _signed_in(self) -> bool:
-        """Whether the session epoch in the cookie is still valid; if not, close the tab (its next handshake: 401)."""
-        user = accounts.get_user(self._services.database, self._person.id)
-        if user is not None and user.session_epoch == self._person.session_epoch:
+        """Whether the cookie still counts, for the same role; if not, close the tab (its next handshake: 401, or the
+        page as the new role sees it)."""
+        person = self._person
+        user = find_signed_in(self._services.database, person.id, person.session_epoch, self._key)
+        if user is not None and user.role == person.role:
             return True
         self._sign_out()
         return False
