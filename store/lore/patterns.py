@@ -24,7 +24,10 @@ _PLACE_LETTERS = 4_000  # what looking at a place takes, in letters that are loo
 LARGEST = 50_000  # signs of a pattern when it is written out: ((a{1000}){1000}){1000} takes all memory there is
 _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
 _COUNT = regex.compile(r"\{\s*(\d{1,9})")
-_FOREIGN = regex.compile(r"(?<!\\)\(\?[-ims]*[^-ims:=!<>|)]")  # recursion, verbose mode and other things of one dialect
+_ESCAPED = regex.compile(r"\\.", regex.DOTALL)
+_FOREIGN = regex.compile(  # recursion, verbose mode, verbs, fuzzy counts and other things of one dialect
+    r"\(\?[-ims]*(?:[^-ims:=!<>|)]|\Z)|\(\*[A-Z]|\{[\d\s+<=,]*[eids](?![a-z])[^{}]*\}", regex.IGNORECASE
+)
 _SIGNS = frozenset("\\^$.|?*+()[]{}")
 _NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 
@@ -71,7 +74,7 @@ def compiled(key: str, case_sensitive: bool) -> Any | None:
 def _compiled(key: str, case_sensitive: bool) -> Any | None:
     parts = _between_slashes(key)
     pattern, letters = parts if parts else (key, "" if case_sensitive else "i")
-    if _too_large(pattern) or _FOREIGN.search(pattern) or not set(letters) <= {*_FLAGS, *"dguvy"}:
+    if _too_large(pattern) or _is_foreign(pattern) or not set(letters) <= {*_FLAGS, *"dguvy"}:
         return None
     flags = regex.VERSION0
     for letter in letters:
@@ -114,6 +117,11 @@ def contains(key: str, folded_text: str, case_sensitive: bool, whole_words: bool
         if n == MAX_PLACES:
             return WordSearchResult(False, n_letters + n * _PLACE_LETTERS)
     return WordSearchResult(False, n_letters)
+
+
+def _is_foreign(pattern: str) -> bool:
+    """Whether a pattern has what only one dialect knows; an escaped backslash before it is a sign by itself."""
+    return _FOREIGN.search(_ESCAPED.sub("_", pattern)) is not None
 
 
 def _too_large(pattern: str) -> bool:

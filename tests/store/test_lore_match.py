@@ -257,3 +257,29 @@ def test_long_keys_are_not_kept():
         patterns.contains(f"{n}" + "x" * 10_000, "x", case_sensitive=False, whole_words=True)
         patterns.compiled(f"/{n}" + "x" * 10_000 + "/", case_sensitive=False)
     assert (patterns._needle.cache_info().currsize, patterns._compiled.cache_info().currsize) == n_before
+
+
+RECURSIONS = ["(?R)", "(?0)", "(?1)", "(?&x)", "(?P>x)", "(?P=x)", "(?+1)", "(?-1)", "(?(1)a|b)", "(?(R)a|b)"]
+MODES = ["(?x)", "(?ix)", "(?i-x:a)", "(?V1)", "(?e)", "(?b)", "(?r)", "(?#a)", "(?p)", "(?w)"]
+VERBS = ["(*FAIL)", "(*PRUNE)", "(*skip)", "(?:cat){e}", "(?:cat){e<=3}", "(?:cat){1<=e<=3}", "(?:cat){2i+1s<=4}"]
+
+
+@pytest.mark.parametrize("part", [*RECURSIONS, *MODES, *VERBS])
+@pytest.mark.parametrize(
+    "before", ["", "a", "\\\\", "\\\\\\\\", "\\(\\\\", "\\n", "\\\\\\n", "(a)", "[\\\\]", "(?i:a)", "\\x28"]
+)
+def test_no_spelling_passes_the_guard_of_patterns(before, part):
+    """A backslash that is escaped itself, as in `\\\\(?R)`, does not escape what follows."""
+    assert patterns.compiled(f"/{before}{part}/", case_sensitive=False) is None
+    assert patterns.compiled(f"/(?<x>{before}(a{part})?)/", case_sensitive=False) is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(r"\(?R", r"\(\?R\)", r"\\\(?R", r"(?:a|b)", r"(?=a)", r"(?!a)", r"(?<=a)b", r"(?<!a)b", r"(?<name>a)"),
+        *(r"(?i:a)", r"(?im)a", r"a{2}", r"a{2,}", r"a{2,3}", r"\{e\}", r"\\", r"\bcat\b", r"(?>a)"),
+    ],
+)
+def test_ordinary_patterns_pass_it(pattern):
+    assert patterns.compiled(f"/{pattern}/", case_sensitive=False) is not None
