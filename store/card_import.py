@@ -22,6 +22,7 @@ from store.models import Character
 from store.quotas import GENEROUS, MAX_CHARACTERS, Quota
 from store.views import CharacterView, UserView, character_view
 
+MAX_HIDDEN = 20  # characters that were hidden last, among which an import looks for the same card
 IMPORT_ROLES = ("admin", "adult")
 UNRATED = "adult"  # the rating until a person chooses one
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -103,7 +104,9 @@ def _find_hidden(db: Database, user: UserView, card: dict[str, Any]) -> Characte
 
 
 def _soft_deleted(session: Session, user_id: str) -> list[Character]:
+    """The characters of a person that were hidden last."""
     wanted = select(Character).where(Character.owner_id == user_id, Character.deleted_at.is_not(None))
+    wanted = wanted.order_by(Character.deleted_at.desc()).limit(MAX_HIDDEN)
     return [row for row in session.scalars(wanted) if stored_card.record_of(row.card)]
 
 

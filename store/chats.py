@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from store import context_messages, greetings, messages, quotas, sampling, texts
 from store.chat_macros import ChatMacros
@@ -85,6 +85,7 @@ def list_chats(db: Database, owner_id: str) -> tuple[ChatView, ...]:
             .join(Character, Character.id == Chat.character_id)
             .where(Chat.owner_id == owner_id, Chat.deleted_at.is_(None))
             .where(Character.rating.in_(allowed_ratings(role) if role else ()))
+            .options(defer(Character.card, raiseload=True))  # a megabyte, of which a list shows nothing
             .order_by(Chat.updated_at.desc(), Chat.id)
         )
         return tuple(chat_view(chat, character) for chat, character in rows)

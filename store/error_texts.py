@@ -58,6 +58,10 @@ TEXTS: Mapping[str, str] = {
         "again in a minute."
     ),
     "quota.books": "There is room for {most} lorebooks: remove one first.",
+    "quota.characters_mb": (
+        "There is room for {most} MB of text in all your characters: shorten one or remove one first."
+    ),
+    "quota.books_mb": "There is room for {most} MB in all your lorebooks: shorten one or remove one first.",
     "quota.personas": "There is room for {most} personas: remove one first.",
     "has_chats": "There are chats with this character: delete them first.",
     "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",

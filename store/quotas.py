@@ -21,6 +21,10 @@ MOST = {Character: MAX_CHARACTERS, LorebookRow: MAX_BOOKS, Persona: MAX_PERSONAS
 _REASONS = {Character: "too_many_characters", LorebookRow: "quota.books", Persona: "quota.personas"}
 
 
+MAX_JSON_MB = 24  # of all characters of a person, and of all their lorebooks: pages and imports read them whole
+_TOO_LARGE = {Character: "quota.characters_mb", LorebookRow: "quota.books_mb"}
+
+
 @dataclass(frozen=True)
 class Quota:
     """What one person may keep; 0: no limit."""
@@ -66,6 +70,23 @@ def refuse_another(session: Session, owner_id: str, table: type[Character | Lore
         own = own.where(Character.deleted_at.is_(None))
     if (session.scalar(own) or 0) >= MOST[table]:
         raise Refused(_REASONS[table], most=MOST[table])
+
+
+def refuse_larger(
+    session: Session, owner_id: str, table: type[Character | LorebookRow], n_bytes: int, replaced_id: str | None = None
+) -> None:
+    """Raises Refused where a person's characters or lorebooks would have more bytes of JSON together than anybody may.
+
+    `n_bytes`: of the one that is saved, in place of `replaced_id` if that is there.
+    """
+    column = Character.card if table is Character else LorebookRow.data
+    others = select(func.sum(json_bytes(session, column))).where(
+        table.owner_id == owner_id, table.id != (replaced_id or "")
+    )
+    if table is Character:
+        others = others.where(Character.deleted_at.is_(None))
+    if (session.scalar(others) or 0) + n_bytes > MAX_JSON_MB << 20:
+        raise Refused(_TOO_LARGE[table], most=MAX_JSON_MB)
 
 
 def reply_bytes(text: str, tokens: tuple[int, ...] | None) -> int:
