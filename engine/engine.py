@@ -16,7 +16,9 @@ from collections.abc import Callable
 from engine.backend import Backend, DecodeResult
 from engine.errors import EngineClosed, RequestError
 from engine.events import Event, Failed
+from engine.kv import forgetting
 from engine.kv.cache import KvCache
+from engine.kv.forgetting import Forgetting
 from engine.kv.session import HeldView
 from engine.lane import Stage
 from engine.options import EngineOptions
@@ -36,7 +38,7 @@ class Engine:
         self.options = options or EngineOptions()
         _check_room(backend, self.options)
         self.backend, self.model_key = backend, backend.model_key
-        self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Ticket | Forgetting | None] = queue.SimpleQueue()
         self._outbox = Outbox()
         self._kv = KvCache(backend, self.options, on_fetched=lambda: self._inbox.put(None))
         self.blocks, self.cost_model = self._kv.blocks, self._kv.cost_model
@@ -88,6 +90,23 @@ class Engine:
     def known(self) -> frozenset[str]:
         """Names of the sessions that this process remembers, parked ones included."""
         return frozenset(self._kv.residents.sessions)
+
+    def remembered(self) -> frozenset[str]:
+        """Names of all sessions of which something is kept, on disk, too."""
+        return self.known() | self._kv.manifests.names()
+
+    def forget(self, names: frozenset[str], timeout_s: float = 60.0) -> frozenset[str]:
+        """Remove what is kept of these sessions, and every block that no other one names; returns those that are gone.
+
+        One that a turn works on stays. EngineClosed when the loop has stopped or does not answer in time.
+        """
+        files = self.blocks.files()
+        request = forgetting.ask(self._kv, names)
+        self._inbox.put(request)
+        if not request.done.wait(timeout_s if self.alive() else 0.0):
+            raise EngineClosed("the engine does not answer: restart the worker")
+        forgetting.forget_on_disk(self._kv, request, files)
+        return request.forgotten
 
     def stats(self) -> EngineStats:
         """Cells, blocks, evictions, and what all turns took."""
@@ -150,14 +169,17 @@ class Engine:
         self._at_work_since = None
         first = self._inbox.get()
         self._note_progress()
-        if first is not None:
-            self._scheduler.add(first)
+        self._take(first)
 
     def _read_inbox(self) -> None:
         while not self._inbox.empty():
-            ticket = self._inbox.get()
-            if ticket is not None:
-                self._scheduler.add(ticket)
+            self._take(self._inbox.get())
+
+    def _take(self, item: Ticket | Forgetting | None) -> None:
+        if isinstance(item, Forgetting):
+            forgetting.forget_in_memory(self._kv, item)
+        elif item is not None:
+            self._scheduler.add(item)
 
     # -- decode and after-work --------------------------------------------------------------------------------------
 

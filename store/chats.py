@@ -7,6 +7,7 @@ To add a setting of a chat: a column (models.py, a migration), its name in CHANG
 ChatView; web/live/changes.py and web/serializers.py carry it to the page.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,7 @@ from store.visibility import allowed_ratings, visible
 CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
 NOTES = frozenset({"author_note", "reference", "user_persona"})
 MAX_TITLE, MAX_NOTE = 80, 4_000
+_IDS_PER_QUERY = 250
 
 
 def create_chat(
@@ -138,6 +140,16 @@ def _stats(db: Database, owner_id: str, message_id: str, position: int) -> dict[
         if not 0 <= position < len(alternatives):
             raise Refused("no_such_alternative")
         return alternatives[position].stats
+
+
+def missing(db: Database, chat_ids: Collection[str]) -> frozenset[str]:
+    """Those of these chats that are deleted, or were never there."""
+    ids, present = sorted(chat_ids), set[str]()
+    with db.reading() as session:
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            some = Chat.id.in_(ids[start : start + _IDS_PER_QUERY]), Chat.deleted_at.is_(None)
+            present.update(session.scalars(select(Chat.id).where(*some)))
+    return frozenset(ids) - present
 
 
 def get_revision(db: Database, chat_id: str) -> int:

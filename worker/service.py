@@ -24,6 +24,7 @@ from worker import heartbeat
 from worker.context import WorkerContext, open_context
 from worker.engine_setup import framing_of
 from worker.engine_stats import EngineReporter
+from worker.forgetting import FORGET_EVERY_S, forget_deleted
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
@@ -64,6 +65,7 @@ class Service:
             Ticker("cancel flags", heartbeat.CANCEL_EVERY_S, heartbeat.CancelFlags(self._context).watch),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
             Ticker("warm-up", WARM_EVERY_S, self._warmer.tick),
+            Ticker("forgetting", FORGET_EVERY_S, lambda: forget_deleted(db, engine)),
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
 

@@ -85,6 +85,11 @@ class DiskTier:
         with self._lock:
             return name in self._sizes or name in self._pending
 
+    def names(self, beginning: str) -> tuple[str, ...]:
+        """The files whose names begin so, pending ones included."""
+        with self._lock:
+            return tuple(name for name in {**self._sizes, **self._pending} if name.startswith(beginning))
+
     def evict_first(self, name: str) -> None:
         """Mark a file that RAM holds as well: it is evicted before all others."""
         self._mark(name, first=True)

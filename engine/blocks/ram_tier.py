@@ -83,6 +83,10 @@ class RamTier(Generic[Item]):
             evicted.append(oldest)
         return RamChanges(tuple(demoted), tuple(evicted))
 
+    def keys(self) -> frozenset[bytes]:
+        """The keys of all items."""
+        return frozenset((*self._young, *self._old))
+
     def remove(self, key: bytes) -> None:
         """Remove an item, if it is there."""
         if (young := self._young.pop(key, None)) is not None:

@@ -18,7 +18,7 @@ To add a tier of blocks:
 import hashlib
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -162,6 +162,24 @@ class BlockStore:
         self._ram.remove(key)
         if self.disk and self.disk.evict_in_order(self.file_name(key)):
             self.disk.quarantine(self.file_name(key))
+
+    def keep_only(self, keys: Set[bytes]) -> None:
+        """Drop every block of the RAM tier but these; the engine's thread."""
+        for key in self._ram.keys() - keys:
+            self._ram.remove(key)
+
+    def files(self) -> tuple[str, ...]:
+        """The files of all blocks on disk (any thread)."""
+        return self.disk.names(f"{self._model_key[:16]}/blocks/") if self.disk else ()
+
+    def delete_files(self, files: Iterable[str], but: Set[bytes]) -> int:
+        """Delete these files, but for those of the blocks `but`; returns how many (any thread)."""
+        kept = set(map(self.file_name, but))
+        gone = [file for file in files if file not in kept]
+        for file in gone:
+            if self.disk:
+                self.disk.delete(file)
+        return len(gone)
 
     def close(self) -> None:
         """Queue writes of the blocks that only RAM has, newest first, up to the disk tier's backlog."""

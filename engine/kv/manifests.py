@@ -23,6 +23,7 @@ class Manifests:
 
     def __init__(self, model_key: str, disk: DiskTier | None) -> None:
         self._model_key, self._disk = model_key, disk
+        self._sessions: dict[str, str] = {}  # of each file that `names` has read
 
     def write(self, session: Session) -> None:
         """Remember what the session holds (in the background)."""
@@ -34,6 +35,26 @@ class Manifests:
         payload = json.dumps(held, separators=(",", ":")).encode()
         header = self._header(session.name)
         self._disk.write(self._name(session.name), lambda: sealed.seal(header, payload), len(payload))
+
+    def names(self) -> frozenset[str]:
+        """The sessions that have a manifest (any thread). One that is damaged, or of a damaged name, is left out."""
+        files = self._disk.names(f"{self._model_key[:16]}/sessions/") if self._disk else ()
+        self._sessions = {file: self._sessions.get(file) or self._session_of(file) for file in files}
+        return frozenset(filter(None, self._sessions.values()))
+
+    def delete(self, name: str) -> None:
+        """Forget what a session held (any thread)."""
+        if self._disk is not None:
+            self._disk.delete(self._name(name))
+
+    def _session_of(self, file: str) -> str:
+        """The session of a manifest, from its file; empty when it cannot be told."""
+        data = self._disk.read(file) if self._disk else None
+        try:
+            header, _ = sealed.unseal(data or b"", {"kind": "manifest", "model": self._model_key})
+        except (sealed.SealError, ValueError):
+            return ""
+        return str(header.get("session", ""))
 
     def known(self, name: str) -> bool:
         """Whether there is a manifest of that session."""

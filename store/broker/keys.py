@@ -76,6 +76,11 @@ def last_cleaning() -> str:
     return f"{PREFIX}:last_cleaning"
 
 
+def last_rewrite() -> str:
+    """String: a web process has asked Redis to rewrite its append-only file. Goes when the next time is due."""
+    return f"{PREFIX}:last_rewrite"
+
+
 def reconcile_lock() -> str:
     """String: lock of the one process that reconciles. Goes after some seconds."""
     return f"{PREFIX}:lock:reconcile"

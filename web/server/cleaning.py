@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import removal, sign_ins
-from store.broker import keys
+from store.broker import append_only, keys
 from store.db import Database
 from store.settings import Settings
 
@@ -41,6 +41,7 @@ class Cleaning:
     def run_once(self) -> None:
         """One round."""
         keep_s = self._settings.keep_deleted_days * DAY_S
+        append_only.rewrite_if_due(self._redis)
         sign_ins.forget_expired(self._database)
         removed = removal.remove_deleted(self._database, keep_s, self._settings.quota)
         if removed:

@@ -1,0 +1,95 @@
+"""What the engine keeps of a session that is deleted: nothing that no other session names."""
+
+import threading
+
+import pytest
+from engine_stories import Story, settled
+
+from engine import EngineClosed
+from engine.backends.echo import EchoBackend
+
+
+def told(engine, name, text):
+    story = Story(engine, name)
+    story.say(text)
+    story.turn()
+    settled(engine, name)
+    return story
+
+
+def files(folder, ending):
+    return {path for path in folder.rglob(f"*{ending}") if path.is_file()}
+
+
+@pytest.fixture
+def engine(make_engine, echo, tmp_path):
+    return make_engine(echo, folder=tmp_path, ram_bytes=1 << 20, disk_bytes=1 << 24)
+
+
+def test_a_forgotten_session_leaves_only_what_another_one_names(engine, tmp_path):
+    kept, gone = told(engine, "kept", "Hello"), told(engine, "gone", "My diary")
+    engine.blocks.disk.flush()
+    before = files(tmp_path, ".kv")
+    assert {"kept", "gone"} <= engine.remembered()
+    assert engine.forget(frozenset({"gone"})) == {"gone"}
+    engine.blocks.disk.flush()
+    assert "gone" not in engine.remembered()
+    named = {held.key for held in engine.inspect("kept")}
+    left = {bytes.fromhex(path.stem) for path in files(tmp_path, ".kv")}
+    assert left <= named | {held.key for held in engine.inspect("settle-kept") + engine.inspect("settle-gone")}
+    assert len(left) < len(before)
+    assert engine.inspect("gone") == ()
+    kept.say("Again")
+    assert kept.turn().stats.n_evaluated < 60, "what the other one holds was not touched"
+    gone.say("Again")
+    assert gone.turn().text, "and it can be told anew"
+
+
+def test_blocks_do_not_come_back_from_ram(engine, tmp_path):
+    told(engine, "gone", "My diary")
+    engine.blocks.disk.flush()
+    engine.forget(engine.remembered())
+    engine.blocks.close()  # writes what only RAM has
+    engine.blocks.disk.flush()
+    assert files(tmp_path, ".kv") == set()
+    assert files(tmp_path, ".json") == set()
+
+
+def test_what_an_earlier_process_wrote_is_forgotten_too(make_engine, tmp_path):
+    options = {"folder": tmp_path, "ram_bytes": 1 << 20, "disk_bytes": 1 << 24}
+    first = make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64), **options)
+    told(first, "gone", "My diary")
+    first.close()
+    second = make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64), **options)
+    assert "gone" in second.remembered()
+    second.forget(second.remembered())
+    assert files(tmp_path, ".kv") == set()
+    assert second.remembered() == frozenset()
+
+
+def test_a_session_at_work_stays(make_engine, tmp_path):
+    echo = EchoBackend(n_cells=4096, n_sequences=8, n_batch=64)
+    let_go, decode = threading.Event(), echo.decode
+
+    def slow(runs):
+        let_go.wait(10)
+        return decode(runs)
+
+    engine = make_engine(echo, folder=tmp_path, disk_bytes=1 << 24)
+    echo.decode = slow
+    story = Story(engine, "busy")
+    story.say("Hello")
+    ticket = engine.submit(story.request())
+    asked = threading.Thread(target=lambda: found.append(engine.forget(frozenset({"busy"}))))
+    found = []
+    asked.start()
+    let_go.set()
+    assert list(ticket.events())[-1].text
+    asked.join()
+    assert found[0] in (frozenset(), frozenset({"busy"}))
+
+
+def test_a_dead_engine_says_so(engine):
+    engine.close()
+    with pytest.raises(EngineClosed):
+        engine.forget(frozenset({"x"}))
