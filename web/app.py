@@ -78,6 +78,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     chat_files.init_app(app)
     lorebook_page.init_app(app)
     character_page.init_app(app)  # before the check of the token, which reads the form
+    security.refuse_nameless_fields(app)
     CSRFProtect(app)
     _sign_in(app, services)
     for blueprint in BLUEPRINTS:

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import BadHost, ClientDisconnected, HTTPException
 
 from store.errors import NotFound, StoreError
 from store.full_disk import is_full
@@ -84,7 +84,7 @@ def init_app(app: Flask) -> None:
 
 
 def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    if wants_json():
+    if wants_json() or isinstance(request.routing_exception, BadHost):  # pages have addresses, which want a host
         response = jsonify(error_json(code, message))
     else:
         title = TITLES.get(status, TITLES[500] if status >= 500 else TITLES[400])

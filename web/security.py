@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 
 from store.sign_ins import COOKIE_S
 from web.auth.session_cookie import SessionCookies
-from web.errors import Problem
+from web.errors import SENTENCES, Problem
 from web.i18n.language import gettext
 
 POLICY = "; ".join(
@@ -38,6 +38,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+SHOWN_HOST = 100  # letters of an unknown one
 OPEN_TO_ALL_HOSTS = ("/healthz", "/ws", "/metrics")  # /ws checks the Origin; browsers send no cookie to another host
 
 
@@ -58,7 +59,7 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
             sentence = gettext(
                 "This house does not answer to %(host)s. Open it at %(origins)s, or add this address to "
                 "INGLENOOK_PUBLIC_ORIGINS.",
-                host=request.host,
+                host=request.host[:SHOWN_HOST],
                 origins=", ".join(origins),
             )
             raise Problem(421, "unknown_host", sentence)
@@ -70,3 +71,15 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
         if response.mimetype in ("text/html", "application/json"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def refuse_nameless_fields(app: Flask) -> None:
+    """Refuse forms with a field that has no name, which libraries that read forms do not expect.
+
+    Call it before anything that looks at the fields, after everything that sets how large a form may be.
+    """
+
+    @app.before_request
+    def _named() -> None:
+        if request.endpoint and request.method != "GET" and (None in request.form or None in request.files):
+            raise Problem(400, "bad_request", gettext(SENTENCES[400]))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from malformed_requests import requests_of
 from rude_frames import RUDE, be_rude
 from test_live_gate import Deaf
 from test_serving import own_redis, wait_for
@@ -167,6 +168,17 @@ def test_uploads_of_people_are_counted(served, ada, calm):
     assert answers == [b"503"] * 58
     for line in lines:
         line.close()
+
+
+def test_no_request_is_answered_with_a_fault_of_ours(served, ada, calm):
+    ours, asked = [], requests_of(served.port, ada.cookie)
+    for one in asked:
+        with begin(served.port, one) as line:
+            answer = line.recv(64)
+        if not answer.startswith(b"HTTP/1.") or (answer[9:10] == b"5" and answer[9:12] != b"501"):
+            ours.append((answer[:30], one[:40] + one[-120:]))
+    assert len(asked) > 700
+    assert ours == []
 
 
 def test_who_was_answered_and_does_not_hang_up_holds_nobody_up(served, ada, calm):
