@@ -66,8 +66,8 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
         settings, action = load_settings(), ACTIONS[argv[0]]
         protect(settings.data_dir)
         if action in (web, worker):
-            await_database(settings.database_url, database_within_s)
             check_database(settings)
+            await_database(settings.database_url, database_within_s)
         return _do(action, settings)
     except (SettingsError, DeployError) as error:
         print(f"inglenook: {error}", file=sys.stderr)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from deploy.preflight import DeployError, disk_is_full
 from store.db import DatabaseTrouble, known_versions, sqlite_file
 from store.full_disk import is_full
@@ -24,7 +22,10 @@ _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 
 def check_database(settings: Settings) -> None:
     """Raise DeployError for a database that must be restored before a start."""
-    file = sqlite_file(settings.database_url)
+    try:
+        file = sqlite_file(settings.database_url)
+    except (ValueError, DatabaseTrouble) as error:  # a URL that is none
+        raise DeployError(f"INGLENOOK_DATABASE_URL is wrong: {str(error).splitlines()[0]}") from None
     if file is None:
         return
     if _is_empty(file):
@@ -47,7 +48,7 @@ def database_trouble(settings: Settings, error: DatabaseTrouble) -> DeployError:
         return disk_is_full(settings.data_dir, str(cause).splitlines()[0])
     if isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError):
         return damaged(settings, str(cause))
-    where = make_url(settings.database_url).render_as_string(hide_password=True)
+    where = sqlite_file(settings.database_url) or "of INGLENOOK_DATABASE_URL"
     return DeployError(
         f"The database {where} cannot be used ({str(cause).splitlines()[0]}): `inglenook doctor` says more."
     )

@@ -43,7 +43,7 @@ BACKUP = "inglenook-20260101-120000.zip"
 
 
 @dataclass
-class House:
+class DataFolder:
     """A data folder, and what must be true of it."""
 
     data: Path
@@ -132,7 +132,7 @@ def original(tmp_path_factory):
     tell(engine, 3)
     engine.close()
     fresh = engine_on(None)
-    house = House(data, chat.id, transcript, tell(fresh, 4))
+    house = DataFolder(data, chat.id, transcript, tell(fresh, 4))
     fresh.close()
     (data / "run").mkdir()
     _fill_redis(ManagedRedis(data / "redis"), data / "run" / "redis.conf")
@@ -171,7 +171,7 @@ def supervised(data, redis):
 def house(original, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(original.data, data, ignore=shutil.ignore_patterns("*.sock"))
-    return House(data, original.chat_id, original.transcript, original.next_reply)
+    return DataFolder(data, original.chat_id, original.transcript, original.next_reply)
 
 
 # -- the ways to damage a file -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from deploy import container, database_check
 from deploy.database_check import check_database, newest_backup
+from deploy.preflight import DeployError
 from deploy.run import main
 from store.backup.dump import write_backup
 from store.backup.restore import restore_backup
@@ -126,6 +127,12 @@ def test_a_database_of_a_newer_inglenook_is_told(house, run):
         newer.execute("UPDATE alembic_version SET version_num = '9999'")
     newer.close()
     assert "was made by a newer inglenook" in run()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "house.db"])
+def test_an_address_that_is_none_is_told(tmp_path, url):
+    with pytest.raises(DeployError, match="INGLENOOK_DATABASE_URL is wrong"):
+        check_database(Settings(data_dir=tmp_path, database_url=url))
 
 
 def test_a_check_that_takes_too_long_is_given_up(house, monkeypatch):
