@@ -1,6 +1,8 @@
 """`make load` in small, on the real server: rude clients, half requests, restarts. Nobody else notices anything."""
 
+import contextlib
 import os
+import re
 import selectors
 import socket
 import subprocess
@@ -179,6 +181,24 @@ def test_no_request_is_answered_with_a_fault_of_ours(served, ada, calm):
             ours.append((answer[:30], one[:40] + one[-120:]))
     assert len(asked) > 700
     assert ours == []
+
+
+def test_who_asks_on_and_on_and_never_reads_is_shown_out(served, ada, calm):
+    """A thread would wait for room on the line; asking again without having read the last answers ends it before."""
+    style = re.search(r'"([^"]*css/base.css)"', ada.get("/login").text)[1]
+    asked = f"GET {style} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode() * 800
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.settimeout(30)
+        line.connect(("127.0.0.1", served.port))
+        line.sendall(asked)
+        for _ in range(100):
+            assert ada.get("/healthz").status_code == 200
+        answers = bytearray()
+        with contextlib.suppress(ConnectionResetError):
+            while data := line.recv(1 << 16):
+                answers += data
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") < 200
 
 
 def test_who_was_answered_and_does_not_hang_up_holds_nobody_up(served, ada, calm):

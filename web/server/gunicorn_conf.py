@@ -6,6 +6,7 @@ with 1012 (service restart) first, from a thread because a signal handler must n
 
 import gc
 import signal
+import socket
 import sys
 import threading
 from types import FrameType
@@ -16,6 +17,7 @@ from web.live.socket_guard import set_user_timeout
 
 gc.disable()  # until the application is loaded: imports make no garbage, and looking for it takes a fifth of the start
 PAGE_THREADS = 32  # threads that web sockets can never take
+SEND_BUFFER = 256 * 1024  # bytes, more than nearly every page: no thread waits for who reads slowly
 IDLE_CONNECTIONS = 1000  # without a request (new, or kept alive); they hold no thread
 
 try:
@@ -39,7 +41,8 @@ proc_name = "inglenook-web"
 def post_worker_init(worker: Any) -> None:
     """Let accepted sockets drop dead peers, freeze the garbage collector's old objects, and shut down gracefully."""
     for listener in worker.sockets:
-        set_user_timeout(listener.sock)  # accepted sockets inherit it
+        set_user_timeout(listener.sock)  # accepted sockets inherit both
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     gc.collect()
     gc.enable()
     gc.freeze()  # a full collection over everything that was loaded would pause every tab

@@ -3,14 +3,18 @@
 What it does: the main loop collects heads and small bodies (request_intake.py) and answers those that are late or
 refused itself; a thread sees only whole requests, and uploads, whose pace the main loop watches (paced_reader.py). At
 most `per_address` requests of one address, and WAITING in all, are waited for: one more ends the one that has waited
-longest, so that nobody is locked out where all people have one address. After an answer the main loop waits for the
+longest, so that nobody is locked out where all people have one address. Who asks again without having read the last
+answers is seen off: a thread would wait for room for the next. After an answer the main loop waits for the
 peer to hang up, without a thread and without blocking (gunicorn would block, up to two seconds for each).
 What it refuses to know: the application, and web sockets, whose heads have arrived (live/ looks after them).
 """
 
 import contextlib
+import fcntl
 import selectors
 import socket
+import struct
+import termios
 import time
 from collections import Counter
 from functools import partial
@@ -26,6 +30,7 @@ from web.server.request_intake import Intake, Verdict, refusal
 LINGER_S = 1.0  # until the peer has read our answer and hangs up
 WAITING = 512
 PIECE = 1 << 16
+UNREAD = 1 << 16  # bytes of earlier answers with which a peer may ask again; browsers read first
 
 
 class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
@@ -109,12 +114,13 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
     def _settle(self, conn: TConn, verdict: Verdict) -> None:
         """Give the request to a thread, or refuse it."""
         intake = self._forget(conn)
-        if verdict is Verdict.READY:
+        if verdict is Verdict.READY and _n_unread(conn.sock) <= UNREAD:
             conn.parser.unreader.unread(bytes(intake.data))
             conn.data_ready = True
             super().enqueue_req(conn)
             return
-        if intake.has_head or verdict is not Verdict.TOO_SLOW:  # who has asked for nothing gets no answer
+        is_told = intake.has_head if verdict is Verdict.TOO_SLOW else verdict is not Verdict.READY
+        if is_told:  # not who has asked for nothing, nor who does not read
             _send(conn.sock, refusal(verdict))
         self._see_off(conn)
 
@@ -183,6 +189,14 @@ def _receive(sock: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def _n_unread(sock: socket.socket) -> int:
+    """The bytes of our answers that the peer has not taken yet."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0  # closed already
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
