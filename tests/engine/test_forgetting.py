@@ -68,25 +68,30 @@ def test_what_an_earlier_process_wrote_is_forgotten_too(make_engine, tmp_path):
 
 
 def test_a_session_at_work_stays(make_engine, tmp_path):
+    """The request waits in the engine's inbox while the turn's first step is held up; the reply goes on after it."""
     echo = EchoBackend(n_cells=4096, n_sequences=8, n_batch=64)
-    let_go, decode = threading.Event(), echo.decode
+    entered, let_go, decode = threading.Event(), threading.Event(), echo.decode
 
-    def slow(runs):
-        let_go.wait(10)
+    def held_up(runs):
+        entered.set()
+        assert let_go.wait(60)
         return decode(runs)
 
     engine = make_engine(echo, folder=tmp_path, disk_bytes=1 << 24)
-    echo.decode = slow
-    story = Story(engine, "busy")
+    echo.decode = held_up
+    story, found = Story(engine, "busy"), []
     story.say("Hello")
-    ticket = engine.submit(story.request())
+    ticket = engine.submit(story.request(max_tokens=20))
+    assert entered.wait(60)
     asked = threading.Thread(target=lambda: found.append(engine.forget(frozenset({"busy"}))))
-    found = []
     asked.start()
+    while engine._inbox.empty():
+        assert asked.is_alive()
     let_go.set()
     assert list(ticket.events())[-1].text
     asked.join()
-    assert found[0] in (frozenset(), frozenset({"busy"}))
+    assert found == [frozenset()]
+    assert "busy" in engine.remembered()
 
 
 def test_a_dead_engine_says_so(engine):
