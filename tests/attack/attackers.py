@@ -150,6 +150,7 @@ def big_stories(mallory):
     def work(_number):
         page = "/chats/bring"
         answer = mallory.upload(page, page, "chats", "big.jsonl", content, character=mallory.character)
+        assert answer.ok, answer.status_code
         chat = answer.url.split("/chat/", 1)[1].split("/", 1)[0]
         with mallory.tab() as tab:
             last = tab.open(chat)["messages"][-1]["id"]
@@ -166,7 +167,8 @@ def deep_lore(mallory):
         {"key": [f"word{n}"], "content": "x", "scanDepth": n + 1, "scan_depth": n + 1, "uid": n} for n in range(4000)
     ]
     book = json.dumps({"name": "deep", "entries": {str(n): entry for n, entry in enumerate(entries)}}).encode()
-    answer = mallory.upload("/lorebooks", "/lorebooks", "file", "deep.json", book)
+    answer = mallory.upload("/books", "/books", "file", "deep.json", book)
+    assert answer.ok, answer.status_code
     book_id = answer.url.rsplit("/", 1)[1]
 
     def work(number):
@@ -226,7 +228,7 @@ def zip_bombs(mallory):
         file.writestr("card.json", b'{"spec":"chara_card_v3","data":{"name":"' + b"A" * 60_000_000 + b'"}}')
 
     def work(_number):
-        mallory.upload("/characters/import", "/characters/import", "cards", "a.charx", out.getvalue())
+        mallory.upload("/characters/bring", "/characters/bring", "cards", "a.charx", out.getvalue())
 
     at_once(4, work)
 
