@@ -40,7 +40,7 @@ class Mallory:
     def browser(self):
         browser = Browser(self.address)
         name, _, value = self.cookie.partition("=")
-        browser.http.cookies.set(name, value)
+        browser.http.cookies.set(name, value, domain=urlsplit(self.address).hostname, path="/")
         return browser
 
     def line(self):
