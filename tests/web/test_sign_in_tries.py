@@ -115,6 +115,26 @@ def test_too_many_passwords_at_once_are_told_to_come_back():
         pass
 
 
+def test_strangers_hash_one_at_a_time():
+    inside, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    def hash_something() -> None:
+        with hashing_queue.STRANGERS.turn():
+            inside.release()
+            leave.acquire(timeout=30)
+
+    threads = [threading.Thread(target=hash_something) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert inside.acquire(timeout=30)
+    assert not inside.acquire(timeout=0.2), "the second one waits"
+    leave.release()
+    assert inside.acquire(timeout=30)
+    leave.release()
+    for thread in threads:
+        thread.join()
+
+
 class TestDelays:
     def test_they_grow_to_a_minute_and_are_forgotten_by_a_right_password(self, redis):
         tries, waits = SignInTries(redis), []
