@@ -1,7 +1,7 @@
 # Two commands do everything: `make run` and `make test`. `make help` lists the others.
 #   make run PORT=9000 MODEL=/path/to/model.gguf     every other setting: INGLENOOK_* (see docs/operators.md)
 
-unexport PYTHONDONTWRITEBYTECODE # without .pyc files every process compiles every module anew: 2 s instead of 1
+unexport PYTHONDONTWRITEBYTECODE # without .pyc files every process compiles every module anew
 
 PYTHON ?= python3
 PY := .venv/bin/python

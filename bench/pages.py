@@ -20,7 +20,8 @@ from store import accounts, messages
 from store.models import Chat
 from store.views import UserView
 from tests.browser.two_browsers import PHONE, chromium
-from tests.harness.services import ServiceProcesses, wait_for
+from tests.harness.services import ServiceProcesses
+from tests.harness.waiting import wait_for
 from web.auth import passwords
 
 SLOWER = 4

@@ -38,7 +38,7 @@ class Neighbour:
 
     def _write(self):
         while not self._leaving.wait(PACE_S):
-            began, acked = time.monotonic(), False
+            began, acked, tab = time.monotonic(), False, None
             try:
                 tab = SocketClient(self.address, self.person.cookie)
                 opened = tab.open(self.person.chats[-1])
@@ -58,7 +58,7 @@ class Neighbour:
                 if not acked:
                     self.acks.append(LIMIT_S)
             finally:
-                if "tab" in locals():
+                if tab is not None:
                     tab.close()
 
     def _read(self):

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
 from deploy.run import GROUND, StackWatch
 from deploy.stack_paths import StackPaths
 from deploy.supervise import Program, Supervisord
+from tests.harness.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 GARBAGE = b"\xffGARBAGE\xff"
@@ -46,14 +46,6 @@ DAMAGES = {
 
 def start(redis, config):
     return subprocess.Popen(redis.command(config), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(check, timeout_s=20):
-    deadline = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 def answers(redis):

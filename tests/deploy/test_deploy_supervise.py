@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from deploy.stack_paths import StackPaths
 from deploy.supervise import EXIT_CONFIG, Program, Supervisord
 from tests.harness import processes
+from tests.harness.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
@@ -43,14 +43,6 @@ def start(tmp_path):
     yield _start
     for supervisord in started:
         supervisord.stop(5)
-
-
-def wait_for(check, timeout_s=15):
-    deadline = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 def pid_of(supervisord, name):

@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import sqlite3
-import time
 from contextlib import suppress
 
 import pytest
@@ -18,6 +17,7 @@ from store.full_disk import is_full
 from tests.harness.full_disk import SmallDisk
 from tests.harness.people import Player
 from tests.harness.stack import Stack
+from tests.harness.waiting import wait_for
 
 LONG = "There is much to tell, and no room for it. " * 200
 
@@ -26,14 +26,6 @@ LONG = "There is much to tell, and no room for it. " * 200
 def disk(tmp_path):
     with SmallDisk(tmp_path / "disk") as small:
         yield small
-
-
-def wait_for(check, timeout_s=40):
-    deadline = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.1)
-    return found
 
 
 def refusal(player):

@@ -8,9 +8,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.managed_redis import ManagedRedis
@@ -19,8 +18,7 @@ from store.broker import queue, registry
 from store.broker.client import connect
 from store.db import Database
 from store.views import ChatView, TurnView, UserView
-
-START_S = 120.0
+from tests.harness.waiting import wait_for
 
 
 class ServiceProcesses:
@@ -106,11 +104,3 @@ class ServiceProcesses:
             if "loading" in str(error).lower() or "connect" in str(error).lower():
                 return False
             raise
-
-
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = START_S, every_s: float = 0.05) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come within {limit_s:.0f} s")
-        time.sleep(every_s)

@@ -81,7 +81,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="inglenook-crashes-"))
     failpoints = Failpoints(folder / "failpoints")
-    installation = Installation(folder / "house", 2, environ={"NEMESIS_FAILPOINTS": str(failpoints.folder)})
+    installation = Installation(folder / "installation", 2, environ={"NEMESIS_FAILPOINTS": str(failpoints.folder)})
     try:
         installation.start()
         moments = [MOMENTS[(options.first + options.step * number) % len(MOMENTS)] for number in range(options.n)]
