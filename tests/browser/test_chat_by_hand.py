@@ -98,6 +98,24 @@ def test_without_an_answer_messages_are_counted(sit):
     chat.errors.clear()  # Chromium has noted the 503 there
 
 
+def test_an_undo_before_the_snapshot_has_come(told):
+    chat = told
+    late = []
+    chat.page.route_web_socket("**/ws", lambda line: without_snapshots_once_late(line, late))
+    chat.reload()
+    late.append("from here on")
+    menu(chat, 1, "delete")
+    chat.undo.click()
+    expect(chat.message).to_have_count(3)
+    expect(chat.notice).to_be_hidden()
+
+
+def without_snapshots_once_late(line, late):
+    """Pass everything on between page and server; no snapshot any more once `late` holds anything."""
+    server = line.connect_to_server()
+    server.on_message(lambda frame: None if late and '"type":"opened"' in frame.replace(" ", "") else line.send(frame))
+
+
 def test_delete_and_undo_and_another_window_sees_both(told, house):
     chat = told
     words = [one["words"] for one in chat.messages()]

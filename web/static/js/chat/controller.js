@@ -163,8 +163,11 @@ export class ChatController {
   /** The chat has a newer revision. */
   onChanged(change) {
     this.#newestRevision = Math.max(this.#newestRevision, change.revision);
-    if (change.by) this.actions.onChanged(change);
     const isNews = change.revision > this.revision || (change.turn && change.turn !== this.turn?.id);
+    if (change.by) {
+      this.revision = Math.max(this.revision, change.revision); // the next command may come before the snapshot
+      this.actions.onChanged(change);
+    }
     if (!this.outbox.pending && isNews) this.open();
   }
 
