@@ -49,6 +49,7 @@ class LlamaOptions:
     n_gpu_layers: int = -1
     kv_type: str = "f16"
     main_gpu: int = 0
+    swa_full: bool = True
 
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
@@ -111,6 +112,7 @@ class LlamaBackend:
         params.n_threads = params.n_threads_batch = _n_threads(options)
         params.type_k = params.type_v = KV_TYPES[options.kv_type]
         params.flash_attn_type = 1
+        params.swa_full = options.swa_full
         params.no_perf = True
         context = llama.llama_init_from_model(self._model, params)
         if not context:
