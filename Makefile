@@ -10,6 +10,7 @@ ROOMS := engine store worker web deploy
 # PORT and MODEL are taken from the command line of make only, not from the environment.
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
+on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
 .PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words audit docs compose-test clean check-python venv venv-dev
 
@@ -68,16 +69,17 @@ ROUNDS ?= 3
 check-rolling: venv-dev ## restart every worker and web server while people write: ROUNDS=3
 	@exec $(PY) -m tests.nemesis.rolling --rounds $(ROUNDS)
 
-story: venv-dev ## a 60-turn story on the demo model: memory and tokens per turn
-	@exec $(PY) -m bench.story
+CONTEXT ?= 512
+story: venv-dev ## a 60-turn story: memory and tokens per turn: MODEL=gemma CONTEXT=1024, or a file; else the demo model
+	@exec $(PY) -m bench.story --context $(CONTEXT) $(on_model)
 
 BENCH_ARGS ?=
 bench: venv-dev ## beside llama-server and llama-cpp-python, BENCH_ARGS="--quick --parts a,b"; writes docs/benchmarks.md
 	@$(PY) -c 'import matplotlib' 2>/dev/null || $(PY) -m pip install -q -e '.[bench]'
 	@exec $(PY) -m bench.side_by_side $(BENCH_ARGS)
 
-bench-engine: venv-dev ## what a turn reads and what the engine costs; writes docs/benchmarks.md
-	@exec $(PY) -m bench.engine
+bench-engine: venv-dev ## what a turn reads, what the engine costs; writes docs/benchmarks.md (MODEL=gemma, tiny-qwen35, a file: prints)
+	@exec $(PY) -m bench.engine $(on_model)
 
 MINUTES ?= 10
 soak-engine: venv-dev ## the engine's long promises, MINUTES=10; writes docs/benchmarks.md

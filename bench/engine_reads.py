@@ -1,29 +1,28 @@
-"""What every kind of turn reads: tokens evaluated over new tokens, on the demo model."""
+"""What every kind of turn reads: tokens evaluated over new tokens, on any model."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.engine_story import BenchStory
 from engine import Engine, EngineOptions
 from engine.backends.llama import LlamaBackend, LlamaOptions
-from engine.model.hardware import demo_model
 
 CONTEXT = 1024
+TINY_CONTEXT = 4096  # their tokens are bytes
 Row = tuple[str, int, int, str]
 
 
-def make_engine(folder: Path) -> Engine:
+def make_engine(folder: Path, model: Path, context: int) -> Engine:
     """A small engine over `folder`: 20 sessions never fit its cells at once."""
-    backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=3 * CONTEXT, n_sequences=6))
-    return Engine(backend, EngineOptions(CONTEXT, 2, folder=folder, park_after_s=0.5)).start()
+    backend = LlamaBackend(model, LlamaOptions(n_cells=3 * context, n_sequences=6))
+    return Engine(backend, EngineOptions(context, 2, folder=folder, park_after_s=0.5)).start()
 
 
 class Reads:
     """Plays the turns and notes what they read."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.engine = make_engine(folder)
+    def __init__(self, folder: Path, model: Path, context: int = CONTEXT) -> None:
+        self.folder, self.model, self.context = folder, model, context
+        self.engine = make_engine(folder, model, context)
         self.story = BenchStory(self.engine, "story")
         self.rows: list[Row] = []
 
@@ -77,7 +76,7 @@ class Reads:
         self.note("send with the lore withdrawn", self.say("What a fine name."))
 
     def evictions(self) -> None:
-        self.story.fill(CONTEXT * 3 // 4)
+        self.story.fill(self.context * 3 // 4)
         self.story.turn()
         self.story.evict(6)
         self.note("first send after an eviction", self.say("Where were we?"))
@@ -91,11 +90,6 @@ class Reads:
 
     def restart(self) -> None:
         self.engine.close()
-        self.engine = make_engine(self.folder)
+        self.engine = make_engine(self.folder, self.model, self.context)
         self.story.moved_to(self.engine)
         self.note("send after a restart (disk)", self.say("Did you sleep well?"))
-
-
-def rows(folder: Path) -> Callable[[], list[Row]]:
-    """The measurement, ready to run."""
-    return Reads(folder).run

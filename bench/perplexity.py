@@ -1,4 +1,4 @@
-"""`python -m bench.perplexity TEXT`: what forgetting costs. Perplexity of prose in a 512-token window, three ways.
+"""`python -m bench.perplexity TEXT`: what forgetting costs. Perplexity of prose in a window of 512 tokens, two ways.
 
     reread    at each eviction the window is read again from its start (the reference)
     holes     the engine's way: whole segments leave, positions keep a hole, one shift near the trained context
@@ -8,29 +8,30 @@ differ by some percent there. Drift is what a long story does to the same words:
 the window is told again and again, and the last time is compared with the second, word by word. A round is as long as
 it is from one shift to the next, so each word stands at the same position each time. Works on the backend's verbs;
 tokens go in as one-token runs, so that each has its row.
+`--model gemma --window 1024`: on another model, in a window that is longer than the model's own sliding one.
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from bench.models import add_model, model_file
 from engine.backend import TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
-from engine.model.hardware import demo_model
 
 WINDOW, SEGMENT, PERSONA = 512, 64, 64
-KEPT = WINDOW * 3 // 4
 
 
 class Reader:
     """One sequence: reads segments, notes the surprise at each token, forgets segments from behind the persona."""
 
-    def __init__(self, backend: LlamaBackend, rereads: bool) -> None:
-        self.backend, self.rereads = backend, rereads
+    def __init__(self, backend: LlamaBackend, rereads: bool, window: int) -> None:
+        self.backend, self.rereads, self.window = backend, rereads, window
         backend.clear()
         self.held: list[tuple[int, list[int]]] = []
         self.surprise: list[float] = []
@@ -43,7 +44,7 @@ class Reader:
 
     def read(self, tokens: list[int], note: bool = True) -> None:
         """Read a segment at the end."""
-        if sum(len(held) for _, held in self.held) + len(tokens) > WINDOW:
+        if sum(len(held) for _, held in self.held) + len(tokens) > self.window:
             self.forget()
         start = self.end
         self.backend.decode([TokenRun(0, start + i, [token], True) for i, token in enumerate(tokens)])
@@ -57,7 +58,7 @@ class Reader:
     def forget(self) -> None:
         """Evict down to three quarters of the window."""
         gone = []
-        while sum(len(held) for _, held in self.held) > KEPT:
+        while sum(len(held) for _, held in self.held) > self.window * 3 // 4:
             gone.append(self.held.pop(1))
         if self.rereads:
             self.reread()
@@ -100,20 +101,25 @@ def main() -> int:
     parser.add_argument("text", type=Path)
     parser.add_argument("--tokens", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=0, help="how often a text is told to see the drift, 3 or more")
+    parser.add_argument("--window", type=int, default=WINDOW)
+    add_model(parser)
     options = parser.parse_args()
-    backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=WINDOW + 64, n_sequences=2, n_batch=SEGMENT))
+    with tempfile.TemporaryDirectory() as folder:
+        model = model_file(options.model, Path(folder))
+        backend = LlamaBackend(model, LlamaOptions(n_cells=options.window + 64, n_sequences=2, n_batch=SEGMENT))
     tokens = backend.tokenize(options.text.read_text(errors="ignore"), special=False)
-    beside_reading_again(backend, tokens[: options.tokens])
+    tokens = tokens if backend.bos is None else [backend.bos, *tokens]
+    beside_reading_again(backend, tokens[: options.tokens], options.window)
     if options.rounds:
-        drift(backend, tokens, options.rounds)
+        drift(backend, tokens, options.rounds, options.window)
     return 0
 
 
-def beside_reading_again(backend: LlamaBackend, tokens: list[int]) -> None:
+def beside_reading_again(backend: LlamaBackend, tokens: list[int], window: int) -> None:
     """Perplexity of both ways, and their ratio."""
     found = {}
     for name, rereads in (("holes", False), ("reread", True)):
-        reader, started = Reader(backend, rereads), time.monotonic()
+        reader, started = Reader(backend, rereads, window), time.monotonic()
         for segment in segments(tokens):
             reader.read(segment)
         found[name] = np.array(reader.surprise)
@@ -129,11 +135,11 @@ def beside_reading_again(backend: LlamaBackend, tokens: list[int]) -> None:
     print(f"first tenth {np.exp(apart[:tenth].mean()):.4f}, last tenth {np.exp(apart[-tenth:].mean()):.4f}")
 
 
-def drift(backend: LlamaBackend, tokens: list[int], n_rounds: int) -> None:
+def drift(backend: LlamaBackend, tokens: list[int], n_rounds: int, window: int) -> None:
     """The same words in the second round and in the last: in the first one the window was not full yet."""
-    reader, rounds = Reader(backend, rereads=False), []
-    evictions = (backend.n_context_train - WINDOW) // (WINDOW - KEPT) + 1
-    length = PERSONA + evictions * (WINDOW - KEPT)
+    reader, rounds = Reader(backend, False, window), []
+    evictions = (backend.n_context_train - window) // (window // 4) + 1
+    length = PERSONA + evictions * (window // 4)
     if len(tokens) < length:
         raise SystemExit(f"the text has {len(tokens)} tokens: give one of at least {length}")
     persona, *story = segments(tokens[:length])

@@ -1,21 +1,28 @@
 """`make story`: 60 turns of one story on the demo model with a 512-token context, through store, prompt and engine.
 
-Prints a line per turn: tokens evaluated, tokens kept, messages evicted so far, memory. Fails when a turn did not
-stream, when the persona is not at the front of the session at the end, or when a turn read more than its new tokens.
+Prints a line per turn: tokens evaluated, tokens kept, messages evicted so far, memory; at the end, tokens evaluated
+over new tokens in all, and the first token of turns that evict beside that of their neighbours. Fails when a turn did
+not stream, when the persona is not at the front of the session at the end, or when a turn read more than its new
+tokens.
+`--model gemma --context 1024`: the same on the model of the tests, or on any file.
 """
 
 import argparse
 import logging
 import resource
+import statistics
 import sys
 import tempfile
+import time
 import uuid
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
+from bench.models import add_model, model_file
 from engine import Done, Engine, EngineOptions, Framing, Text, TurnRequest
 from engine.backends.llama import LlamaBackend, LlamaOptions
-from engine.model.hardware import demo_model
 from store import accounts, characters, chats, turns
 from store.db import Database
 from store.messages import Reply
@@ -56,19 +63,32 @@ class Player:
         return replace(story, character=replace(story.character, name="Mara", card=CARD))
 
 
-def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text: str) -> tuple[Done, int, TurnRequest]:
-    """One turn, from submit to commit; returns the result, the number of pieces of text, and what was asked for."""
+@dataclass(frozen=True)
+class Told:
+    """One turn: its result, what was asked for, the pieces of text, and the seconds until the first of them."""
+
+    done: Done
+    request: TurnRequest
+    n_pieces: int
+    first_s: float
+
+
+def play(player: Player, engine: Engine, framing: Framing, limits: Limits, text: str) -> Told:
+    """One turn, from submit to commit."""
     chat = chats.get_chat(player.db, player.user.id, player.chat.id)
     command = TurnCommand(uuid.uuid4().hex, chat.id, "chat", chat.revision, text)
     claim = turns.claim(player.db, turns.begin_turn(player.db, player.user.id, command).turn.id, "bench", 60)
     plan = plan_part(player.story(), claim.turn, claim.turn.kind, framing, limits)
     request = TurnRequest(chat.id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
-    events = list(engine.submit(request).events())
-    done = events[-1]
+    started, times = time.monotonic(), []
+    for done in engine.submit(request).events():
+        if isinstance(done, Text):
+            times.append(time.monotonic() - started)
     assert isinstance(done, Done), done
     reply = Reply(done.text or "...", done.tokens, engine.model_key, done.finish, name=plan.spec.name)
     turns.commit(player.db, claim.turn.id, claim.attempt, reply, dict(plan.window))
-    return done, sum(isinstance(event, Text) for event in events), request
+    first_s = times[0] if times else time.monotonic() - started
+    return Told(done, request, len(times), first_s)
 
 
 def new_tokens(request: TurnRequest, known: set[str]) -> int:
@@ -84,16 +104,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--context", type=int, default=512)
+    add_model(parser)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        return tell(Path(folder), options.turns, options.context)
+        model = model_file(options.model, Path(folder))
+        return tell(Path(folder), model, options.turns, options.context)
 
 
-def tell(folder: Path, n_turns: int, context: int) -> int:
+def tell(folder: Path, model: Path, n_turns: int, context: int) -> int:
     db = Database(f"sqlite:///{folder}/story.db")
     db.migrate()
-    backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=2 * context, n_sequences=4))
+    backend = LlamaBackend(model, LlamaOptions(n_cells=2 * context, n_sequences=4))
     # Small caches, full after a few turns: what still grows then would grow for ever.
     engine = Engine(
         backend,
@@ -103,31 +125,45 @@ def tell(folder: Path, n_turns: int, context: int) -> int:
     limits = Limits(context, 80, engine.model_key)
     known: set[str] = set()
     print("turn  evaluated  new  kept  in session  evicted messages  pieces  seconds  max RSS MiB")
-    memory, worst = [], 0.0
+    memory, read, first, evictions = [], [], [], [0]
     for number in range(1, n_turns + 1):
-        done, pieces, request = play(player, engine, framing, limits, QUESTIONS[number % len(QUESTIONS)])
-        new, stats = new_tokens(request, known), done.stats
+        told = play(player, engine, framing, limits, QUESTIONS[number % len(QUESTIONS)])
+        new, stats, request = new_tokens(told.request, known), told.done.stats, told.request
         memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-        evicted = chats.get_chat(db, player.user.id, player.chat.id).window.get("messages", 0)
+        evictions.append(chats.get_chat(db, player.user.id, player.chat.id).window.get("messages", 0))
         seconds = stats.read_s + stats.write_s
         print(
             f"{number:4}  {stats.n_evaluated:9}  {new:3}  {stats.n_kept:4}  {request.n_tokens_at_most():10}"
-            f"  {evicted:16}  {pieces:6}  {seconds:7.2f}  {memory[-1]:11}"
+            f"  {evictions[-1]:16}  {told.n_pieces:6}  {seconds:7.2f}  {memory[-1]:11}"
         )
-        assert pieces > 1 or stats.n_generated < 3, "the turn did not stream"
-        worst = max(worst, stats.n_evaluated / new)
+        assert told.n_pieces > 1 or stats.n_generated < 3, "the turn did not stream"
+        read.append((stats.n_evaluated, new))
+        first.append(told.first_s)
     pinned = request.wanted[: request.pinned]
     held = engine.inspect(player.chat.id)[: request.pinned]
     assert [each.segment for each in held] == list(pinned)
     assert (held[0].segment.name, held[0].position, held[-1].end) == ("persona", 0, sum(len(s.tokens) for s in pinned))
     growth = memory[-1] - memory[n_turns // 3]
     print(f"the persona's tokens still stand at positions 0 to {held[-1].end - 1} of the session: yes")
+    worst = max(evaluated / new for evaluated, new in read)
+    evaluated, new = map(sum, zip(*read, strict=True))
     print(
-        f"tokens evaluated / new tokens, worst turn: {worst:.2f}; growth of memory in the last two thirds: {growth} MiB"
+        f"tokens evaluated / new tokens, in all: {evaluated} / {new} = {evaluated / new:.2f}; worst turn: {worst:.2f}"
     )
+    print(f"growth of memory in the last two thirds: {growth} MiB")
+    print(f"first token, turns that evict / their neighbours: {beside_neighbours(first, evictions)}")
     engine.close()
     db.close()
     return 0 if worst <= 1.0 else 1
+
+
+def beside_neighbours(first_s: Sequence[float], evicted: Sequence[int]) -> str:
+    """The first token of each turn that evicts over that of the turns beside it that do not, as a median."""
+    evicts = [after > before for before, after in pairwise(evicted)]
+    evicts[0] = True  # the first turn reads the persona: it is nobody's neighbour
+    pairs = [(n, [m for m in (n - 1, n + 1) if 0 < m < len(first_s) and not evicts[m]]) for n in range(1, len(first_s))]
+    ratios = [first_s[n] / statistics.mean(first_s[m] for m in near) for n, near in pairs if evicts[n] and near]
+    return f"{statistics.median(ratios):.2f} (n={len(ratios)})" if ratios else "nothing was evicted"
 
 
 if __name__ == "__main__":
