@@ -23,6 +23,9 @@ DRIVER_BYTES = 200 * MIB
 KV_VALUE_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 """Bytes of one value in a KV cell; q8_0 keeps 32 values in 34 bytes (ggml block_q8_0)."""
 CONTEXT_STEP = 256
+"""llama.cpp pads cells to it."""
+DENSE_SEQUENCES = 16
+"""Where a sequence costs nothing: lanes, idle sessions, and the engine's scratch."""
 COMFORTABLE_CONTEXT, MIN_CONTEXT, MAX_CONTEXT = 4096, 2048, 8192
 """Tokens per session: preferred; refused below; beyond MAX_CONTEXT attention only gets slower."""
 MIN_GPU_SHARE = 0.75
@@ -54,6 +57,8 @@ class MemoryPlan:
     lanes: int
     n_cells: int
     n_batch: int
+    n_sequences: int = DENSE_SEQUENCES
+    swa_full: bool = True
 
     @property
     def on_gpu(self) -> bool:
@@ -68,24 +73,45 @@ class MemoryPlan:
         model = self.model
         if not self.on_gpu:
             return model.weight_bytes
-        n_layers = min(self.n_gpu_layers - 1, model.n_layers)
-        output = model.output_bytes + (model.input_bytes if model.tied else 0)
-        return sum(model.layer_bytes[model.n_layers - n_layers :]) + output
+        return sum(model.layer_bytes[layer] for layer in self._layers) + model.output_bytes + model.tied_bytes
 
     @property
     def kv_bytes(self) -> int:
-        """Cells x layers x heads x (key + value) (llama.cpp, llama_kv_cache: n_embd_k_gqa, n_embd_v_gqa), and the
-        recurrent states, one for each sequence. A sliding window saves nothing: its layers keep every cell, too.
-        """
-        model = self.model
-        first = max(0, model.n_layers - self.n_gpu_layers + 1) if self.on_gpu else 0
-        values = sum(model.kv_heads[first:]) * (model.key_length + model.value_length)
-        return ceil(self.n_cells * values * KV_VALUE_BYTES[self.kv_type]) + self.n_sequences * model.state_bytes
+        """KV cells and recurrent states on the device."""
+        return self.cell_bytes + self.n_sequences * self.state_bytes
 
     @property
-    def n_sequences(self) -> int:
-        """Sequence ids: lanes, idle residents, and the engine's scratch."""
-        return max(16, 2 * self.lanes + 1)
+    def cell_bytes(self) -> int:
+        """Cells x layers x heads x (key + value) (llama.cpp, llama_kv_cache: n_embd_k_gqa, n_embd_v_gqa)."""
+        model, all_cells = self.model, _whole_steps(self.n_cells)
+        n_values = sum(
+            model.cell_values(layer) * (self.n_window_cells if model.windowed[layer] else all_cells)
+            for layer in self._layers
+        )
+        return ceil(n_values * KV_VALUE_BYTES[self.kv_type])
+
+    @property
+    def n_window_cells(self) -> int:
+        """Cells of the layers with a sliding window: all, or one window for each sequence and a batch (llama.cpp,
+        llama_kv_cache_iswa::llama_kv_cache_iswa).
+        """
+        if self.swa_full:
+            return _whole_steps(self.n_cells)
+        windows = self.model.sliding_window * self.n_sequences + self.n_batch
+        return _whole_steps(min(_whole_steps(self.n_cells), windows))
+
+    @property
+    def state_bytes(self) -> int:
+        """The recurrent state of one sequence in the layers on the device; each sequence has one, used or not
+        (llama.cpp, llama_memory_recurrent::llama_memory_recurrent).
+        """
+        return sum(self.model.layer_state_bytes[layer] for layer in self._layers)
+
+    @property
+    def _layers(self) -> range:
+        """The layers on the device."""
+        n_layers = self.model.n_layers
+        return range(max(0, n_layers - self.n_gpu_layers + 1) if self.on_gpu else 0, n_layers)
 
     @property
     def compute_bytes(self) -> int:
@@ -172,7 +198,7 @@ def _longest(
     for goal, kv_type in product(goals, request.kv_types):
         contexts = dict.fromkeys([*range(request.context or max_context, goal, -CONTEXT_STEP), goal])
         for context, n_sessions in product(contexts, (lanes + 1, lanes)):
-            n_cells = -(-n_sessions * context // CONTEXT_STEP) * CONTEXT_STEP
+            n_cells = _whole_steps(n_sessions * context)
             plan = MemoryPlan(
                 model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=request.n_batch
             )
@@ -184,7 +210,7 @@ def _longest(
 def _smallest(model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int) -> MemoryPlan:
     context = request.context or min(MIN_CONTEXT, model.n_context_train)
     kv_type = min(request.kv_types, key=KV_VALUE_BYTES.__getitem__)
-    n_cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
+    n_cells = _whole_steps(context)
     return MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, n_cells, request.n_batch)
 
 
@@ -213,6 +239,10 @@ def _advice(model: ModelInfo, budget_bytes: int, request: PlanRequest, least: Me
         else:
             change += ", or run it without the card"
     return f"{change}."
+
+
+def _whole_steps(n_cells: int) -> int:
+    return -(-n_cells // CONTEXT_STEP) * CONTEXT_STEP
 
 
 def _mib(n_bytes: int) -> str:

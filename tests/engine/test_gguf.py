@@ -27,7 +27,7 @@ def test_the_demo_model(demo_model):
     assert "<|im_start|>" in info.chat_template
     reader = gguf.GGUFReader(demo_model)
     theirs = sum(int(tensor.n_bytes) for tensor in reader.tensors)
-    assert (info.weight_bytes, info.tied) == (theirs, True)
+    assert (info.weight_bytes, info.tied_bytes) == (theirs, info.input_bytes)
     assert info.input_bytes == next(t.n_bytes for t in reader.tensors if t.name == "token_embd.weight")
 
 
@@ -35,7 +35,7 @@ def test_a_made_llama(small):
     info = read_model_info(small)
     assert (info.n_layers, info.n_heads, info.kv_heads, info.key_length) == (2, (4, 4), (2, 2), 32)
     assert (info.sliding_window, info.n_experts, info.state_bytes) == (0, 0, 0)
-    assert not info.tied
+    assert not info.tied_bytes
     assert info.weight_bytes == sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(small).tensors)
 
 
