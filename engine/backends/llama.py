@@ -40,7 +40,11 @@ _LOG_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 
 @dataclass(frozen=True, slots=True)
 class LlamaOptions:
-    """How to load a model. `n_cells` tokens are shared by `n_sequences` sequences (the last one is the scratch)."""
+    """How to load a model. `n_cells` tokens are shared by `n_sequences` sequences (the last one is the scratch).
+
+    `n_outputs` bounds the rows of logits of one batch (at least `n_sequences`; 0: one for each token): memory is
+    reserved for all of them.
+    """
 
     n_cells: int = 4096
     n_sequences: int = 16
@@ -50,6 +54,7 @@ class LlamaOptions:
     kv_type: str = "f16"
     main_gpu: int = 0
     swa_full: bool = True
+    n_outputs: int = 0
 
 
 @llama.llama_log_callback  # type: ignore[untyped-decorator]
@@ -87,6 +92,7 @@ class LlamaBackend:
         self._memory = llama.llama_get_memory(self._context)
         self._read_facts(path, options)
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
+        self._n_outputs = options.n_outputs or self.n_batch
         self.cpu_affinity = CpuAffinity(_n_threads(options))
         self._pieces: dict[int, bytes] = {}
         self._state_sizes: dict[int, int] = {}
@@ -113,6 +119,7 @@ class LlamaBackend:
         params.type_k = params.type_v = KV_TYPES[options.kv_type]
         params.flash_attn_type = 1
         params.swa_full = options.swa_full
+        params.n_outputs_max = max(options.n_outputs, options.n_sequences) if options.n_outputs else 0
         params.no_perf = True
         context = llama.llama_init_from_model(self._model, params)
         if not context:
@@ -195,6 +202,8 @@ class LlamaBackend:
     def decode(self, runs: Sequence[TokenRun]) -> DecodeResult:
         """One llama_decode. ABORTED may have processed a part: ask seq_end."""
         n_tokens = self._batch.fill(runs)
+        if len(self._batch.rows) > self._n_outputs:  # llama.cpp would end the process
+            raise ValueError(f"{len(self._batch.rows)} rows of logits of one batch, at most {self._n_outputs}")
         with self.cpu_affinity:
             code = llama.llama_decode(self._context, self._batch.struct)
         if code == 0:

@@ -12,6 +12,7 @@ belongs in engine/backends/llama.py.
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from engine.model.gguf import Header, Tensor, read_header
@@ -37,6 +38,7 @@ class ModelInfo:
     `value_length_swa`. `layer_state_bytes` is the recurrent state of one sequence in each layer. Further `n_mtp_layers`
     (which guess tokens ahead) are in the file and not loaded.
     `n_feed_forward` is the widest inner row of a layer: of its experts in use, too, and of a recurrence.
+    `n_layer_embedding` are the numbers that one token brings for all layers beside its embedding (Gemma 3n and 4).
     `layer_bytes` are the weights of each layer, `input_bytes` the token embeddings, `output_bytes` everything after
     the last layer. Where the output uses the embeddings of the input, a GPU needs a copy of them: `tied_bytes`, else 0.
     """
@@ -47,6 +49,7 @@ class ModelInfo:
     n_layers: int
     n_embedding: int
     n_feed_forward: int
+    n_layer_embedding: int
     n_heads: tuple[int, ...]
     kv_heads: tuple[int, ...]
     key_length: int
@@ -128,6 +131,7 @@ class _MetadataReader:
             n_layers=n_layers,
             n_embedding=n_embedding,
             n_feed_forward=self._widest(n_layers),
+            n_layer_embedding=n_layers * facts.number("embedding_length_per_layer_input"),
             n_heads=n_heads,
             kv_heads=memory.kv_heads,
             **self._head_lengths(n_embedding // max(1, *n_heads)),
@@ -162,7 +166,7 @@ class _MetadataReader:
         expert, used, inner = map(
             self._facts.number, ("expert_feed_forward_length", "expert_used_count", "ssm.inner_size")
         )
-        return max(dense, dense * used if not expert else 0, expert * used, 4 * inner)
+        return max(dense, dense * used if not expert else 0, expert * used, ceil(5 * inner / 3))
 
     def _sizes(self, n_layers: int, n_mtp_layers: int) -> tuple[tuple[int, ...], int, int]:
         layer_bytes, input_bytes, output_bytes = [0] * (n_layers + n_mtp_layers), 0, 0

@@ -41,8 +41,10 @@ def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBacken
         n_sequences=plan.n_sequences,
         n_batch=plan.n_batch,
         n_threads=n_threads,
-        n_gpu_layers=plan.n_gpu_layers,
+        n_gpu_layers=plan.n_offloaded,
         kv_type=plan.kv_type,
+        swa_full=plan.swa_full,
+        n_outputs=plan.n_outputs,
     )
     backend: LlamaBackend = module.LlamaBackend(path, options)
     return backend

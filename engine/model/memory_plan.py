@@ -2,13 +2,15 @@
 
 What it refuses to know: files, devices, llama.cpp, settings. The budget is the memory of the card, or the RAM when
 there is no card. Priorities: all layers on the card; then as many lanes as requested; then the first allowed KV type
-that gives a comfortable context, else the first that gives a usable one; then the longest context that fits. At most a
-quarter of the layers stays on the CPU unless the request says otherwise: more would be slow without a visible reason.
+that gives a comfortable context, else the first that gives a usable one; then the longest context that fits; then cells
+for an idle session beside the lanes; then every cell in layers with a sliding window, not only the windows (then less
+is ever read again). At most a quarter of the layers stays on the CPU unless the request says otherwise: more would be
+slow without a visible reason.
 Each formula names its source; tests/engine/test_memory_plan.py compares them with what llama.cpp allocates.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil
 
@@ -29,6 +31,9 @@ DENSE_SEQUENCES = 16
 COMFORTABLE_CONTEXT, MIN_CONTEXT, MAX_CONTEXT = 4096, 2048, 8192
 """Tokens per session: preferred; refused below; beyond MAX_CONTEXT attention only gets slower."""
 MIN_GPU_SHARE = 0.75
+SPARE_SEQUENCES = 2
+"""Where a sequence costs memory: the engine's scratch, and one to read a session anew while it goes on."""
+MIN_OUTPUTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,10 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """How to load a model, and the bytes that it takes. `n_gpu_layers` counts the output as a layer, like llama.cpp."""
+    """How to load a model, and the bytes that it takes. `n_gpu_layers` counts the output as a layer, like llama.cpp.
+
+    `swa_full`: layers with a sliding window keep all cells, too.
+    """
 
     model: ModelInfo
     budget_bytes: int
@@ -64,6 +72,11 @@ class MemoryPlan:
     def on_gpu(self) -> bool:
         """Whether the budget is that of a card."""
         return self.n_gpu_layers > 0
+
+    @property
+    def n_offloaded(self) -> int:
+        """`n_gpu_layers` as llama.cpp counts: the layers that are not loaded come last in the file, and are counted."""
+        return self.n_gpu_layers + (self.model.n_mtp_layers if self.on_gpu else 0)
 
     @property
     def weight_bytes(self) -> int:
@@ -114,18 +127,26 @@ class MemoryPlan:
         return range(max(0, n_layers - self.n_gpu_layers + 1) if self.on_gpu else 0, n_layers)
 
     @property
+    def n_outputs(self) -> int:
+        """Rows of logits that one batch may ask for: one for each sequence, and llama.cpp wants no fewer."""
+        return max(MIN_OUTPUTS, self.n_sequences)
+
+    @property
     def compute_bytes(self) -> int:
-        """Working memory of one batch of n tokens: the larger of logits (n x vocabulary floats, reserved for the worst
-        case: llama.cpp, llama_context::sched_reserve) and a layer's rows (n x (4 x width + 2 x inner) floats), and the
-        attention mask (n x cells, f16; twice with a sliding window). 5 % more than measured; with layers on the CPU a
-        whole one may be copied over for a large batch.
+        """Working memory of one batch of n tokens: the larger of the logits (outputs x vocabulary floats) and a layer's
+        rows (n x (5 x width + 3 x inner) floats, those of embeddings per layer, and two copies of every sequence's
+        state), and the attention masks (n x cells, f16; llama.cpp, llama_context::sched_reserve). For the models of
+        bench/published_shapes.py 5 to 45 % more than llama.cpp says; with layers on the CPU a whole one may be copied
+        over for a large batch.
         """
         model, n = self.model, self.n_batch
-        logits = 4 * n * (model.n_vocab + 2 * model.n_embedding)
-        rows = 4 * n * (4 * model.n_embedding + 2 * model.n_feed_forward)
-        masks = 2 * n * self.n_cells * (2 if model.sliding_window else 1)
+        inner = max(model.n_feed_forward, max(model.n_heads, default=0) * max(model.key_length, model.key_length_swa))
+        rows = 4 * n * (5 * model.n_embedding + 3 * inner + 2 * model.n_layer_embedding)
+        states = 2 * self.n_sequences * max(model.layer_state_bytes)
+        masks = 2 * n * (_whole_steps(self.n_cells) + (self.n_window_cells if model.sliding_window else 0))
         partial = self.on_gpu and self.n_gpu_layers <= model.n_layers
-        return int(1.05 * (max(logits, rows) + masks)) + MIB + (max(model.layer_bytes) if partial else 0)
+        logits = 4 * self.n_outputs * model.n_vocab
+        return int(1.05 * (max(logits, rows + states) + masks)) + MIB + (max(model.layer_bytes) if partial else 0)
 
     @property
     def reserve_bytes(self) -> int:
@@ -148,10 +169,17 @@ class MemoryPlan:
         layers = (
             f"{min(self.n_gpu_layers, model.n_layers + 1)} of {model.n_layers + 1} layers" if self.on_gpu else "all"
         )
+        cells = f"{self.n_cells} tokens, {self.kv_type}"
+        if not self.swa_full:
+            cells += f", {self.n_window_cells} of them in layers with a window of {model.sliding_window}"
+        states = (f"{_mib(self.n_sequences * self.state_bytes)}  of {self.n_sequences} sequences",) * bool(
+            self.state_bytes
+        )
         rows = [
             ("model", f"{model.name or model.architecture}, {model.quantization}, {model.architecture}"),
             ("weights", f"{_mib(self.weight_bytes)}  {layers} in the {where}"),
-            ("KV cells", f"{_mib(self.kv_bytes)}  {self.n_cells} tokens, {self.kv_type}"),
+            ("KV cells", f"{_mib(self.cell_bytes)}  {cells}"),
+            *(("states", text) for text in states),
             ("computing", f"{_mib(self.compute_bytes)}  batches of {self.n_batch} tokens"),
             ("kept free", f"{_mib(self.reserve_bytes)}"),
             ("together", f"{_mib(self.total_bytes)}  of {_mib(self.budget_bytes).strip()}"),
@@ -198,20 +226,30 @@ def _longest(
     for goal, kv_type in product(goals, request.kv_types):
         contexts = dict.fromkeys([*range(request.context or max_context, goal, -CONTEXT_STEP), goal])
         for context, n_sessions in product(contexts, (lanes + 1, lanes)):
-            n_cells = _whole_steps(n_sessions * context)
-            plan = MemoryPlan(
-                model, budget_bytes, n_gpu_layers, kv_type, context, lanes, n_cells, n_batch=request.n_batch
-            )
-            if plan.fits:
-                return plan
+            base = MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, lanes, 0, request.n_batch)
+            for plan in _variants(base, n_sessions):
+                if plan.fits:
+                    return plan
     return None
+
+
+def _variants(base: MemoryPlan, n_sessions: int) -> Iterator[MemoryPlan]:
+    """`base` with cells and sequences for these sessions: first every cell in every layer, then, where that takes less,
+    windows only in the layers that have one."""
+    few = n_sessions + SPARE_SEQUENCES
+    n_sequences = few if base.state_bytes else max(DENSE_SEQUENCES, few)
+    whole = replace(base, n_cells=_whole_steps(n_sessions * base.context), n_sequences=n_sequences)
+    yield whole
+    windows = replace(whole, n_sequences=few, swa_full=False)
+    if windows.cell_bytes < whole.cell_bytes:
+        yield windows
 
 
 def _smallest(model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int) -> MemoryPlan:
     context = request.context or min(MIN_CONTEXT, model.n_context_train)
     kv_type = min(request.kv_types, key=KV_VALUE_BYTES.__getitem__)
-    n_cells = _whole_steps(context)
-    return MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, n_cells, request.n_batch)
+    base = MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, 0, request.n_batch)
+    return min(_variants(base, 1), key=lambda plan: plan.total_bytes)
 
 
 def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> ModelError:
@@ -220,7 +258,7 @@ def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> Model
     least = _smallest(model, budget_bytes, request, n_gpu_layers)
     return ModelError(
         f"{model.name or model.architecture} ({model.quantization}) does not fit into {_gib(budget_bytes)} of "
-        f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, KV cells for one chat of "
+        f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, what one chat keeps of "
         f"{least.context} tokens {_gib(least.kv_bytes)}, computing {_gib(least.compute_bytes)} and "
         f"{_gib(least.reserve_bytes)} kept free are {_gib(least.total_bytes)}, "
         f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, request, least)}"

@@ -2,15 +2,18 @@
 
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.backend import DecodeResult, TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.errors import ModelError
 from engine.model.info import ModelInfo, read_model_info
+from engine.model.loader import load_model
 from engine.model.memory_plan import (
     COMFORTABLE_CONTEXT,
     GIB,
@@ -23,7 +26,7 @@ from engine.model.memory_plan import (
 )
 
 
-def model(name, quantization, n_layers, width, ff, heads, kv_heads, vocab, layer_mib, ends_mib, **changes):
+def model(name, quantization, n_layers, width, ff, heads, n_kv_heads, vocab, layer_mib, ends_mib, **changes):
     """A model by its published shape; sizes in MiB: of one layer, of the embeddings, and of the output."""
     facts = {
         "architecture": "llama",
@@ -32,8 +35,9 @@ def model(name, quantization, n_layers, width, ff, heads, kv_heads, vocab, layer
         "n_layers": n_layers,
         "n_embedding": width,
         "n_feed_forward": ff,
+        "n_layer_embedding": 0,
         "n_heads": (heads,) * n_layers,
-        "kv_heads": (kv_heads,) * n_layers,
+        "kv_heads": (n_kv_heads,) * n_layers,
         "key_length": width // heads,
         "value_length": width // heads,
         "n_context_train": 32768,
@@ -61,6 +65,15 @@ SMOL_135M = model("SmolLM2 135M", "Q4_1", 30, 576, 1536, 9, 3, 49152, 2.1, (28.7
 LLAMA2_13B = model("Llama 2 13B", "Q4_K_M", 40, 5120, 13824, 40, 40, 32000, 182, (88, 128), n_context_train=4096)
 MIXTRAL = model("Mixtral 8x7B", "Q4_K_M", 32, 4096, 2 * 14336, 32, 8, 32000, 782, (70, 103), n_experts=8)
 OLMOE = model("OLMoE 1B of 7B", "Q4_K_M", 16, 2048, 8 * 1024, 16, 16, 50304, 238, (56, 80), n_experts=64)
+HYBRID_9B = model(
+    "Qwen3.5 9B", "Q4_K_M", 32, 4096, 12288, 16, 4, 248320, 130, (546, 796),
+    kv_heads=(0, 0, 0, 4) * 8, key_length=256, value_length=256, layer_state_bytes=(2195456, 2195456, 2195456, 0) * 8,
+)  # fmt: skip
+WINDOWS_12B = model(
+    "Gemma 3 12B", "Q4_K_M", 48, 3840, 15360, 16, 8, 262144, 127.5, (787, 0),
+    key_length=256, value_length=256, key_length_swa=256, value_length_swa=256, sliding_window=1024,
+    windowed=(True, True, True, True, True, False) * 8,
+)  # fmt: skip
 CARD = 6 * GIB
 
 
@@ -137,6 +150,59 @@ def test_the_formula_of_kv_cells():
     assert half.kv_bytes == 64 * MIB
 
 
+def test_empty_states_take_no_room_from_chats():
+    """50 MiB a sequence: sixteen of them, used or not, were 804 MiB of this card."""
+    plan = plan_memory(HYBRID_9B, 8 * GIB)
+    assert plan.state_bytes == 24 * 2195456
+    assert (plan.lanes, plan.context, plan.kv_type, plan.n_sequences) == (2, 8192, "f16", 5)
+    assert plan.kv_bytes - plan.cell_bytes == 5 * plan.state_bytes
+    assert plan.cell_bytes == 3 * 8192 * 32 * 1024
+    assert re.search(r"states +\d+ MiB  of 5 sequences", plan.describe())
+    assert plan_memory(HYBRID_9B, CARD, PlanRequest(lanes=1)).n_sequences <= 4
+    assert plan_memory(MISTRAL_7B, CARD).n_sequences == 16
+
+
+def test_windows_alone_are_kept_where_all_cells_would_cost_context_or_lanes():
+    """Gemma 3 12B: 384 KiB a token with all cells, 64 KiB with windows, and 320 MiB for each window."""
+    tight, roomy = plan_memory(WINDOWS_12B, 12 * GIB), plan_memory(WINDOWS_12B, 24 * GIB)
+    assert (tight.lanes, tight.context, tight.swa_full, tight.n_sequences) == (2, 8192, False, 5)
+    assert tight.n_window_cells == 5 * 1024 + 512
+    assert (roomy.lanes, roomy.context, roomy.swa_full, roomy.n_sequences) == (2, 8192, True, 16)
+    assert "5632 of them in layers with a window of 1024" in tight.describe()
+    assert "window" not in roomy.describe()
+
+
+def test_windows_that_would_save_nothing_are_not_tried():
+    wide = replace(WINDOWS_12B, sliding_window=8192)
+    for gib in range(8, 20):
+        plan = plan_or_sentence(wide, gib * GIB, PlanRequest())
+        assert isinstance(plan, str) or plan.swa_full
+
+
+def test_layers_that_are_not_loaded_are_counted_by_llama_cpp():
+    """It puts layers on the card from the end of the file on: without the count, two real ones would stay behind."""
+    plan = plan_memory(replace(MISTRAL_7B, n_mtp_layers=2), CARD)
+    assert (plan.n_gpu_layers, plan.n_offloaded) == (33, 35)
+    assert plan_memory(replace(MISTRAL_7B, n_mtp_layers=2), 8 * GIB, PlanRequest(gpu_layers=0)).n_offloaded == 0
+
+
+def test_a_model_is_loaded_as_planned(tmp_path, caplog):
+    path = tiny_models.gemma3(tmp_path / "m.gguf")
+    plan = MemoryPlan(read_model_info(path), CARD, 0, "f16", 1024, 1, 2048, 256, n_sequences=3, swa_full=False)
+    with caplog.at_level(logging.DEBUG, logger="engine.backends.llama"):
+        backend = load_model(path, plan, n_threads=1)
+    try:
+        assert "non-SWA KV cache, size = 2048 cells" in caplog.text
+        assert "    SWA KV cache, size = 512 cells" in caplog.text
+        assert "n_outputs_max         = 16" in caplog.text
+        runs = [TokenRun(0, position, (65,), wants_logits=True) for position in range(17)]
+        with pytest.raises(ValueError, match="17 rows of logits of one batch, at most 16"):
+            backend.decode(runs)
+        assert backend.decode(runs[:16]) is DecodeResult.DONE
+    finally:
+        backend.close()
+
+
 def test_the_table_says_it_all():
     table = plan_memory(MISTRAL_7B, CARD).describe()
     assert "Mistral 7B, Q4_K_M" in table
@@ -149,7 +215,7 @@ def test_the_table_says_it_all():
 @given(st.integers(256, 40_000), st.integers(1, 6), st.sampled_from([0, 1024, 3000, 8192]), st.integers(-1, 40))
 @settings(deadline=None)
 def test_a_plan_never_exceeds_its_budget(budget_mib, lanes, context, gpu_layers):
-    for asked in (MISTRAL_7B, SMOL_135M, OLMOE):
+    for asked in (MISTRAL_7B, SMOL_135M, OLMOE, HYBRID_9B, WINDOWS_12B):
         request = PlanRequest(context, lanes, gpu_layers)
         plan = plan_or_sentence(asked, budget_mib * MIB, request)
         if isinstance(plan, str):
@@ -159,6 +225,7 @@ def test_a_plan_never_exceeds_its_budget(budget_mib, lanes, context, gpu_layers)
         assert plan.total_bytes > HEADROOM_BYTES
         assert 1 <= plan.lanes <= lanes
         assert plan.n_cells >= plan.lanes * plan.context
+        assert plan.n_outputs >= plan.n_sequences > plan.lanes + 1
 
 
 def plan_or_sentence(*asked):
@@ -182,7 +249,9 @@ def test_llama_cpp_allocates_what_was_planned(kind, n_cells, n_sequences, swa_fu
     model = read_model_info(path)
     plan = MemoryPlan(model, CARD, 0, "f16", n_cells, 1, n_cells, 512, n_sequences, swa_full)
     with caplog.at_level(logging.DEBUG, logger="engine.backends.llama"):
-        options = LlamaOptions(n_cells, n_sequences, n_batch=512, n_threads=1, swa_full=swa_full)
+        options = LlamaOptions(
+            n_cells, n_sequences, n_batch=512, n_threads=1, swa_full=swa_full, n_outputs=plan.n_outputs
+        )
         LlamaBackend(path, options).close()
     real = {name: sum(float(size) for size in re.findall(pattern, caplog.text)) for name, pattern in SIZES.items()}
     assert plan.kv_bytes / MIB == pytest.approx(real["kv"], rel=0.03, abs=0.006)  # its log has two decimals
