@@ -79,7 +79,8 @@ def tell(db: Database, engine: Engine, limits: Limits, n_turns: int) -> list[Row
     framing, reader, known, rows = Framing(engine.backend, engine.backend.chat_template), Reader(db), set(), []
     for number in range(n_turns):
         before = set(known)
-        done, _, request = play(reader, engine, framing, limits, said(number))
+        played = play(reader, engine, framing, limits, said(number))
+        done, request = played.done, played.request
         new = new_tokens(request, known)
         told = [segment for segment in request.wanted if segment.name.startswith("lore:")]
         lore = sum(len(segment.tokens) for segment in told if segment.name not in before)
