@@ -135,7 +135,7 @@ class Conversation:
             footer,
             sampling or self._sampling,
             self._max_tokens,
-            self._framing.stop_strings([self.transcript.user]),
+            self._framing.stop_strings([self.transcript.user], name),
             self._own_tokens(unfinished),
         )
         request = self._request(reply)

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     ram_cache_mb: int = Field(512, ge=0, description="RAM for the KV blocks of sleeping chats, in MB.")
     disk_cache_mb: int = Field(4096, ge=0, description="Disk for the KV blocks of sleeping chats, in MB.")
     kv_type: Literal["f16", "q8_0"] = Field("f16", description="Number format of the KV cache: f16 or q8_0.")
+    framing: Literal["auto", "roles", "prefix", "script"] = Field(
+        "auto",
+        description="How the model is told who speaks: roles (names in the place of roles), prefix (`Name: ` before a "
+        "text) or script (no chat template, for base models); auto: what suits the model.",
+    )
     backend: Literal["llama", "echo"] = Field("llama", description="llama runs the model; echo repeats, for tests.")
     echo_delay_ms: int = Field(0, ge=0, description="Time per decode step of the echo backend, in milliseconds.")
     stall_limit_s: float = Field(120.0, gt=0, description="Seconds of one engine step after which a worker restarts.")

@@ -23,6 +23,7 @@ from engine.model.info import ModelInfo, read_model_info
 from engine.model.memory_plan import GIB, MemoryPlan
 from engine.model.shift_probe import ShiftProbe
 from engine.text.chat_template import CannotSplit, split_template
+from engine.text.framing_styles import FramingStyle, names_as_roles
 from store.settings import Settings, SettingsError, load_settings
 from worker.engine_setup import memory_plan, model_path
 
@@ -68,7 +69,7 @@ def examine(settings: Settings, trial: bool = True) -> Iterator[ModelFinding]:
         yield ModelFinding("model", "fail", *_sentence(error))
         return
     yield ModelFinding("model", "ok", f"{path.name}: {_describe(model)}")
-    yield _template(model)
+    yield _template(model, settings.framing)
     yield from _cards(settings)
     yield from _memory(settings, path, model, trial)
 
@@ -78,18 +79,20 @@ def _describe(model: ModelInfo) -> str:
     return f"{name}, {model.quantization}, {model.n_layers} layers, {size:.2f} GiB, context {model.n_context_train}"
 
 
-def _template(model: ModelInfo) -> ModelFinding:
+def _template(model: ModelInfo, style: FramingStyle) -> ModelFinding:
     advice = "Replies may be odd: choose a model that was trained for chats (its name often ends in Instruct or Chat)."
+    if style == "script":
+        return ModelFinding("template", "ok", "not used (INGLENOOK_FRAMING=script): each message is a line of a script")
     if not model.chat_template:
-        return ModelFinding("template", "warn", "the model has no chat template, ChatML is used", advice)
+        words = "the model has no chat template: each message is a line of a script"
+        return ModelFinding("template", "warn", words, advice)
     try:
         parts = split_template(model.chat_template)
     except CannotSplit as error:
-        words = f"the model's chat template cannot be used message by message ({error}), ChatML is used"
+        words = f"the model's chat template cannot be used message by message ({error}): ChatML or a script is used"
         return ModelFinding("template", "warn", words, advice)
-    return ModelFinding(
-        "template", "ok", "any name as a role" if parts.named else "roles of its own, names in the text"
-    )
+    named = names_as_roles(parts, style)
+    return ModelFinding("template", "ok", "names as roles" if named else "roles of its own, names in the text")
 
 
 def _cards(settings: Settings) -> Iterator[ModelFinding]:

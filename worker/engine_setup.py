@@ -16,6 +16,7 @@ from engine.backend import Backend
 from engine.model.hardware import demo_model
 from engine.model.loader import load_model, plan_model
 from engine.model.memory_plan import MemoryPlan, PlanRequest
+from engine.text.framing_styles import FramingStyle
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,9 @@ def warm_up(engine: Engine) -> Engine:
     return engine
 
 
-def framing_of(engine: Engine) -> Framing:
+def framing_of(engine: Engine, style: FramingStyle = "auto") -> Framing:
     """The framing of messages by the chat template of the engine's model."""
-    return Framing(engine.backend, engine.backend.chat_template)
+    return Framing(engine.backend, engine.backend.chat_template, style)
 
 
 def _echo(settings: Settings) -> LoadedModel:

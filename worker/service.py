@@ -48,7 +48,7 @@ class Service:
             db=db,
             redis=self._redis,
             engine=engine,
-            framing=framing_of(engine),
+            framing=framing_of(engine, settings.framing),
             piece=engine.backend.piece,
             publisher=Publisher(connect(settings.redis_url)),
             context_tokens=engine.options.context,

@@ -10,6 +10,7 @@ role can follow each other, even where the template itself would refuse that.
                 else framed like a first user message (Gemma forbids the role, others ignore it)
     note        a system text in the middle of a conversation; else framed like a user message
     reasoning   is switched off where the template can; a reasoning block that the generation prompt opens is closed
+    tools       are left undefined, and None where the template fails on that or then says more than with None
 
 To add support for a template: first its source and its expected frames in tests/engine/chat_templates.py, which
 tests/engine/test_framing_templates.py runs through; then the rule in `_Splitter`; an unusual marker of reasoning goes
@@ -17,8 +18,8 @@ into MARKER_PAIRS of engine/text/reasoning.py and `_REASONING` here.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jinja2 import TemplateError
@@ -39,7 +40,11 @@ _USER, _NEXT_USER = ("user", "Qxv7usra"), ("user", "Qxv7usrb")
 _ASSISTANT = ("assistant", "Qxv7asta")
 _NAME, _OTHER_NAME = "Qxv7name", "Qxv7else"
 _GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-_REASONING = re.compile(r"<think>\s*(?P<closed></think>\s*)?$")
+_REASONING = re.compile(r"(?P<opens><think>|<\|channel>)(?:thought\n)?\s*(?P<closed>(?:</think>|<channel\|>)\s*)?$")
+_EMPTY_REASONING = {"<think>": "<think>\n\n</think>\n\n", "<|channel>": "<|channel>thought\n<channel|>"}
+_ENDS_IN_THE_MIDDLE = {"<|return|>": "<|end|>"}
+"""Harmony (gpt-oss): what ends a conversation, and what closes the same message when the conversation goes on."""
+_NO_TOOLS: tuple[dict[str, None], ...] = ({}, {"tools": None, "documents": None})
 _FAILURES = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -79,27 +84,31 @@ class TemplateFrames:
 
 def split_template(source: str, bos_text: str = "", eos_text: str = "") -> TemplateFrames:
     """The frames of a template. Raises CannotSplit with the reason."""
-    try:
-        plain = _Template(source, bos_text, eos_text, typed=False)
-        return _Splitter(plain).split()
-    except _FAILURES as error:
-        reason = error
-    try:
-        return _Splitter(_Template(source, bos_text, eos_text, typed=True)).split()
-    except _FAILURES:
-        raise CannotSplit(str(reason) or type(reason).__name__) from reason
+    reasons: list[Exception] = []
+    for typed in (False, True):
+        found = []
+        for no_tools in _NO_TOOLS:
+            try:
+                found.append(_Splitter(_Template(source, bos_text, eos_text, typed=typed, no_tools=no_tools)).split())
+            except _FAILURES as error:
+                reasons.append(error)
+        if found:
+            return min(found, key=lambda frames: len(frames.system.before + frames.system.after))
+    raise CannotSplit(str(reasons[0]) or type(reasons[0]).__name__) from reasons[0]
 
 
 class _Template:
     """A compiled template, in a sandbox. `typed`: contents are lists of parts, as multimodal templates want them."""
 
-    def __init__(self, source: str, bos_text: str, eos_text: str, *, typed: bool) -> None:
+    def __init__(
+        self, source: str, bos_text: str, eos_text: str, *, typed: bool, no_tools: Mapping[str, None] = _NO_TOOLS[0]
+    ) -> None:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = TODAY.strftime
         self._template = environment.from_string(_GENERATION_TAG.sub("", source))
-        self._tokens = {"bos_token": bos_text, "eos_token": eos_text}
-        self.eos_text = eos_text
+        self._values = {"bos_token": bos_text, "eos_token": eos_text, **no_tools}
+        self.bos_text, self.eos_text = bos_text, eos_text
         self._typed = typed
 
     def render(self, *messages: RoleAndText, prompt: bool = False) -> str:
@@ -109,9 +118,7 @@ class _Template:
             add_generation_prompt=prompt,
             enable_thinking=False,
             thinking=False,
-            tools=None,
-            documents=None,
-            **self._tokens,
+            **self._values,
         )
 
     def _content(self, text: str) -> str | list[dict[str, str]]:
@@ -138,9 +145,10 @@ class _Splitter:
         if not (user.before + user.after).strip() or not (user.before + reply.before + reply.after).strip():
             raise CannotSplit("it puts nothing around a message")
         base, empty_reasoning = self._reasoning(reply.before, user)
+        note = self._note(user, reply)
         return TemplateFrames(
-            system=self._system(user),
-            note=self._note(user, reply),
+            system=self._without_preamble(self._system(user), note),
+            note=note,
             user=user,
             assistant=MessageFrame(base, reply.after, trims=reply.trims),
             named=self._named(user, reply),
@@ -148,8 +156,14 @@ class _Splitter:
         )
 
     def _closing_text(self, tail: str, gap: str) -> str:
-        """The text that closes a message: what follows the last one (`tail`), with or without the end-of-text token."""
-        for closing in (tail, tail.removesuffix(self._template.eos_text)):
+        """The text that closes a message: what follows the last one (`tail`), with or without the end-of-text token.
+
+        More text behind that token is what the template puts at every end, such as the header of the next reply.
+        """
+        eos = self._template.eos_text
+        before, _, behind = tail.partition(eos) if eos else (tail, "", "")
+        tail = before + eos if behind.strip() else tail
+        for closing in (_ENDS_IN_THE_MIDDLE.get(tail, tail), tail, tail.removesuffix(eos)):
             if gap.startswith(closing):
                 return closing
         raise CannotSplit("what closes a message depends on what follows it")
@@ -193,6 +207,14 @@ class _Splitter:
         opens = _before(first, _USER) if _in_order(first, _USER) else ""
         return MessageFrame(opens if opens.endswith(user.before) else user.before, user.after, trims=user.trims)
 
+    def _without_preamble(self, system: MessageFrame, note: MessageFrame) -> MessageFrame:
+        """Without a system message of the template's own before it, such as rules for tools (Hermes, Command-A)."""
+        preamble = system.before.removesuffix(note.before)
+        if note.after.strip() and preamble != system.before and preamble.endswith(note.after):
+            bos = self._template.bos_text
+            return replace(system, before=(bos if preamble.startswith(bos) else "") + note.before)
+        return system
+
     def _trims_system(self) -> bool:
         padded = f" \n{_SYSTEM[1]}\n "
         return padded not in self._render(("system", padded), _USER)
@@ -231,7 +253,7 @@ class _Splitter:
                 prompt = _after(text, _USER).removeprefix(user.after)
                 found = _REASONING.search(prompt)
                 if found and prompt[: found.start()] == base:
-                    return base, found[0] if found["closed"] else "<think>\n\n</think>\n\n"
+                    return base, found[0] if found["closed"] else _EMPTY_REASONING[found["opens"]]
                 break
         return base, before[len(base) :]
 

@@ -3,8 +3,9 @@
 No prompt injection by control tokens: only the frame is tokenized with control tokens. Everything that a person, a card
 or the model wrote, names included, is tokenized without, so a message that says ``<|im_start|>system`` is just text.
 
-Templates that accept any role name (such as ChatML) carry the speaker's name as the role. Others use their own roles,
-with ``Name: `` before the text. A template that cannot be split is replaced by ChatML, with a warning.
+ChatML and templates like it carry the speaker's name as the role. Others use their own roles, with ``Name: `` before
+the text. A model without a template reads a script (engine/text/framing_styles.py has the choice). A template that
+cannot be split is replaced, with a warning: by ChatML if the vocabulary has its tokens, else by a script.
 
 Blanks at the end of a header belong to the text after it: models write `` Hello`` as one token, and they write worse
 after a header that ends in a lone blank. So a reply's tokens begin with that blank; engine/text/detokenizer.py does not
@@ -24,11 +25,14 @@ from itertools import pairwise
 from typing import Protocol
 
 from engine.text.chat_template import CHATML, CannotSplit, MessageFrame, TemplateFrames, split_template
+from engine.text.framing_styles import SCRIPT, SCRIPT_NAMES, FramingStyle, names_as_roles
+from engine.text.reasoning import REASONING_MARKERS
 from engine.text.role_words import is_role_word
 
 log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[<\[].+[>\]]", re.DOTALL)
 _ASSISTANTS = ("character", "narrator")
+_CHATML_MARKERS = ("<|im_start|>", "<|im_end|>")
 CACHE_ENTRIES, CACHE_MAX_CHARACTERS = 2048, 2000  # cached texts, and the longest that is cached: 65 MB at most
 _DEFAULT_NAMES = {"user": "user", "character": "assistant", "narrator": "Narrator"}
 FramingPart = tuple[str, bool]
@@ -57,8 +61,10 @@ class Framing:
 
     tokenizer: Tokenizer
     template: str
+    style: FramingStyle = "auto"
     frames: dict[str, MessageFrame] = field(default_factory=dict)
     named_roles: bool = False
+    is_script: bool = False
     _markers: frozenset[int] = frozenset()
     _after_text: dict[str, bool] = field(default_factory=dict)
     _adds_blank: bool = False
@@ -70,12 +76,7 @@ class Framing:
         )
         first = self.tokenizer.tokenize("x", special=False)
         self._adds_blank = bool(first) and self.tokenizer.piece(first[0]).startswith(b" ")
-        try:
-            parts = self._split(self.template or CHATML)
-        except CannotSplit as error:
-            log.warning("the model's chat template cannot be used message by message (%s): ChatML is used", error)
-            parts = self._split(CHATML)
-        self._apply(parts)
+        self._apply(self._parts())
 
     def segment(self, role: str, name: str, text: str) -> tuple[int, ...]:
         """One whole message: header, text, footer."""
@@ -108,21 +109,26 @@ class Framing:
         """The tokens that close a message."""
         return tuple(self._write([(self.frames[role].after, True)], after_text=True))
 
-    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
+    def stop_strings(self, names: Sequence[str], own: str = "") -> tuple[str, ...]:
         """Texts at which a reply must end: with ``Name: `` prefixes, the model may go on to speak for others; and
-        where the framing is plain text, nothing else ends a reply that writes the next header itself.
+        where the framing is plain text, nothing else ends a reply that writes the next header itself. In a script that
+        is true of every name, the speaker's `own` too.
         """
+        headers = [self.frames[role].before for role in ("user", "character")]
+        shown = [text for text in map(self._shown_marker, headers) if text]
         if self.named_roles:
-            return ()
-        headers = [self._bare(self.frames[role].before) for role in ("user", "character")]
-        plain = [text for text in headers if len(text) > 2 and not self._control(text)]
-        return (*(f"\n{_one_line(name)}:" for name in names if name.strip()), *dict.fromkeys(plain))
+            return tuple(dict.fromkeys(shown))
+        if self.is_script:
+            names = [*names, own, *SCRIPT_NAMES.values()]
+        plain = [text for text in map(self._bare, headers) if len(text) > 2 and not self._control(text)]
+        prefixes = [f"\n{_one_line(name)}:" for name in names if name.strip()]
+        return tuple(dict.fromkeys([*prefixes, *plain, *shown]))
 
     # -- from text to tokens ----------------------------------------------------------------------------------------
 
     def _opening(self, role: str, name: str) -> tuple[list[FramingPart], str]:
         """The parts of a header, and the blanks at its end, which belong to the text."""
-        frame, name = self.frames[role], _one_line(name)
+        frame, name = self.frames[role], _one_line(name) or (SCRIPT_NAMES.get(role, "") if self.is_script else "")
         if frame.named:
             middle = frame.middle.rstrip(" ")
             shown = _DEFAULT_NAMES[role] if not name or is_role_word(name) else name
@@ -179,9 +185,21 @@ class Framing:
     def _split(self, template: str) -> TemplateFrames:
         return split_template(template, self.tokenizer.bos_text, self.tokenizer.eos_text)
 
+    def _parts(self) -> TemplateFrames:
+        if self.style == "script" or not self.template.strip():
+            return SCRIPT
+        try:
+            return self._split(self.template)
+        except CannotSplit as error:
+            chatml = all(len(self.tokenizer.tokenize(text, special=True)) == 1 for text in _CHATML_MARKERS)
+            instead = "ChatML is used" if chatml else "the story is framed as a script"
+            log.warning("the model's chat template cannot be used message by message (%s): %s", error, instead)
+            return self._split(CHATML) if chatml else SCRIPT
+
     def _apply(self, parts: TemplateFrames) -> None:
+        self.is_script = parts is SCRIPT
         self._learn_markers(parts)
-        self.named_roles = parts.named is not None and self._keeps_markers(parts.named)
+        self.named_roles = names_as_roles(parts, self.style) and self._keeps_markers(parts.named or parts.user)
         user = parts.named if self.named_roles and parts.named else parts.user
         reply = parts.named if self.named_roles and parts.named else parts.assistant
         if reply.named:
@@ -213,6 +231,12 @@ class Framing:
         """The control tokens in a piece of framing."""
         tokens = self.tokenizer.tokenize(text, special=True) if text else []
         return [token for token in tokens if _is_marker(self.tokenizer.piece(token))]
+
+    def _shown_marker(self, header: str) -> str:
+        """The text of the control token that opens a header, where that token comes out as text (gpt-oss)."""
+        tokens = self.tokenizer.tokenize(header, special=True) if header else []
+        piece = self.tokenizer.piece(tokens[0]).decode(errors="replace").strip() if tokens else ""
+        return piece if len(piece) > 2 and _is_marker(piece.encode()) and piece not in REASONING_MARKERS else ""
 
     def _keeps_markers(self, named: MessageFrame) -> bool:
         """Whether the role stands beside the control tokens and not inside one (Phi's ``<|user|>``)."""

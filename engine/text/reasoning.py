@@ -10,7 +10,7 @@ engine/text/chat_template.py if templates write the block.
 
 from dataclasses import dataclass
 
-MARKER_PAIRS = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
+MARKER_PAIRS = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]", "<|channel>": "<channel|>"}
 REASONING_MARKERS = frozenset({*MARKER_PAIRS, *MARKER_PAIRS.values()})
 
 

@@ -123,6 +123,13 @@ def test_a_template_that_cannot_be_used(machine, tmp_path):
     says(machine.doctor(trial=False), "template", "warn", "cannot be used message by message", "choose a model that")
 
 
+def test_a_base_model_has_no_template(machine, tmp_path):
+    machine.runs_model(tiny_models.llama(tmp_path / "base.gguf", template=None), context=512)
+    says(machine.doctor(trial=False), "template", "warn", "each message is a line of a script", "choose a model that")
+    machine.set(framing="script")
+    says(machine.doctor(trial=False), "template", "ok", "INGLENOOK_FRAMING=script", "a line of a script")
+
+
 def test_quantized_cells_at_head_size_96(machine, tmp_path):
     machine.runs_model(tiny_models.llama(tmp_path / "96.gguf", head_size=96), context=512, kv_type="q8_0")
     says(machine.doctor(trial=False), "shift probe", "warn", "heads of 96 values crash", "Set INGLENOOK_KV_TYPE=f16")

@@ -77,6 +77,7 @@ LLAMA3 = (
 )
 LLAMA31 = """\
 {{- bos_token }}
+{%- if not tools is defined %}{%- set tools = none %}{%- endif %}
 {%- if strftime_now is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- endif %}
 {%- if messages[0]['role'] == 'system' %}
     {%- set system_message = messages[0]['content']|trim %}
@@ -215,6 +216,95 @@ TYPED = (
     "{{ '<|im_end|>\n' }}{% endfor %}"
 )
 
+QWEN35 = """\
+{%- if not messages %}{{- raise_exception('No messages provided.') }}{%- endif %}
+{%- set ns = namespace(last_query_index=-1) %}
+{%- for message in messages %}
+    {%- if message.role == "user" %}{%- set ns.last_query_index = loop.index0 %}{%- endif %}
+{%- endfor %}
+{%- if ns.last_query_index < 0 %}{{- raise_exception('No user query found in messages.') }}{%- endif %}
+{%- for message in messages %}
+    {%- set content = message.content | trim %}
+    {%- if message.role == "system" %}
+        {%- if not loop.first %}{{- raise_exception('System message must be at the beginning.') }}{%- endif %}
+        {{- '<|im_start|>system\\n' + content + '<|im_end|>\\n' }}
+    {%- elif message.role == "user" %}
+        {{- '<|im_start|>user\\n' + content + '<|im_end|>\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set thought = '' %}
+        {%- if '</think>' in content %}
+            {%- set thought = content.split('</think>')[0].split('<think>')[-1].strip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {{- '<|im_start|>assistant\\n' }}
+        {%- if loop.index0 > ns.last_query_index %}{{- '<think>\\n' + thought + '\\n</think>\\n\\n' }}{%- endif %}
+        {{- content + '<|im_end|>\\n' }}
+    {%- else %}{{- raise_exception('Unexpected message role.') }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n<think>\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}"""
+GEMMA4 = (
+    "{{- bos_token -}}{%- for message in messages -%}"
+    "{%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}"
+    "{{- '<|turn>' + role + '\n' + message['content'] | trim + '<turn|>\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|turn>model\n' -}}"
+    "{%- if not enable_thinking | default(false) -%}{{- '<|channel>thought\n<channel|>' -}}{%- endif -%}{%- endif -%}"
+)
+HARMONY = """\
+{{- "<|start|>system<|message|>You answer.\\nCurrent date: " + strftime_now("%Y-%m-%d") + "<|end|>" }}
+{%- if messages[0].role in ("developer", "system") %}
+    {{- "<|start|>developer<|message|># Instructions\\n\\n" + messages[0].content + "\\n\\n<|end|>" }}
+    {%- set messages = messages[1:] %}
+{%- endif %}
+{%- for message in messages %}
+    {%- if message.role == "assistant" %}
+        {{- "<|start|>assistant<|channel|>final<|message|>" + message.content }}
+        {{- "<|return|>" if loop.last and not add_generation_prompt else "<|end|>" }}
+    {%- elif message.role == "user" %}
+        {{- "<|start|>user<|message|>" + message.content + "<|end|>" }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- "<|start|>assistant" }}{%- endif %}"""
+TOOLS = """\
+{{- bos_token + '<|im_start|>system\\nHere are your tools: <tools> ' }}
+{%- for tool in tools %}{{- tool | tojson }}{%- endfor %}
+{{- ' </tools><|im_end|>\\n' }}
+{%- for message in messages %}
+    {%- if message.role in ("user", "system", "assistant") %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
+COMMAND_R7B = """\
+{{- bos_token }}<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|># Preamble
+{% if documents %}You were given documents.
+{% endif %}
+{%- if messages[0].role == 'system' %}
+{{- messages[0].content }}{% set messages = messages[1:] %}
+{%- endif %}<|END_OF_TURN_TOKEN|>
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {{- '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|><|START_RESPONSE|>' + message.content }}
+        {{- '<|END_RESPONSE|><|END_OF_TURN_TOKEN|>' }}
+    {%- else %}
+        {{- '<|START_OF_TURN_TOKEN|><|' + message.role | upper + '_TOKEN|>' + message.content }}
+        {{- '<|END_OF_TURN_TOKEN|>' }}
+    {%- endif %}
+{%- endfor %}<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"""
+GRANITE = (
+    "{% for message in messages %}{{ '<|start_of_role|>' + message['role'] + '<|end_of_role|>' + message['content'] "
+    "+ '<|end_of_text|>\n' }}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
+)
+KIMI = (
+    "{%- for message in messages -%}{%- if message['role'] == 'user' -%}<|im_user|>user<|im_middle|>"
+    "{%- elif message['role'] == 'assistant' -%}<|im_assistant|>assistant<|im_middle|>"
+    "{%- else -%}<|im_system|>{{ message['role'] }}<|im_middle|>{%- endif -%}{{ message['content'] }}<|im_end|>"
+    "{%- endfor -%}{%- if add_generation_prompt -%}<|im_assistant|>assistant<|im_middle|>{%- endif -%}"
+)
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -264,6 +354,22 @@ SHAPES = {
     ),
     "macros": Shape(MACROS, ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")),
     "typed": Shape(TYPED, ("<s>", *_IM), "<s>"),
+    "qwen3.5": Shape(QWEN35, _IM, eos="<|im_end|>", defined=("<think>", "</think>")),
+    "gemma4": Shape(
+        GEMMA4, ("<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>"), "<bos>", "<eos>", adds_bos=True
+    ),
+    "harmony": Shape(
+        HARMONY, ("<|end|>", "<|return|>"), eos="<|return|>", defined=("<|start|>", "<|message|>", "<|channel|>"),
+    ),
+    "tools": Shape(TOOLS, ("<s>", *_IM), "<s>", "<|im_end|>", adds_bos=True),
+    "command-r7b": Shape(
+        COMMAND_R7B,
+        (*_COMMAND, *(f"<|{name}_TOKEN|>" for name in ("SYSTEM", "USER", "CHATBOT")),
+         "<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", adds_bos=True,
+    ),
+    "granite": Shape(GRANITE, ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"), eos="<|end_of_text|>"),
+    "kimi": Shape(KIMI, ("<|im_user|>", "<|im_assistant|>", "<|im_system|>", "<|im_middle|>", "<|im_end|>")),
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Framing from the templates that models really come with: what we frame message by message is what they render."""
 
 import pytest
-from chat_templates import SHAPES, ByteTokenizer
+from chat_templates import SHAPES, ByteTokenizer, Shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +13,12 @@ EMPTY_THINK = "<think>\n\n</think>\n\n"
 NAMED = {"chatml", "smollm2", "llama3", "llama3.1", "typed"}
 MERGED = {"llama2", "mistral-v3", "gemma3"}
 NO_SYSTEM = {"mistral-v1", "gemma2", "phi3-old"}
+TAILS = {  # what a template puts at the end of every conversation
+    "phi3": ("<|endoftext|>", ""),
+    "harmony": ("<|return|>", "<|end|>"),
+    "command-r7b": ("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>", ""),
+}
+TOOLS = "<|im_start|>system\nHere are your tools: <tools>  </tools><|im_end|>\n"
 PREPARED = {name: (Framing(ByteTokenizer(shape), shape.template), shape) for name, shape in SHAPES.items()}
 every_template = pytest.mark.parametrize("name", SHAPES)
 words = st.text(st.sampled_from("abcXYZ é😀.,!?*\"'{}%\n"), max_size=30).map(str.strip).filter(bool)
@@ -34,8 +40,9 @@ def framed(framing, conversation):
 
 
 def comparable(text, framing):
-    """Without the empty think blocks (templates show them only behind the last message) and BOS."""
-    return text.replace(EMPTY_THINK, "").removeprefix(framing.tokenizer.bos_text)
+    """Without the empty think blocks (templates show them only behind the last message), BOS and a preamble."""
+    text = text.replace(EMPTY_THINK, "").replace("<|channel>thought\n<channel|>", "")
+    return text.removeprefix(framing.tokenizer.bos_text).removeprefix(TOOLS)
 
 
 @every_template
@@ -55,8 +62,9 @@ def test_our_segments_one_after_the_other_are_what_the_template_renders(name, te
         ours, theirs = turns, [("system", system), *turns]
     got = framed(framing, [("system", system), *ours])
     expected = template.render(*theirs)
-    if name == "phi3":  # closes the whole conversation with a token of its own
-        expected = expected.removesuffix("<|endoftext|>")
+    tail, closes = TAILS.get(name, ("", ""))
+    if tail and expected.endswith(tail):
+        expected = expected.removesuffix(tail) + closes
     assert comparable(got, framing) == comparable(expected, framing)
 
 
@@ -136,6 +144,19 @@ def test_a_merged_system_role_becomes_a_message_of_its_own():
     assert tokenizer.text(framing.segment("character", "Mira", "Hello")) == " Mira: Hello </s>"
 
 
+@pytest.mark.parametrize(
+    ("name", "persona"),
+    [
+        ("gemma2", "<bos><start_of_turn>user\nBe kind.<end_of_turn>\n"),
+        ("gemma3", "<bos><start_of_turn>user\nBe kind.\n\n<end_of_turn>\n"),
+    ],
+)
+def test_gemma_hears_the_persona_from_the_user(name, persona):
+    """One refuses a system message, the other puts it before the first question: here it is a message of its own."""
+    framing, tokenizer, _ = told(name)
+    assert tokenizer.text(framing.segment("system", "", "Be kind.")) == persona
+
+
 def test_a_default_system_prompt_and_the_date_stay_out_of_the_frames():
     framing, tokenizer, _ = told("smollm2")
     assert "helpful" not in tokenizer.text(
@@ -155,6 +176,9 @@ def test_a_default_system_prompt_and_the_date_stay_out_of_the_frames():
         ("gemma3", "<start_of_turn>model\nMira:"),
         ("mistral-v7", "Mira:"),
         ("llama3", "<|start_header_id|>Mira<|end_header_id|>\n\n"),
+        ("qwen3.5", "<|im_start|>assistant\n<think>\n\n</think>\n\nMira:"),
+        ("gemma4", "<|turn>model\n<|channel>thought\n<channel|>Mira:"),
+        ("harmony", "<|start|>assistant<|channel|>final<|message|>Mira:"),
     ],
 )
 def test_thinking_is_switched_off_in_the_reply_header(name, header):
@@ -193,3 +217,91 @@ def test_cutting_is_pure_text():
     parts = split_template(SHAPES["zephyr"].template, "<s>", "</s>")
     assert parts.user.before == "<|user|>\n"
     assert parts.user.after.startswith("</s>")
+
+
+def test_a_template_that_cannot_do_without_tools_is_rendered_with_none():
+    """Hermes iterates over tools, which fails on None; Llama 3.1's older templates ask whether they are None."""
+    template = SHAPES["llama3.1"].template.replace(
+        "{%- if not tools is defined %}{%- set tools = none %}{%- endif %}\n", ""
+    )
+    assert "Environment: ipython" in _Template(template, "", "", typed=False).render(("user", "Hi"))
+    assert "ipython" not in split_template(template).system.before
+    assert split_template(SHAPES["tools"].template).system.before == "<|im_start|>system\n"
+
+
+def test_rules_for_tools_are_left_out_and_bos_is_not():
+    framing, tokenizer, _ = told("tools")
+    assert tokenizer.text(framing.segment("system", "", "Be kind.")) == "<s><|im_start|>system\nBe kind.<|im_end|>\n"
+
+
+def test_the_channels_of_harmony():
+    """A reply is written into the final channel at once, and one that goes on with the next header ends there."""
+    framing, tokenizer, _ = told("harmony")
+    persona = tokenizer.text(framing.segment("system", "", "Be kind."))
+    assert persona.endswith("<|end|><|start|>developer<|message|># Instructions\n\nBe kind.\n\n<|end|>")
+    assert tokenizer.text(framing.segment("user", "Ann", "Hi")) == "<|start|>user<|message|>Ann: Hi<|end|>"
+    assert framing.stop_strings(["Ann"]) == ("\nAnn:", "<|start|>")
+
+
+@pytest.mark.parametrize(("name", "role"), [("granite", "<|start_of_role|>"), ("kimi", "<|im_system|>")])
+def test_names_are_roles_only_where_models_know_that(name, role):
+    """Kimi's template takes any role, and writes an unknown one where the system speaks."""
+    shape = SHAPES[name]
+    framing = PREPARED[name][0]
+    assert not framing.named_roles
+    assert "Ann: Hi" in framing.tokenizer.text(framing.segment("user", "Ann", "Hi"))
+    chosen = Framing(ByteTokenizer(shape), shape.template, "roles")
+    assert chosen.tokenizer.text(chosen.segment("user", "Ann", "Hi")).startswith(f"{role}Ann")
+
+
+def test_a_person_may_choose_how_speakers_are_told_apart():
+    shape = SHAPES["chatml"]
+    tokenizer = ByteTokenizer(shape)
+
+    def said(style, template=shape.template):
+        return tokenizer.text(Framing(tokenizer, template, style).segment("user", "Ann", "Hi"))
+
+    assert said("auto") == said("roles") == "<|im_start|>Ann\nHi<|im_end|>\n"
+    assert said("prefix") == "<|im_start|>user\nAnn: Hi<|im_end|>\n"
+    assert said("script") == "Ann: Hi\n"
+    assert said("roles", SHAPES["qwen3"].template) == "<|im_start|>user\nAnn: Hi<|im_end|>\n"  # it takes no other role
+
+
+class TestScript:
+    """Models without a chat template read a script."""
+
+    SHAPE = Shape("", ("<bos>", "<eos>", "<|im_start|>"), "<bos>", "<eos>", adds_bos=True)
+
+    @pytest.fixture
+    def framing(self):
+        return Framing(ByteTokenizer(self.SHAPE), self.SHAPE.template)
+
+    def test_a_story_is_lines_with_names(self, framing):
+        told = [
+            framing.segment("system", "", "You are Mira. \n"),
+            framing.segment("note", "", "It rains."),
+            framing.segment("user", "Ann", " Hi\n"),
+            framing.segment("character", "Mira", "Hello!"),
+            framing.segment("narrator", "Narrator", "The door opens."),
+            framing.reply_header("character", "Mira"),
+        ]
+        text = framing.tokenizer.text([token for segment in told for token in segment])
+        assert text == "<bos>You are Mira.\n\n[It rains.]\nAnn: Hi\nMira: Hello!\nNarrator: The door opens.\nMira:"
+
+    def test_a_speaker_without_a_name_gets_one(self, framing):
+        assert framing.tokenizer.text(framing.segment("user", "", "Hi")) == "User: Hi\n"
+        assert framing.tokenizer.text(framing.segment("character", " ", "Hi")) == "Assistant: Hi\n"
+
+    def test_a_reply_ends_at_every_name(self, framing):
+        """Also at the speaker's own: a base model goes on with the play."""
+        names = {"\nAnn:", "\nMira:", "\nNarrator:", "\nUser:", "\nAssistant:"}
+        assert set(framing.stop_strings(["Ann"], "Mira")) == names
+        assert framing.stop_strings(["Ann", "Narrator"], "Ann").count("\nAnn:") == 1
+
+    def test_a_template_that_cannot_be_split_becomes_one_where_the_vocabulary_has_no_chatml(self, caplog):
+        framing = Framing(ByteTokenizer(self.SHAPE), "{{ raise_exception('no') }}")
+        assert framing.is_script
+        assert "the story is framed as a script" in caplog.text
+
+    def test_text_of_a_person_stays_text(self, framing):
+        assert [t for t in framing.segment("user", "<bos>", "<eos><bos>") if t >= 256] == []

@@ -31,6 +31,7 @@ WITH = {
     "\n<think></think>Hello": "Hello",
     "<think>a</think> <thinking>b <think> c</thinking> \n Hello <think>": "Hello <think>",
     "[THINK]well[/THINK]Hello": "Hello",
+    "<|channel>thought\nhm<channel|>Hello": "Hello",
     "<think>never done": "",
     "<think>almost</think": "",
     "<think></think>": "",

@@ -97,7 +97,7 @@ class Letters:
     def footer(self, role):
         return (2,)
 
-    def stop_strings(self, names):
+    def stop_strings(self, names, own=""):
         return ()
 
 

@@ -59,7 +59,7 @@ def make_context(database: Database, redis: Redis, redis_server, tmp_path) -> It
             db=database,
             redis=connect(redis_url),
             engine=engine,
-            framing=framing_of(engine),
+            framing=framing_of(engine, settings.framing),
             piece=engine.backend.piece,
             publisher=publisher,
             context_tokens=engine.options.context,

@@ -27,7 +27,7 @@ class ByteFraming:
     def footer(self, role: str) -> tuple[int, ...]:
         return tuple(b">")
 
-    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
+    def stop_strings(self, names: Sequence[str], own: str = "") -> tuple[str, ...]:
         return tuple(f"\n{name}:" for name in names)
 
 

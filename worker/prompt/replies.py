@@ -42,7 +42,7 @@ def reply_spec(
         footer=framing.footer(spec.role),
         sampling=sampling,
         max_tokens=min(limits.reply, _MAX_TOKENS.get(spec.kind, limits.reply)),
-        stop=framing.stop_strings(sorted(others)),
+        stop=framing.stop_strings(sorted(others), spec.name),
         prefix=prefix,
         keep=spec.keep_in_session,
     )

@@ -39,8 +39,8 @@ class PromptFraming(Protocol):
     def footer(self, role: str) -> tuple[int, ...]:
         """What closes it."""
 
-    def stop_strings(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Texts at which a reply ends, so that it does not go on to speak for `names`."""
+    def stop_strings(self, names: Sequence[str], own: str = "") -> tuple[str, ...]:
+        """Texts at which a reply of `own` ends, so that it does not go on to speak for `names`."""
 
 
 @dataclass(frozen=True, slots=True)
