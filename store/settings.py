@@ -87,6 +87,15 @@ class Settings(BaseSettings):
     connections_per_address: int = Field(
         64, ge=8, description="Unfinished requests of one address that the web server waits for at the same time."
     )
+    pace_percent: int = Field(
+        25,
+        ge=0,
+        le=100,
+        description="Percent of a processor that one person may use in the web server in the long run; 0: no limit.",
+    )
+    pace_burst_s: float = Field(
+        3.0, gt=0, description="Seconds of a processor that one person may use at once before that counts."
+    )
     metrics_token: str = Field(
         "",
         pattern=r"^(|[!-~]{16,})$",

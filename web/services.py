@@ -1,7 +1,7 @@
 """The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
 What it does: holds settings, database, Redis, hub, periodic maintenance, cleaning, and the limits of sockets,
-uploads and tries to sign in; `services()` finds them from inside a request.
+uploads, processor time and tries to sign in; `services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
 """
@@ -18,6 +18,7 @@ from store.settings import Settings
 from web.live.beat_reads import BeatReads
 from web.live.gate import PER_PERSON as SOCKETS_PER_PERSON
 from web.live.hub import Hub
+from web.pace import Pace
 from web.person_limiter import PersonLimiter
 from web.server.cleaning import Cleaning
 from web.server.maintenance import PeriodicMaintenance
@@ -38,6 +39,7 @@ class Services:
     upload_limiter: PersonLimiter
     sign_in_tries: SignInTries
     cleaning: Cleaning
+    pace: Pace
 
     def start(self) -> None:
         """Start the threads. Call once, in the process that serves (after any fork)."""
@@ -65,6 +67,7 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
         PersonLimiter(UPLOADS, UPLOADS_PER_PERSON),
         SignInTries(redis),
         Cleaning(settings, database, redis),
+        Pace(settings.pace_percent / 100, settings.pace_burst_s),
     )
 
 

@@ -22,9 +22,10 @@ WRITERS: Mapping[str, Callable[[ChatDocument], bytes]] = {
 """Writers by the ending of the file's name."""
 
 
-def read(data: bytes, now: float) -> ImportedFile:
+def read(data: bytes, now: float, between: Callable[[], None] = lambda: None) -> ImportedFile:
     """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken", "chat_newer".
 
-    `now` (seconds) is the date of messages without one.
+    `now` (seconds) is the date of messages without one; `between` is called after every line or message: a large file
+    takes seconds, and whoever reads it may want to rest.
     """
-    return native.read(data, now) if native.is_native(data) else jsonl.read(data, now)
+    return native.read(data, now, between) if native.is_native(data) else jsonl.read(data, now, between)

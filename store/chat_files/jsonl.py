@@ -5,7 +5,7 @@ they stood; `write` gives all of it back. What it refuses to know: the fields of
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,17 @@ _HEADER = ("chat_metadata", "user_name", "character_name", "create_date")
 _NOBODY = ("", "unused")
 
 
-def read(data: bytes, now: float) -> ImportedFile:
-    """The chat in a file. Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken"."""
+def read(data: bytes, now: float, between: Callable[[], None] = lambda: None) -> ImportedFile:
+    """The chat in a file; `between` is called after every line.
+
+    Raises Refused "not_a_chat", "chat_too_large", "chat_empty", "chat_broken".
+    """
     limits.refuse_if_large(data, limits.JSONL_FILE)
     reader = _FileReader(now)
     for number, line in enumerate(io.BytesIO(data.removeprefix(bounded_json.BOM)), 1):
         if line.strip():
             reader.read_line(number, line.strip(b"\r\n"))
+        between()
     return reader.finish()
 
 

@@ -7,6 +7,7 @@ To add a field: see document.py. Raise VERSION only if old programs would misrea
 alternative is called "wording".
 """
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -101,8 +102,11 @@ def is_native(data: bytes) -> bool:
     return data.removeprefix(bounded_json.BOM).lstrip()[:1] == b"{" and _MARK in data[:200]
 
 
-def read(data: bytes, now: float) -> ImportedFile:
-    """The chat in a file. Raises Refused "chat_too_large", "chat_newer", "chat_damaged"."""
+def read(data: bytes, now: float, between: Callable[[], None] = lambda: None) -> ImportedFile:
+    """The chat in a file; `between` is called after every message.
+
+    Raises Refused "chat_too_large", "chat_newer", "chat_damaged".
+    """
     limits.refuse_if_large(data, limits.NATIVE_FILE)
     try:
         value = bounded_json.parse(data.removeprefix(bounded_json.BOM), limits.NATIVE_FILE)
@@ -115,7 +119,7 @@ def read(data: bytes, now: float) -> ImportedFile:
         raise Refused("chat_damaged", where=where) from error
     except JsonError as error:
         raise Refused("chat_damaged", where="its text") from error
-    document = _document(file)
+    document = _document(file, between)
     n_more = sum(len(message.alternatives) - 1 for message in document.messages)
     findings = [Finding("applied", "messages", "chat_messages", {"n": len(document.messages)})]
     findings += [Finding("applied", "wordings", "chat_swipes", {"n": n_more})] if n_more else []
@@ -144,11 +148,11 @@ def _without_defaults(part: DocMessage | DocAlternative) -> dict[str, Any]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _document(file: _FileModel) -> ChatDocument:
+def _document(file: _FileModel, between: Callable[[], None]) -> ChatDocument:
     return ChatDocument(
         character_name=_line(file.character_name),
         user_name=_line(file.user_name),
-        messages=tuple(_doc_message(message) for message in file.messages),
+        messages=tuple(_doc_message(message, between) for message in file.messages),
         created_at=file.created_at,
         title=_line(file.title),
         user_persona=texts.clean(file.user_persona),
@@ -160,7 +164,8 @@ def _document(file: _FileModel) -> ChatDocument:
     )
 
 
-def _doc_message(message: _MessageModel) -> DocMessage:
+def _doc_message(message: _MessageModel, between: Callable[[], None]) -> DocMessage:
+    between()
     alternatives = tuple(
         DocAlternative(
             text=texts.clean(one.text),

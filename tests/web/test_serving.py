@@ -1,11 +1,13 @@
 """The real server, `python -m web`: it stops within three seconds with open sockets, and goes on without Redis."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -16,6 +18,8 @@ from store.broker import client
 from store.bundled import character_id
 from tests.harness.people import Browser
 from tests.harness.processes import free_port
+from web.i18n.language import gettext_in
+from web.server.request_intake import SENTENCES, Verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +35,13 @@ def own_redis(redis_server):
 
 
 @pytest.fixture
-def server(tmp_path, database_url, own_redis):
+def more_settings():
+    """For the server, beside what it needs."""
+    return {}
+
+
+@pytest.fixture
+def server(tmp_path, database_url, own_redis, more_settings):
     """Gunicorn with our configuration."""
     port = free_port()
     environment = {
@@ -40,6 +50,7 @@ def server(tmp_path, database_url, own_redis):
         "INGLENOOK_DATABASE_URL": database_url,
         "INGLENOOK_REDIS_URL": own_redis.url,
         "INGLENOOK_PORT": str(port),
+        **more_settings,
     }
     with subprocess.Popen([sys.executable, "-m", "web"], cwd=ROOT, env=environment) as process:
         process.address = f"http://127.0.0.1:{port}"
@@ -117,3 +128,26 @@ def test_without_redis_nothing_is_lost(server, ada, database, own_redis):
         tale.tell("I was only asleep.")
         tale.finish()
         assert tab.wait("done")["message"]["alternatives"][0]["text"] == "I was only asleep."
+
+
+@pytest.mark.parametrize("more_settings", [{"INGLENOOK_PACE_PERCENT": "1", "INGLENOOK_PACE_BURST_S": "0.3"}])
+def test_who_asks_without_end_is_told_to_wait_and_nobody_else(server, ada, database):
+    _, token = accounts.create_invite(database, "adult")
+    bo = Browser(server.address).sign_up(f"/invite/{token}", "Bo")
+    host = urlsplit(server.address).netloc
+    head = f"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {ada.cookie}\r\nAccept-Language: zh-CN,zh;q=0.9\r\n\r\n"
+    lines = []
+    for _ in range(100):
+        lines.append(socket.create_connection(host.split(":"), timeout=30))
+        lines[-1].sendall(head.encode())
+    answer = b""
+    while piece := lines[-1].recv(4096):
+        answer += piece
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nRetry-After: 10\r\n" in answer
+    assert gettext_in(SENTENCES[Verdict.TOO_MANY][1], "zh") in answer.decode()
+    assert bo.get("/").status_code == 200
+    assert requests.get(server.address + "/healthz", timeout=30).status_code == 200
+    assert lines[0].recv(12) == b"HTTP/1.1 200"
+    for line in lines:
+        line.close()

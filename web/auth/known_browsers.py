@@ -8,7 +8,7 @@ What it refuses to know: passwords, and how tries are counted (store/broker/sign
 
 import secrets
 
-from flask import after_this_request, current_app, request
+from flask import Flask, after_this_request, current_app, request
 from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.wrappers import Response
 
@@ -17,14 +17,14 @@ from store.views import UserView
 COOKIE = "inglenook_browser"
 LASTS_S = 400 * 86_400  # as long as browsers keep a cookie
 MAX_PEOPLE = 8  # of one browser; who signed in last stays
-_Known = tuple[str, dict[str, int]]  # the browser's own id; account id -> session epoch
+Known = tuple[str, dict[str, int]]  # the browser's own id; account id -> session epoch
 
 
 def remember(user: UserView) -> None:
     """This browser has just signed in as `user`: the answer to this request brings its cookie."""
-    browser, people = _read()
+    browser, people = _own()
     others = [(person, epoch) for person, epoch in people.items() if person != user.id]
-    value = _signer().dumps([browser, dict([*others, (user.id, user.session_epoch)][-MAX_PEOPLE:])])
+    value = signer(current_app).dumps([browser, dict([*others, (user.id, user.session_epoch)][-MAX_PEOPLE:])])
 
     @after_this_request
     def _set(response: Response) -> Response:
@@ -35,22 +35,28 @@ def remember(user: UserView) -> None:
 
 def known_as(user: UserView | None) -> str | None:
     """The id of this browser if it has been signed in as `user` before, else None."""
-    browser, people = _read()
+    browser, people = _own()
     return browser if user is not None and people.get(user.id) == user.session_epoch else None
 
 
 def is_known() -> bool:
     """Whether somebody has been signed in in this browser before."""
-    return bool(_read()[1])
+    return bool(_own()[1])
 
 
-def _read() -> _Known:
+def read(signed: URLSafeSerializer, cookie: str) -> Known:
+    """What a cookie says; a new browser's own id and nobody where it is not ours."""
     try:
-        browser, people = _signer().loads(request.cookies.get(COOKIE, ""))
+        browser, people = signed.loads(cookie)
         return str(browser), {str(person): int(epoch) for person, epoch in people.items()}
     except (BadData, ValueError, TypeError, AttributeError):
         return secrets.token_hex(8), {}
 
 
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(str(current_app.secret_key), salt="known browser")
+def signer(app: Flask) -> URLSafeSerializer:
+    """What signs the cookies of an application."""
+    return URLSafeSerializer(str(app.secret_key), salt="known browser")
+
+
+def _own() -> Known:
+    return read(signer(current_app), request.cookies.get(COOKIE, ""))

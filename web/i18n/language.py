@@ -9,7 +9,7 @@ or `tn()` in a script; 2. run `make words`; 3. translate the new entry in web/tr
 (tests/web/test_words.py fails until every text has a translation). The sentence of an error: sentences.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from babel.support import LazyProxy
@@ -76,6 +76,12 @@ def gettext_in(text: str, to: str) -> str:
     return translations_of(to).gettext(text) if text else text
 
 
+def best_of(accepted: Iterable[tuple[str, float]]) -> str | None:
+    """The best of a browser's Accept-Language that we have, of (tag, quality); `zh-TW` gets `zh`."""
+    wanted = (tag.split("-")[0].lower() for tag, quality in accepted if quality > 0)
+    return next((code for code in wanted if code in LANGUAGES), None)
+
+
 class Reasoned(Protocol):
     """An error of another room, or a value that says why something failed."""
 
@@ -140,9 +146,7 @@ def _of_account() -> str | None:
 
 
 def _of_browser() -> str | None:
-    """The best of the browser's Accept-Language that we have; `zh-TW` gets `zh`."""
-    wanted = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
-    return next((code for code in wanted if code in LANGUAGES), None)
+    return best_of(request.accept_languages)
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,8 @@
 """The connection of one tab: a reader thread, a writer thread and a bounded mailbox (backpressure) on one web socket.
 
 What it does: the reader (the library's thread) takes frames, limits their rate (token bucket) and executes commands;
-while it does, it reads nothing, so that a flood stays in the sender's TCP window. The writer (the server's request
+while it does, and while its person is over the pace, it reads nothing, so that a flood stays in the sender's TCP
+window. The writer (the server's request
 thread) is the only sender; it works through the mailbox, which holds calls to run. Posting never blocks: a full mailbox
 means that the peer is too slow, and the connection ends.
 What it refuses to know: what commands and events mean (commands.py, viewer.py).
@@ -30,10 +31,12 @@ from web.live.outgoing import encode_frame
 from web.live.protocol.to_tab import Frame, refused
 from web.live.socket_guard import SocketGuard
 from web.live.token_bucket import TokenBucket
+from web.pace import Meter, Pace
 
 MAILBOX_CALLS = 2000
 MESSAGES_PER_S, BURST = 20, 40
 PIECES_PER_S, PIECES_BURST = 100, 400  # of frames: pings, fragments, 4 KiB of a message
+FRAME_S = 0.01  # of the processor: each message counts as much at least
 PING = b"\x89\x00"  # a frame
 CLOSE_WAIT_S = 1.5  # for the close frame of the peer
 TOO_FAST = marked("Too fast: at most {n} messages per second.")
@@ -46,9 +49,10 @@ Execute = Callable[[str | bytes], None]
 class Connection:
     """The threads and the mailbox of one web socket."""
 
-    def __init__(self, ws: Server, language: str) -> None:
-        """`language`: of the person whose tab it is."""
+    def __init__(self, ws: Server, language: str, pace: Pace, key: str) -> None:
+        """`language`: of the person whose tab it is; `key`: theirs in the pace."""
         self._ws, self._language = ws, language
+        self._pace, self._key = pace, key
         self._guard: SocketGuard = ws.sock  # put there by SocketGuardMiddleware
         self._mailbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._close_frame = (1000, "")
@@ -94,7 +98,8 @@ class Connection:
 
         The library's reader appends each message to `input_buffer`; the `_Inbox` in its place executes it there.
         """
-        self._ws.input_buffer = _Inbox(execute, self._end)
+        paced = _Paced(execute, self._pace, self._key, self._close_sent.wait)
+        self._ws.input_buffer = _Inbox(paced, self._end)
         self._ws.ws = _Metered(self._ws.ws, self._liveness, self._end)
         reader: ReaderThread = self._ws.thread
         reader.begin(lambda: self._mailbox.put(None))
@@ -106,9 +111,11 @@ class Connection:
             reader.join()
 
     def _write(self, reader: threading.Thread) -> None:
+        meter = Meter(self._pace, self._key)
         with contextlib.suppress(*GONE):
             while (call := self._mailbox.get()) is not None:
                 self._run(call)
+                meter.charge()
         with contextlib.suppress(*GONE):
             self._ws.close(*self._close_frame)
         self._close_sent.set()
@@ -151,6 +158,24 @@ class _Inbox(list[str | bytes]):
         except Exception:
             log.exception("A command of a tab failed.")
             raise self._end(1011, errors.UNEXPECTED) from None
+
+
+class _Paced:
+    """Executes messages as the pace of their person allows; made in any thread, called in the reader's."""
+
+    def __init__(self, execute: Execute, pace: Pace, key: str, rest: Callable[[float], object]) -> None:
+        self._execute, self._pace, self._key, self._rest = execute, pace, key, rest
+        self._meter: Meter | None = None
+
+    def __call__(self, message: str | bytes) -> None:
+        """Execute a message, after a rest where the person is over the pace."""
+        self._meter = self._meter or Meter(self._pace, self._key)
+        if wait_s := self._pace.reserve(self._key, FRAME_S):
+            self._rest(wait_s)
+        try:
+            self._execute(message)
+        finally:
+            self._meter.charge(FRAME_S)
 
 
 class _Metered:

@@ -19,6 +19,7 @@ from web.live.caller import Caller
 from web.live.connection import Connection
 from web.live.protocol.to_tab import Frame, refused
 from web.live.viewer import Viewer
+from web.pace import person_key
 from web.services import Services
 
 SIGNED_OUT = marked("You are signed out.")
@@ -30,7 +31,7 @@ class TabSession:
     def __init__(self, services: Services, person: UserView, key: str, language: str, ws: Server) -> None:
         self._services, self._person, self._key = services, person, key
         user_id = person.id
-        self._connection = Connection(ws, language)
+        self._connection = Connection(ws, language, services.pace, person_key(user_id))
         self._viewer = Viewer(services, user_id, self._connection.send)
         post_frame, post = self._connection.post_frame, self._connection.post
         self._caller = Caller(services, user_id, self._viewer, post_frame, self._watch, post)

@@ -4,8 +4,10 @@ What it does: the main loop collects heads and small bodies (request_intake.py) 
 refused itself; a thread sees only whole requests, and uploads, whose pace the main loop watches (paced_reader.py). At
 most `per_address` requests of one address, and WAITING in all, are waited for: one more ends the one that has waited
 longest, so that nobody is locked out where all people have one address. Who asks again without having read the last
-answers is seen off: a thread would wait for room for the next. After an answer the main loop waits for the
-peer to hang up, without a thread and without blocking (gunicorn would block, up to two seconds for each).
+answers is seen off: a thread would wait for room for the next. What is ready goes through the turnstile
+(turnstile.py), so that nobody takes the processor from all others: over the pace it waits there without a thread, and
+too much of it is refused. After an answer the main loop waits for the peer to hang up, without a thread and without
+blocking (gunicorn would block, up to two seconds for each).
 What it refuses to know: the application, and web sockets, whose heads have arrived (live/ looks after them).
 """
 
@@ -17,6 +19,7 @@ import struct
 import termios
 import time
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,17 +27,36 @@ from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from store.settings import load_settings
+from web.pace import Pace
 from web.server.paced_reader import PacedReader
 from web.server.request_intake import Intake, Verdict, refusal
+from web.server.turnstile import Place, Turnstile
+from web.server.who_asks import WhoAsks
 
 LINGER_S = 1.0  # until the peer has read our answer and hangs up
 WAITING = 512
 PIECE = 1 << 16
+SOCKET_PATH = "/ws"  # live/routes.py
+HANDSHAKE_S, READING_S = 0.005, 0.0005  # of the processor: for opening a web socket; in the main loop, for a request
 UNREAD = 1 << 16  # bytes of earlier answers with which a peer may ask again; browsers read first
 
 
+@dataclass(frozen=True)
+class _Guest:
+    """Who asks over a connection. Web sockets and uploads stay long: they have limits of their own, and do not count as
+    requests that run; the tab of a web socket also charges its own time."""
+
+    key: str
+    stays: bool
+    is_socket: bool
+
+
 class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
-    """The worker class of gunicorn_conf.py. All but `handle_request` runs in the main loop."""
+    """The worker class of gunicorn_conf.py. All but `handle` and `handle_request` runs in the main loop."""
+
+    _pace: Pace
+    _turnstile: Turnstile[TConn]
+    _who: WhoAsks
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,7 +66,21 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
         self._addresses: dict[TConn, str] = {}  # of those that wait
         self._n_waiting: Counter[str] = Counter()  # by address
         self._uploads: dict[TConn, PacedReader] = {}  # connections whose thread may be reading a body
+        self._guests: dict[TConn, _Guest] = {}  # of those that wait at the turnstile, or have a thread
         self._leaving: dict[TConn, float] = {}  # answered connections, and until when they may hang up themselves
+
+    def run(self) -> None:
+        """The main loop, as soon as the application is loaded."""
+        self._pace = self.wsgi.extensions["inglenook"].pace
+        self._turnstile, self._who = Turnstile(self._pace), WhoAsks(self.wsgi)
+        super().run()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One round of the main loop; then those go on whose wait is over (when the server stops: all)."""
+        next_s = self._turnstile.next_s()
+        super().wait_for_and_dispatch_events(timeout if next_s is None else min(timeout, next_s))
+        for conn in self._turnstile.due(all_of_them=not self.alive):
+            self._go_on(conn)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Collect the next request of a connection: a new one, or one that was kept alive."""
@@ -59,6 +95,15 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
             self._settle(conn, verdict)
         self._make_room(conn)
 
+    def handle(self, conn: TConn) -> Any:
+        """In a thread: serve a request, and charge what it took."""
+        guest, began = self._guests[conn], time.thread_time()
+        try:
+            return super().handle(conn)
+        finally:
+            spent = HANDSHAKE_S if guest.is_socket else time.thread_time() - began
+            self._pace.charge(guest.key, spent + READING_S)
+
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """In a thread: what of a body has not arrived yet is read at a pace, and nothing is read after it."""
         reader = req.body.reader
@@ -71,6 +116,9 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """After a thread has served a connection: keep it for the next request, or see it off."""
         self._uploads.pop(conn, None)
+        guest = self._guests.pop(conn)
+        if not guest.stays:
+            self._turnstile.leave(guest.key)
         if fs.cancelled() or fs.exception() or not fs.result():
             self._see_off(conn)
         else:
@@ -115,14 +163,35 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
         """Give the request to a thread, or refuse it."""
         intake = self._forget(conn)
         if verdict is Verdict.READY and _n_unread(conn.sock) <= UNREAD:
-            conn.parser.unreader.unread(bytes(intake.data))
-            conn.data_ready = True
-            super().enqueue_req(conn)
-            return
+            if self._arrive(conn, intake):
+                return
+            verdict = Verdict.TOO_MANY
         is_told = intake.has_head if verdict is Verdict.TOO_SLOW else verdict is not Verdict.READY
         if is_told:  # not who has asked for nothing, nor who does not read
-            _send(conn.sock, refusal(verdict))
+            _send(conn.sock, refusal(verdict, intake.language))
         self._see_off(conn)
+
+    def _arrive(self, conn: TConn, intake: Intake) -> bool:
+        """Let a request go on now or later; False where too many of this person wait already."""
+        path = intake.path
+        key = self._who.key(intake.cookies, path, intake.client(_peer(conn), self._n_proxies))
+        place = self._turnstile.arrive(key, conn)
+        if place is Place.TURNED_AWAY:
+            self._pace.charge(key, READING_S)
+            return False
+        conn.parser.unreader.unread(bytes(intake.data))
+        self._guests[conn] = _Guest(key, intake.is_upload or path == SOCKET_PATH, path == SOCKET_PATH)
+        if place is Place.GO:
+            self._go_on(conn)
+        return True
+
+    def _go_on(self, conn: TConn) -> None:
+        """Give a request to a thread."""
+        guest = self._guests[conn]
+        if guest.stays:
+            self._turnstile.leave(guest.key)
+        conn.data_ready = True
+        super().enqueue_req(conn)
 
     def _make_room(self, conn: TConn) -> None:
         """End the request that has waited longest: of the same address if that has too many, or of all."""

@@ -24,6 +24,7 @@ from web.auth.accounts import Page, me, signed_in
 from web.auth.rate_limits import PER_DOWNLOAD, limiter, user_key
 from web.file_transfer import NotImported, UploadResult
 from web.i18n.language import gettext
+from web.pace import Rests
 from web.rendering import import_report
 from web.services import services
 
@@ -96,7 +97,7 @@ def export(chat_id: str, ending: str) -> Response:
 def _import_chat(file: FileStorage, visible: Sequence[CharacterView], chosen: str) -> ChatView:
     """`chosen`: the id of the character, or empty: the one named in the file. Raises Refused, NotImported."""
     with _reading_lock:
-        read = chat_files.read(file.stream.read(), time.time())
+        read = chat_files.read(file.stream.read(), time.time(), Rests())
     character_id = chosen or _character_named(read.document.character_name, visible)
     if not character_id:
         raise NotImported("no_character", _no_character_sentence(read.document.character_name))
