@@ -12,7 +12,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore load fuzz words audit docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore bench-plans load fuzz words audit docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ load: venv-dev ## 500 web sockets, slow and hostile ones, restarts; writes docs/
 
 bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn reads; writes docs/benchmarks.md
 	@exec $(PY) -m bench.lore
+
+bench-plans: venv-dev ## how twelve models would be loaded on cards of 6 and 8 GB; writes docs/benchmarks.md
+	@exec $(PY) -m bench.plans
 
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale

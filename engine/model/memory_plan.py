@@ -2,10 +2,10 @@
 
 What it refuses to know: files, devices, llama.cpp, settings. The budget is the memory of the card, or the RAM when
 there is no card. Priorities: all layers on the card; then as many lanes as requested; then the first allowed KV type
-that gives a comfortable context, else the first that gives a usable one; then the longest context that fits; then cells
-for an idle session beside the lanes; then every cell in layers with a sliding window, not only the windows (then less
-is ever read again). At most a quarter of the layers stays on the CPU unless the request says otherwise: more would be
-slow without a visible reason.
+that gives a comfortable context, else the first that gives a usable one; then the longest context that fits; then every
+cell in layers with a sliding window, not only the windows (a reply is then taken back without a checkpoint); then cells
+for an idle session beside the lanes. At most a quarter of the layers stays on the CPU unless the request says
+otherwise: more would be slow without a visible reason.
 Each formula names its source; tests/engine/test_memory_plan.py compares them with what llama.cpp allocates.
 """
 
@@ -27,12 +27,11 @@ KV_VALUE_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 CONTEXT_STEP = 256
 """llama.cpp pads cells to it."""
 DENSE_SEQUENCES = 16
-"""Where a sequence costs nothing: lanes, idle sessions, and the engine's scratch."""
+"""Where a sequence costs nothing. Where it does: one for each session that the cells have room for, the engine's
+scratch, and, if that fits, one to read a session anew while it goes on."""
 COMFORTABLE_CONTEXT, MIN_CONTEXT, MAX_CONTEXT = 4096, 2048, 8192
 """Tokens per session: preferred; refused below; beyond MAX_CONTEXT attention only gets slower."""
 MIN_GPU_SHARE = 0.75
-SPARE_SEQUENCES = 2
-"""Where a sequence costs memory: the engine's scratch, and one to read a session anew while it goes on."""
 MIN_OUTPUTS = 16
 
 
@@ -225,31 +224,30 @@ def _longest(
     goals = [request.context] if request.context else usual_goals
     for goal, kv_type in product(goals, request.kv_types):
         contexts = dict.fromkeys([*range(request.context or max_context, goal, -CONTEXT_STEP), goal])
-        for context, n_sessions in product(contexts, (lanes + 1, lanes)):
+        for context in contexts:
             base = MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, lanes, 0, request.n_batch)
-            for plan in _variants(base, n_sessions):
-                if plan.fits:
-                    return plan
+            plan = next((plan for plan in _variants(base, (lanes + 1, lanes)) if plan.fits), None)
+            if plan is not None:
+                return plan
     return None
 
 
-def _variants(base: MemoryPlan, n_sessions: int) -> Iterator[MemoryPlan]:
-    """`base` with cells and sequences for these sessions: first every cell in every layer, then, where that takes less,
-    windows only in the layers that have one."""
-    few = n_sessions + SPARE_SEQUENCES
-    n_sequences = few if base.state_bytes else max(DENSE_SEQUENCES, few)
-    whole = replace(base, n_cells=_whole_steps(n_sessions * base.context), n_sequences=n_sequences)
-    yield whole
-    windows = replace(whole, n_sequences=few, swa_full=False)
-    if windows.cell_bytes < whole.cell_bytes:
-        yield windows
+def _variants(base: MemoryPlan, n_sessions: Sequence[int]) -> Iterator[MemoryPlan]:
+    """`base` with cells and sequences for so many sessions, the best first: every cell in every layer, then, where that
+    takes less, windows only in the layers that have one; with as many spare sequences as possible."""
+    for swa_full, n, spare in product((True, False), n_sessions, (2, 1)):
+        costly = base.state_bytes or not swa_full
+        n_sequences = n + spare if costly else max(DENSE_SEQUENCES, n + spare)
+        plan = replace(base, n_cells=_whole_steps(n * base.context), n_sequences=n_sequences, swa_full=swa_full)
+        if swa_full or plan.cell_bytes < replace(plan, swa_full=True).cell_bytes:
+            yield plan
 
 
 def _smallest(model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_layers: int) -> MemoryPlan:
     context = request.context or min(MIN_CONTEXT, model.n_context_train)
     kv_type = min(request.kv_types, key=KV_VALUE_BYTES.__getitem__)
     base = MemoryPlan(model, budget_bytes, n_gpu_layers, kv_type, context, 1, 0, request.n_batch)
-    return min(_variants(base, 1), key=lambda plan: plan.total_bytes)
+    return min(_variants(base, (1,)), key=lambda plan: plan.total_bytes)
 
 
 def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> ModelError:
