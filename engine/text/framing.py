@@ -200,6 +200,8 @@ class Framing:
         self.is_script = parts is SCRIPT
         self._learn_markers(parts)
         self.named_roles = names_as_roles(parts, self.style) and self._keeps_markers(parts.named or parts.user)
+        if self.style == "roles" and not self.named_roles:
+            log.warning("the model's chat template takes no names as roles: `Name: ` stands before each text")
         user = parts.named if self.named_roles and parts.named else parts.user
         reply = parts.named if self.named_roles and parts.named else parts.assistant
         if reply.named:

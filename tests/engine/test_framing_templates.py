@@ -254,7 +254,7 @@ def test_names_are_roles_only_where_models_know_that(name, role):
     assert chosen.tokenizer.text(chosen.segment("user", "Ann", "Hi")).startswith(f"{role}Ann")
 
 
-def test_a_person_may_choose_how_speakers_are_told_apart():
+def test_a_person_may_choose_how_speakers_are_told_apart(caplog):
     shape = SHAPES["chatml"]
     tokenizer = ByteTokenizer(shape)
 
@@ -264,7 +264,8 @@ def test_a_person_may_choose_how_speakers_are_told_apart():
     assert said("auto") == said("roles") == "<|im_start|>Ann\nHi<|im_end|>\n"
     assert said("prefix") == "<|im_start|>user\nAnn: Hi<|im_end|>\n"
     assert said("script") == "Ann: Hi\n"
-    assert said("roles", SHAPES["qwen3"].template) == "<|im_start|>user\nAnn: Hi<|im_end|>\n"  # it takes no other role
+    assert said("roles", SHAPES["qwen3"].template) == "<|im_start|>user\nAnn: Hi<|im_end|>\n"
+    assert "takes no names as roles" in caplog.text
 
 
 class TestScript:
