@@ -24,6 +24,7 @@ from engine.model.memory_plan import (
     PlanRequest,
     plan_memory,
 )
+from tests.harness.models import gemma_path
 
 
 def model(name, quantization, n_layers, width, ff, heads, n_kv_heads, vocab, layer_mib, ends_mib, **changes):
@@ -251,10 +252,11 @@ MAKERS = tiny_models.MAKERS | {
 SIZES = {"kv": r"(?:KV|RS) buffer size = +([\d.]+) MiB", "compute": r"compute buffer size = +([\d.]+) MiB"}
 
 
-@pytest.mark.parametrize("kind", ["demo", "wide", "mtp", *sorted(tiny_models.MAKERS)])
+@pytest.mark.parametrize("kind", ["demo", "gemma 270m", "wide", "mtp", *sorted(tiny_models.MAKERS)])
 @pytest.mark.parametrize(("n_cells", "n_sequences", "swa_full"), [(1024, 16, True), (4096, 3, True), (4096, 3, False)])
 def test_llama_cpp_allocates_what_was_planned(kind, n_cells, n_sequences, swa_full, demo_model, tmp_path, caplog):
-    path = demo_model if kind == "demo" else MAKERS[kind](tmp_path / "m.gguf")
+    real_models = {"demo": demo_model, "gemma 270m": gemma_path()}
+    path = real_models.get(kind) or MAKERS[kind](tmp_path / "m.gguf")
     model = read_model_info(path)
     plan = MemoryPlan(model, CARD, 0, "f16", n_cells, 1, n_cells, 512, n_sequences, swa_full)
     with caplog.at_level(logging.DEBUG, logger="engine.backends.llama"):
