@@ -1,15 +1,19 @@
 """Online backup: a consistent snapshot of every SQL table in one file, while people go on writing.
 
 What it does: reads all tables in one snapshot transaction (SQLite and PostgreSQL alike) into a temporary file beside
-the target, verifies it, and renames it. Pictures and the secret key are included; KV blocks are not: they are a cache.
+the target, verifies it, and renames it; what killed backups have left there is removed first. Pictures and the secret
+key are included; KV blocks are not: they are a cache.
 What it refuses to know: the meaning of the rows (columns are reflected, so tables of any version can be saved), and the
 way back (restore.py).
 """
 
+import fcntl
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from store.backup.archive import Archive, ArchiveWriter, BackupError
 from store.db import Database, tables_version
 
 VERSIONS = "alembic_version"
+_DRAFT = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")  # names that `_draft_of` makes
 _ROWS_AT_ONCE = 16  # a picture may have 4 MB
 
 
@@ -38,25 +43,48 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
 
     Raises BackupError where there is nothing to save or the file cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     made_at = time.time() if now is None else now
     try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        _write(db, draft, secret_key, made_at)
-        with Archive(draft) as archive:
-            archive.verify()
-            rows = {name: facts.rows for name, facts in archive.tables.items()}
-            version = archive.version
-        make_durable(draft)
-        draft.replace(path)
-        make_durable(path.parent)
+        _sweep(path.parent)
+        with _draft_of(path) as draft:
+            _write(db, draft, secret_key, made_at)
+            with Archive(draft) as archive:
+                archive.verify()
+                rows = {name: facts.rows for name, facts in archive.tables.items()}
+                version = archive.version
+            make_durable(draft)
+            draft.replace(path)
+            make_durable(path.parent)
     except OSError as error:
         raise BackupError(
             f"{path} cannot be written ({error.strerror}): name a folder with room enough where this user may write."
         ) from None
-    finally:
-        draft.unlink(missing_ok=True)
     return BackupSummary(path, version, rows, path.stat().st_size, made_at)
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, locked while it is written (the lock ends with this process), removed at the end."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with suppress(OSError):  # a file system without locks: nobody sweeps there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not os.fstat(descriptor).st_nlink:  # swept up by another backup, a moment ago
+            draft.touch(mode=0o600)
+        yield draft
+    finally:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the drafts of backups that were killed: nobody holds their lock any more."""
+    for draft in [path for path in folder.iterdir() if _DRAFT.fullmatch(path.name) and path.is_file()]:
+        with suppress(OSError), draft.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.read(2) in (b"", b"PK"):
+                draft.unlink()
 
 
 def reflect_tables(connection: Connection) -> MetaData:

@@ -33,7 +33,7 @@ def test_a_few_kills_in_mid_reply_lose_nothing():
 
 @pytest.mark.timeout(600)
 def test_crashes_at_chosen_moments_lose_nothing():
-    """Seven of the 41 moments: before the job, in the worker, in the statements of a transaction, at a start."""
+    """Seven of the 61 moments: before the job, in the worker, in the statements of a transaction, at a start."""
     done = run("tests.nemesis.crashes", "--n", "7", "--first", "4", "--step", "6")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 kills at 7 moments (7 armed), 0 lost, 0 doubled" in done.stdout

@@ -10,11 +10,12 @@ import functools
 import importlib.machinery
 import os
 import signal
+import sys
 from pathlib import Path
 
 
 def install(folder):
-    """Hook the import of the modules named in `places`."""
+    """Hook the import of the modules named in `places`; what is imported already is hooked now."""
     places = Path(folder, "places").read_text(encoding="ascii").split("\n")
     functions = {}
     for place in places:
@@ -28,6 +29,8 @@ def install(folder):
         hook.loaded(module)
 
     importlib.machinery.SourceFileLoader.exec_module = exec_module
+    for name in {*functions, "store.db"} & set(sys.modules):
+        hook.loaded(sys.modules[name])
 
 
 class _Hook:
