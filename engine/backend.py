@@ -6,7 +6,9 @@ used by one thread at a time, except `tokenize`, `piece` and `is_end`, which any
 
 Rules that callers keep and the echo backend enforces: the next position of a sequence is its last one plus 1; no
 position twice; at most `n_batch` tokens in one decode; no save while a shift is pending; the scratch sequence is empty
-between uses.
+between uses. What a model allows with its cells are three facts: `can_drop`, `can_move` and `cut`. Layers with a
+sliding window or a recurrent state keep a *rest* beside the cells of full attention (`Part`): no decode while the rest
+is not that of the sequence's end.
 
 To add a backend: a module in engine/backends/ with a class for each of the two protocols, Backend and Sampler; a case
 of the fixture `backend` in tests/engine/conftest.py, so that the contract suite runs on it; its name in `backend` of
@@ -16,7 +18,7 @@ terminal (engine/model/loader.py) always loads llama.cpp.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -48,6 +50,27 @@ class TokenRun:
     position: int
     tokens: Sequence[int]
     wants_logits: bool = False
+
+
+class Cut(Enum):
+    """How far a sequence can be taken back at its end, so that reading may go on there."""
+
+    FREELY = "freely"
+    """To any position: every layer has full attention."""
+    WINDOW = "window"
+    """To where the sliding window before it is whole (`Backend.window_cells`); else its cells are restored first."""
+    CHECKPOINT = "checkpoint"
+    """Only to where a REST was saved: the state of recurrent layers cannot be taken back."""
+
+
+class Part(Enum):
+    """Parts of the state of a sequence."""
+
+    WHOLE = "whole"
+    CELLS = "cells"
+    """Of the layers with full attention: one cell for each token."""
+    REST = "rest"
+    """Of all other layers: the cells of sliding windows, or the state of recurrent layers."""
 
 
 class DecodeResult(IntEnum):
@@ -92,8 +115,13 @@ class Backend(Protocol):
     n_batch: int
     n_vocab: int
     n_context_train: int
-    can_shift: bool
-    """Whether cells can be removed from the middle and moved."""
+    can_drop: bool
+    """Whether cells can be removed from the middle. False: the state can only be kept and loaded as a whole."""
+    can_move: bool
+    """Whether cells can get other positions (shift)."""
+    cut: Cut
+    n_window: int
+    """Tokens that a layer with a sliding window sees, the newest included; 0 without such layers."""
     chat_template: str
     bos: int | None
     """The token that a prompt begins with, when the model wants one."""
@@ -123,22 +151,43 @@ class Backend(Protocol):
         """Poll `wanted` during decodes; when it returns true, the decode ends with ABORTED. None: never abort."""
 
     def seq_remove(self, sequence: int, start: int, end: int) -> bool:
-        """Remove the cells at positions start <= p < end (end -1: to the last). False: this model cannot."""
+        """Remove the cells at positions start <= p < end (end -1: to the last). False: this model cannot.
+
+        With Cut.CHECKPOINT the end can be removed only when the rest belongs before it, or after `seq_strip`.
+        """
 
     def seq_shift(self, sequence: int, start: int, end: int, delta: int) -> None:
         """Move positions start <= p < end (end -1: to the last) by delta; pending until the next decode."""
 
     def seq_copy(self, source: int, target: int, start: int, end: int) -> None:
-        """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data."""
+        """Share the cells at start <= p < end (end -1: to the last) with `target`; copies no data.
 
-    def seq_save(self, sequence: int, n_cells: int = 0, allocate: AllocateMemory = allocate_memory) -> StateBytes:
-        """The KV bytes of all cells of a sequence, in a buffer from `allocate`.
-
-        With `n_cells`, their exact number, it is faster; only for models that can shift.
+        With Cut.CHECKPOINT the target's rest becomes the source's, whatever the range.
         """
 
-    def seq_load(self, sequence: int, data: StateBytes) -> bool:
-        """Fill an empty sequence with saved cells, at the positions at which they were saved. False: refused."""
+    def seq_strip(self, sequence: int) -> None:
+        """Cut.CHECKPOINT: take the rest away and leave the cells."""
+
+    def seq_save(
+        self,
+        sequence: int,
+        n_cells: int = 0,
+        allocate: AllocateMemory = allocate_memory,
+        part: Part = Part.WHOLE,
+    ) -> StateBytes:
+        """The bytes of a part of the state of a sequence, in a buffer from `allocate`.
+
+        With `n_cells`, the exact number of cells, it is faster; only for models with Cut.FREELY.
+        """
+
+    def seq_load(self, sequence: int, data: StateBytes, part: Part = Part.WHOLE) -> bool:
+        """Fill a sequence with a saved part, at the positions at which it was saved. False: refused, and it is empty.
+
+        WHOLE and CELLS need an empty sequence; REST replaces what the sequence has of it.
+        """
+
+    def window_cells(self, sequence: int) -> int:
+        """Cut.WINDOW: how many of the last `n_window` positions the layers with a window still hold."""
 
     def seq_end(self, sequence: int) -> int:
         """The next position: that of the last cell plus 1, 0 for an empty sequence."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from engine.backend import Backend, DecodeResult
+from engine.backend import Backend, Cut, DecodeResult
 from engine.errors import EngineClosed, RequestError
 from engine.events import Event, Failed
 from engine.kv import forgetting
@@ -220,7 +220,7 @@ class Engine:
 
     def _arm_abort(self, batch: Batch) -> None:
         """Let a stop end a long read in its middle. Asking costs a little, so short steps are not asked."""
-        long = _n_tokens(batch) >= _ABORTABLE_TOKENS and not self._kv.cells.snapshot_only
+        long = _n_tokens(batch) >= _ABORTABLE_TOKENS and self.backend.cut is not Cut.CHECKPOINT
         if long:
             tickets = {lane.ticket for lane, _, _ in batch if lane.stage is not Stage.CLOSING}  # those are over already
             self.backend.set_abort(lambda: any(ticket.cancelled for ticket in tickets))

@@ -59,14 +59,17 @@ class TurnStats:
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
-    def note_read_again(self) -> None:
-        """A token that is in cells must be read again, because the logits behind it are not cached."""
-        if self.n_kept:
-            self.n_kept -= 1
-        elif self.n_restored:
-            self.n_restored -= 1
-        else:
-            self.n_shared -= 1
+    def note_read_again(self, n_tokens: int) -> None:
+        """Tokens that are in cells must be read again, because the logits behind them are not cached."""
+        n_kept = min(n_tokens, self.n_kept)
+        self.n_kept -= n_kept
+        self.note_lost(n_tokens - n_kept)
+
+    def note_lost(self, n_tokens: int) -> None:
+        """`n_tokens` that had been brought back, or kept, were given up again."""
+        n_restored = min(n_tokens, self.n_restored)
+        self.n_restored -= n_restored
+        self.n_shared -= min(n_tokens - n_restored, self.n_shared)
 
     def note_source(self, source: str, n_tokens: int) -> None:
         """`n_tokens` came from another session's "cells", or else from a block."""

@@ -17,6 +17,7 @@ from engine.events import Cancelled, Done, Failed, Reading, Text, TurnStats
 from engine.kv.cache import KvCache
 from engine.kv.planner import common_prefix
 from engine.kv.restore_policy import AT_HAND
+from engine.kv.resume import Point
 from engine.kv.session import Session
 from engine.kv.sync import PendingTokens, Sync
 from engine.kv.turn_plan import TurnPlan
@@ -41,7 +42,7 @@ class Lane:
         self.ticket, self.session = ticket, session
         self._plan, self._kv = plan, kv
         self._cells, self._backend = kv.cells, kv.backend
-        self._sync = Sync(session, ticket.request, kv.cells, kv.backend, kv.policy)
+        self._sync = Sync(session, ticket.request, kv.cells, kv.backend, kv.policy, kv.resume)
         self.stage = Stage.READING
         self.stats = TurnStats(wait_s=time.monotonic() - ticket.submitted_at)
         self._pending: deque[PendingTokens] = deque()
@@ -69,9 +70,8 @@ class Lane:
         self._kv.cost_model.record_skip(self._plan.skipped)
         if self.session.parked:
             self.ticket.waking()
-        self._carry_out(self._plan)
-        if self._pending and not self._pending[0].from_start and self.session.open is None:
-            self.session.reopen(self._pending[0].name, self._pending[0].ephemeral)
+        self._will_read(self._sync.run(self._plan, self.stats))
+        self._reopen_if_begun()
         self._add_time("wake_s")
         if self._n_to_read:
             self.ticket.put(Reading(0, self._n_to_read))
@@ -80,8 +80,8 @@ class Lane:
         else:
             self._write_from_kept_logits()
 
-    def _carry_out(self, plan: TurnPlan) -> None:
-        self._pending = deque(self._sync.run(plan, self.stats))
+    def _will_read(self, pending: list[PendingTokens]) -> None:
+        self._pending = deque(pending)
         self._n_to_read = sum(len(pending.tokens) for pending in self._pending)
 
     def _write_from_kept_logits(self) -> None:
@@ -94,15 +94,21 @@ class Lane:
             return
         opened = self.session.open
         assert opened is not None
-        last, name, n_tokens = opened.tokens[-1], opened.name, len(opened.tokens)
-        if not self._cells.cut(self.session, len(self.session.held) + 1, n_tokens - 1):
-            self._carry_out(self._kv.policy.plan(self.session, self.ticket.request, AT_HAND))
-            return
-        if n_tokens > 1:
-            self.session.reopen(name)
-        self._pending[0].tokens, self._pending[0].done = (last,), 0
-        self._n_to_read = 1
-        self.stats.note_read_again()
+        n_tokens = self.session.n_tokens
+        if self._cells.cut(self.session, len(self.session.held) + 1, len(opened.tokens) - 1):
+            self._kv.resume.settle(self.session)
+            self.stats.note_read_again(n_tokens - self.session.n_tokens)
+            self._will_read(self._sync.pending())
+        else:
+            self._will_read(
+                self._sync.run(self._kv.policy.plan(self.session, self.ticket.request, AT_HAND), self.stats)
+            )
+        self._reopen_if_begun()
+
+    def _reopen_if_begun(self) -> None:
+        """Let the last segment grow, when what is pending is the rest of it."""
+        if self._pending and not self._pending[0].from_start and self.session.open is None:
+            self.session.reopen(self._pending[0].name, self._pending[0].ephemeral)
 
     # -- the step ---------------------------------------------------------------------------------------------------
 
@@ -116,8 +122,8 @@ class Lane:
                 return
             last = pending.done + len(tokens) == len(pending.tokens)
             yield TokenRun(self.session.sequence, position, tokens, pending.keep_logits and last), pending
-            if last and pending.boundary and self._cells.snapshot_only:
-                return  # the snapshot that follows must not see a token more
+            if last and pending.point is not None and self._kv.resume.keeps_points:
+                return  # what is kept there must not see a token more
             position, budget = position + len(tokens), budget - len(tokens)
 
     def decoded(self, run: TokenRun, pending: PendingTokens, row: int | None) -> None:
@@ -135,7 +141,10 @@ class Lane:
         if pending.keep_logits and row is not None and self.stage is not Stage.WRITING:
             self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
         if not pending.leave_open:
-            self._cells.complete(self.session, save=pending.boundary or not self._cells.snapshot_only)
+            at_boundary = pending.point is not None
+            self._cells.complete(self.session, save=at_boundary or not self._cells.snapshot_only)
+        if pending.point is not None:
+            self._kv.resume.note_point(self.session, pending.point)
         self._continue_with(row)
 
     def _continue_with(self, row: int | None) -> None:
@@ -236,19 +245,35 @@ class Lane:
         """Cut the open segment to a prefix of `final`; the missing tokens and the footer are pending then."""
         self._pending.clear()
         if not reply.keep:
-            self._cells.cut(self.session, len(self.session.held))
+            self._cells.cut(self.session, len(self.session.held))  # the next turn settles it, with what is on disk
             return
-        opened = self.session.open
+        same = self._cut_to_prefix_of(reply, final)
+        if same is None:
+            return
+        if same < len(final):
+            rest = tuple(final[same:])
+            self._pending.append(PendingTokens(reply.name, rest, leave_open=True, keep_logits=True))
+            self._pending[-1].point = Point.REPLY if reply.footer else Point.TURN
+        else:
+            self._kv.resume.note_point(self.session, Point.REPLY)
+        if reply.footer:
+            self._pending.append(PendingTokens(reply.name, reply.footer, point=Point.TURN))
+
+    def _cut_to_prefix_of(self, reply: ReplySpec, final: list[int]) -> int | None:
+        """How many tokens of `final` the open segment holds then; None when earlier segments were given up, too."""
+        opened, n_held = self.session.open, len(self.session.held)
         assert opened is not None
         same = common_prefix(opened.tokens, final)
-        if same < len(opened.tokens):
-            if not self._cells.cut(self.session, len(self.session.held) + 1, same):
-                return
-            self.session.reopen(reply.name)
-        if same < len(final):
-            self._pending.append(PendingTokens(reply.name, tuple(final[same:]), leave_open=True, keep_logits=True))
-        if reply.footer:
-            self._pending.append(PendingTokens(reply.name, reply.footer, boundary=True))
+        if same == len(opened.tokens):
+            return same
+        if not self._cells.cut(self.session, n_held + 1, same):
+            return None
+        self._kv.resume.settle(self.session)
+        if len(self.session.held) < n_held:
+            return None
+        if len(self.session.held) == n_held:
+            return 0
+        return len(self.session.reopen(reply.name).tokens)
 
     def _deliver_end(self, event: Done | Cancelled) -> None:
         """Deliver the end before the footer is read: the owner does not wait for it."""
@@ -258,6 +283,8 @@ class Lane:
             self.stage = Stage.CLOSING
         else:
             self._cells.complete(self.session)
+            if self._reply().keep and self.session.held:
+                self._kv.resume.note_point(self.session, Point.TURN)
             self.stage = Stage.OVER
 
     def _end_at_once(self, event: Done | Cancelled | Failed) -> None:

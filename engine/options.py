@@ -15,6 +15,8 @@ class EngineOptions:
 
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
     step should take, so that a stop is seen in time. `tolerance_s`: restoring may be slower than reading by this much.
+
+    `checkpoints` of a session with a recurrent state: at the ends of its last turns, and as many around its last reply.
     """
 
     context: int = 2048
@@ -27,3 +29,4 @@ class EngineOptions:
     step_s: float = 0.4
     tolerance_s: float = 0.1
     max_sessions: int = 512
+    checkpoints: int = 2

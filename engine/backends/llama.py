@@ -1,9 +1,10 @@
 """The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36.
 
-Only this module, llama_batch.py and llama_sampler.py import llama_cpp. What it refuses to know: sessions, segments,
-lanes. Choices, all measured (docs/decisions/engine.md): one unified KV cache (range copies between streams abort the
-process); flash attention always on (without it V is stored transposed and saving is a hundred times slower); state only
-through get_data/set_data in memory (the file calls abort on a truncated file); no batch above n_batch (abort).
+Only this module and its neighbours llama_batch.py, llama_sampler.py and llama_state.py import llama_cpp. What it
+refuses to know: sessions, segments, lanes. Choices, all measured (docs/decisions/engine.md): one unified KV cache
+(range copies between streams abort the process); flash attention always on (without it V is stored transposed and
+saving is a hundred times slower); state only through get_data/set_data in memory (the file calls abort on a truncated
+file); no batch above n_batch (abort).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,10 +25,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp as llama
 
-from engine.backend import AllocateMemory, DecodeResult, Logits, StateBytes, TokenRun, allocate_memory
+from engine.backend import AllocateMemory, Cut, DecodeResult, Logits, Part, StateBytes, TokenRun, allocate_memory
 from engine.backends.llama_affinity import CpuAffinity
 from engine.backends.llama_batch import BatchArrays
 from engine.backends.llama_sampler import LlamaSampler
+from engine.backends.llama_state import LlamaState, can_shift
 from engine.errors import EngineClosed, ModelError
 from engine.sampling import SamplerSettings
 from engine.text.reasoning import REASONING_MARKERS
@@ -94,8 +95,8 @@ class LlamaBackend:
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
         self._n_outputs = options.n_outputs or self.n_batch
         self.cpu_affinity = CpuAffinity(_n_threads(options))
+        self._read_memory_facts(options)
         self._pieces: dict[int, bytes] = {}
-        self._state_sizes: dict[int, int] = {}
         self._abort_callback: object = None
         self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
 
@@ -135,12 +136,6 @@ class LlamaBackend:
         self.n_batch = min(options.n_batch, options.n_cells)
         self.n_vocab = llama.llama_vocab_n_tokens(self._vocab)
         self.n_context_train = llama.llama_model_n_ctx_train(self._model)
-        self.can_shift = bool(
-            llama.llama_memory_can_shift(self._memory)
-            and llama.llama_model_n_swa(self._model) == 0
-            and not llama.llama_model_is_recurrent(self._model)
-            and not llama.llama_model_is_hybrid(self._model)
-        )
         template = llama.llama_model_chat_template(self._model, None)
         self.chat_template = template.decode() if template else ""
         wants_bos = llama.llama_vocab_get_add_bos(self._vocab)
@@ -148,6 +143,24 @@ class LlamaBackend:
         self.bos_text = self._text_of(llama.llama_vocab_bos(self._vocab))
         self.eos_text = self._text_of(llama.llama_vocab_eos(self._vocab))
         self.model_key = self._fingerprint(path, options)
+
+    def _read_memory_facts(self, options: LlamaOptions) -> None:
+        """What the model allows with its cells. Asked of llama.cpp, and tried where the state has a rest."""
+        self.n_window = max(0, llama.llama_model_n_swa(self._model))
+        recurrent = llama.llama_model_is_recurrent(self._model)
+        with_state = recurrent or llama.llama_model_is_hybrid(self._model)
+        self.cut = Cut.CHECKPOINT if with_state else Cut.WINDOW if self.n_window else Cut.FREELY
+        self.n_window = self.n_window if self.cut is Cut.WINDOW else 0
+        self.can_move = not recurrent and can_shift(self._model, self._memory)
+        self._state = LlamaState(self._context, self._memory, self.cut, options.n_sequences - 1)
+        self.can_drop = self.cut is Cut.FREELY or (not recurrent and self._state.probe(self._decode_one))
+
+    def _decode_one(self) -> None:
+        """Add a token to sequence 0, for a probe."""
+        run = TokenRun(0, self.seq_end(0), (0,), wants_logits=True)
+        if self.decode([run]) is not DecodeResult.DONE:
+            raise ModelError("llama.cpp loads this model but cannot decode a token with it: choose another")
+        self.n_evaluated -= 1
 
     def _text_of(self, token: int) -> str:
         return bytes(llama.llama_vocab_get_text(self._vocab, token)).decode(errors="replace") if token >= 0 else ""
@@ -241,25 +254,27 @@ class LlamaBackend:
         """llama_memory_seq_cp: tags the cells, copies nothing in a unified cache."""
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)
 
-    def seq_save(self, sequence: int, n_cells: int = 0, allocate: AllocateMemory = allocate_memory) -> StateBytes:
-        """llama_state_seq_get_data into a buffer from `allocate`, without another copy."""
-        size = self._state_sizes.get(n_cells) or llama.llama_state_seq_get_size(self._context, sequence)
-        data = allocate(size)
-        written = llama.llama_state_seq_get_data(self._context, _address(data), size, sequence)
-        if written != size:
-            raise ModelError(f"llama.cpp wrote {written} of {size} state bytes")
-        if (
-            n_cells and self.can_shift
-        ):  # equal numbers of cells take equal bytes; asking llama.cpp walks through all cells
-            self._state_sizes[n_cells] = size
-        return data
+    def seq_strip(self, sequence: int) -> None:
+        """See engine/backends/llama_state.py."""
+        self._state.strip(sequence)
 
-    def seq_load(self, sequence: int, data: StateBytes) -> bool:
-        """llama_state_seq_set_data; after a refusal the partly filled sequence is cleared."""
-        if llama.llama_state_seq_set_data(self._context, _address(data), len(data), sequence) == len(data):
-            return True
-        self.seq_remove(sequence, -1, -1)
-        return False
+    def seq_save(
+        self,
+        sequence: int,
+        n_cells: int = 0,
+        allocate: AllocateMemory = allocate_memory,
+        part: Part = Part.WHOLE,
+    ) -> StateBytes:
+        """See engine/backends/llama_state.py. With Cut.CHECKPOINT, saving CELLS strips the sequence."""
+        return self._state.save(sequence, n_cells, allocate, part)
+
+    def seq_load(self, sequence: int, data: StateBytes, part: Part = Part.WHOLE) -> bool:
+        """See engine/backends/llama_state.py; after a refusal the partly filled sequence is cleared."""
+        return self._state.load(sequence, data, part)
+
+    def window_cells(self, sequence: int) -> int:
+        """See engine/backends/llama_state.py."""
+        return self._state.window_cells(sequence)
 
     def seq_end(self, sequence: int) -> int:
         """llama_memory_seq_pos_max plus 1."""
@@ -281,12 +296,3 @@ def _n_threads(options: LlamaOptions) -> int:
     """The number of compute threads: `n_threads`, else one for each CPU that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return options.n_threads or usable or 1
-
-
-def _address(data: StateBytes) -> Any:
-    """A ctypes pointer to the bytes, which keeps a reference to them."""
-    if isinstance(data, memoryview) and not data.readonly:
-        return ctypes.byref(
-            ctypes.c_uint8.from_buffer(data)
-        )  # ten times faster than numpy's pointer when CPU caches are cold
-    return np.frombuffer(data, np.uint8).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

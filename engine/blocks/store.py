@@ -43,12 +43,13 @@ def segment_key(model_key: str, visible: Iterable[tuple[bytes, int]], position: 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """KV bytes of one segment: `n_tokens` cells from `position` on."""
+    """KV bytes of one segment: `n_tokens` cells from `position` on. Not `durable`: never written to disk."""
 
     key: bytes
     position: int
     n_tokens: int
     payload: StateBytes
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,12 @@ class BlockStore:
         if self.disk and self.disk.evict_in_order(self.file_name(key)):
             self.disk.quarantine(self.file_name(key))
 
+    def outdate(self, key: bytes) -> None:
+        """Drop a block that is not wanted any more from RAM; on disk it is the next to be evicted."""
+        self._ram.remove(key)
+        if self.disk:
+            self.disk.evict_first(self.file_name(key))
+
     def keep_only(self, keys: Set[bytes]) -> None:
         """Drop every block of the RAM tier but these; the engine's thread."""
         for key in self._ram.keys() - keys:
@@ -185,7 +192,8 @@ class BlockStore:
         """Queue writes of the blocks that only RAM has, newest first, up to the disk tier's backlog."""
         if self.disk:
             old = self._ram.old_items()
-            only_in_ram = [block for block in old if not self.disk.evict_last(self.file_name(block.key))]
+            durable = [block for block in old if block.durable]
+            only_in_ram = [block for block in durable if not self.disk.evict_last(self.file_name(block.key))]
             for block in only_in_ram:
                 self._write(block)
 
@@ -201,7 +209,7 @@ class BlockStore:
             return None, error
 
     def _put_in_ram(self, block: Block) -> None:
-        if self.disk and not self.disk.evict_last(self.file_name(block.key)):
+        if self.disk and block.durable and not self.disk.evict_last(self.file_name(block.key)):
             self._write(block)
         self._apply(self._ram.put(block))
         self._buffers.trim(self._ram.budget_bytes - self._ram.used_bytes)
@@ -214,7 +222,7 @@ class BlockStore:
             for block in changes.demoted:
                 self.disk.evict_first(self.file_name(block.key))
             for block in changes.evicted:
-                if not self.disk.evict_in_order(self.file_name(block.key)):
+                if block.durable and not self.disk.evict_in_order(self.file_name(block.key)):
                     self._write(block)
 
     def _write(self, block: Block) -> None:

@@ -1,10 +1,9 @@
 """Cell ownership (reference counts): sequences, sharing, parking and waking on top of a backend's verbs.
 
-The last sequence id is the scratch: a block is saved by tagging its cells to it, and restored by loading it there and
-tagging it to the session. Between uses it is empty. Counting is exact: a run of cells that several sequences share
-counts once.
+Counting is exact: a run of cells that several sequences share counts once. A session whose cells were cut or brought
+back is not `sound` until resume.py has seen to it.
 
-What it refuses to know: what a turn wants, and whether restoring is worth it.
+What it refuses to know: what a turn wants, whether restoring is worth it, and what a state is made of (scratch.py).
 To add a verb: whatever adds cells sets `Held.runs` and adds to `used`, whatever frees them goes through `_disown`.
 """
 
@@ -12,9 +11,10 @@ import logging
 import time
 from collections.abc import Iterable
 
-from engine.backend import Backend
-from engine.blocks.store import Block, BlockStore
+from engine.backend import Backend, Cut
+from engine.blocks.store import BlockStore
 from engine.kv.cost_model import CostModel
+from engine.kv.scratch import Scratch
 from engine.kv.session import CellRun, Held, Session
 from engine.kv.snapshots import Snapshots
 from engine.segments import Segment
@@ -27,13 +27,12 @@ class Cells:
 
     def __init__(self, backend: Backend, blocks: BlockStore, cost_model: CostModel) -> None:
         self._backend, self._blocks, self._cost_model = backend, blocks, cost_model
-        self.snapshot_only = not backend.can_shift
+        self.snapshot_only = not backend.can_drop
         self._snapshots = Snapshots(backend, blocks)
-        self._scratch = backend.n_sequences - 1
+        self.scratch = Scratch(backend, blocks)
         self._free_sequences = list(range(backend.n_sequences - 1))
         self._resident: dict[bytes, dict[int, Held]] = {}
         self.used = 0
-        self._shift_pending = False
 
     # -- sequences --------------------------------------------------------------------------------------------------
 
@@ -58,7 +57,7 @@ class Cells:
     def empty(self, session: Session) -> None:
         """Free all cells of a session and hold nothing; it keeps its sequence."""
         self._disown_all(session)
-        session.held, session.open = [], None
+        session.held, session.open, session.sound = [], None, True
         if session.sequence is not None:
             self._remove(session.sequence, 0, -1)
 
@@ -69,7 +68,7 @@ class Cells:
 
     def decoded(self) -> None:
         """Note that a decode went through: marked shifts have been carried out."""
-        self._shift_pending = False
+        self.scratch.shift_pending = False
 
     def resync(self, session: Session) -> None:
         """A decode was aborted: remove the cells that it left behind the session's end."""
@@ -99,7 +98,13 @@ class Cells:
         if save and self.snapshot_only:
             self._snapshots.save(session, held)
         elif save and self._blocks.tier(held.key) is None:
-            self._blocks.put(self._save(session, held))
+            self.scratch.save(session, held)
+
+    def save_last(self, session: Session) -> None:
+        """Keep the last segment as a block, if a cut has made it and it stays as it is."""
+        unsaved = session.held and self._blocks.tier(session.held[-1].key) is None and not self.snapshot_only
+        if unsaved and session.sequence is not None and not self.scratch.shift_pending:
+            self.scratch.save(session, session.held[-1])
 
     def cut(self, session: Session, n_held: int, n_tokens: int | None = None) -> bool:
         """Take back everything behind the first `n_held` segments, and keep only `n_tokens` of the last of those.
@@ -111,12 +116,22 @@ class Cells:
         if self.snapshot_only and (len(session.held) > n_held or shorter):
             self.empty(session)
             return False
+        if len(session.held) > n_held or shorter:
+            self._make_unsound(session)
         for held in session.held[n_held:]:
             self._disown(session, held)
         del session.held[n_held:]
         if n_tokens is not None and session.held and n_tokens < len(session.held[-1].segment.tokens):
             self._shorten(session, n_tokens)
-        return session.sequence is None or self._remove(session.sequence, session.end, -1)
+        if session.sequence is None or self._remove(session.sequence, session.end, -1):
+            return True
+        self.empty(session)
+        return False
+
+    def _make_unsound(self, session: Session) -> None:
+        session.sound = False
+        if self._backend.cut is Cut.CHECKPOINT and session.sequence is not None:
+            self._backend.seq_strip(session.sequence)
 
     def drop(self, session: Session, index: int) -> bool:
         """Remove held segment `index` from the middle; positions behind it stay, a hole remains."""
@@ -148,54 +163,63 @@ class Cells:
         owner = self._owner(key, position, session.sequence)
         return "cells" if owner is not None else self._blocks.tier(key)
 
-    def adopt(self, session: Session, segment: Segment) -> str | None:
-        """Add a whole segment at the session's end without reading it; where it came from, as in `bring_back`."""
+    def adopt(self, session: Session, segment: Segment, until: int | None = None) -> str | None:
+        """Add a whole segment at the session's end without reading it; the rest as in `bring_back`."""
         opened = session.begin(segment.name, segment.ephemeral)
         opened.tokens = list(segment.tokens)
         held = session.complete()
         assert held is not None
-        source = self.bring_back(session, held)
+        source = self.bring_back(session, held, until)
         if source is None:
             session.held.pop()
         return source
 
-    def bring_back(self, session: Session, held: Held) -> str | None:
-        """Fill the cells of a held segment: from another session's "cells", from a block in "ram", or None."""
+    def bring_back(self, session: Session, held: Held, until: int | None = None) -> str | None:
+        """Fill the cells of a held segment: from another session's "cells", from a block in "ram", or None.
+
+        `until`: where the session will end when everything is back; a window that ends there needs what it sees.
+        """
         owner = self._owner(held.key, held.position, session.sequence)
         if owner is not None:
             self._share(session, held, owner)
+            self._make_unsound(session)  # sharing cells has brought the other's state along
             return "cells"
-        return "ram" if self.restore(session, held) else None
+        self._make_unsound(session)
+        return "ram" if self.restore(session, held, until) else None
 
     def _owner(self, key: bytes, position: int, but: int | None) -> tuple[int, Held] | None:
+        """Another sequence with these cells. Never where there is a window: what it held of them may be gone."""
+        if self._backend.cut is Cut.WINDOW:
+            return None
         for sequence, held in self._resident.get(key, {}).items():
             if sequence != but and held.position == position:
                 return sequence, held
         return None
 
-    def restore(self, session: Session, held: Held) -> bool:
+    def restore(self, session: Session, held: Held, until: int | None = None) -> bool:
         """Bring the cells of a held segment back from its block in RAM, to where the session has it now."""
-        started = time.monotonic()
-        block = self._blocks.get(held.key)
-        if block is None or session.sequence is None or self.used + block.n_tokens > self._backend.n_cells:
+        started, n_tokens = time.monotonic(), len(held.segment.tokens)
+        if session.sequence is None or self.used + n_tokens > self._backend.n_cells:
             return False
-        if block.n_tokens != len(held.segment.tokens) or not self._load(block):
-            self._blocks.discard(held.key)
+        is_seen = until is None or held.end > until - self._backend.n_window
+        if not self.scratch.load(session.sequence, held, self._backend.cut is Cut.WINDOW and is_seen):
             return False
-        self._place(session.sequence, block, held)
-        held.runs = [CellRun(block.n_tokens)]
-        self.used += block.n_tokens
+        held.runs = [CellRun(n_tokens)]
+        self.used += n_tokens
         self._blocks.n_restored += 1
         self._resident.setdefault(held.key, {})[session.sequence] = held
-        self._cost_model.learn_restoring("ram", block.n_tokens, time.monotonic() - started)
+        self._cost_model.learn_restoring("ram", n_tokens, time.monotonic() - started)
         return True
 
     def rebase(self, session: Session, pinned: int) -> bool:
         """Close all holes behind the pinned segments, so that positions start low again.
 
         Cells that another session shares must not move; then the session is woken anew at its new positions. False
-        when a block for that was missing: the session then holds less than before.
+        when a block for that was missing, or the model's cells cannot move: the session then holds less than before.
         """
+        if not self._backend.can_move:
+            self.empty(session)
+            return False
         shared = any(run.n_owners > 1 for held in session.held[pinned:] for run in held.runs)
         target = session.held[pinned - 1].end if pinned else 0
         moves = []
@@ -207,7 +231,7 @@ class Cells:
         for held, position in moves:
             if position != held.position and session.sequence is not None:
                 self._backend.seq_shift(session.sequence, held.position, held.end, position - held.position)
-                self._shift_pending = True
+                self.scratch.shift_pending, session.sound = True, session.sound and self._backend.cut is not Cut.WINDOW
             held.position = position
         return True
 
@@ -232,33 +256,6 @@ class Cells:
             self._blocks.n_restored += 1
             self._cost_model.learn_restoring("ram", held[-1].end, time.monotonic() - started)
         return loaded
-
-    # -- the scratch sequence ---------------------------------------------------------------------------------------
-
-    def _save(self, session: Session, held: Held) -> Block:
-        assert not self._shift_pending, "a block must be saved before its cells are marked for a shift"
-        assert session.sequence is not None
-        self._backend.seq_copy(session.sequence, self._scratch, held.position, held.end)
-        n_tokens = len(held.segment.tokens)
-        payload = self._backend.seq_save(self._scratch, n_tokens, self._blocks.allocate)
-        self._remove(self._scratch, 0, -1)
-        return Block(held.key, held.position, n_tokens, payload)
-
-    def _load(self, block: Block) -> bool:
-        if not self._backend.seq_load(self._scratch, block.payload):
-            return False
-        if self._backend.seq_end(self._scratch) == block.position + block.n_tokens:
-            return True
-        self._remove(self._scratch, 0, -1)
-        return False
-
-    def _place(self, sequence: int, block: Block, held: Held) -> None:
-        """Move loaded cells from the scratch to the session, shifted to where it has the segment now."""
-        if held.position != block.position:
-            self._backend.seq_shift(self._scratch, 0, -1, held.position - block.position)
-            self._shift_pending = True
-        self._backend.seq_copy(self._scratch, sequence, 0, -1)
-        self._remove(self._scratch, 0, -1)
 
     def _share(self, session: Session, held: Held, owner: tuple[int, Held]) -> None:
         sequence, shared = owner

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 
 from engine.kv.cache import KvCache
+from engine.kv.scratch import checkpoint_key, rest_key
 from engine.kv.session import Session
 from engine.kv.snapshots import snapshot_key
 
@@ -41,7 +42,8 @@ def forget_in_memory(kv: KvCache, request: Forgetting) -> None:
         _drop(kv, sessions.pop(name))
     held = {held.key for session in sessions.values() for held in session.held}
     keys = request.named | held
-    request.kept = keys | frozenset(map(snapshot_key, keys))
+    short = {key for session in sessions.values() for key in session.short_checkpoints}
+    request.kept = keys | short | {of(key) for key in keys for of in (snapshot_key, rest_key, checkpoint_key)}
     kv.blocks.keep_only(request.kept)
     kv.logits.clear()
     request.done.set()

@@ -91,6 +91,14 @@ def decode_from(wanted: Sequence[Segment], index: int, start: int = 0) -> tuple[
     return (*first, *(Decode(behind, 0) for behind in range(index + 1, len(wanted))))
 
 
+def decode_behind(held: Sequence[Segment], wanted: Sequence[Segment]) -> tuple[Decode, ...]:
+    """Read what is missing behind `held`, whose tokens are the beginning of `wanted`."""
+    if not held:
+        return decode_from(wanted, 0)
+    last, n_tokens = len(held) - 1, len(held[-1].tokens)
+    return decode_from(wanted, last, n_tokens) if n_tokens < len(wanted[last].tokens) else decode_from(wanted, last + 1)
+
+
 def _full_matches(
     held: Sequence[Segment], wanted: Sequence[Segment], forgotten: AbstractSet[str], pinned: int, can_drop: bool
 ) -> list[Keep]:

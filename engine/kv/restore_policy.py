@@ -6,17 +6,20 @@ What it refuses to know: how a plan is carried out (sync.py), and the disk (pref
 To add a tier: kv/cost_model.py says how.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
-from engine.backend import Backend
+from engine.backend import Backend, Cut
 from engine.blocks.store import BlockStore
 from engine.kv import planner
 from engine.kv.candidates import Candidate, chain, find_candidates
 from engine.kv.cells import Cells
 from engine.kv.cost_model import CostModel
-from engine.kv.planner import Plan, decode_from
-from engine.kv.session import Session
+from engine.kv.planner import Keep, Plan, decode_from
+from engine.kv.resume import behind_window
+from engine.kv.scratch import checkpoint_key, rest_key
+from engine.kv.session import Held, Session
 from engine.kv.snapshots import snapshot_key
 from engine.kv.turn_plan import TurnPlan, plan_to_read_everything
 from engine.segments import TurnRequest
@@ -41,13 +44,51 @@ class RestorePolicy:
         found = self._find(session, request, moves)
         usable = list(takewhile(lambda candidate: candidate.tier in tiers, found))
         restore = tuple(usable[: self.cost_model.best_prefix(usable)])
-        keep, drop, read = moves.keep, moves.drop, moves.decode
+        if self._backend.cut is Cut.CHECKPOINT:
+            return self._plan_checkpoint(session, request, moves, usable, tiers)
+        plan = _joined(session, request, moves, restore)
+        resume = self._window(session, plan) if self._backend.cut is Cut.WINDOW else ()
+        return replace(plan, skipped=tuple(found[len(restore) :]), resume=resume)
+
+    def _window(self, session: Session, plan: TurnPlan) -> tuple[bytes, ...]:
+        """Keys of what a window sees from where reading goes on; in cells it may be gone, unless nothing is cut."""
+        kept = () if _ends_as_it_is(session, plan) else plan.keep
+        points = [(session.held[move.held].key, session.held[move.held].end) for move in kept]
+        points += [(each.key, each.position + each.n_tokens) for each in plan.restore]
+        ends = [*(end for _, end in points[:-1]), plan.window_end(session)]
+        seen = [(key, rest_key(key)) for key, _ in points[behind_window(ends, self._backend.n_window) :]]
+        return tuple(key for pair in seen for key in pair if self._blocks.tier(key) is not None)
+
+    def _plan_checkpoint(
+        self,
+        session: Session,
+        request: TurnRequest,
+        moves: Plan,
+        usable: Sequence[Candidate],
+        tiers: Collection[str],
+    ) -> TurnPlan:
+        """Go on at the latest point that has a checkpoint, or where the session ends as it is."""
+
+        def has(key: bytes) -> bool:
+            return self._blocks.tier(checkpoint_key(key)) in tiers
+
+        for n in range(len(usable), 0, -1):
+            key = _key_behind(session, usable[n - 1])
+            if has(key):
+                plan = _joined(session, request, moves, tuple(usable[:n]))
+                return replace(plan, resume=(checkpoint_key(key),))
         if session.parked:
-            keep, drop, read = (), (), decode_from(request.everything(), 0)
-        if restore and (session.parked or restore[-1].held is None):
-            read = decode_from(request.everything(), restore[-1].wanted, restore[-1].n_saved)
-        skipped = tuple(found[len(restore) :])
-        return TurnPlan(tuple(session.held), session.parked, read, keep, drop, restore, skipped=skipped)
+            return plan_to_read_everything(session, request)
+        if _ends_as_it_is(session, moves):
+            return _joined(session, request, moves, ())
+        for n in range(len(moves.keep), 0, -1):
+            last = moves.keep[n - 1]
+            key = session.key_behind(last.held, last.n_tokens)
+            if has(key):
+                read = decode_from(request.everything(), last.wanted, last.n_tokens)
+                plan = TurnPlan(tuple(session.held), False, read, moves.keep[:n], moves.drop)
+                return replace(plan, resume=(checkpoint_key(key),))
+        return plan_to_read_everything(session, request)
 
     def quarantine(self, session: Session, request: TurnRequest) -> None:
         """Put aside every block that this turn would have used: one of them may have killed the last attempt."""
@@ -55,12 +96,14 @@ class RestorePolicy:
         keys = {snapshot_key(each.key) if self._cells.snapshot_only else each.key for each in held}
         if not self._cells.snapshot_only:
             keys |= {each.key for each in self._find(session, request, self._moves(session, request))}
+            keys |= {of(key) for key in keys for of in (rest_key, checkpoint_key)}
+            keys |= {*session.checkpoints, *session.short_checkpoints}
         for key in keys:
             if self._blocks.tier(key) is not None:
                 self._blocks.discard(key)
 
     def _moves(self, session: Session, request: TurnRequest) -> Plan:
-        can_drop = self._backend.can_shift
+        can_drop = self._backend.can_drop
         return planner.plan(session.segments(), request.everything(), request.forgotten, request.pinned, can_drop)
 
     def _find(self, session: Session, request: TurnRequest, moves: Plan) -> list[Candidate]:
@@ -85,6 +128,35 @@ class RestorePolicy:
             return TurnPlan(*state, decode_from(request.everything(), 0), skipped=tuple(found))
         read = decode_from(request.everything(), best.wanted + 1)
         return TurnPlan(*state, read, restore=(best,), snapshot=tuple(held[: best.wanted + 1]))
+
+
+def _joined(session: Session, request: TurnRequest, moves: Plan, restore: tuple[Candidate, ...]) -> TurnPlan:
+    """The plan with these blocks: a parked session keeps nothing but them, any other what it has before them."""
+    keep, drop, read = moves.keep, moves.drop, moves.decode
+    if session.parked:
+        keep, drop, read = (), (), decode_from(request.everything(), 0)
+    if restore and (session.parked or restore[-1].held is None):
+        read = decode_from(request.everything(), restore[-1].wanted, restore[-1].n_saved)
+    return TurnPlan(tuple(session.held), session.parked, read, keep, drop, restore)
+
+
+def _key_behind(session: Session, candidate: Candidate) -> bytes:
+    """Key of the tokens that a candidate saves reading."""
+    return candidate.key if candidate.held is None else session.key_behind(candidate.held, candidate.n_saved)
+
+
+def _ends_as_it_is(session: Session, moves: Plan | TurnPlan) -> bool:
+    """Whether the turn keeps the end of what the session has in cells."""
+    last = moves.keep[-1] if moves.keep else None
+    return (
+        session.sound
+        and last is not None
+        and last == Keep(len(session.held) - 1, last.wanted, _n_tokens(session.held[-1]))
+    )
+
+
+def _n_tokens(held: Held) -> int:
+    return len(held.segment.tokens)
 
 
 def _continues_at_end(session: Session, moves: Plan) -> bool:

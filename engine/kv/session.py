@@ -67,7 +67,9 @@ class Open:
 class Session:
     """The KV state of one chat. `sequence` is None while it is parked. `busy` while a lane works on it.
 
-    `unread` while its manifest, which says what it holds, has not been read.
+    `unread` while its manifest, which says what it holds, has not been read. `sound` while reading may go on at its end
+    (resume.py). `checkpoints`: keys of those at the ends of its last turns, `short_checkpoints` of those in its last
+    reply; oldest first.
     """
 
     name: str
@@ -77,6 +79,9 @@ class Session:
     sequence: int | None = None
     busy: bool = False
     unread: bool = False
+    sound: bool = True
+    checkpoints: list[bytes] = field(default_factory=list)
+    short_checkpoints: list[bytes] = field(default_factory=list)
     last_used: float = 0.0
 
     @property
@@ -107,6 +112,14 @@ class Session:
     def key_of(self, position: int, tokens: list[int] | tuple[int, ...]) -> bytes:
         """Key of `tokens` at `position`, read behind everything held now."""
         return segment_key(self.model_key, ((held.key, held.position) for held in self.held), position, tokens)
+
+    def key_behind(self, index: int, n_tokens: int) -> bytes:
+        """Key of the first `n_tokens` of held segment `index`, read where it was."""
+        held = self.held[index]
+        if n_tokens == len(held.segment.tokens):
+            return held.key
+        visible = ((each.key, each.position) for each in self.held[:index])
+        return segment_key(self.model_key, visible, held.position, held.segment.tokens[:n_tokens])
 
     def prefix_key(self) -> bytes:
         """Key of this very point of the session, the open segment included: the key of its logits in the cache."""

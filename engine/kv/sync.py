@@ -13,9 +13,11 @@ from engine.backend import Backend
 from engine.events import TurnStats
 from engine.kv.candidates import Candidate, must_rebase
 from engine.kv.cells import Cells
+from engine.kv.planner import decode_behind
 from engine.kv.restore_policy import AT_HAND, RestorePolicy
+from engine.kv.resume import Point, Resume
 from engine.kv.session import Session
-from engine.kv.turn_plan import TurnPlan, plan_to_read_everything
+from engine.kv.turn_plan import TurnPlan
 from engine.segments import Segment, TurnRequest
 
 
@@ -32,8 +34,8 @@ class PendingTokens:
     """The segment goes on growing after these tokens."""
     keep_logits: bool = False
     """Keep the row of logits behind the last of these tokens: a reply can branch off here."""
-    boundary: bool = False
-    """A turn boundary follows: where a model that cannot shift keeps a snapshot of the whole session."""
+    point: Point | None = None
+    """What follows, if a model whose state cannot be taken back keeps a checkpoint, or a snapshot, there."""
     done: int = 0
 
 
@@ -41,10 +43,16 @@ class Sync:
     """Brings a session from what it holds to what its turn wants; counts in `stats` where that came from."""
 
     def __init__(
-        self, session: Session, request: TurnRequest, cells: Cells, backend: Backend, policy: RestorePolicy
+        self,
+        session: Session,
+        request: TurnRequest,
+        cells: Cells,
+        backend: Backend,
+        policy: RestorePolicy,
+        resume: Resume,
     ) -> None:
         self._session, self._request = session, request
-        self._cells, self._backend, self._policy = cells, backend, policy
+        self._cells, self._backend, self._policy, self._resume = cells, backend, policy, resume
 
     def run(self, plan: TurnPlan, stats: TurnStats) -> list[PendingTokens]:
         """Make the moves on a session that has a sequence; returns what is left to read."""
@@ -55,21 +63,24 @@ class Sync:
         else:
             if not self._make_moves(plan, stats):
                 self._start_over(stats)
-                plan = plan_to_read_everything(self._session, self._request)
+        n_tokens = self._session.n_tokens
+        self._resume.settle(self._session)
+        stats.note_lost(n_tokens - self._session.n_tokens)
         stats.n_kept = self._session.n_tokens - stats.n_restored - stats.n_shared
-        return self._pending(plan)
+        return self.pending()
 
     def _make_moves(self, plan: TurnPlan, stats: TurnStats) -> bool:
         """False when one failed; the session is sound then, but not as planned."""
         if self._cells.snapshot_only:
             return bool(plan.keep) or self._load_snapshot(plan, stats)
         own = [candidate for candidate in plan.restore if candidate.held is not None]
-        woken = self._wake(plan, own, stats) if plan.parked else True
+        adopted = [candidate for candidate in plan.restore if candidate.held is None]
+        until = plan.window_end(self._session)
         return (
-            woken
+            (not plan.parked or self._wake(plan, own, until, stats))
             and self._cut_and_drop(plan, own, stats)
             and self._rebase_if_needed()
-            and all(self._adopt(candidate, stats) for candidate in plan.restore if candidate.held is None)
+            and all(self._adopt(candidate, until, stats) for candidate in adopted)
         )
 
     def _load_snapshot(self, plan: TurnPlan, stats: TurnStats) -> bool:
@@ -80,14 +91,14 @@ class Sync:
             stats.n_restored = self._session.n_tokens
         return True
 
-    def _wake(self, plan: TurnPlan, own: list[Candidate], stats: TurnStats) -> bool:
+    def _wake(self, plan: TurnPlan, own: list[Candidate], until: int, stats: TurnStats) -> bool:
         """Bring back the beginning of a parked session; the rest of it is not held any more."""
         self._session.held = []
         for candidate in own:
             assert candidate.held is not None
             held = plan.held[candidate.held]
             self._session.held.append(held)
-            source = self._cells.bring_back(self._session, held)
+            source = self._cells.bring_back(self._session, held, until)
             if source is None:
                 self._session.held.pop()
                 return False
@@ -119,26 +130,34 @@ class Sync:
             return True
         return self._cells.rebase(session, min(request.pinned, len(session.held)))
 
-    def _adopt(self, candidate: Candidate, stats: TurnStats) -> bool:
+    def _adopt(self, candidate: Candidate, until: int, stats: TurnStats) -> bool:
         """Take a whole segment from another session's cells, or from a block."""
-        source = self._cells.adopt(self._session, self._request.wanted[candidate.wanted])
+        source = self._cells.adopt(self._session, self._request.wanted[candidate.wanted], until)
         if source is not None:
             stats.note_source(source, candidate.n_tokens)
         return source is not None
 
-    def _pending(self, plan: TurnPlan) -> list[PendingTokens]:
+    def pending(self) -> list[PendingTokens]:
+        """What is left to read, behind what the session holds: a beginning of what the turn wants."""
         wanted, reply = self._request.everything(), self._request.reply
         for held, segment in zip(self._session.held, wanted, strict=False):
             held.segment = Segment(segment.name, held.segment.tokens, segment.ephemeral)
-        boundaries = {self._request.pinned - 1, len(self._request.wanted) - 1}
-        pending = [_pending_tokens(wanted[move.wanted], move.start, move.wanted in boundaries) for move in plan.read]
+        lasts = reply is not None and reply.keep and not self._cells.snapshot_only  # then its own end comes soon
+        points = {self._request.pinned - 1: Point.PERSONA}
+        if not lasts:
+            points[len(self._request.wanted) - 1] = Point.TURN
+        read = decode_behind(self._session.segments(), wanted)
+        if not read or not read[0].start:
+            self._cells.save_last(self._session)
+        pending = [_pending_tokens(wanted[move.wanted], move.start, points.get(move.wanted)) for move in read]
         if reply is not None:
             if not pending:
                 pending.append(PendingTokens(reply.name, (), from_start=False))
             pending[-1].leave_open = pending[-1].keep_logits = True
+            pending[-1].point = Point.REPLY
         return pending
 
 
-def _pending_tokens(segment: Segment, start: int, boundary: bool) -> PendingTokens:
+def _pending_tokens(segment: Segment, start: int, point: Point | None) -> PendingTokens:
     tokens = segment.tokens[start:]
-    return PendingTokens(segment.name, tokens, segment.ephemeral, from_start=start == 0, boundary=boundary)
+    return PendingTokens(segment.name, tokens, segment.ephemeral, from_start=start == 0, point=point)

@@ -18,6 +18,7 @@ class TurnPlan:
 
     `held` and `parked` are the session's state that the plan was made for. `snapshot` is what a model that cannot shift
     holds when its only candidate is restored. `skipped` are candidates whose text is read, because that is faster.
+    `resume`: keys of what resume.py will want besides, where the model's state has a rest.
     """
 
     held: tuple[Held, ...]
@@ -28,6 +29,7 @@ class TurnPlan:
     restore: tuple[Candidate, ...] = ()
     snapshot: tuple[Held, ...] = ()
     skipped: tuple[Candidate, ...] = ()
+    resume: tuple[bytes, ...] = ()
 
     def fits(self, session: Session) -> bool:
         """Whether the session is still as it was when the plan was made."""
@@ -36,9 +38,19 @@ class TurnPlan:
         )
         return same and self.parked == session.parked
 
+    def window_end(self, session: Session) -> int:
+        """Where reading goes on; the start of the last segment if only a part of it stays: its window may be gone."""
+        if self.restore:
+            last = self.restore[-1]
+            return last.position + (last.n_tokens if last.n_saved == last.n_tokens else 0)
+        if not self.keep:
+            return 0
+        held = session.held[self.keep[-1].held]
+        return held.end if self.keep[-1].n_tokens == len(held.segment.tokens) else held.position
+
     def block_keys(self) -> tuple[bytes, ...]:
         """Keys of the blocks to restore, also of those that other sessions have in cells: these may be parked soon."""
-        return tuple(candidate.key for candidate in self.restore)
+        return (*(candidate.key for candidate in self.restore), *self.resume)
 
 
 def plan_to_read_everything(session: Session, request: TurnRequest) -> TurnPlan:

@@ -130,7 +130,7 @@ def shift_once(path: Path, kv_type: str, n_gpu_layers: int) -> str:
         n_cells=_N_CELLS, n_sequences=2, n_batch=_N_CELLS, n_gpu_layers=n_gpu_layers, kv_type=kv_type
     )
     backend = LlamaBackend(path, options)
-    if not backend.can_shift:
+    if not backend.can_move:
         return ""
     tokens = [token % backend.n_vocab for token in range(10, 10 + _SHIFT)]
     first = backend.decode([TokenRun(0, 0, tokens), TokenRun(0, _SHIFT, tokens, True)])

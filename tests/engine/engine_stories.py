@@ -57,10 +57,10 @@ def settled(engine: Engine, name: str) -> None:
 
 
 def crowd(
-    make_engine: Callable[..., Engine], folder: Path, snapshot_only: bool = False, **options: object
+    make_engine: Callable[..., Engine], folder: Path, kind: str = "dense", **options: object
 ) -> tuple[Engine, list[Story]]:
     """Four stories of two turns that do not fit the cells together; the first one is parked."""
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
     engine = make_engine(echo, **{"context": 800, "lanes": 1, "park_after_s": 0.0, "folder": folder, **options})
     stories = [Story(engine, f"chat{number}", f"You are Mira, number {number}.") for number in range(4)]
     for story in stories:

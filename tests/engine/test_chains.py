@@ -18,23 +18,30 @@ CHATS = 5
 class Crowd:
     """Several stories on one small engine that parks, shares, re-bases and restarts; a roomy engine as reference."""
 
-    snapshot_only = False
+    kind, n_window = "dense", 0
     ram_bytes = 60_000
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
-        self.reference = Engine(EchoBackend(60_000, 32, 512, n_context_train=10**9), EngineOptions(6000, 1)).start()
+        roomy = EchoBackend(60_000, 32, 512, n_context_train=10**9, kind=self.kind, n_window=self.n_window)
+        self.reference = Engine(roomy, EngineOptions(6000, 1, checkpoints=1000)).start()
         self.engine = self._small()
         self.stories = [Story(self.engine, f"chat{i}", f"You are Mira {i % 2}.") for i in range(CHATS)]
         self.n_restarts = 0
 
     def _small(self) -> Engine:
         backend = EchoBackend(
-            n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, snapshot_only=self.snapshot_only
+            n_cells=3000, n_sequences=4, n_batch=48, n_context_train=2500, kind=self.kind, n_window=self.n_window
         )
         # What is read again after an eviction sees less than when it was first read: a busy machine must not decide it.
         options = EngineOptions(
-            1500, 2, ram_bytes=self.ram_bytes, folder=self.folder, park_after_s=0.0, tolerance_s=float("inf")
+            1500,
+            2,
+            ram_bytes=self.ram_bytes,
+            folder=self.folder,
+            park_after_s=0.0,
+            tolerance_s=float("inf"),
+            checkpoints=1000,
         )
         return Engine(backend, options).start()
 
@@ -128,6 +135,45 @@ def test_random_chains_equal_a_session_that_never_moved(tmp_path, seed):
         crowd.close()
 
 
+class WindowCrowd(Crowd):
+    """Layers with a sliding window, shorter and longer than a message."""
+
+    kind = "window"
+    ram_bytes = 10_000_000
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.n_window = (4, 12, 32, 128)[seed % 4]
+        super().__init__(folder, seed)
+
+    def edit(self, story: Story) -> None:
+        """A part of a segment is read again where its window is gone, and after an eviction it would see less then."""
+        if not story.forgotten:
+            super().edit(story)
+
+    def delete(self, story: Story) -> None:
+        """As with `edit`: the first tokens of two messages are equal."""
+        if not story.forgotten:
+            super().delete(story)
+
+
+class HybridCrowd(Crowd):
+    """Layers with a recurrent state beside those with attention."""
+
+    kind = "hybrid"
+    ram_bytes = 10_000_000
+
+
+@pytest.mark.parametrize("crowd_of", [WindowCrowd, HybridCrowd])
+@pytest.mark.parametrize("seed", range(300, 300 + n_examples(4, 60)))
+def test_a_state_with_a_rest_equals_one_that_never_moved(tmp_path, seed, crowd_of):
+    crowd = crowd_of(tmp_path, seed)
+    try:
+        for _ in range(60):
+            crowd.step()
+    finally:
+        crowd.close()
+
+
 class NoRam(Crowd):
     """Blocks from disk alone spare as much reading as blocks in RAM: whatever a turn can use was foreseen."""
 
@@ -165,7 +211,7 @@ class NoRam(Crowd):
 class WholeNoRam(NoRam):
     """The same for snapshots."""
 
-    snapshot_only = True
+    kind = "recurrent"
 
 
 @pytest.mark.parametrize("crowd_of", [NoRam, WholeNoRam])
@@ -182,7 +228,7 @@ def test_what_a_turn_needs_from_disk_is_foreseen(tmp_path, seed, crowd_of):
 class WholeCrowd(Crowd):
     """A model that cannot shift: its text is that of a session that reads everything anew."""
 
-    snapshot_only = True
+    kind = "recurrent"
     ram_bytes = 10_000_000
 
     def asked_of_reference(self, request: TurnRequest) -> TurnRequest:
@@ -200,7 +246,7 @@ def test_models_that_cannot_shift_are_never_wrong(tmp_path, seed):
 
 
 def test_models_that_cannot_shift_still_read_only_what_is_new(make_engine):
-    engine = make_engine(EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, snapshot_only=True), park_after_s=0.0)
+    engine = make_engine(EchoBackend(n_cells=3000, n_sequences=4, n_batch=48, kind="recurrent"), park_after_s=0.0)
     stories = [Story(engine, f"chat{i}", "You are Mira.") for i in range(5)]
     for turn in range(4):
         for story in stories:

@@ -33,9 +33,9 @@ class Watched:
         return self._read(name)
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine, tmp_path, snapshot_only):
-    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_a_session_wakes_from_disk_whole_whatever_the_budget_of_ram(make_engine, tmp_path, kind):
+    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, kind=kind)
     for story in stories:
         story.say("Again")
         done = story.turn()
@@ -47,12 +47,12 @@ def n_new_tokens_of_last(story):
     return len(story.segments[-2].tokens) + len(story.reply_spec().header)
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, snapshot_only):
-    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_the_engine_thread_never_reads_the_disk(make_engine, tmp_path, kind):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=0, kind=kind)
     engine.close()
     engine, watched = None, None
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
     engine = make_engine(echo, context=800, lanes=1, park_after_s=0.0, folder=tmp_path, ram_bytes=0)
     watched = Watched(engine)
     for story in stories:
@@ -99,10 +99,10 @@ def test_a_cancelled_turn_keeps_nothing_in_ram_for_it(make_engine, tmp_path):
     assert stories[0].turn().stats.n_evaluated == n_new_tokens_of_last(stories[0])
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
 @pytest.mark.parametrize(("tier", "ram_bytes"), [("ram", 1 << 20), ("disk", 0)])
-def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path, tier, ram_bytes, snapshot_only):
-    engine, stories = crowd(make_engine, tmp_path, ram_bytes=ram_bytes, snapshot_only=snapshot_only)
+def test_where_reading_is_faster_a_parked_session_is_read(make_engine, tmp_path, tier, ram_bytes, kind):
+    engine, stories = crowd(make_engine, tmp_path, ram_bytes=ram_bytes, kind=kind)
     watched = Watched(engine)
     settled(engine, "x")
     for _ in range(20):
@@ -160,10 +160,10 @@ def poison(folder):
     return poisoned
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_the_second_attempt_puts_the_chain_aside_and_saves_it_anew(make_engine, tmp_path, snapshot_only):
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_the_second_attempt_puts_the_chain_aside_and_saves_it_anew(make_engine, tmp_path, kind):
     def engine():
-        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
         return make_engine(echo, context=800, park_after_s=0.0, folder=tmp_path)
 
     first = engine()

@@ -6,9 +6,10 @@ import pytest
 import tiny_models
 from engine_stories import Story
 
-from bench.chains import Chain, Reference
+from bench.chains import Chain, Chat, Reference
 from bench.soak_engine import switching
 from engine import Engine, EngineOptions, SamplerSettings
+from engine.backend import Cut
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from tests.harness.soak import n_examples
 
@@ -24,16 +25,30 @@ def random_bytes(rng, n):
     return tuple(rng.randrange(3, 259) for _ in range(n))
 
 
-def engines(model: Path, folder: Path, kv_type: str = "f16"):
+def engines(model: Path, folder: Path, kv_type: str = "f16", swa_full: bool = True):
     def subject() -> Engine:
-        backend = LlamaBackend(model, LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type))
-        backend.n_context_train = 700  # so that a chain is re-based now and then
-        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0)).start()
+        options = LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type, swa_full=swa_full)
+        backend = LlamaBackend(model, options)
+        if backend.can_move:
+            backend.n_context_train = 700  # so that a chain is re-based now and then
+        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000)).start()
 
     roomy = LlamaOptions(6000, 12, n_batch=64, n_threads=1, kv_type=kv_type)
     backend = LlamaBackend(model, roomy)
     backend.n_context_train = 10**9
-    return subject, Engine(backend, EngineOptions(1500, 1)).start()
+    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000)).start()
+
+
+class WindowChain(Chain):
+    """Without edits after an eviction: a window may be read again from further back, and that sees less then."""
+
+    def edit(self, chat: Chat) -> None:
+        if not chat.forgotten:
+            super().edit(chat)
+
+    def delete(self, chat: Chat) -> None:
+        if not chat.forgotten:
+            super().delete(chat)
 
 
 @pytest.mark.parametrize("seed", range(n_examples(2, 10)))
@@ -49,13 +64,38 @@ def test_a_model_that_can_shift(tmp_path, seed, kv_type):
     assert found.largest < 0.05, found
 
 
-@pytest.mark.parametrize("kind", ["gemma2", "mamba", "jamba"])
-def test_models_that_cannot_shift(tmp_path, kind):
+@pytest.mark.parametrize("swa_full", [True, False])
+@pytest.mark.parametrize("window", [4, 12, 32, 128])
+def test_a_sliding_window(tmp_path, window, swa_full):
+    model = tiny_models.gemma2(tmp_path / "m.gguf", window=window)
+    chain = WindowChain(*engines(model, tmp_path / "blocks", swa_full=swa_full), random_bytes, window)
+    assert_never_moved(chain, Cut.WINDOW)
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "qwen35", "lfm2", "jamba", "granitehybrid"])
+def test_a_window_or_a_state_beside_the_cells(tmp_path, kind):
     model = getattr(tiny_models, kind)(tmp_path / "m.gguf")
+    cut, kind_of_chain = (Cut.WINDOW, WindowChain) if kind == "gemma3" else (Cut.CHECKPOINT, Chain)
+    assert_never_moved(kind_of_chain(*engines(model, tmp_path / "blocks"), random_bytes, 7), cut)
+
+
+def assert_never_moved(chain: Chain, cut: Cut) -> None:
+    try:
+        assert (chain.subject.backend.cut, chain.subject.backend.can_drop) == (cut, True)
+        found = chain.run(25)
+    finally:
+        chain.reference.close()
+    assert found.n_first_differs == 0
+    assert found.largest < 0.05, found
+    assert chain.subject.blocks.n_refused == 0
+
+
+def test_a_recurrent_model_keeps_snapshots(tmp_path):
+    model = tiny_models.mamba(tmp_path / "m.gguf")
     make, reference = engines(model, tmp_path / "blocks")
     try:
         chain = Chain(make, reference, random_bytes, 7, Reference.fresh)
-        assert not chain.subject.backend.can_shift
+        assert not chain.subject.backend.can_drop
         found = chain.run(25)
     finally:
         reference.close()
@@ -64,8 +104,8 @@ def test_models_that_cannot_shift(tmp_path, kind):
     assert chain.subject.blocks.n_refused == 0
 
 
-@pytest.mark.parametrize("kind", ["gemma2", "mamba", "jamba"])
-def test_a_woken_session_of_such_a_model_reads_only_what_is_new(tmp_path, kind, make_engine):
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3", "mamba", "jamba", "qwen35", "lfm2"])
+def test_a_woken_session_of_any_kind_reads_only_what_is_new(tmp_path, kind, make_engine):
     model = getattr(tiny_models, kind)(tmp_path / "m.gguf")
     backend = LlamaBackend(model, LlamaOptions(1200, 3, n_batch=64, n_threads=1))
     engine = make_engine(backend, context=500, park_after_s=0.0)

@@ -6,6 +6,7 @@ import pytest
 from engine_stories import Story, crowd, finish, settled
 
 from engine import Done, Segment
+from engine.backend import Part
 from engine.backends.echo import EchoBackend
 from engine.kv import planner
 
@@ -27,10 +28,11 @@ def planned(monkeypatch):
     return since_last
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_engine, planned, snapshot_only):
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_engine, planned, kind):
     story = Story(
-        make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, snapshot_only=snapshot_only)), "chat"
+        make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, kind=kind)),
+        "chat",
     )
     for turn in range(4):
         story.say(f"message {turn}")
@@ -48,29 +50,29 @@ def test_a_chat_a_retry_a_continue_and_an_eviction_are_planned_once_each(make_en
     assert planned() == 1, "an eviction"
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_a_wake_from_ram_is_planned_once(make_engine, tmp_path, planned, snapshot_only):
-    _, stories = crowd(make_engine, tmp_path, snapshot_only=snapshot_only)
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_a_wake_from_ram_is_planned_once(make_engine, tmp_path, planned, kind):
+    _, stories = crowd(make_engine, tmp_path, kind=kind)
     stories[0].say("Again")
     planned()
     assert stories[0].turn().stats.n_restored
     assert planned() == 1
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_a_wake_from_disk_is_planned_once_before_its_blocks_are_fetched(make_engine, tmp_path, planned, snapshot_only):
-    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, snapshot_only=snapshot_only)
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_a_wake_from_disk_is_planned_once_before_its_blocks_are_fetched(make_engine, tmp_path, planned, kind):
+    _, stories = crowd(make_engine, tmp_path, ram_bytes=0, kind=kind)
     stories[0].say("Again")
     planned()
     assert stories[0].turn().stats.n_restored
     assert planned() == 1
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
-def test_after_a_restart_a_turn_is_planned_once_behind_its_manifest(make_engine, tmp_path, planned, snapshot_only):
-    engine, stories = crowd(make_engine, tmp_path, snapshot_only=snapshot_only)
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
+def test_after_a_restart_a_turn_is_planned_once_behind_its_manifest(make_engine, tmp_path, planned, kind):
+    engine, stories = crowd(make_engine, tmp_path, kind=kind)
     engine.close()
-    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
     stories[0].engine = make_engine(echo, context=800, lanes=1, folder=tmp_path)
     stories[0].say("Again")
     planned()
@@ -107,17 +109,15 @@ class Refusing(EchoBackend):
 
     n_loads, refuses_from = 0, 10**9
 
-    def seq_load(self, sequence, data):
+    def seq_load(self, sequence, data, part=Part.WHOLE):
         self.n_loads += 1
-        return self.n_loads <= self.refuses_from and super().seq_load(sequence, data)
+        return self.n_loads <= self.refuses_from and super().seq_load(sequence, data, part)
 
 
-@pytest.mark.parametrize("snapshot_only", [False, True])
+@pytest.mark.parametrize("kind", ["dense", "recurrent"])
 @pytest.mark.parametrize("n_good", [0, 1])
-def test_after_failed_moves_a_turn_is_planned_at_most_twice_more(
-    make_engine, tmp_path, planned, caplog, snapshot_only, n_good
-):
-    echo = Refusing(n_cells=2000, n_sequences=3, n_batch=64, snapshot_only=snapshot_only)
+def test_after_failed_moves_a_turn_is_planned_at_most_twice_more(make_engine, tmp_path, planned, caplog, kind, n_good):
+    echo = Refusing(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
     engine = make_engine(echo, context=800, lanes=1, park_after_s=0.0, folder=tmp_path)
     story = Story(engine, "chat")
     for turn in range(3):
@@ -125,11 +125,11 @@ def test_after_failed_moves_a_turn_is_planned_at_most_twice_more(
         story.turn()
     settled(engine, "x")
     request = story.request(keep=False)
-    expected = finish(make_engine(EchoBackend(n_cells=2000, n_sequences=3, n_batch=64)), request)
+    expected = finish(make_engine(EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)), request)
     echo.n_loads, echo.refuses_from = 0, n_good
     planned()
     done = finish(engine, request)
-    assert 1 < planned() <= 3 or (snapshot_only and n_good)
+    assert 1 < planned() <= 3 or (kind == "recurrent" and n_good)
     assert done.text == expected.text
     total = sum(len(segment.tokens) for segment in request.wanted) + len(request.reply.header)
     stats = done.stats
