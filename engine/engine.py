@@ -118,7 +118,10 @@ class Engine:
         return known.view() if known is not None else ()
 
     def close(self) -> None:
-        """Stop the loop, end every ticket, write what is still to be written, free the model."""
+        """Stop the loop, end every ticket, write what is still to be written, free the model.
+
+        Replies that are delivered are closed first: the next start finds them whole.
+        """
         with self._gate:
             self._closing.set()
         self._inbox.put(None)
@@ -135,6 +138,9 @@ class Engine:
                 if self._at_work_since is None:
                     self._note_progress()
                 self._step()
+            while batch := self._scheduler.closing():
+                self._decode(batch)
+                self._scheduler.remove_finished()
         except BaseException as error:
             log.exception("the engine loop died")
             self._dead = error

@@ -247,7 +247,9 @@ class Lane:
         if not reply.keep:
             self._cells.cut(self.session, len(self.session.held))  # the next turn settles it, with what is on disk
             return
-        same = self._cut_to_prefix_of(reply, final)
+        opened = self.session.open
+        assert opened is not None
+        same = self._kv.resume.cut_open(self.session, common_prefix(opened.tokens, final))
         if same is None:
             return
         if same < len(final):
@@ -258,22 +260,6 @@ class Lane:
             self._kv.resume.note_point(self.session, Point.REPLY)
         if reply.footer:
             self._pending.append(PendingTokens(reply.name, reply.footer, point=Point.TURN))
-
-    def _cut_to_prefix_of(self, reply: ReplySpec, final: list[int]) -> int | None:
-        """How many tokens of `final` the open segment holds then; None when earlier segments were given up, too."""
-        opened, n_held = self.session.open, len(self.session.held)
-        assert opened is not None
-        same = common_prefix(opened.tokens, final)
-        if same == len(opened.tokens):
-            return same
-        if not self._cells.cut(self.session, n_held + 1, same):
-            return None
-        self._kv.resume.settle(self.session)
-        if len(self.session.held) < n_held:
-            return None
-        if len(self.session.held) == n_held:
-            return 0
-        return len(self.session.reopen(reply.name).tokens)
 
     def _deliver_end(self, event: Done | Cancelled) -> None:
         """Deliver the end before the footer is read: the owner does not wait for it."""

@@ -63,6 +63,11 @@ class Scheduler:
         n_batch = self._kv.backend.n_batch
         return build_batch(self.running, n_batch, self._kv.cost_model.chunk(n_batch, writing))
 
+    def closing(self) -> Batch:
+        """The next step of the lanes whose reply is delivered, and no other."""
+        closing = [lane for lane in self.running if lane.stage is Stage.CLOSING]
+        return build_batch(closing, self._kv.backend.n_batch, self._kv.backend.n_batch)
+
     def remove_finished(self) -> None:
         """Take lanes that are over out of the running ones; their sessions are idle then."""
         for lane in [lane for lane in self.running if lane.stage is Stage.OVER]:

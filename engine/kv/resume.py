@@ -55,6 +55,22 @@ class Resume:
         """Whether something is kept at points, so that a decode must end there."""
         return self._backend.cut is Cut.CHECKPOINT
 
+    def cut_open(self, session: Session, n_tokens: int) -> int | None:
+        """Cut the open segment to its first `n_tokens`, or to the nearest resume point before them.
+
+        How many of its tokens are left; None when that point is before it: then the segment is gone.
+        """
+        opened, n_held = session.open, len(session.held)
+        assert opened is not None
+        if n_tokens == len(opened.tokens):
+            return n_tokens
+        if not self._cells.cut(session, n_held + 1, n_tokens):
+            return None
+        self.settle(session)
+        if len(session.held) <= n_held:
+            return 0 if len(session.held) == n_held else None
+        return len(session.reopen(opened.name, opened.ephemeral).tokens)
+
     def note_point(self, session: Session, point: Point) -> None:
         """Keep a checkpoint here, where the model has a state; those of the session that are too old go."""
         assert session.sound

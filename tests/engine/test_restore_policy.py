@@ -255,3 +255,20 @@ def test_cells_that_are_shared_are_moved_by_blocks_from_disk(make_engine, tmp_pa
     assert two.turn().stats.n_evaluated == n_new_tokens_of_last(two)
     settled(engine, "x")
     assert echo.n_used() == engine.stats().cells_used
+
+
+@pytest.mark.parametrize("kind", ["dense", "window", "hybrid"])
+def test_a_reply_that_was_delivered_is_whole_after_a_stop(make_engine, tmp_path, kind):
+    def start():
+        echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind, n_window=32, delay_s=0.02)
+        return make_engine(echo, context=800, lanes=1, folder=tmp_path)
+
+    story = Story(start(), "chat")
+    for turn in range(2):
+        story.say(f"Hello {turn}")
+        story.turn(max_tokens=5)
+        story.engine.close()  # before the footer of the reply is read
+        story.engine = start()
+    story.say("Again")
+    done = story.turn(max_tokens=5)
+    assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)
