@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -28,10 +29,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, CursorResult, Engine, Update, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from store import bundled
+from store.full_disk import is_full
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,6 +45,7 @@ DatabaseTrouble = SQLAlchemyError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 BUSY_TIMEOUT_S = 10
+_PASSING = ("08", "40", "53", "55P03", "57P")  # PostgreSQL: no connection, rolled back, no room, locked, restarting
 _UNSEEN = {"synchronize_session": False}
 _MIGRATION_LOCK = 0x494E474C  # any constant will do, as long as every process uses the same
 _WRITE_LOCK = 0x494E474D
@@ -151,11 +155,23 @@ class Database:
             yield
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether the same change may succeed later: the database is locked, full, restarting, or chose us as the victim
-    of a deadlock or of a serialization failure. False where the change itself is wrong."""
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, OperationalError | InterfaceError)
+def will_pass(error: BaseException) -> bool:
+    """Whether the same change succeeds if one only waits: somebody else writes, the disk is full, the server restarts,
+    or chose us as the victim of a deadlock or of a serialization failure."""
+    if isinstance(error, PoolTimeout) or is_full(error):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    lost = error.connection_invalidated or isinstance(error, InterfaceError)
+    return lost or state.startswith(_PASSING) or (isinstance(error, OperationalError) and not state)
+
+
+def is_trouble_of_the_server(error: BaseException) -> bool:
+    """Whether it is the database that does not work, and not the change that is wrong."""
+    return isinstance(error, OperationalError | InterfaceError) or will_pass(error)
 
 
 def sqlite_file(url: str) -> Path | None:

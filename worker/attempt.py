@@ -22,7 +22,8 @@ from store.errors import Failure, Stale, StoreError
 from store.status import fields_of
 from store.turns.kinds import Result
 from worker.context import WorkerContext
-from worker.endings import Endings
+from worker.endings import Endings, NotSaved
+from worker.kept_ends import KeptEnds
 from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.draft import TurnDraft
 from worker.prompt.errors import PartError
@@ -46,7 +47,7 @@ class Attempt:
         self._running = RunningTurn(claim.turn.id, claim.turn.chat_id, claim.attempt)
         self._events = context.publisher.open(claim.turn.chat_id, claim.turn.id, claim.attempt)
         self._collector = ReplyCollector(self._events, self._running)
-        self._endings = Endings(context.db, claim, self._events)
+        self._endings = Endings(context.db, claim, self._events, KeptEnds(context.data_dir))
         self._draft: TurnDraft | None = None
         self._plan: PartPlan | None = None
 
@@ -69,8 +70,9 @@ class Attempt:
 
     def _write_and_end(self) -> None:
         try:
-            self._end(self._write())
-        except Stale:
+            if not self._endings.save_kept():
+                self._end(self._write())
+        except (Stale, NotSaved):
             raise
         except RequestError as error:
             self._endings.fail(_engine_failure(error.code, str(error)))

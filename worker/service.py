@@ -25,6 +25,7 @@ from worker.context import WorkerContext, open_context
 from worker.engine_setup import framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
+from worker.kept_ends import KeptEnds
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
@@ -56,6 +57,7 @@ class Service:
             data_dir=settings.data_dir,
             narrations=settings.narrations,
         )
+        self._kept_ends = KeptEnds(settings.data_dir)
         self._warmer = ChatWarmer(self._context)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
@@ -66,6 +68,7 @@ class Service:
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
             Ticker("warm-up", WARM_EVERY_S, self._warmer.tick),
             Ticker("forgetting", FORGET_EVERY_S, lambda: forget_deleted(db, engine)),
+            Ticker("kept ends", FORGET_EVERY_S, lambda: self._kept_ends.sweep(db)),
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
 
@@ -73,6 +76,7 @@ class Service:
         """Take turns from now on."""
         open_context(self._context)
         self._context.publisher.start()
+        self._kept_ends.begin()
         for ticker in self._tickers:
             ticker.start()
         name = self._settings.worker_name

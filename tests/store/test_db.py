@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import threading
@@ -8,10 +9,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from store import bundled, chats, turns
-from store.db import Database, rows_changed
+from store.db import Database, is_trouble_of_the_server, rows_changed, will_pass
 from store.models import Base, Character, Chat, User
 
 
@@ -191,3 +192,61 @@ OLD_STORY = (
     "created_at, updated_at, stats) "
     f"VALUES ('{'a' * 32}', '{'c' * 32}', '{'b' * 32}', 'chat', 'done', 1, '{{}}', '', 0, 1, 1, '{{}}')",
 )
+
+
+def error_of(database, *statements):
+    """What the database raises at the last of them."""
+    try:
+        with database.session() as session:
+            for statement in statements:
+                session.connection().exec_driver_sql(statement)
+    except SQLAlchemyError as error:
+        return error
+    raise AssertionError("nothing was refused")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("UPDATE nowhere SET x = 1",),
+        ("INSERT INTO users (id) VALUES ('x')",),
+        ("PRAGMA query_only = ON", "UPDATE users SET name = 'x'"),
+    ],
+    ids=["no such table", "a constraint", "read-only"],
+)
+def test_what_is_broken_does_not_pass_by_waiting(tmp_path, migrated_file, statements):
+    path = tmp_path / "own.db"
+    shutil.copy(migrated_file, path)
+    database = Database(f"sqlite:///{path}")
+    assert not will_pass(error_of(database, *statements))
+    database.close()
+
+
+def test_a_locked_database_passes_by_waiting(tmp_path, migrated_file):
+    path = tmp_path / "own.db"
+    shutil.copy(migrated_file, path)
+    holder, waiter = Database(f"sqlite:///{path}"), Database(f"sqlite:///{path}", busy_timeout_s=0.01)
+    with holder.session() as session:
+        session.connection()
+        assert will_pass(error_of(waiter, "UPDATE users SET name = 'x'"))
+    holder.close()
+    waiter.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [
+        ("57P01", True),
+        ("40001", True),
+        ("40P01", True),
+        ("53100", True),
+        ("55P03", True),
+        ("42P01", False),
+        ("58030", False),
+    ],
+)
+def test_what_passes_by_waiting_on_postgresql(state, passes):
+    cause = Exception("from the server")
+    cause.sqlstate = state
+    assert will_pass(OperationalError("UPDATE", {}, cause)) is passes
+    assert is_trouble_of_the_server(OperationalError("UPDATE", {}, cause))

@@ -14,11 +14,13 @@ from worker_lane_jobs import wait_until
 from store import chats, edits, turns
 from store.broker import events, jobs, queue, registry
 from store.db import Database
-from store.errors import Refused
+from store.errors import Failure, Refused
+from store.messages import Reply
 from store.models import Turn
 from worker import endings, heartbeat
 from worker.context import open_context
 from worker.jobs import run_turn
+from worker.kept_ends import KeptEnd, KeptEnds
 from worker.rq_lanes import RqLane
 from worker.running_turns import StopReason
 
@@ -345,6 +347,85 @@ def test_a_turn_whose_end_cannot_be_saved_is_left_to_its_lease(impatient, make_c
     run_turn(turn.id)
     assert turns.get_turn(database, turn.id).running
     assert context.running.all() == (), "nobody renews its lease"
+
+
+def break_ends(database) -> None:
+    """Every statement that ends a turn fails as with an I/O error: an OperationalError, and nobody else who writes."""
+    with database.session() as session:
+        broken = "CREATE TRIGGER broken BEFORE UPDATE OF ended_at ON turns BEGIN INSERT INTO nowhere VALUES (1); END"
+        session.connection().exec_driver_sql(broken)
+
+
+def mend_ends(database) -> None:
+    with database.session() as session:
+        session.connection().exec_driver_sql("DROP TRIGGER broken")
+
+
+def test_what_a_broken_database_refuses_is_kept_and_saved_by_the_next_attempt(
+    impatient, make_context, database, redis, chat, say
+):
+    context = make_context()
+    break_ends(database)
+    turn = say(chat, "Good evening")
+    thread = in_thread(turn)
+    thread.join(20)
+    assert not thread.is_alive(), "the lane tries for ever"
+    assert turns.get_turn(database, turn.id).running
+    assert context.running.all() == (), "nobody renews its lease"
+    written = streamed(redis, turn)
+    kept = KeptEnds(context.data_dir)
+    assert kept.find(turn.id).outcome.replies[0].text == written
+    mend_ends(database)
+    kept.begin()
+    kept.sweep(database)
+    turns.give_back(database, turn.id, 1, crashed=True)
+    context.engine.close()  # nobody could write it again
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).state == "done"
+    assert chats.load_story(database, chat.id).messages[-1].text == written
+    assert said(redis, turn)[-1]["type"] == "done"
+    assert list((context.data_dir / "kept_ends").iterdir()) == []
+
+
+def test_what_neither_the_database_nor_a_file_takes_is_tried_again(
+    impatient, make_context, database, redis, chat, say, caplog
+):
+    context = make_context()
+    (context.data_dir / "kept_ends").touch()  # no folder can be made here
+    break_ends(database)
+    turn = say(chat, "Good evening")
+    thread = in_thread(turn)
+    wait_until(lambda: "neither the database nor a file" in caplog.text)
+    mend_ends(database)
+    thread.join(20)
+    assert turns.get_turn(database, turn.id).state == "done"
+
+
+def test_a_kept_end_goes_with_its_turn(tmp_path, database, chat, say):
+    kept = KeptEnds(tmp_path)
+    turn = say(chat)
+    reply = Reply("I am \udcff here.", (1, 2), "echo", "stop", {"n": 1}, "Mo")
+    ends = [KeptEnd(one, False, turns.Outcome((reply,), None, None, {"s": 1.0}), {"from": 1}) for one in (turn.id, "x")]
+    for end in ends:
+        kept.keep(end)
+        assert kept.find(end.turn_id) == end
+    (tmp_path / "kept_ends" / "half.new").write_text("{")
+    kept.begin()
+    kept.sweep(database)
+    assert (kept.find(turn.id), kept.find("x")) == (ends[0], None)
+    turns.fail(database, turn.id, turns.claim(database, turn.id, "gpu0", 60).attempt, Failure("internal"))
+    kept.sweep(database)
+    assert list((tmp_path / "kept_ends").iterdir()) == []
+
+
+def test_a_kept_end_that_is_damaged_is_written_anew(make_context, database, chat, say):
+    context = make_context()
+    turn = say(chat)
+    kept = KeptEnds(context.data_dir)
+    kept.keep(KeptEnd(turn.id, False, turns.Outcome(), None))
+    next((context.data_dir / "kept_ends").iterdir()).write_text('{"outcome": 5}')
+    run_turn(turn.id)
+    assert turns.get_turn(database, turn.id).state == "done"
 
 
 def test_what_rq_missed_is_taken_out(make_context, database, redis, chat, say):
