@@ -5,7 +5,7 @@ withdraws lore, suggests, lets other chats push it out of the cells, and restart
 engines are asked for the probabilities of the next token at the same point of the same segment history.
 
 `Reference.same`: the history is replayed in one session that is never parked, shifted or restarted.
-`Reference.fresh`: everything is read anew each time (what models that cannot shift must equal).
+`Reference.fresh`: everything is read anew each time (what models whose state is a whole must equal).
 """
 
 import itertools
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from engine import Done, Engine, ReplySpec, SamplerSettings, Segment, Text, Ticket, TurnRequest
+from engine.backend import Backend, Cut
 
 PROBE = SamplerSettings(temperature=0, repeat_penalty=1.0, top_n=20)
 
@@ -214,3 +215,20 @@ class Chain:
 
     def _fixed(self, n: int) -> tuple[int, ...]:
         return self._tokens(random.Random(0), n)
+
+
+class WindowChain(Chain):
+    """Without edits after an eviction: a window may be read again from further back, and that sees less then."""
+
+    def edit(self, chat: Chat) -> None:
+        if not chat.forgotten:
+            super().edit(chat)
+
+    def delete(self, chat: Chat) -> None:
+        if not chat.forgotten:
+            super().delete(chat)
+
+
+def chain_of(backend: Backend) -> type[Chain]:
+    """The chains that are compared on such a model."""
+    return WindowChain if backend.cut is Cut.WINDOW else Chain

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine import Done, Engine, EngineOptions, ReplySpec, SamplerSettings, Segment, TurnRequest
@@ -35,13 +35,13 @@ def read_something(engine: Engine, name: str, seed: int = 0) -> Done:
     return done
 
 
-def damaged_blocks(folder: Path, n_cases: int) -> Finding:
+def damaged_blocks(folder: Path, n_cases: int, maker: Callable[..., Path] = tiny_models.llama) -> Finding:
     """Truncations of every length class, flips, splices, blocks of another model, KV type and build: all refused."""
     folder.mkdir(parents=True)
-    model = tiny_models.llama(folder / "m.gguf")
+    model = maker(folder / "m.gguf")
     keys, files = _good_files(model, folder / "good", "f16")
     foreign = list(_good_files(model, folder / "other-kv", "q8_0")[1])
-    foreign += _good_files(tiny_models.llama(folder / "n.gguf", seed=9), folder / "other-model", "f16")[1]
+    foreign += _good_files(maker(folder / "n.gguf", seed=9), folder / "other-model", "f16")[1]
     rng, accepted = random.Random(1), 0
     key_of_model, good = keys[0], files
     for case in range(n_cases):

@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench.chains import Apart, Chain, Difference, Reference
+from bench.chains import Apart, Chain, Difference, Reference, chain_of
 from bench.soak_blocks import damaged_blocks, full_disk, full_tmpfs, kills
 from bench.tables import machine, publish, table
 from engine import Engine, EngineOptions
@@ -22,7 +23,19 @@ from engine.model.hardware import demo_model
 from tests.engine import tiny_models
 
 Row = tuple[str, str, str]
-TINY = (("llama", "f16"), ("llama", "q8_0"), ("gemma2", "f16"), ("mamba", "f16"), ("jamba", "f16"))
+TINY: dict[str, dict[str, int]] = {
+    "llama": {},
+    "gemma2, window 4": {"window": 4},
+    "gemma2, window 12": {"window": 12},
+    "gemma2, window 32": {"window": 32},
+    "gemma2, window 128": {"window": 128},
+    "gemma3": {},
+    "qwen35": {},
+    "lfm2": {},
+    "jamba": {},
+    "granitehybrid": {},
+    "mamba": {},
+}
 MOVES = 20
 SHARES = {"tiny": 0.45, "demo": 0.3, "switches": 0.15, "blocks": 0.1}
 
@@ -32,24 +45,28 @@ def random_bytes(rng: random.Random, n: int) -> tuple[int, ...]:
     return tuple(rng.randrange(3, 259) for _ in range(n))
 
 
-def engines(model: Path, folder: Path, kv_type: str = "f16") -> tuple[Callable[[], Engine], Engine]:
+def engines(
+    model: Path, folder: Path, kv_type: str = "f16", swa_full: bool = True
+) -> tuple[Callable[[], Engine], Engine]:
     """A small engine that parks, shifts and restarts, and a roomy one that never does."""
 
     def subject() -> Engine:
-        backend = LlamaBackend(model, LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type))
-        backend.n_context_train = 700
-        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0)).start()
+        options = LlamaOptions(1200, 4, n_batch=64, n_threads=1, kv_type=kv_type, swa_full=swa_full)
+        backend = LlamaBackend(model, options)
+        if backend.can_move:
+            backend.n_context_train = 700
+        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000)).start()
 
     backend = LlamaBackend(model, LlamaOptions(6000, 48, n_batch=64, n_threads=1, kv_type=kv_type))
     backend.n_context_train = 10**9
-    return subject, Engine(backend, EngineOptions(1500, 1)).start()
+    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000)).start()
 
 
 class Soak:
     """Runs one promise after the other within its share of the time."""
 
-    def __init__(self, folder: Path, minutes: float, parts: Sequence[str], first: int = 0) -> None:
-        self.folder, self.parts, self.first = folder, parts, first
+    def __init__(self, folder: Path, minutes: float, parts: Sequence[str], first: int = 0, n_chains: int = 0) -> None:
+        self.folder, self.parts, self.first, self.n_chains = folder, parts, first, n_chains
         self.seconds = minutes * 60 / sum(SHARES[part] for part in parts)
         self.rows: list[Row] = []
         self.broken = 0
@@ -68,23 +85,30 @@ class Soak:
         return self.rows
 
     def tiny(self, seconds: float) -> None:
-        """Chains on every kind of memory."""
-        for kind, kv_type in TINY:
-            self.tiny_chains(kind, kv_type, seconds / len(TINY))
+        """Chains on every kind of memory; windows once with all their cells and once without."""
+        variants = [(name, "f16", True) for name in TINY] + [("llama", "q8_0", True)]
+        variants += [(name, "f16", False) for name in TINY if "window" in TINY[name]]
+        for name, kv_type, swa_full in variants:
+            self.tiny_chains(name, kv_type, swa_full, seconds / len(variants))
 
     def blocks(self, seconds: float) -> None:
         """Damage, kills, a full disk."""
-        self.note("damaged blocks", *damaged_blocks(self.folder / "damaged", 20_000))
+        for maker in (tiny_models.llama, tiny_models.gemma2, tiny_models.qwen35):
+            folder = self.folder / f"damaged-{maker.__name__}"
+            self.note(f"damaged files, tiny {maker.__name__}", *damaged_blocks(folder, 10_000, maker))
         self.note("kill -9 during saves", *kills(self.folder / "kills", min(200, int(seconds * 2))))
         self.note("turns whose files may not grow", *full_disk(self.folder / "full"))
         self.note("turns on a full tmpfs of 1 MiB", *full_tmpfs(self.folder / "tmpfs"))
 
-    def tiny_chains(self, kind: str, kv_type: str, seconds: float) -> None:
-        model = getattr(tiny_models, kind)(self.folder / f"{kind}-{kv_type}.gguf")
-        reference = Reference.same if kind == "llama" else Reference.fresh
-        folder = self.folder / f"{kind}-{kv_type}"
-        n_chains, found = chains(model, folder, kv_type, reference, seconds, random_bytes, self.first)
-        self.note_chains(f"random chains, tiny {kind}, {kv_type} KV", n_chains, found)
+    def tiny_chains(self, name: str, kv_type: str, swa_full: bool, seconds: float) -> None:
+        kind, folder = name.split(",")[0], self.folder / f"{name}-{kv_type}-{swa_full}"
+        folder.mkdir()
+        model = getattr(tiny_models, kind)(folder / "m.gguf", **TINY[name])
+        reference = Reference.fresh if kind == "mamba" else Reference.same
+        make = partial(engines, model, folder / "blocks", kv_type, swa_full)
+        n_chains, found = chains(make, reference, seconds, random_bytes, self.first, self.n_chains)
+        cells = "" if swa_full else ", swa_full off"
+        self.note_chains(f"random chains, tiny {name}, {kv_type} KV{cells}", n_chains, found)
 
     def demo(self, seconds: float) -> None:
         """Chains on SmolLM2."""
@@ -93,7 +117,8 @@ class Soak:
             return tuple(rng.randrange(100, 40_000) for _ in range(n))
 
         folder = self.folder / "demo"
-        n_chains, found = chains(demo_model(), folder, "f16", Reference.same, seconds, words, self.first)
+        make = partial(engines, demo_model(), folder)
+        n_chains, found = chains(make, Reference.same, seconds, words, self.first)
         self.note_chains("random chains, SmolLM2", n_chains, found)
 
     def note_chains(self, what: str, n_chains: int, found: Difference) -> None:
@@ -129,25 +154,24 @@ def switching(model: Path, folder: Path, n_chats: int) -> tuple[Chain, Apart]:
 
 
 def chains(
-    model: Path,
-    folder: Path,
-    kv_type: str,
+    make_both: Callable[[], tuple[Callable[[], Engine], Engine]],
     kind: Reference,
     seconds: float,
     tokens: Callable[[random.Random, int], tuple[int, ...]],
     first: int = 0,
+    at_least: int = 0,
 ) -> tuple[int, Difference]:
-    """As many chains as fit into the time, from seed `first` on; all their differences together."""
-    make, reference = engines(model, folder, kv_type)
+    """As many chains as fit into the time, and `at_least` so many, from seed `first` on; their differences together."""
+    make, reference = make_both()
     total, n_chains, until = Difference(), 0, time.monotonic() + seconds
-    while time.monotonic() < until:
-        chain = Chain(make, reference, tokens, first + n_chains, kind)
+    while time.monotonic() < until or n_chains < at_least:
+        chain = chain_of(reference.backend)(make, reference, tokens, first + n_chains, kind)
         chain.difference = total
         chain.run(MOVES)
         n_chains += 1
         if n_chains % 8 == 0:
             reference.close()
-            make, reference = engines(model, folder, kv_type)
+            make, reference = make_both()
     reference.close()
     return n_chains, total
 
@@ -157,10 +181,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--parts", nargs="+", choices=list(SHARES), default=list(SHARES))
     parser.add_argument("--first", type=int, default=0, help="seed of the first chain: a second run has others")
+    parser.add_argument("--chains", type=int, default=0, help="at least so many chains on each tiny model")
     logging.basicConfig(level=logging.CRITICAL)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), asked.minutes, asked.parts, asked.first)
+        soak = Soak(Path(folder), asked.minutes, asked.parts, asked.first, asked.chains)
         rows = soak.run()
     text = f"{machine()}; MINUTES={asked.minutes:g}\n\n{table(('promise', 'count', 'result'), rows)}"
     if len(asked.parts) == len(SHARES):

@@ -6,7 +6,7 @@ import pytest
 import tiny_models
 from engine_stories import Story
 
-from bench.chains import Chain, Chat, Reference
+from bench.chains import Chain, Reference, WindowChain
 from bench.soak_engine import switching
 from engine import Engine, EngineOptions, SamplerSettings
 from engine.backend import Cut
@@ -37,18 +37,6 @@ def engines(model: Path, folder: Path, kv_type: str = "f16", swa_full: bool = Tr
     backend = LlamaBackend(model, roomy)
     backend.n_context_train = 10**9
     return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000)).start()
-
-
-class WindowChain(Chain):
-    """Without edits after an eviction: a window may be read again from further back, and that sees less then."""
-
-    def edit(self, chat: Chat) -> None:
-        if not chat.forgotten:
-            super().edit(chat)
-
-    def delete(self, chat: Chat) -> None:
-        if not chat.forgotten:
-            super().delete(chat)
 
 
 @pytest.mark.parametrize("seed", range(n_examples(2, 10)))
