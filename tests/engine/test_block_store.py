@@ -260,3 +260,12 @@ def test_a_forgotten_file_is_gone_even_while_it_waits(disk, tmp_path):
 def test_what_is_no_sealed_file_of_ours_is_refused(data):
     with pytest.raises(sealed.SealError):
         sealed.unseal(data, {"kind": "block"})
+
+
+@pytest.mark.parametrize("payload", [b"  \n\t payload that begins with blanks", b"}}} payload", bytes([0xD8]) * 40])
+def test_a_wrong_length_of_the_header_is_damage(payload):
+    data = sealed.seal({"kind": "block"}, payload)
+    n_header = int.from_bytes(data[8:12], "little")
+    for wrong in [n for n in range(n_header + 30) if n != n_header]:
+        with pytest.raises(sealed.SealError):
+            sealed.unseal(data[:8] + wrong.to_bytes(4, "little") + data[12:], {})
