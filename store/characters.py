@@ -72,9 +72,11 @@ def save_character(
         raise Refused("bad_card")
     if rating not in allowed_ratings(user.role):
         raise Refused("bad_rating")
+    with db.reading() as session:
+        known = quotas.json_sizes(session, user.id, Character)
     with db.session() as session:
         row = _own(session, user, character_id) if character_id else None
-        quotas.refuse_larger(session, user.id, Character, size, character_id)
+        quotas.refuse_larger(session, user.id, Character, size, known, character_id)
         if row is None:
             quotas.refuse_another(session, user.id, Character)
             row = Character(id=new_id(), owner_id=user.id, avatar="", created_at=clock(now))

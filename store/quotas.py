@@ -7,6 +7,7 @@ What it refuses to know: where the limits come from (settings.py), and what an a
 To add something that counts: `add` where it is written, and where removal.py removes it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,21 +73,41 @@ def refuse_another(session: Session, owner_id: str, table: type[Character | Lore
         raise Refused(_REASONS[table], most=MOST[table])
 
 
+def json_sizes(session: Session, owner_id: str, table: type[Character | LorebookRow]) -> Mapping[str, int]:
+    """Bytes of JSON by the ids of a person's characters or lorebooks. It reads up to 24 MB: not while others wait to
+    write, so before the transaction in which `refuse_larger` looks at them."""
+    sizes = select(table.id, json_bytes(session, _json_of(table))).where(*_own_rows(owner_id, table))
+    return {row[0]: row[1] for row in session.execute(sizes)}
+
+
 def refuse_larger(
-    session: Session, owner_id: str, table: type[Character | LorebookRow], n_bytes: int, replaced_id: str | None = None
+    session: Session,
+    owner_id: str,
+    table: type[Character | LorebookRow],
+    n_bytes: int,
+    known: Mapping[str, int],
+    replaced_id: str | None = None,
 ) -> None:
     """Raises Refused where a person's characters or lorebooks would have more bytes of JSON together than anybody may.
 
-    `n_bytes`: of the one that is saved, in place of `replaced_id` if that is there.
+    `n_bytes`: of the one that is saved, in place of `replaced_id` if that is there. `known`: the `json_sizes` of a
+    moment ago; what has come since is measured here. What has only been changed since counts as it was.
     """
-    column = Character.card if table is Character else LorebookRow.data
-    others = select(func.sum(json_bytes(session, column))).where(
-        table.owner_id == owner_id, table.id != (replaced_id or "")
-    )
-    if table is Character:
-        others = others.where(Character.deleted_at.is_(None))
-    if (session.scalar(others) or 0) + n_bytes > MAX_JSON_MB << 20:
+    others = set(session.scalars(select(table.id).where(*_own_rows(owner_id, table)))) - {replaced_id}
+    new = others - known.keys()
+    measured = select(func.sum(json_bytes(session, _json_of(table)))).where(table.id.in_(new))
+    total = sum(known[one] for one in others - new) + ((session.scalar(measured) or 0) if new else 0)
+    if total + n_bytes > MAX_JSON_MB << 20:
         raise Refused(_TOO_LARGE[table], most=MAX_JSON_MB)
+
+
+def _json_of(table: type[Character | LorebookRow]) -> Any:
+    return Character.card if table is Character else LorebookRow.data
+
+
+def _own_rows(owner_id: str, table: type[Character | LorebookRow]) -> list[ColumnElement[bool]]:
+    kept = [Character.deleted_at.is_(None)] if table is Character else []
+    return [table.owner_id == owner_id, *kept]
 
 
 def reply_bytes(text: str, tokens: tuple[int, ...] | None) -> int:

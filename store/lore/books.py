@@ -57,13 +57,14 @@ def add_book(
     """Save a new book. Its name is the given one, or the one in the file. Raises NotFound, Refused "bad_book_name",
     "quota"."""
     shown, n_bytes = clean_name(name) or clean_name(read_book(data).name), _n_bytes(data)
+    known = _sizes(db, owner_id, LorebookRow)
     with db.session() as session:
         if session.get(User, owner_id) is None:
             raise NotFound("person")
         if not shown:
             raise Refused("bad_book_name")
         quotas.refuse_another(session, owner_id, LorebookRow)
-        quotas.refuse_larger(session, owner_id, LorebookRow, n_bytes)
+        quotas.refuse_larger(session, owner_id, LorebookRow, n_bytes, known)
         row = LorebookRow(id=new_id(), owner_id=owner_id, name=shown, data=dict(data), created_at=clock(now))
         session.add(row)
         session.flush()
@@ -75,6 +76,7 @@ def change_book(
 ) -> LorebookView:
     """Another name, or a file with a change in it. Raises NotFound, Refused "bad_book_name", "quota"."""
     n_bytes = _n_bytes(data) if data is not None else 0
+    known = _sizes(db, owner_id, LorebookRow) if data is not None else {}
     with db.session() as session:
         row = _own_book(session, owner_id, book_id)
         if name is not None:
@@ -82,7 +84,7 @@ def change_book(
         if not row.name:
             raise Refused("bad_book_name")
         if data is not None:
-            quotas.refuse_larger(session, owner_id, LorebookRow, n_bytes, book_id)
+            quotas.refuse_larger(session, owner_id, LorebookRow, n_bytes, known, book_id)
             row.data = dict(data)
         session.flush()
         return book_view(row)
@@ -97,12 +99,13 @@ def delete_book(db: Database, owner_id: str, book_id: str) -> None:
 def change_own_book(db: Database, owner_id: str, character_id: str, data: Mapping[str, Any]) -> None:
     """Another lorebook in the card of a character that this person made. Raises NotFound, Refused "quota"."""
     n_bytes = _n_bytes(data)
+    known = _sizes(db, owner_id, Character)
     with db.session() as session:
         character = session.get(Character, character_id)
         owner = session.get(User, owner_id)
         if character is None or owner is None or character.owner_id != owner_id or not visible(character, owner):
             raise NotFound("character")
-        quotas.refuse_larger(session, owner_id, Character, n_bytes, character_id)
+        quotas.refuse_larger(session, owner_id, Character, n_bytes, known, character_id)
         character.card = {**character.card, "character_book": dict(data)}
 
 
@@ -127,6 +130,12 @@ def books_of(session: Session, chat: Chat) -> tuple[LorebookView, ...]:
     own = LorebookRow.owner_id == chat.owner_id, LorebookRow.id.in_(ids)
     rows = {row.id: row for row in session.scalars(select(LorebookRow).where(*own))} if ids else {}
     return tuple(book_view(rows[book_id]) for book_id in ids if book_id in rows)
+
+
+def _sizes(db: Database, owner_id: str, table: type[Character | LorebookRow]) -> Mapping[str, int]:
+    """Read before the transaction that writes."""
+    with db.reading() as session:
+        return quotas.json_sizes(session, owner_id, table)
 
 
 def _n_bytes(data: Mapping[str, Any]) -> int:

@@ -44,6 +44,7 @@ HEAVY = (
 )
 """Modules and packages whose functions must not run while this thread writes."""
 HEAVY_CALLS = {("store.cards.stored_card", "digest"), ("store.cards.stored_card", "is_same")}
+NO_CALLS = ("<module>", "__del__")  # an import; the garbage collector, which comes when it likes
 LIGHT_CALLS = {("store.chat_macros", "display_name")}
 _write = Database.session
 
@@ -74,5 +75,5 @@ class WriteWatch:
             return
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
         heavy = f"{module}.".startswith(HEAVY) or (module, name) in HEAVY_CALLS
-        if heavy and name != "<module>" and (module, name) not in LIGHT_CALLS:
+        if heavy and name not in NO_CALLS and (module, name) not in LIGHT_CALLS:
             self.found.append(f"{module}.{name}")
