@@ -9,7 +9,8 @@ from tests.harness.people import PASSWORD
 from web.auth.known_browsers import COOKIE
 from web.live.connection import FRAME_S, _Paced
 from web.pace import LONGEST_WAIT_S, MOST_KEYS, UNBROKEN_S, WORK_S, Pace, Rests, person_key
-from web.server.turnstile import AT_ONCE, PRESSED, WAITING_ALL, WAITING_EACH, Place, Turnstile
+from web.server.request_intake import SMALL_BODY
+from web.server.turnstile import AT_ONCE, PRESSED, WAITING_ALL, WAITING_BYTES, WAITING_EACH, Place, Turnstile
 from web.server.who_asks import WhoAsks
 
 SHARE, BURST_S = 0.25, 3.0  # as the settings have it
@@ -144,18 +145,55 @@ def test_who_is_over_the_pace_waits_in_order_and_goes_on_in_pairs(clock, pace):
 def test_too_many_who_wait_are_turned_away_but_nobody_else(pace):
     turnstile = Turnstile(pace)
     pace.charge("ada", 2 * BURST_S)
+    assert WAITING_EACH >= 5 * 60, "five tabs over HTTP/2, each with all modules and many pictures"
     places = [turnstile.arrive("ada", number) for number in range(WAITING_EACH + 1)]
     assert places == [Place.WAIT] * WAITING_EACH + [Place.TURNED_AWAY]
     assert turnstile.arrive("bo", 1) is Place.GO
 
 
+def test_large_forms_that_wait_have_a_budget(clock, pace):
+    turnstile = Turnstile(pace)
+    pace.charge("ada", BURST_S + SHARE)
+    n_forms = WAITING_BYTES // SMALL_BODY
+    places = [turnstile.arrive("ada", number, SMALL_BODY) for number in range(n_forms + 1)]
+    assert places == [Place.WAIT] * n_forms + [Place.TURNED_AWAY]
+    clock.now += 60.0
+    assert turnstile.due() == list(range(AT_ONCE))
+    assert turnstile.arrive("ada", 0, SMALL_BODY) is Place.WAIT
+
+
+def test_who_fills_the_place_gives_way_to_others(pace):
+    turnstile = Turnstile(pace)
+    for number in range(WAITING_ALL // WAITING_EACH):
+        pace.charge(f"mallory {number}", 2 * BURST_S)
+        for place in range(WAITING_EACH):
+            assert turnstile.arrive(f"mallory {number}", (number, place), 1_000) is Place.WAIT
+    places = [turnstile.arrive("ada", place, 1_000) for place in range(100)]
+    assert places == [Place.GO] * AT_ONCE + [Place.WAIT] * (100 - AT_ONCE)
+    displaced = turnstile.displaced()
+    assert len(displaced) == 100 - AT_ONCE
+    assert min(place for _, place in displaced) >= WAITING_EACH - 100
+    assert turnstile.arrive("bo", 0, SMALL_BODY) is Place.GO
+    assert turnstile.displaced() == []
+
+
+def test_large_forms_of_one_person_keep_nobody_else_out(pace):
+    turnstile = Turnstile(pace)
+    pace.charge("mallory", 2 * BURST_S)
+    pace.charge("ada", 2 * BURST_S)
+    for number in range(WAITING_BYTES // SMALL_BODY):
+        turnstile.arrive("mallory", number, SMALL_BODY)
+    assert turnstile.arrive("ada", "a word", 500) is Place.WAIT
+    assert turnstile.displaced() == [WAITING_BYTES // SMALL_BODY - 1]
+
+
 def test_not_more_wait_than_there_is_room_for(pace):
     turnstile = Turnstile(pace)
-    for number in range(WAITING_ALL + 1):
+    for number in range(2 * WAITING_ALL):
         pace.charge(f"address:{number}", 2 * BURST_S)
-    places = [turnstile.arrive(f"address:{number}", number) for number in range(WAITING_ALL + 1)]
-    assert places == [Place.WAIT] * WAITING_ALL + [Place.TURNED_AWAY]
+        turnstile.arrive(f"address:{number}", number)
     assert len(turnstile.due(all_of_them=True)) == WAITING_ALL  # the server stops: nobody is left behind
+    assert turnstile.due(all_of_them=True) == []
 
 
 @pytest.fixture
@@ -177,10 +215,14 @@ def test_a_person_is_counted_wherever_they_come_from(who, site, database, ada):
         assert who.key(cookies(browser), "/healthz", "5.6.7.8") == key
 
 
-def test_a_browser_that_is_known_has_its_own_count_beside_strangers(who, ada):
+def test_browsers_that_are_known_have_one_count_beside_strangers(who, site, ada, bo):
     known = who.key(cookies(ada, COOKIE), "/login", "1.2.3.4")
-    assert known.startswith("browser:")
-    assert who.key(cookies(ada, COOKIE), "/", "5.6.7.8") == known
+    assert known.startswith("browsers:")
+    other = site.browser()
+    assert other.submit("/login", {"name": "Ada", "password": PASSWORD}).ok
+    assert cookies(other, COOKIE) != cookies(ada, COOKIE)
+    assert who.key(cookies(other, COOKIE), "/", "5.6.7.8") == known
+    assert who.key(cookies(bo, COOKIE), "/", "5.6.7.8") != known
 
 
 @pytest.mark.parametrize(

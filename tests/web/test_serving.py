@@ -20,6 +20,7 @@ from tests.harness.people import Browser
 from tests.harness.processes import free_port
 from web.i18n.language import gettext_in
 from web.server.request_intake import SENTENCES, Verdict
+from web.server.turnstile import WAITING_EACH
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +138,7 @@ def test_who_asks_without_end_is_told_to_wait_and_nobody_else(server, ada, datab
     host = urlsplit(server.address).netloc
     head = f"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: {ada.cookie}\r\nAccept-Language: zh-CN,zh;q=0.9\r\n\r\n"
     lines = []
-    for _ in range(100):
+    for _ in range(WAITING_EACH + 100):
         lines.append(socket.create_connection(host.split(":"), timeout=30))
         lines[-1].sendall(head.encode())
     answer = b""

@@ -175,7 +175,11 @@ class SlowClientGuardWorker(ThreadWorker):  # type: ignore[misc]
         """Let a request go on now or later; False where too many of this person wait already."""
         path = intake.path
         key = self._who.key(intake.cookies, path, intake.client(_peer(conn), self._n_proxies))
-        place = self._turnstile.arrive(key, conn)
+        place = self._turnstile.arrive(key, conn, len(intake.data))
+        for displaced in self._turnstile.displaced():
+            del self._guests[displaced]
+            _send(displaced.sock, refusal(Verdict.TOO_MANY))
+            self._see_off(displaced)
         if place is Place.TURNED_AWAY:
             self._pace.charge(key, READING_S)
             return False

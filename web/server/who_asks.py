@@ -1,8 +1,8 @@
 """Who asks: the key under which the pace of a request is counted, from its head, before a thread reads it.
 
-What it does: a person by the signed session cookie, a browser in which somebody was signed in by its own signed cookie,
-strangers by their address: where all addresses look like one, strangers slow only strangers. Watchers of the server
-(health, numbers) have a key of their own beside other strangers. An unsigned or made-up cookie counts for nothing.
+What it does: a person by the signed session cookie, browsers in which somebody was signed in by their own signed
+cookie, strangers by their address: where all addresses look like one, strangers slow only strangers. Watchers of the
+server (health, numbers) have a key of their own beside other strangers. A made-up cookie counts for nothing.
 What it refuses to know: whether a session has ended meanwhile (store/sign_ins.py): its cookie still names its person.
 """
 
@@ -32,9 +32,9 @@ class WhoAsks:
         user_id = self._user_id(named.get(self._session_cookie, ""))
         if user_id:
             return person_key(user_id)
-        browser, people = known_browsers.read(self._browsers, named.get(known_browsers.COOKIE, ""))
+        _, people = known_browsers.read(self._browsers, named.get(known_browsers.COOKIE, ""))
         if people:
-            return f"browser:{browser}"
+            return f"browsers:{min(people)}"  # all browsers of these people: to sign in once more gives no more
         return f"watch:{address}" if path in WATCHED else f"address:{address}"
 
     def _user_id(self, cookie: str) -> str:
