@@ -43,9 +43,9 @@ def alone(measure: Callable[[], float]) -> float:
 class Ratios:
     """One backend, many engines on top of it; each engine is closed without closing the model."""
 
-    def __init__(self, folder: Path, rounds: int = 5) -> None:
+    def __init__(self, folder: Path, rounds: int = 5, model: Path | None = None) -> None:
         self.folder, self.rounds = folder, rounds
-        self.backend = LlamaBackend(demo_model(), LlamaOptions(n_cells=8192, n_sequences=14))
+        self.backend = LlamaBackend(model or demo_model(), LlamaOptions(n_cells=8192, n_sequences=14))
         self._close, self.backend.close = self.backend.close, lambda: None
         self.rows: list[Row] = []
 
