@@ -164,8 +164,15 @@ class Engine:
         if batch:
             self._decode(batch)
             self._scheduler.remove_finished()
-        elif self._scheduler.must_wait():
+        elif self._scheduler.must_wait() and not self._read_ahead():
             self._wait_for_inbox()
+
+    def _read_ahead(self) -> bool:
+        """With nothing else to do: begin to read for a session that will need it. Whether there is one."""
+        request = self._kv.ahead.next_request() if self._kv.ahead.possible and not self._scheduler.waiting else None
+        if request is not None:
+            self._scheduler.add(Ticket(request, self.alive, self._outbox))
+        return request is not None
 
     def _note_progress(self) -> None:
         self._at_work_since = time.monotonic()

@@ -249,7 +249,8 @@ class Lane:
             return
         opened = self.session.open
         assert opened is not None
-        same = self._kv.resume.cut_open(self.session, common_prefix(opened.tokens, final))
+        before = len(reply.header) + len(reply.prefix)
+        same = self._kv.resume.cut_open(self.session, common_prefix(opened.tokens, final), before)
         if same is None:
             return
         if same < len(final):

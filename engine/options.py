@@ -16,6 +16,9 @@ class EngineOptions:
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
     step should take, so that a stop is seen in time. `tolerance_s`: restoring may be slower than reading by this much.
 
+    `reread_every`: a session with a recurrent state, which keeps a trace of all that it forgets, is read again at every
+    so many forgettings (0: never).
+
     `checkpoints` of a session with a recurrent state: at the ends of its last turns, and as many around its last reply.
     """
 
@@ -30,3 +33,4 @@ class EngineOptions:
     tolerance_s: float = 0.1
     max_sessions: int = 512
     checkpoints: int = 2
+    reread_every: int = 0

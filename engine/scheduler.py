@@ -76,7 +76,8 @@ class Scheduler:
             self._tally.end(lane.stats)
             lane.session.busy = False
             lane.session.last_used = time.monotonic()
-            self._kv.manifests.write(lane.session)
+            if not self._kv.ahead.finish(lane.session):
+                self._kv.manifests.write(lane.session)
 
     def fail_all(self, event: Failed) -> None:
         """The engine stops: end every turn that has not ended."""

@@ -14,6 +14,7 @@ from engine.kv.cost_model import CostModel
 from engine.kv.logits_cache import LogitsCache
 from engine.kv.manifests import Manifests
 from engine.kv.prefetch import Prefetch
+from engine.kv.read_ahead import ReadAhead
 from engine.kv.residents import Residents
 from engine.kv.restore_policy import RestorePolicy
 from engine.kv.resume import Resume
@@ -33,7 +34,8 @@ class KvCache:
         self.resume = Resume(backend, self.cells, self.blocks, options.checkpoints)
         self.logits = LogitsCache(options.logits_bytes)
         self.residents = Residents(self.cells, self.manifests, backend, options.max_sessions)
-        self.policy = RestorePolicy(backend, self.cells, self.blocks, self.cost_model)
+        self.policy = RestorePolicy(backend, self.cells, self.blocks, self.cost_model, options)
+        self.ahead = ReadAhead(backend, self.residents, self.blocks, options.context)
         self.prefetch = Prefetch(self.blocks, self.manifests, self.cost_model, on_fetched, options.lanes)
 
     def close(self) -> None:

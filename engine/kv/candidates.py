@@ -10,6 +10,7 @@ To add a kind of candidate: yield it in `find_candidates`, and carry it out in k
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.backend import Backend
 from engine.blocks.store import segment_key
 from engine.kv.planner import Keep, Plan
 from engine.kv.session import Held, Session
@@ -38,6 +39,11 @@ class Candidate:
 def must_rebase(end: int, n_tokens: int, request: TurnRequest, n_context_train: int) -> bool:
     """Whether a session of `n_tokens` that ends at position `end` could grow beyond what the model was trained for."""
     return end + request.n_tokens_at_most() - n_tokens > n_context_train
+
+
+def is_near(end: int, context: int, backend: Backend) -> bool:
+    """Whether a session that ends at position `end` may soon have to be read again, because its cells cannot move."""
+    return backend.can_drop and not backend.can_move and end + context > backend.n_context_train
 
 
 def find_candidates(

@@ -57,6 +57,11 @@ class Residents:
             if session.last_used <= not_used_since:
                 self._cells.release(session)
 
+    def forget(self, session: Session) -> None:
+        """Free the cells of a session and know nothing of it any more; its blocks stay."""
+        self._cells.forget(session)
+        del self.sessions[session.name]
+
     def _fits(self, session: Session, request: TurnRequest, promised: int) -> bool:
         needed = max(request.n_tokens_at_most(), session.n_tokens)
         busy = sum(other.n_tokens for other in self.sessions.values() if other.busy)

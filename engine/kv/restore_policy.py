@@ -13,7 +13,7 @@ from itertools import takewhile
 from engine.backend import Backend, Cut
 from engine.blocks.store import BlockStore
 from engine.kv import planner
-from engine.kv.candidates import Candidate, chain, find_candidates
+from engine.kv.candidates import Candidate, chain, find_candidates, is_near, must_rebase
 from engine.kv.cells import Cells
 from engine.kv.cost_model import CostModel
 from engine.kv.planner import Keep, Plan, decode_from
@@ -22,6 +22,7 @@ from engine.kv.scratch import checkpoint_key, rest_key
 from engine.kv.session import Held, Session
 from engine.kv.snapshots import snapshot_key
 from engine.kv.turn_plan import TurnPlan, plan_to_read_everything
+from engine.options import EngineOptions
 from engine.segments import TurnRequest
 
 ANYWHERE = ("cells", "ram", "disk")
@@ -31,12 +32,16 @@ AT_HAND = ("cells", "ram")
 class RestorePolicy:
     """One for all sessions; used by the engine's thread."""
 
-    def __init__(self, backend: Backend, cells: Cells, blocks: BlockStore, cost_model: CostModel) -> None:
+    def __init__(
+        self, backend: Backend, cells: Cells, blocks: BlockStore, cost_model: CostModel, options: EngineOptions
+    ) -> None:
         self._backend, self._cells, self._blocks, self.cost_model = backend, cells, blocks, cost_model
+        self._context = options.context
+        self._reread_every = options.reread_every if backend.cut is Cut.CHECKPOINT and backend.can_drop else 0
 
     def plan(self, session: Session, request: TurnRequest, tiers: Collection[str] = ANYWHERE) -> TurnPlan:
         """The cheapest way from what the session holds to what the turn wants, with blocks of these tiers only."""
-        if not request.use_blocks:
+        if not request.use_blocks or self._must_reread(session, request):
             return plan_to_read_everything(session, request)
         moves = self._moves(session, request)
         if self._cells.snapshot_only:
@@ -102,9 +107,29 @@ class RestorePolicy:
             if self._blocks.tier(key) is not None:
                 self._blocks.discard(key)
 
+    def _must_reread(self, session: Session, request: TurnRequest) -> bool:
+        forgets = bool(self._reread_every) and session.forgets(request.forgotten)
+        return forgets and (session.n_forgettings + 1) % self._reread_every == 0
+
     def _moves(self, session: Session, request: TurnRequest) -> Plan:
-        can_drop = self._backend.can_drop
-        return planner.plan(session.segments(), request.everything(), request.forgotten, request.pinned, can_drop)
+        """What the planner keeps; nothing of a session that runs out of positions, or has been read ahead for that."""
+        wanted, forgotten, can_drop = request.everything(), request.forgotten, self._backend.can_drop
+        moves = planner.plan(session.segments(), wanted, forgotten, request.pinned, can_drop)
+        if self._backend.can_move or not can_drop or not moves.keep:
+            return moves
+        end = session.held[moves.keep[-1].held].position + moves.keep[-1].n_tokens
+        n_tokens = sum(move.n_tokens for move in moves.keep)
+        runs_out = must_rebase(end, n_tokens, request, self._backend.n_context_train)
+        if runs_out or self._is_read_ahead(session, request, moves, end):
+            return planner.plan((), wanted)
+        return moves
+
+    def _is_read_ahead(self, session: Session, request: TurnRequest, moves: Plan, end: int) -> bool:
+        """Near the trained context: whether all that is kept can be had at low positions, too (read_ahead.py)."""
+        if end == sum(move.n_tokens for move in moves.keep) or not is_near(end, self._context, self._backend):
+            return False
+        last = min(moves.keep[-1].wanted, len(request.wanted) - 1)
+        return self._blocks.tier(chain(session, request)[last].key) is not None
 
     def _find(self, session: Session, request: TurnRequest, moves: Plan) -> list[Candidate]:
         def tier_of(key: bytes, position: int) -> str | None:

@@ -55,15 +55,18 @@ class Resume:
         """Whether something is kept at points, so that a decode must end there."""
         return self._backend.cut is Cut.CHECKPOINT
 
-    def cut_open(self, session: Session, n_tokens: int) -> int | None:
+    def cut_open(self, session: Session, n_tokens: int, point: int) -> int | None:
         """Cut the open segment to its first `n_tokens`, or to the nearest resume point before them.
 
-        How many of its tokens are left; None when that point is before it: then the segment is gone.
+        `point`: behind so many of its tokens a checkpoint was kept (Point.REPLY). How many tokens of it are left; None
+        when the nearest point is before it: then the segment is gone.
         """
         opened, n_held = session.open, len(session.held)
         assert opened is not None
         if n_tokens == len(opened.tokens):
             return n_tokens
+        if self.keeps_points and point <= n_tokens:
+            n_tokens = point
         if not self._cells.cut(session, n_held + 1, n_tokens):
             return None
         self.settle(session)

@@ -4,6 +4,7 @@
 where an eviction left a hole. Each held segment knows the runs of cells it lives in while the session is resident.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from engine.blocks.store import segment_key
@@ -69,7 +70,7 @@ class Session:
 
     `unread` while its manifest, which says what it holds, has not been read. `sound` while reading may go on at its end
     (resume.py). `checkpoints`: keys of those at the ends of its last turns, `short_checkpoints` of those in its last
-    reply; oldest first.
+    reply; oldest first. `n_forgettings`: turns that have evicted something.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Session:
     sound: bool = True
     checkpoints: list[bytes] = field(default_factory=list)
     short_checkpoints: list[bytes] = field(default_factory=list)
+    n_forgettings: int = 0
     last_used: float = 0.0
 
     @property
@@ -100,6 +102,10 @@ class Session:
     def n_tokens(self) -> int:
         """Tokens held, the open segment included."""
         return sum(len(held.segment.tokens) for held in self.held) + (len(self.open.tokens) if self.open else 0)
+
+    def forgets(self, forgotten: AbstractSet[str]) -> bool:
+        """Whether it holds a segment that is to be evicted."""
+        return any(held.segment.name in forgotten for held in self.held)
 
     def view(self) -> tuple[HeldView, ...]:
         """The complete segments with their positions and keys."""
