@@ -42,28 +42,29 @@ refused, and named so many layers."""
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Bytes that one full chat leaves behind: those of each token, and of one checkpoint."""
+    """Bytes that one full chat leaves behind: of each token, of what a window sees, and of one recurrent state."""
 
     token_bytes: int
-    checkpoint_bytes: int
+    window_bytes: int
+    state_bytes: int
 
     @classmethod
     def of(cls, model: ModelInfo, kv_type: str) -> "Kept":
-        """Of cells of this type: layers with a window, and recurrent states, are in checkpoints."""
+        """Of cells of this type."""
         sizes = {False: 0, True: 0}
         for layer, windowed in enumerate(model.windowed):
             sizes[windowed] += model.cell_values(layer)
         n_bytes = KV_VALUE_BYTES[kv_type]
         window = int(sizes[True] * n_bytes) * model.sliding_window
-        return cls(int(sizes[False] * n_bytes), window + model.state_bytes)
+        return cls(int(sizes[False] * n_bytes), window, model.state_bytes)
 
     def now(self, context: int, n_checkpoints: int) -> int:
-        """Blocks of every token once, and checkpoints."""
-        return context * self.token_bytes + n_checkpoints * self.checkpoint_bytes
+        """Blocks of every token once, one window of them, and checkpoints (engine/kv/scratch.py)."""
+        return context * self.token_bytes + self.window_bytes + n_checkpoints * self.state_bytes
 
     def before(self, context: int, n_checkpoints: int) -> int:
         """As now where nothing but cells is kept; else every checkpoint had all tokens in it (a snapshot)."""
-        if not self.checkpoint_bytes:
+        if not self.window_bytes and not self.state_bytes:
             return self.now(context, n_checkpoints)
         return n_checkpoints * self.now(context, 1)
 

@@ -55,11 +55,13 @@ def engines(
         backend = LlamaBackend(model, options)
         if backend.can_move:
             backend.n_context_train = 700
-        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000)).start()
+        return Engine(
+            backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000, windows_in_ram=1000)
+        ).start()
 
     backend = LlamaBackend(model, LlamaOptions(6000, 48, n_batch=64, n_threads=1, kv_type=kv_type))
     backend.n_context_train = 10**9
-    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000)).start()
+    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000, windows_in_ram=1000)).start()
 
 
 class Soak:

@@ -19,6 +19,8 @@ class EngineOptions:
     `reread_every`: a session with a recurrent state, which keeps a trace of all that it forgets, is read again at every
     so many forgettings (0: never).
 
+    `windows_in_ram`: how far back what a sliding window held stays in RAM, in windows; further back it is on disk.
+
     `checkpoints` of a session with a recurrent state: at the ends of its last turns, and as many around its last reply.
     """
 
@@ -33,4 +35,5 @@ class EngineOptions:
     tolerance_s: float = 0.1
     max_sessions: int = 512
     checkpoints: int = 2
+    windows_in_ram: int = 2
     reread_every: int = 0

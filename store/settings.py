@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     ram_cache_mb: int = Field(512, ge=0, description="RAM for the KV blocks of sleeping chats, in MB.")
     disk_cache_mb: int = Field(4096, ge=0, description="Disk for the KV blocks of sleeping chats, in MB.")
     kv_type: Literal["f16", "q8_0"] = Field("f16", description="Number format of the KV cache: f16 or q8_0.")
+    reread_every: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Hybrid models (Qwen3.5, LFM2) keep a trace of what has left their memory: at every so many times "
+        "that a story loses messages, what is left is read again without it; 0: never.",
+    )
     framing: Literal["auto", "roles", "prefix", "script"] = Field(
         "auto",
         description="How the model is told who speaks: roles (names in the place of roles), prefix (`Name: ` before a "

@@ -48,6 +48,7 @@ def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine
         lanes=loaded.lanes,
         ram_bytes=settings.ram_cache_mb * MIB,
         disk_bytes=settings.disk_cache_mb * MIB,
+        reread_every=settings.reread_every,
         folder=settings.data_dir / "blocks" / settings.worker_name if settings.disk_cache_mb else None,
     )
     return warm_up(Engine(loaded.backend, options).start())

@@ -31,7 +31,7 @@ class KvCache:
         self.manifests = Manifests(backend.model_key, self.disk)
         self.cost_model = CostModel(options.step_s, tolerance_s=options.tolerance_s)
         self.cells = Cells(backend, self.blocks, self.cost_model)
-        self.resume = Resume(backend, self.cells, self.blocks, options.checkpoints)
+        self.resume = Resume(backend, self.cells, self.blocks, options)
         self.logits = LogitsCache(options.logits_bytes)
         self.residents = Residents(self.cells, self.manifests, backend, options.max_sessions)
         self.policy = RestorePolicy(backend, self.cells, self.blocks, self.cost_model, options)

@@ -16,6 +16,7 @@ from engine.blocks.store import BlockStore
 from engine.kv.cells import Cells
 from engine.kv.scratch import checkpoint_key, rest_key
 from engine.kv.session import Held, Session
+from engine.options import EngineOptions
 
 
 class Point(Enum):
@@ -37,8 +38,8 @@ def behind_window(ends: Sequence[int], n_window: int) -> int:
 class Resume:
     """One for all sessions; used by the engine's thread."""
 
-    def __init__(self, backend: Backend, cells: Cells, blocks: BlockStore, n_checkpoints: int) -> None:
-        self._backend, self._cells, self._blocks, self._n_checkpoints = backend, cells, blocks, n_checkpoints
+    def __init__(self, backend: Backend, cells: Cells, blocks: BlockStore, options: EngineOptions) -> None:
+        self._backend, self._cells, self._blocks, self._options = backend, cells, blocks, options
 
     def settle(self, session: Session) -> None:
         """Make the session sound: it ends where it did, or at the nearest point before that can be had now."""
@@ -75,8 +76,10 @@ class Resume:
         return len(session.reopen(opened.name, opened.ephemeral).tokens)
 
     def note_point(self, session: Session, point: Point) -> None:
-        """Keep a checkpoint here, where the model has a state; those of the session that are too old go."""
+        """Keep a checkpoint here, where the model has a state; what is too old goes."""
         assert session.sound
+        if self._backend.cut is Cut.WINDOW and point is Point.TURN:
+            self._outdate_windows(session)
         if not self.keeps_points or not self._backend.can_drop:
             return
         key = session.prefix_key() if session.open is not None else session.held[-1].key
@@ -84,7 +87,7 @@ class Resume:
         kept = {Point.TURN: session.checkpoints, Point.REPLY: session.short_checkpoints}.get(point, [])
         if checkpoint_key(key) not in kept:
             kept.append(checkpoint_key(key))
-        while len(kept) > self._n_checkpoints:
+        while len(kept) > self._options.checkpoints:
             self._blocks.outdate(kept.pop(0))
 
     # -- a sliding window -------------------------------------------------------------------------------------------
@@ -119,6 +122,13 @@ class Resume:
 
     def _has_both(self, held: Held) -> bool:
         return all(self._blocks.tier(key) == "ram" for key in (held.key, rest_key(held.key)))
+
+    def _outdate_windows(self, session: Session) -> None:
+        """What a window held of segments that are far behind it: out of RAM, and the next to go on a full disk."""
+        behind = session.end - self._options.windows_in_ram * self._backend.n_window
+        for held in session.held[session.n_pinned :]:
+            if held.end <= behind and self._blocks.peek(rest_key(held.key)) is not None:
+                self._blocks.outdate(rest_key(held.key))
 
     # -- a recurrent state ------------------------------------------------------------------------------------------
 

@@ -70,7 +70,8 @@ class Session:
 
     `unread` while its manifest, which says what it holds, has not been read. `sound` while reading may go on at its end
     (resume.py). `checkpoints`: keys of those at the ends of its last turns, `short_checkpoints` of those in its last
-    reply; oldest first. `n_forgettings`: turns that have evicted something.
+    reply; oldest first. `n_forgettings`: turns that have evicted
+    something. `n_pinned`: its first segments, which others may share.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Session:
     checkpoints: list[bytes] = field(default_factory=list)
     short_checkpoints: list[bytes] = field(default_factory=list)
     n_forgettings: int = 0
+    n_pinned: int = 1
     last_used: float = 0.0
 
     @property

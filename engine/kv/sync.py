@@ -56,6 +56,7 @@ class Sync:
 
     def run(self, plan: TurnPlan, stats: TurnStats) -> list[PendingTokens]:
         """Make the moves on a session that has a sequence; returns what is left to read."""
+        self._session.n_pinned = self._request.pinned
         self._session.n_forgettings += self._session.forgets(self._request.forgotten)
         for tiers in (AT_HAND, ()):
             if self._make_moves(plan, stats):

@@ -74,6 +74,14 @@ class ModelInfo:
         """All weights in the file."""
         return sum(self.layer_bytes) + self.input_bytes + self.output_bytes
 
+    def describe_forgetting(self) -> str:
+        """What happens to text that leaves a session's memory, for the log and the doctor."""
+        if not any(self.layer_state_bytes):
+            return "text that leaves the memory leaves no trace"
+        if not any(self.kv_heads):
+            return "by reading again: a recurrent state alone"
+        return "from the cells; the recurrent state keeps a trace (INGLENOOK_REREAD_EVERY)"
+
     @property
     def state_bytes(self) -> int:
         """The recurrent state of one sequence, all layers together."""

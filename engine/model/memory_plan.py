@@ -183,6 +183,7 @@ class MemoryPlan:
             ("kept free", f"{_mib(self.reserve_bytes)}"),
             ("together", f"{_mib(self.total_bytes)}  of {_mib(self.budget_bytes).strip()}"),
             ("chats", f"{self.lanes} at once, {self.context} tokens each"),
+            ("forgets", model.describe_forgetting()),
         ]
         return "\n".join(f"{name:<10} {text}" for name, text in rows)
 

@@ -30,9 +30,9 @@ def test_every_model_has_a_plan_from_before():
 def test_what_a_chat_of_a_hybrid_leaves_behind(tmp_path):
     """LFM2 2.6B: 8 layers x 8 heads x 64 x (K and V) x 2 bytes a token, and 22 states of 2 x 2048 floats."""
     kept = Kept.of(read_model_info(outline(tmp_path / "m.gguf", published_shapes.LFM2_26B)), "f16")
-    assert (kept.token_bytes, kept.checkpoint_bytes) == (16 * 1024, 22 * 2 * 2048 * 4)
-    assert kept.now(100, 3) == 100 * kept.token_bytes + 3 * kept.checkpoint_bytes
-    assert kept.before(100, 3) == 3 * (100 * kept.token_bytes + kept.checkpoint_bytes)
+    assert (kept.token_bytes, kept.state_bytes) == (16 * 1024, 22 * 2 * 2048 * 4)
+    assert kept.now(100, 3) == 100 * kept.token_bytes + 3 * kept.state_bytes
+    assert kept.before(100, 3) == 3 * (100 * kept.token_bytes + kept.state_bytes)
 
 
 def test_llama_cpp_would_allocate_for_a_published_model_what_is_planned():

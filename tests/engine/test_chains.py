@@ -24,7 +24,7 @@ class Crowd:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.random = folder, random.Random(seed)
         roomy = EchoBackend(60_000, 32, 512, n_context_train=10**9, kind=self.kind, n_window=self.n_window)
-        self.reference = Engine(roomy, EngineOptions(6000, 1, checkpoints=1000)).start()
+        self.reference = Engine(roomy, EngineOptions(6000, 1, checkpoints=1000, windows_in_ram=1000)).start()
         self.engine = self._small()
         self.stories = [Story(self.engine, f"chat{i}", f"You are Mira {i % 2}.") for i in range(CHATS)]
         self.n_restarts = 0
@@ -42,6 +42,7 @@ class Crowd:
             park_after_s=0.0,
             tolerance_s=float("inf"),
             checkpoints=1000,
+            windows_in_ram=1000,
         )
         return Engine(backend, options).start()
 

@@ -9,6 +9,7 @@ from engine_stories import Story, crowd, finish, settled
 from engine import Done, Waking
 from engine.backends.echo import EchoBackend
 from engine.blocks import sealed
+from engine.kv.scratch import rest_key
 
 
 def n_new_tokens(story):
@@ -272,3 +273,19 @@ def test_a_reply_that_was_delivered_is_whole_after_a_stop(make_engine, tmp_path,
     story.say("Again")
     done = story.turn(max_tokens=5)
     assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)
+
+
+def test_windows_far_behind_leave_the_ram_and_those_of_the_persona_stay(make_engine, tmp_path):
+    echo = EchoBackend(n_cells=3000, n_sequences=3, n_batch=64, kind="window", n_window=40)
+    engine = make_engine(echo, context=1400, lanes=1, folder=tmp_path)
+    story = Story(engine, "chat")
+    for turn in range(8):
+        story.say(f"Hello {turn}")
+        story.turn(max_tokens=20)
+        settled(engine, str(turn))
+    held = engine.inspect("chat")
+    assert all(engine.blocks.peek(each.key) for each in held)
+    in_ram = [engine.blocks.peek(rest_key(each.key)) is not None for each in held]
+    near = [each.end > held[-1].end - 2 * 40 for each in held]
+    assert in_ram == [True, *near[1:]]
+    assert {engine.blocks.tier(rest_key(each.key)) for each in held} == {"ram", "disk"}, "an edit far back finds them"

@@ -31,12 +31,14 @@ def engines(model: Path, folder: Path, kv_type: str = "f16", swa_full: bool = Tr
         backend = LlamaBackend(model, options)
         if backend.can_move:
             backend.n_context_train = 700  # so that a chain is re-based now and then
-        return Engine(backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000)).start()
+        return Engine(
+            backend, EngineOptions(500, 2, folder=folder, park_after_s=0.0, checkpoints=1000, windows_in_ram=1000)
+        ).start()
 
     roomy = LlamaOptions(6000, 12, n_batch=64, n_threads=1, kv_type=kv_type)
     backend = LlamaBackend(model, roomy)
     backend.n_context_train = 10**9
-    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000)).start()
+    return subject, Engine(backend, EngineOptions(1500, 1, checkpoints=1000, windows_in_ram=1000)).start()
 
 
 @pytest.mark.parametrize("seed", range(n_examples(2, 10)))
