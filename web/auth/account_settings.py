@@ -22,6 +22,7 @@ from web.auth import passwords
 from web.auth.accounts import NEW_PASSWORD, Page, me, sign_in, signed_in
 from web.auth.hashing_queue import KNOWN
 from web.auth.rate_limits import PER_DOWNLOAD, limit_password_tries, limiter, user_key
+from web.full_collections import full_collections
 from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
 
@@ -108,7 +109,8 @@ def sign_out_everywhere() -> Response:
 @limiter.limit(PER_DOWNLOAD, key_func=user_key)
 def download_data() -> Response:
     """Everything that is stored about the account, as a JSON file."""
-    text = json.dumps(export.export_account(services().database, me().id), ensure_ascii=False, indent=1)
+    with full_collections.put_off():
+        text = json.dumps(export.export_account(services().database, me().id), ensure_ascii=False, indent=1)
     response = make_response(text)
     response.mimetype = "application/json"
     response.headers["Content-Disposition"] = 'attachment; filename="inglenook-my-data.json"'

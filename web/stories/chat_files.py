@@ -23,6 +23,7 @@ from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
 from web.auth.rate_limits import PER_DOWNLOAD, limiter, user_key
 from web.file_transfer import NotImported, UploadResult
+from web.full_collections import full_collections
 from web.i18n.language import gettext
 from web.pace import Rests
 from web.rendering import import_report
@@ -66,7 +67,8 @@ def import_files() -> Page:
     files = file_transfer.uploaded("chats")
     if not files:
         return _page([file_transfer.no_file()], chosen), 422
-    results = file_transfer.import_files(files, lambda file, _: _import_chat(file, visible, chosen), MAX_FILES)
+    with full_collections.put_off():
+        results = file_transfer.import_files(files, lambda file, _: _import_chat(file, visible, chosen), MAX_FILES)
     first = results[0].imported
     if len(results) == 1 and first:
         notices.done("chat-brought")
@@ -90,8 +92,10 @@ def export(chat_id: str, ending: str) -> Response:
     """The chat as a file."""
     if ending not in MEDIA_TYPES:
         raise NotFound()
-    document = chat_transfer.export_chat(services().database, me().id, chat_id)
-    return file_transfer.attachment(chat_files.WRITERS[ending](document), document.title, ending, MEDIA_TYPES[ending])
+    with full_collections.put_off():
+        document = chat_transfer.export_chat(services().database, me().id, chat_id)
+        data = chat_files.WRITERS[ending](document)
+    return file_transfer.attachment(data, document.title, ending, MEDIA_TYPES[ending])
 
 
 def _import_chat(file: FileStorage, visible: Sequence[CharacterView], chosen: str) -> ChatView:
