@@ -193,18 +193,16 @@ class Lane:
         the next one (`decoded`, `_continue_with`, here again).
         """
         if self._backend.is_end(choice.token):
-            if row is not None:
-                self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
-            self._finish_reply("end")
+            self._finish_reply("end", row)
             return
         self._written.append(choice.token)
         self.stats.n_generated += 1
         self._top.append(choice.top)
         self._send_text(self._text.push(self._backend.piece(choice.token)))
         if self._text.stopped:
-            self._finish_reply("stop")
+            self._finish_reply("stop", row)
         elif len(self._written) >= self._reply().max_tokens:
-            self._finish_reply("length")
+            self._finish_reply("length", row)
         else:
             self._pending.append(PendingTokens(self._reply().name, (choice.token,), leave_open=True, keep_logits=True))
 
@@ -227,8 +225,10 @@ class Lane:
         self._cells.forget(self.session)
         self._end_at_once(Failed(code, message))
 
-    def _finish_reply(self, finish: str) -> None:
-        """End a written reply: trim the session to its tokens, deliver the end, then read the footer."""
+    def _finish_reply(self, finish: str, row: int | None = None) -> None:
+        """End a reply: keep its last `row`, trim the session to its tokens, deliver the end, then read the footer."""
+        if row is not None:
+            self._kv.logits.put(self.session.prefix_key(), self._backend.logits(row))
         self._send_text(self._text.finish(), at_last=True)
         self._add_time("write_s")
         reply = self._reply()

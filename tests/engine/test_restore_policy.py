@@ -289,3 +289,17 @@ def test_windows_far_behind_leave_the_ram_and_those_of_the_persona_stay(make_eng
     near = [each.end > held[-1].end - 2 * 40 for each in held]
     assert in_ram == [True, *near[1:]]
     assert {engine.blocks.tier(rest_key(each.key)) for each in held} == {"ram", "disk"}, "an edit far back finds them"
+
+
+@pytest.mark.parametrize(("kind", "n_bytes"), [("dense", 1), ("hybrid", 1), ("hybrid", 2)])
+def test_a_continue_of_a_reply_whose_last_token_was_taken_back_reads_nothing(make_engine, kind, n_bytes):
+    """The echo repeats an emoji; its reply is cut off inside of it, and half a character is taken back."""
+    echo = EchoBackend(n_cells=2000, n_sequences=3, n_batch=64, kind=kind)
+    story = Story(make_engine(echo, context=800, lanes=1), "chat")
+    story.say("\N{GRINNING FACE}" * 20)
+    done = story.turn(max_tokens=len(b"Mira heard: ") + n_bytes)
+    assert done.finish == "length"
+    assert len(done.tokens) == len(b"Mira heard: ")
+    settled(story.engine, "x")
+    story.segments.pop()
+    assert story.turn(max_tokens=3, prefix=done.tokens).stats.n_evaluated == 0
