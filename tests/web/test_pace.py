@@ -1,13 +1,17 @@
 """Nobody takes the web server from the others: the pace of a person, the turnstile, and who a request counts for."""
 
+import re
+
 import pytest
 
 from store import accounts, chat_files
 from store.chat_files import jsonl, native
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from tests.harness.people import PASSWORD
+from web.assets import STATIC
 from web.auth.known_browsers import COOKIE
 from web.live.connection import FRAME_S, _Paced
+from web.live.liveness import LOST_S
 from web.pace import LONGEST_WAIT_S, MOST_KEYS, UNBROKEN_S, WORK_S, Pace, Rests, person_key
 from web.server.request_intake import SMALL_BODY
 from web.server.turnstile import AT_ONCE, PRESSED, WAITING_ALL, WAITING_BYTES, WAITING_EACH, Place, Turnstile
@@ -56,6 +60,12 @@ def test_who_has_done_something_long_waits_for_a_moment_only(clock, pace):
     assert pace.wait_s("ada") == pytest.approx(LONGEST_WAIT_S)
     clock.now += LONGEST_WAIT_S
     assert not pace.wait_s("ada")
+
+
+def test_no_page_takes_its_line_for_dead_while_it_waits():
+    script = (STATIC / "js" / "chat" / "socket.js").read_text(encoding="utf-8")
+    within_s = int(re.search(r"ANSWER_WITHIN_MS = (\d+)", script)[1]) / 1000
+    assert min(within_s, LOST_S) >= LONGEST_WAIT_S + 2
 
 
 def test_those_who_come_together_go_on_one_after_the_other(pace):
