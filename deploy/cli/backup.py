@@ -4,6 +4,7 @@ What it does: `-` is standard output or input, for containers whose only writabl
 What it refuses to know: the contents of the file (store/backup).
 """
 
+import re
 import shutil
 import sys
 import tempfile
@@ -18,9 +19,11 @@ import click
 from deploy.installation import find_installation, open_database
 from deploy.preflight import DeployError
 from deploy.stack_paths import StackPaths, exclusive_lock
+from store.backup import leftovers
 from store.backup.dump import write_backup
 from store.backup.restore import restore_backup
 
+TEMPORARY = re.compile(r"\.(backup|restore)-[a-z0-9_]{8}")  # as `tempfile` names them
 COUNTED_TABLES = ("users", "characters", "chats", "messages", "pictures")
 
 
@@ -72,7 +75,8 @@ def _counts_text(rows: dict[str, int]) -> str:
 def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
     """The path to write the backup to; a temporary one for standard output."""
     if str(file) == "-":
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=data_dir) as folder:
+        leftovers.sweep(data_dir, TEMPORARY)
+        with tempfile.TemporaryDirectory(prefix=".backup-", dir=data_dir) as folder, leftovers.held(Path(folder)):
             yield Path(folder) / "house.zip"
         return
     if file.is_dir():
@@ -88,7 +92,8 @@ def _source(file: Path, data_dir: Path) -> Iterator[Path]:
     if str(file) != "-":
         yield file
         return
-    with tempfile.NamedTemporaryFile(prefix=".restore-", dir=data_dir) as kept:
+    leftovers.sweep(data_dir, TEMPORARY)
+    with tempfile.NamedTemporaryFile(prefix=".restore-", dir=data_dir) as kept, leftovers.held(Path(kept.name)):
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
         yield Path(kept.name)

@@ -7,18 +7,18 @@ What it refuses to know: the meaning of the rows (columns are reflected, so tabl
 way back (restore.py).
 """
 
-import fcntl
 import os
 import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import JSON, Connection, LargeBinary, MetaData, Table, select
 
+from store.backup import leftovers
 from store.backup.archive import Archive, ArchiveWriter, BackupError
 from store.db import Database, tables_version
 
@@ -45,7 +45,7 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
     """
     made_at = time.time() if now is None else now
     try:
-        _sweep(path.parent)
+        leftovers.sweep(path.parent, _DRAFT, begins=b"PK")
         with _draft_of(path) as draft:
             _write(db, draft, secret_key, made_at)
             with Archive(draft) as archive:
@@ -64,27 +64,14 @@ def write_backup(db: Database, path: Path, secret_key: str | None = None, now: f
 
 @contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, locked while it is written (the lock ends with this process), removed at the end."""
+    """A new file beside `path`, held while it is written, removed at the end."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with suppress(OSError):  # a file system without locks: nobody sweeps there
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if not os.fstat(descriptor).st_nlink:  # swept up by another backup, a moment ago
-            draft.touch(mode=0o600)
-        yield draft
+        with leftovers.held(draft):
+            yield draft
     finally:
-        os.close(descriptor)
         draft.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the drafts of backups that were killed: nobody holds their lock any more."""
-    for draft in [path for path in folder.iterdir() if _DRAFT.fullmatch(path.name) and path.is_file()]:
-        with suppress(OSError), draft.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if file.read(2) in (b"", b"PK"):
-                draft.unlink()
 
 
 def reflect_tables(connection: Connection) -> MetaData:

@@ -11,10 +11,12 @@ import traceback
 from contextlib import closing
 
 import pytest
+from click.testing import CliRunner
 
+from deploy.cli.main import cli
 from deploy.database_check import check_database, newest_backup
 from store import accounts, chats
-from store.backup import dump
+from store.backup import dump, leftovers
 from store.backup.archive import Archive
 from store.backup.restore import restore_backup
 from store.db import Database, known_versions
@@ -81,6 +83,8 @@ def test_killed_in_a_backup_the_last_one_stays_and_the_next_is_whole(tmp_path, d
 
     database = Database(settings.database_url)
     dump.write_backup(database, file, "a key that is long enough", now=5.0)
+    mine = backups / ".notes.2026.0badcafe"
+    mine.write_text("not a backup")
     die_at(moment, back_up)
     assert newest_backup(settings) == file
     with Archive(file) as archive:
@@ -89,7 +93,7 @@ def test_killed_in_a_backup_the_last_one_stays_and_the_next_is_whole(tmp_path, d
     assert [path.name for path in backups.iterdir() if path.suffix == ".zip"] == [file.name]
     dump.write_backup(database, file, "a key that is long enough", now=7.0)
     database.close()
-    assert list(backups.iterdir()) == [file], "what the killed one left is swept up"
+    assert set(backups.iterdir()) == {file, mine}, "what the killed one left is swept up"
     elsewhere = Settings(data_dir=tmp_path / "elsewhere")
     elsewhere.data_dir.mkdir()
     restore_backup(elsewhere, file, replace=False)
@@ -97,6 +101,22 @@ def test_killed_in_a_backup_the_last_one_stays_and_the_next_is_whole(tmp_path, d
     here, then = what_it_had(again)
     again.close()
     assert here == then
+
+
+def test_killed_backups_and_restores_of_standard_streams_leave_no_copy(tmp_path, die_at, monkeypatch):
+    settings = old_file(tmp_path / "inglenook.db")
+    migrate(settings)
+    monkeypatch.setenv("INGLENOOK_DATA_DIR", str(tmp_path))
+    before = {path.name for path in tmp_path.iterdir()}
+    die_at("store.backup.archive:Archive.verify@before", lambda: cli(["backup", "-"], standalone_mode=False))
+    (left,) = tmp_path.glob(".backup-*")
+    (tmp_path / ".restore-abcd_123").write_bytes(b"a house")
+    held = tmp_path / ".backup-held0000"
+    held.mkdir()
+    with leftovers.held(held):
+        done = CliRunner().invoke(cli, ["backup", "-"])
+        assert done.exit_code == 0, done.output
+        assert {path.name for path in tmp_path.iterdir()} == before | {held.name}, f"{left} holds everything"
 
 
 @pytest.mark.parametrize("moment", IN_A_MIGRATION)
