@@ -122,6 +122,7 @@ class Framing:
             names = [*names, own, *SCRIPT_NAMES.values()]
         plain = [text for text in map(self._bare, headers) if len(text) > 2 and not self._control(text)]
         prefixes = [f"\n{_one_line(name)}:" for name in names if name.strip()]
+        prefixes += ["\n" + SCRIPT.note.before] if self.is_script else []
         return tuple(dict.fromkeys([*prefixes, *plain, *shown]))
 
     # -- from text to tokens ----------------------------------------------------------------------------------------

@@ -294,8 +294,8 @@ class TestScript:
         assert framing.tokenizer.text(framing.segment("character", " ", "Hi")) == "Assistant: Hi\n"
 
     def test_a_reply_ends_at_every_name(self, framing):
-        """Also at the speaker's own: a base model goes on with the play."""
-        names = {"\nAnn:", "\nMira:", "\nNarrator:", "\nUser:", "\nAssistant:"}
+        """Also at the speaker's own, and at a note: a base model goes on with the play."""
+        names = {"\nAnn:", "\nMira:", "\nNarrator:", "\nUser:", "\nAssistant:", "\n["}
         assert set(framing.stop_strings(["Ann"], "Mira")) == names
         assert framing.stop_strings(["Ann", "Narrator"], "Ann").count("\nAnn:") == 1
 
