@@ -5,8 +5,8 @@ at all, checks every KV rule). One contract suite, tests/engine/test_backend_con
 used by one thread at a time, except `tokenize`, `piece` and `is_end`, which any thread may call.
 
 Rules that callers keep and the echo backend enforces: the next position of a sequence is its last one plus 1; no
-position twice; at most `n_batch` tokens in one decode; no save while a shift is pending; the scratch sequence is empty
-between uses. What a model allows with its cells are three facts: `can_drop`, `can_move` and `cut`. Layers with a
+position twice; at most `n_batch` tokens in one decode; no save of cells whose shift is pending; the scratch sequence is
+empty between uses. What a model allows with its cells are three facts: `can_drop`, `can_move` and `cut`. Layers with a
 sliding window or a recurrent state keep a *rest* beside the cells of full attention (`Part`): no decode while the rest
 is not that of the sequence's end.
 

@@ -89,6 +89,7 @@ class Lane:
         row = self._kv.logits.get(self.session.prefix_key())
         if row is not None:
             self._pending.clear()
+            self._kv.resume.note_point(self.session, Point.REPLY)  # the next retry begins here, too
             self.stage = Stage.WRITING
             self._take_token(self._require_sampler().sample_from(row), None)
             return
@@ -100,9 +101,8 @@ class Lane:
             self.stats.note_read_again(n_tokens - self.session.n_tokens)
             self._will_read(self._sync.pending())
         else:
-            self._will_read(
-                self._sync.run(self._kv.policy.plan(self.session, self.ticket.request, AT_HAND), self.stats)
-            )
+            plan = self._kv.policy.plan(self.session, self.ticket.request, AT_HAND)
+            self._will_read(self._sync.run(plan, self.stats))
         self._reopen_if_begun()
 
     def _reopen_if_begun(self) -> None:

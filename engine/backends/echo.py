@@ -94,7 +94,7 @@ class EchoBackend:
             return DecodeResult.NO_ROOM
         if self.delay_s:
             time.sleep(self.delay_s)
-        self._cells.pending_shift = False
+        self._cells.carry_out_shifts()
         self._cells.overwrite_masked()
         self._rows = []
         if self._abort and self._abort():

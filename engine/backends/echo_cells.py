@@ -33,12 +33,13 @@ class KVRuleBroken(AssertionError):
 
 @dataclass(slots=True)
 class Cell:
-    """One cell: its token, its position, the digest of what it saw, and the sequences that share it."""
+    """One cell: its token, its position, the digest of what it saw, the sequences that share it, a shift to come."""
 
     token: int
     position: int
     value: int
     sequences: set[int] = field(default_factory=set)
+    shifting: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +64,6 @@ class EchoCells:
         self.n_cells, self._n_window = n_cells, n_window
         self._sequences = [_Sequence() for _ in range(n_sequences)]
         self.n_used = 0
-        self.pending_shift = False
 
     # -- decode -----------------------------------------------------------------------------------------------------
 
@@ -99,6 +99,12 @@ class EchoCells:
         self.n_used += len(run.tokens)
         return [sequence.cells[position] for position in sorted(sequence.cells)] if run.wants_logits else []
 
+    def carry_out_shifts(self) -> None:
+        """Every decode begins with it."""
+        for sequence in self._sequences:
+            for cell in sequence.cells.values():
+                cell.shifting = False
+
     def overwrite_masked(self) -> None:
         """Whatever is behind a window may be overwritten by anybody's decode or load: here it always is."""
         for sequence in self._sequences:
@@ -133,12 +139,11 @@ class EchoCells:
             require(cell.sequences == {at}, "a shift of a cell that another sequence shares")
             free = position + delta >= 0 and position + delta not in sequence.cells
             require(free, "a shift onto a used position")
-            cell.position = position + delta
+            cell.position, cell.shifting = position + delta, cell.shifting or delta != 0
             sequence.cells[position + delta] = cell
         sequence.window = {p + delta if p >= start and (end < 0 or p < end) else p for p in sequence.window}
         if sequence.state and sequence.state[0] >= start and (end < 0 or sequence.state[0] < end):
             sequence.state = (sequence.state[0] + delta, sequence.state[1])
-        self.pending_shift = self.pending_shift or bool(moving and delta)
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Share a range; the state of the source comes with it, whatever the range."""
@@ -173,8 +178,9 @@ class EchoCells:
 
     def save(self, at: int, n_cells: int, allocate: AllocateMemory, part: Part) -> memoryview:
         """Rows of a part; saving CELLS takes the state away."""
-        require(not self.pending_shift, "a save while a shift is pending")
         sequence = self._sequences[at]
+        moves = any(cell.shifting for cell in sequence.cells.values())
+        require(not moves, "a save of cells whose shift is pending")
         rows = [(p, sequence.cells[p].token, sequence.cells[p].value) for p in sorted(sequence.cells)]
         require(n_cells in (0, len(rows)), f"{n_cells} cells to save where there are {len(rows)}")
         if part is Part.CELLS and self.cut is Cut.CHECKPOINT:

@@ -49,6 +49,7 @@ class Cells:
         sequence = session.sequence
         self._disown_all(session)
         self._remove(sequence, 0, -1)
+        self.scratch.shifting.discard(sequence)
         self._free_sequences.append(sequence)
         session.sequence = None
         if self.snapshot_only:
@@ -68,7 +69,7 @@ class Cells:
 
     def decoded(self) -> None:
         """Note that a decode went through: marked shifts have been carried out."""
-        self.scratch.shift_pending = False
+        self.scratch.shifting.clear()
 
     def resync(self, session: Session) -> None:
         """A decode was aborted: remove the cells that it left behind the session's end."""
@@ -103,7 +104,7 @@ class Cells:
     def save_last(self, session: Session) -> None:
         """Keep the last segment as a block, if a cut has made it and it stays as it is."""
         unsaved = session.held and self._blocks.tier(session.held[-1].key) is None and not self.snapshot_only
-        if unsaved and session.sequence is not None and not self.scratch.shift_pending:
+        if unsaved and session.sequence is not None:
             self.scratch.save(session, session.held[-1])
 
     def cut(self, session: Session, n_held: int, n_tokens: int | None = None) -> bool:
@@ -231,7 +232,8 @@ class Cells:
         for held, position in moves:
             if position != held.position and session.sequence is not None:
                 self._backend.seq_shift(session.sequence, held.position, held.end, position - held.position)
-                self.scratch.shift_pending, session.sound = True, session.sound and self._backend.cut is not Cut.WINDOW
+                self.scratch.shifting.add(session.sequence)
+                session.sound = session.sound and self._backend.cut is not Cut.WINDOW
             held.position = position
         return True
 

@@ -85,8 +85,9 @@ class Resume:
         key = session.prefix_key() if session.open is not None else session.held[-1].key
         self._cells.scratch.save_checkpoint(session, key, durable=point is not Point.REPLY)
         kept = {Point.TURN: session.checkpoints, Point.REPLY: session.short_checkpoints}.get(point, [])
-        if checkpoint_key(key) not in kept:
-            kept.append(checkpoint_key(key))
+        if checkpoint_key(key) in kept:
+            kept.remove(checkpoint_key(key))
+        kept.append(checkpoint_key(key))
         while len(kept) > self._options.checkpoints:
             self._blocks.outdate(kept.pop(0))
 

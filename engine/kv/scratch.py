@@ -30,18 +30,22 @@ def checkpoint_key(key: bytes) -> bytes:
 
 
 class Scratch:
-    """Saves and loads through the scratch sequence of one backend. `shift_pending`: no save before the next decode."""
+    """Saves and loads through the scratch sequence of one backend.
+
+    `shifting`: sequences with cells that are marked for a shift, which the next decode carries out; no save before it.
+    """
 
     def __init__(self, backend: Backend, blocks: BlockStore) -> None:
         self._backend, self._blocks = backend, blocks
         self._sequence = backend.n_sequences - 1
         self._has_window, self._is_plain = backend.cut is Cut.WINDOW, backend.cut is Cut.FREELY
-        self.shift_pending = False
+        self.shifting: set[int] = set()
 
     def save(self, session: Session, held: Held) -> None:
         """Keep the cells of a segment of a resident session as a block, with what a window holds of them."""
-        assert not self.shift_pending, "a block must be saved before its cells are marked for a shift"
         assert session.sequence is not None
+        if session.sequence in self.shifting:
+            return
         n_tokens, allocate = len(held.segment.tokens), self._blocks.allocate
         self._backend.seq_copy(session.sequence, self._sequence, held.position, held.end)
         if self._has_window:
@@ -63,7 +67,7 @@ class Scratch:
             return False
         if held.position != block.position:
             self._backend.seq_shift(self._sequence, 0, -1, held.position - block.position)
-            self.shift_pending = True
+            self.shifting.add(sequence)
         self._backend.seq_copy(self._sequence, sequence, 0, -1)
         self._clear()
         return True

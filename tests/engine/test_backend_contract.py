@@ -263,7 +263,7 @@ def test_echo_refuses_to_save_while_a_shift_is_pending(echo):
     echo.decode([TokenRun(0, 0, (1, 2, 3))])
     echo.seq_remove(0, 0, 1)
     echo.seq_shift(0, 1, -1, -1)
-    with pytest.raises(KVRuleBroken, match="a save while a shift is pending"):
+    with pytest.raises(KVRuleBroken, match="a save of cells whose shift is pending"):
         echo.seq_save(0)
     echo.decode([TokenRun(0, 2, (4,))])
     assert echo.seq_save(0)

@@ -1,11 +1,13 @@
-"""Continuing: a closed message is opened again, nothing of it is read again, and at least one token is written."""
+"""Continuing: a closed message is opened again, nothing of it is read again, and at least one token is written.
+
+Retrying, and what ends a reply early, where a state has a rest."""
 
 from dataclasses import replace
 
 import pytest
 from engine_stories import GREEDY, Story, finish, settled
 
-from engine import Engine, EngineOptions, ReplySpec, Segment, TurnRequest
+from engine import Done, Engine, EngineOptions, ReplySpec, Segment, TurnRequest
 from engine.backends.echo import EchoBackend
 
 ON = replace(GREEDY, ban_end=True)
@@ -133,3 +135,40 @@ def test_a_parked_reply_goes_on_with_one_token_read(make_engine, tmp_path):
     more = finish(second, on(first, begun, done.tokens))
     assert more.stats.n_evaluated == 1
     assert more.text == " And so on."[:12]
+
+
+def test_every_retry_on_a_state_begins_at_its_checkpoint(make_engine):
+    echo = EchoBackend(n_cells=3000, n_sequences=4, n_batch=64, kind="hybrid")
+    engine = make_engine(echo, lanes=1)
+    story = Story(engine, "chat")
+    for turn in range(2):
+        story.say(f"Hello {turn}, this is what happens")
+        story.turn()
+    settled(engine, "x")
+    read = []
+    for n in range(4):
+        story.segments.pop()
+        read.append(story.turn(max_tokens=20 + n).stats.n_evaluated)
+        settled(engine, "x")
+    assert read == [0, 0, 0, 0]
+
+
+def test_a_stop_string_after_a_rebase_beside_a_lane_that_reads(make_engine):
+    """A window brought back at other positions marks a shift; a segment of the other lane is complete meanwhile."""
+    echo = EchoBackend(n_cells=3000, n_sequences=5, n_batch=8, kind="window", n_window=200, n_context_train=900)
+    engine = make_engine(echo, lanes=2, context=600)
+    story = Story(engine, "chat")
+    for turn in range(25):
+        if sum(len(segment.tokens) for segment in story.segments) > 330:
+            story.evict(4)
+        story.say(f"This is what happens next, number {turn}.")
+        request = story.request(stop=("mess",), max_tokens=100)
+        many = [Segment(f"u{k}", tuple(echo.tokenize(f"{turn:02}", False))) for k in range(290)]
+        other = engine.submit(TurnRequest(f"other{turn}", tuple(many)))
+        *_, done = engine.submit(request).events()
+        other.cancel()
+        assert isinstance(done, Done), done
+        tokens = story.framing.segment_from_tokens("character", "Mira", done.tokens)
+        story.segments.append(Segment(request.reply.name, tokens))
+        list(other.events())
+    assert engine.alive()
