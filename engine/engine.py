@@ -192,6 +192,10 @@ class Engine:
         if isinstance(item, Forgetting):
             forgetting.forget_in_memory(self._kv, item)
         elif item is not None:
+            for ticket in self._scheduler.tickets():
+                if self._kv.ahead.is_for(ticket.request):
+                    ticket.cancel()
+                    self._kv.ahead.break_off()
             self._scheduler.add(item)
 
     # -- decode and after-work --------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ class Scheduler:
         """Let a turn wait for its admission."""
         self.waiting.append(WaitingTurn(ticket))
 
+    def tickets(self) -> list[Ticket]:
+        """Of all turns that have not ended, those at work first."""
+        return [lane.ticket for lane in self.running] + [turn.ticket for turn in self.waiting]
+
     def must_wait(self) -> bool:
         """Whether nothing can be done before something comes in: a ticket, or blocks from disk."""
         return not self.running and (not self.waiting or bool(self._kv.prefetch))

@@ -2,7 +2,8 @@
 
 Models with M-RoPE refuse to shift cells (engine.backend.Backend.can_move). Near the trained context such a session
 must be read again from its start. Here that happens in an idle moment, on a second sequence, as a turn of its own that
-keeps nothing but blocks: the session's next turn finds them by their keys (candidates.py), and nobody waits.
+keeps nothing but blocks: the session's next turn finds them by their keys (candidates.py). It makes way for any other
+turn, so nobody waits.
 
 What it refuses to know: when the engine is idle (engine.py).
 """
@@ -24,6 +25,7 @@ class ReadAhead:
     def __init__(self, backend: Backend, residents: Residents, blocks: BlockStore, context: int) -> None:
         self._backend, self._residents, self._blocks, self._context = backend, residents, blocks, context
         self._asked: set[bytes] = set()
+        self._newest = b""
         self.possible = backend.can_drop and not backend.can_move
 
     def next_request(self) -> TurnRequest | None:
@@ -34,8 +36,17 @@ class ReadAhead:
             key = chain(session, request)[-1].key
             if key not in self._asked and self._blocks.tier(key) is None:
                 self._asked.add(key)
+                self._newest = key
                 return request
         return None
+
+    def is_for(self, request: TurnRequest) -> bool:
+        """Whether a turn reads ahead."""
+        return request.session.endswith(SUFFIX)
+
+    def break_off(self) -> None:
+        """The turn that reads ahead makes way for another one; what it has not read is asked for again."""
+        self._asked.discard(self._newest)
 
     def finish(self, session: Session) -> bool:
         """Let go of a session that has read ahead; false for any other."""

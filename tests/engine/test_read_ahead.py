@@ -1,14 +1,24 @@
 """Models whose cells cannot move run out of positions; those with a state can be made to read again now and then."""
 
+import threading
+import time
+
 import pytest
 import tiny_models
-from engine_stories import Story, settled
+from engine_stories import Story
 
+from engine import Done
 from engine.backends.echo import EchoBackend
 from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.kv.read_ahead import ReadAhead
 
 N_TURNS = 40
+
+
+def idle(engine):
+    """Wait until the engine has nothing to do, not even to read ahead."""
+    while engine.stalled_s():
+        time.sleep(0.001)
 
 
 def turns_that_read_again(engine, n_turns=N_TURNS):
@@ -21,8 +31,7 @@ def turns_that_read_again(engine, n_turns=N_TURNS):
         done = story.turn(max_tokens=30)
         if turn and done.stats.n_evaluated > len(story.segments[-2].tokens) + len(story.reply_spec().header):
             found.append(turn)
-        settled(engine, "x")
-        settled(engine, "y")  # what was read ahead is over by now
+        idle(engine)
     return found
 
 
@@ -63,6 +72,42 @@ def test_who_reads_ahead_leaves_nothing_behind_but_blocks(make_engine, tmp_path)
     assert {name for name in engine.known() if "chat" in name} == {"chat"}
     assert engine.remembered() >= {"chat"}
     assert not [name for name in engine.remembered() if "\0" in name]
+
+
+class Gate(EchoBackend):
+    """Stops at the first batch that is read ahead until it may go on, and notes of all later ones whether they are."""
+
+    engine = None
+
+    def decode(self, runs):
+        if self.engine is not None:
+            is_ahead = "chat\0ahead" in self.engine.known()
+            if is_ahead or self.batches:
+                self.batches.append(is_ahead)
+                self.reached.set()
+                assert self.may_go_on.wait(30)
+        return super().decode(runs)
+
+
+def test_who_comes_does_not_wait_for_what_is_read_ahead(make_engine):
+    echo = Gate(n_cells=2000, n_sequences=4, n_batch=20, n_context_train=1400, can_move=False)
+    echo.reached, echo.may_go_on, echo.batches = threading.Event(), threading.Event(), []
+    engine = echo.engine = make_engine(echo, context=500, lanes=1)
+    story = Story(engine, "chat")
+    for turn in range(N_TURNS):
+        if sum(len(segment.tokens) for segment in story.segments) > 330:
+            story.evict(4)
+        story.say(f"This is what happens next, number {turn}.")
+        if echo.reached.wait(0.05):
+            break
+        story.turn(max_tokens=30)
+    events = engine.submit(story.request(max_tokens=30)).events()
+    echo.may_go_on.set()
+    assert isinstance(list(events)[-1], Done)
+    assert echo.batches.index(False) == 1
+    idle(engine)
+    begun = echo.batches.index(False)
+    assert True in echo.batches[begun:]  # begun again in the next idle moment
 
 
 @pytest.mark.parametrize(("every", "n_again"), [(0, 0), (1, 8), (4, 2)])
