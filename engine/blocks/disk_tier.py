@@ -118,6 +118,7 @@ class DiskTier:
         """Delete a file, or drop its pending write."""
         with self._lock:
             self._used -= self._sizes.pop(name, 0)
+            self._evict_first.pop(name, None)
             self._drop_pending(name)
         _delete(self._folder / name)
 
@@ -194,6 +195,7 @@ class DiskTier:
                     return
                 name = self._next_to_evict()
                 self._used -= self._sizes.pop(name)
+                self._evict_first.pop(name, None)
                 self.n_evicted += 1
             _delete(self._folder / name)
 
@@ -206,11 +208,12 @@ class DiskTier:
         with self._lock:
             self._evict_first.pop(name, None)
             self._evict_last.discard(name)
-            if first:
+            is_there = name in self._sizes or name in self._pending
+            if first and is_there:
                 self._evict_first[name] = None
             if last:
                 self._evict_last.add(name)
-            return name in self._sizes or name in self._pending
+            return is_there
 
     def _scan(self) -> None:
         """Index the files of an earlier process in the order of their last use; delete incomplete ones."""

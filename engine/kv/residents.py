@@ -37,11 +37,12 @@ class Residents:
     def make_room(self, session: Session, request: TurnRequest, promised: int) -> bool:
         """Give `session` a sequence, and see that its cells fit beside those `promised` to the turns at work.
 
-        Idle sessions are parked for it, least recently used first. False when even that is not enough.
+        Idle sessions are parked for it, least recently used first. False when even that is not enough, and some turn is
+        at work: a turn that is alone fits, whatever the count says of cells that were shared and cut.
         """
         while not (self._fits(session, request, promised) and self._cells.take_sequence(session)):
             if not self.park_one(but=session):
-                return False
+                return not promised and self._cells.take_sequence(session)
         return True
 
     def park_one(self, but: Session | None = None) -> bool:

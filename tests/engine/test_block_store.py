@@ -269,3 +269,12 @@ def test_a_wrong_length_of_the_header_is_damage(payload):
     for wrong in [n for n in range(n_header + 30) if n != n_header]:
         with pytest.raises(sealed.SealError):
             sealed.unseal(data[:8] + wrong.to_bytes(4, "little") + data[12:], {})
+
+
+def test_marks_of_files_that_are_gone_are_gone(disk):
+    for number in range(20):
+        disk.evict_first(f"never-{number}")
+        disk.write(f"{number}", lambda: b"x", 1)
+        disk.evict_first(f"{number}")
+        disk.delete(f"{number}")
+    assert not disk._evict_first

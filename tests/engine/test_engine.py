@@ -445,3 +445,19 @@ def test_an_event_that_on_event_fails_on_is_in_the_mailbox(make_engine, echo, ca
     *texts, done = story.engine.submit(story.request(), on_event=hear).events()
     assert "".join(event.text for event in texts) == done.text
     assert [record.exc_info[0] for record in caplog.records] == [ValueError]
+
+
+def test_a_turn_that_is_alone_begins_whatever_cells_were_shared(make_engine):
+    echo = EchoBackend(n_cells=600, n_sequences=4, n_batch=64)
+    engine = make_engine(echo, lanes=1, context=600, park_after_s=1e9)
+
+    def segment(name, text):
+        return Segment(name, tuple(echo.tokenize(text, False)))
+
+    persona, edited = segment("persona", "You are Mira."), segment("user:1", "x" * 20 + "y")
+    for name in ("first", "branch"):
+        finish(engine, TurnRequest(name, (persona, segment("user:1", "x" * 200))))
+    finish(engine, TurnRequest("branch", (persona, edited)))
+    finish(engine, TurnRequest("large", (segment("persona", "z" * 350),)))  # parks the first one
+    ticket = engine.submit(TurnRequest("branch", (persona, edited, segment("user:2", "z" * 550))))
+    assert isinstance(list(ticket.events())[-1], Done)
