@@ -149,6 +149,7 @@ class Cells:
         surplus = len(last.segment.tokens) - n_tokens
         opened = session.begin(last.segment.name, last.segment.ephemeral)
         opened.position, opened.tokens, opened.runs = last.position, list(last.segment.tokens[:n_tokens]), last.runs
+        opened.origin = session.origin_of(last, len(session.held))
         while surplus and opened.runs and opened.runs[-1].n_owners == 1:
             run = opened.runs[-1]
             taken = min(surplus, run.n_tokens)

@@ -21,12 +21,16 @@ class CellRun:
 
 @dataclass(slots=True)
 class Held:
-    """A complete segment at `position`, with the key of its block; `runs` is empty while the session is parked."""
+    """A complete segment at `position`, with the key of its block; `runs` is empty while the session is parked.
+
+    `origin`: see Session.origin_of.
+    """
 
     segment: Segment
     position: int
     key: bytes
     runs: list[CellRun] = field(default_factory=list)
+    origin: bytes = b""
 
     @property
     def end(self) -> int:
@@ -57,6 +61,7 @@ class Open:
     tokens: list[int] = field(default_factory=list)
     runs: list[CellRun] = field(default_factory=list)
     ephemeral: bool = False
+    origin: bytes = b""
 
     @property
     def end(self) -> int:
@@ -117,23 +122,35 @@ class Session:
         """The complete segments."""
         return tuple(held.segment for held in self.held)
 
-    def key_of(self, position: int, tokens: list[int] | tuple[int, ...]) -> bytes:
-        """Key of `tokens` at `position`, read behind everything held now."""
-        return segment_key(self.model_key, ((held.key, held.position) for held in self.held), position, tokens)
+    def key_of(self, position: int, tokens: list[int] | tuple[int, ...], origin: bytes = b"") -> bytes:
+        """Key of `tokens` at `position`, read behind everything held now, and after an `origin`."""
+        return self._key_behind(len(self.held), position, tokens, origin)
+
+    def _key_behind(self, n_held: int, position: int, tokens: list[int] | tuple[int, ...], origin: bytes) -> bytes:
+        visible = [(origin, -1)] if origin else []
+        visible += [(held.key, held.position) for held in self.held[:n_held]]
+        return segment_key(self.model_key, visible, position, tokens)
+
+    def origin_of(self, held: Held, index: int) -> bytes:
+        """What the key of a part of `held`, which stands at `index`, must cover besides what is visible now.
+
+        Its own key, when it has seen something that is not held any more (or that was elsewhere).
+        """
+        same = self._key_behind(index, held.position, held.segment.tokens, held.origin) == held.key
+        return held.origin if same else held.key
 
     def key_behind(self, index: int, n_tokens: int) -> bytes:
         """Key of the first `n_tokens` of held segment `index`, read where it was."""
         held = self.held[index]
         if n_tokens == len(held.segment.tokens):
             return held.key
-        visible = ((each.key, each.position) for each in self.held[:index])
-        return segment_key(self.model_key, visible, held.position, held.segment.tokens[:n_tokens])
+        return self._key_behind(index, held.position, held.segment.tokens[:n_tokens], self.origin_of(held, index))
 
     def prefix_key(self) -> bytes:
         """Key of this very point of the session, the open segment included: the key of its logits in the cache."""
         if self.open is None:
             return self.key_of(self.end, ())
-        return self.key_of(self.open.position, self.open.tokens)
+        return self.key_of(self.open.position, self.open.tokens, self.open.origin)
 
     def begin(self, name: str, ephemeral: bool = False) -> Open:
         """Open an empty segment at the end."""
@@ -145,7 +162,8 @@ class Session:
         """Open the last held segment again, under another name, to let it grow."""
         assert self.open is None
         last = self.held.pop()
-        self.open = Open(name, last.position, list(last.segment.tokens), last.runs, ephemeral)
+        origin = self.origin_of(last, len(self.held))
+        self.open = Open(name, last.position, list(last.segment.tokens), last.runs, ephemeral, origin)
         return self.open
 
     def complete(self) -> Held | None:
@@ -153,7 +171,8 @@ class Session:
         opened, self.open = self.open, None
         if opened is None or not opened.tokens:
             return None
-        key = self.key_of(opened.position, opened.tokens)
-        held = Held(Segment(opened.name, tuple(opened.tokens), opened.ephemeral), opened.position, key, opened.runs)
+        key = self.key_of(opened.position, opened.tokens, opened.origin)
+        segment = Segment(opened.name, tuple(opened.tokens), opened.ephemeral)
+        held = Held(segment, opened.position, key, opened.runs, opened.origin)
         self.held.append(held)
         return held

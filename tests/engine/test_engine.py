@@ -461,3 +461,29 @@ def test_a_turn_that_is_alone_begins_whatever_cells_were_shared(make_engine):
     finish(engine, TurnRequest("large", (segment("persona", "z" * 350),)))  # parks the first one
     ticket = engine.submit(TurnRequest("branch", (persona, edited, segment("user:2", "z" * 550))))
     assert isinstance(list(ticket.events())[-1], Done)
+
+
+def test_a_part_of_what_has_seen_a_withdrawn_note_is_nobody_elses(make_engine):
+    """Two chats that differ in a note of one length; it is withdrawn, what was read behind it is cut, and parked."""
+    texts = []
+    for names in (("one", "two"), ("two",)):
+        echo = EchoBackend(n_cells=3000, n_sequences=6, n_batch=64)
+        engine = make_engine(echo, lanes=1, park_after_s=0.0)
+
+        def segment(name, text, ephemeral=False, echo=echo):
+            return Segment(name, tuple(echo.tokenize(text, True)), ephemeral)
+
+        begin = (
+            segment("persona", "<|im_start|>system\nMira.<|im_end|>\n"),
+            segment("u", "<|im_start|>A\nhi<|im_end|>\n"),
+        )
+        long, short = (segment("r", f"<|im_start|>Mira\nOne{text}<|im_end|>\n"[:-11]) for text in (" two", ""))
+        for name in names:
+            note = segment("note", f"<|im_start|>system\nMood: {name}<|im_end|>\n", True)
+            for wanted in ((*begin, note, long), (*begin, long), (*begin, short)):
+                finish(engine, TurnRequest(name, wanted))
+            finish(engine, TurnRequest("other " + name, (segment("x", name),)))
+            assert name not in engine.resident()
+        reply = Story(engine, "two").reply_spec()
+        texts.append(finish(engine, TurnRequest("two", (*begin, short), reply)).text)
+    assert texts[0] == texts[1]
