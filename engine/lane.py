@@ -108,7 +108,7 @@ class Lane:
     def _reopen_if_begun(self) -> None:
         """Let the last segment grow, when what is pending is the rest of it."""
         if self._pending and not self._pending[0].from_start and self.session.open is None:
-            self.session.reopen(self._pending[0].name, self._pending[0].ephemeral)
+            self._cells.reopen(self.session, self._pending[0].name, self._pending[0].ephemeral)
 
     # -- the step ---------------------------------------------------------------------------------------------------
 

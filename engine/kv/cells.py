@@ -15,7 +15,7 @@ from engine.backend import Backend, Cut
 from engine.blocks.store import BlockStore
 from engine.kv.cost_model import CostModel
 from engine.kv.scratch import Scratch
-from engine.kv.session import CellRun, Held, Session
+from engine.kv.session import CellRun, Held, Open, Session
 from engine.kv.snapshots import Snapshots
 from engine.segments import Segment
 
@@ -100,6 +100,11 @@ class Cells:
             self._snapshots.save(session, held)
         elif save and self._blocks.tier(held.key) is None:
             self.scratch.save(session, held)
+
+    def reopen(self, session: Session, name: str, ephemeral: bool) -> Open:
+        """Let the last segment grow again: what it was until now is nobody's to share."""
+        self._forget_resident(session.held[-1])
+        return session.reopen(name, ephemeral)
 
     def save_last(self, session: Session) -> None:
         """Keep the last segment as a block, if a cut has made it and it stays as it is."""

@@ -31,8 +31,9 @@ class Residents:
         return session
 
     def in_cells(self) -> frozenset[str]:
-        """Names of the sessions that have cells now (any thread)."""
-        return frozenset(name for name, session in list(self.sessions.items()) if session.sequence is not None)
+        """Names of the sessions that have cells now (any thread), without those that read ahead for others."""
+        sessions = list(self.sessions.items())
+        return frozenset(name for name, session in sessions if session.sequence is not None and "\0" not in name)
 
     def make_room(self, session: Session, request: TurnRequest, promised: int) -> bool:
         """Give `session` a sequence, and see that its cells fit beside those `promised` to the turns at work.

@@ -73,7 +73,7 @@ class Resume:
         self.settle(session)
         if len(session.held) <= n_held:
             return 0 if len(session.held) == n_held else None
-        return len(session.reopen(opened.name, opened.ephemeral).tokens)
+        return len(self._cells.reopen(session, opened.name, opened.ephemeral).tokens)
 
     def note_point(self, session: Session, point: Point) -> None:
         """Keep a checkpoint here, where the model has a state; what is too old goes."""
@@ -126,6 +126,8 @@ class Resume:
 
     def _outdate_windows(self, session: Session) -> None:
         """What a window held of segments that are far behind it: out of RAM, and the next to go on a full disk."""
+        if self._blocks.disk is None:
+            return
         behind = session.end - self._options.windows_in_ram * self._backend.n_window
         for held in session.held[session.n_pinned :]:
             if held.end <= behind and self._blocks.peek(rest_key(held.key)) is not None:

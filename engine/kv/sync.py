@@ -145,9 +145,8 @@ class Sync:
         for held, segment in zip(self._session.held, wanted, strict=False):
             held.segment = Segment(segment.name, held.segment.tokens, segment.ephemeral)
         lasts = reply is not None and reply.keep and not self._cells.snapshot_only  # then its own end comes soon
-        points = {self._request.pinned - 1: Point.PERSONA}
-        if not lasts:
-            points[len(self._request.wanted) - 1] = Point.TURN
+        points = {} if lasts else {len(self._request.wanted) - 1: Point.TURN}
+        points[self._request.pinned - 1] = Point.PERSONA
         read = decode_behind(self._session.segments(), wanted)
         if not read or not read[0].start:
             self._cells.save_last(self._session)

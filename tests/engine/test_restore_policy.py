@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from engine_stories import Story, crowd, finish, settled
 
-from engine import Done, Waking
+from engine import Done, TurnRequest, Waking
 from engine.backends.echo import EchoBackend
 from engine.blocks import sealed
 from engine.kv.scratch import rest_key
@@ -303,3 +303,16 @@ def test_a_continue_of_a_reply_whose_last_token_was_taken_back_reads_nothing(mak
     settled(story.engine, "x")
     story.segments.pop()
     assert story.turn(max_tokens=3, prefix=done.tokens).stats.n_evaluated == 0
+
+
+def test_the_checkpoint_of_a_persona_that_was_read_alone_stays(make_engine):
+    echo = EchoBackend(n_cells=2000, n_sequences=4, n_batch=64, kind="hybrid")
+    story = Story(make_engine(echo, context=800, lanes=1, park_after_s=0.0), "chat")
+    finish(story.engine, TurnRequest("chat", tuple(story.segments)))
+    for turn in range(4):
+        story.say(f"Hello {turn}")
+        story.turn(max_tokens=5)
+    other = Story(story.engine, "other")
+    other.say("Hello")
+    done = other.turn(max_tokens=5)
+    assert done.stats.n_evaluated == len(other.segments[-2].tokens) + len(other.reply_spec().header)
