@@ -194,7 +194,8 @@ def test_a_page(house, pages, values, rule, language):
     signed_in = rule.endpoint not in ("accounts.login", "accounts.sign_up_form")
     page = pages(language, signed_in)
     address = house.address + Map([rule.empty()]).bind("").build(rule.endpoint, values)
-    answer = page.request.get(address, headers={"Accept": "text/html"})
+    # The server closes a connection that was idle for two seconds; a browser asks again by itself, and so does this.
+    answer = page.request.get(address, headers={"Accept": "text/html"}, max_retries=3)
     if "text/html" in answer.headers["content-type"]:
         page.goto(address)
         page.evaluate(OPEN_ALL)

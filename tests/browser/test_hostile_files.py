@@ -195,7 +195,7 @@ def whole_story(house, victim, books, mallory, character):
     chat = chats.create_chat(books, mallory.id, character.id, NAME)
     notes = list(packs(3900))
     chats.change_chat(books, mallory.id, chat.id, title=NAME, author_note=notes[0], reference=notes[1])
-    taken = victim.page.request.get(f"{house.address}/chat/{chat.id}/story.json").json()
+    taken = victim.page.request.get(f"{house.address}/chat/{chat.id}/story.json", max_retries=3).json()
     facts = [{"name": text, "value": text, "unit": text[:40]} for text in CLEAN if len(text) <= 200]
     statuses = itertools.cycle(batches(facts, 60))
     roles = itertools.cycle(("user", "character", "narrator", "system"))
