@@ -9,6 +9,16 @@ import pytest
 from web.full_collections import LONGEST_S, FullCollections
 
 
+@pytest.fixture(autouse=True)
+def collecting():
+    """Whoever has loaded the server's settings in this process has switched the collector off (gunicorn_conf.py)."""
+    was_on = gc.isenabled()
+    gc.enable()
+    yield
+    if not was_on:
+        gc.disable()
+
+
 @contextmanager
 def counted():
     """How many full collections are made, in a process whose older objects are frozen, as the server's are."""
