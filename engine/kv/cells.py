@@ -1,7 +1,7 @@
 """Cell ownership (reference counts): sequences, sharing, parking and waking on top of a backend's verbs.
 
-Counting is exact: a run of cells that several sequences share counts once. A session whose cells were cut or brought
-back is not `sound` until resume.py has seen to it.
+A run of cells that sequences share counts once; one that is cut in one of them counts whole until that one is parked.
+A session whose cells were cut or brought back is not `sound` until resume.py has seen to it.
 
 What it refuses to know: what a turn wants, whether restoring is worth it, and what a state is made of (scratch.py).
 To add a verb: whatever adds cells sets `Held.runs` and adds to `used`, whatever frees them goes through `_disown`.
@@ -254,7 +254,7 @@ class Cells:
         return True
 
     def load_snapshot(self, session: Session, held: list[Held]) -> bool:
-        """Models that cannot shift: fill an empty session with what it held when a snapshot was made."""
+        """Models whose state is a whole: fill an empty session with what it held when a snapshot was made."""
         if self.used + held[-1].end > self._backend.n_cells:
             return False
         started = time.monotonic()

@@ -48,9 +48,9 @@ class RestorePolicy:
             return self._plan_snapshot(session, request, moves, tiers)
         found = self._find(session, request, moves)
         usable = list(takewhile(lambda candidate: candidate.tier in tiers, found))
-        restore = tuple(usable[: self.cost_model.best_prefix(usable)])
         if self._backend.cut is Cut.CHECKPOINT:
             return self._plan_checkpoint(session, request, moves, usable, tiers)
+        restore = tuple(usable[: self.cost_model.best_prefix(usable)])
         plan = _joined(session, request, moves, restore)
         resume = self._window(session, plan) if self._backend.cut is Cut.WINDOW else ()
         return replace(plan, skipped=tuple(found[len(restore) :]), resume=resume)
@@ -138,7 +138,7 @@ class RestorePolicy:
         return find_candidates(session, request, moves, self._backend.n_context_train, tier_of)
 
     def _plan_snapshot(self, session: Session, request: TurnRequest, moves: Plan, tiers: Collection[str]) -> TurnPlan:
-        """For models that cannot shift: go on where the session ends, or from the best snapshot."""
+        """For models whose state is a whole: go on where the session ends, or from the best snapshot."""
         state = (tuple(session.held), session.parked)
         if _continues_at_end(session, moves):
             return TurnPlan(*state, moves.decode, moves.keep)

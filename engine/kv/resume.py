@@ -44,17 +44,17 @@ class Resume:
     def settle(self, session: Session) -> None:
         """Make the session sound: it ends where it did, or at the nearest point before that can be had now."""
         session.complete()
-        if not session.sound and session.sequence is not None:
+        if not session.sound and session.sequence is not None and self._backend.can_drop:
             if self._backend.cut is Cut.WINDOW:
                 self._settle_window(session)
-            elif self._backend.cut is Cut.CHECKPOINT and self._backend.can_drop:
+            elif self._backend.cut is Cut.CHECKPOINT:
                 self._settle_state(session)
         session.sound = True
 
     @property
     def keeps_points(self) -> bool:
         """Whether something is kept at points, so that a decode must end there."""
-        return self._backend.cut is Cut.CHECKPOINT
+        return self._backend.cut is Cut.CHECKPOINT or not self._backend.can_drop
 
     def cut_open(self, session: Session, n_tokens: int, point: int) -> int | None:
         """Cut the open segment to its first `n_tokens`, or to the nearest resume point before them.

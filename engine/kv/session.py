@@ -75,8 +75,8 @@ class Session:
 
     `unread` while its manifest, which says what it holds, has not been read. `sound` while reading may go on at its end
     (resume.py). `checkpoints`: keys of those at the ends of its last turns, `short_checkpoints` of those in its last
-    reply; oldest first. `n_forgettings`: turns that have evicted
-    something. `n_pinned`: its first segments, which others may share.
+    reply; oldest first. `n_forgettings`: turns that have evicted something. `n_pinned`: its first segments, which
+    others may share.
     """
 
     name: str

@@ -72,7 +72,7 @@ class Sync:
         return self.pending()
 
     def _make_moves(self, plan: TurnPlan, stats: TurnStats) -> bool:
-        """False when one failed; the session is sound then, but not as planned."""
+        """False when one failed; what the session says that it holds is true then, but not what was planned."""
         if self._cells.snapshot_only:
             return bool(plan.keep) or self._load_snapshot(plan, stats)
         own = [candidate for candidate in plan.restore if candidate.held is not None]

@@ -121,3 +121,17 @@ def test_switching_between_sessions_changes_no_bit(tmp_path):
         chain.subject.close()
         apart.close()
     assert (chain.difference.n_exact, chain.difference.largest) == (N_SWITCHES, 0.0)
+
+
+def test_a_window_whose_state_does_not_come_apart_keeps_snapshots(tmp_path, make_engine):
+    backend = LlamaBackend(tiny_models.gemma2(tmp_path / "m.gguf"), LlamaOptions(1200, 3, n_batch=64, n_threads=1))
+    backend.can_drop = False  # as after a probe that failed
+    engine = make_engine(backend, context=500, park_after_s=0.0)
+    stories = [Story(engine, f"chat{i}", "You are Mira. " * 5) for i in range(4)]
+    for turn in range(3):
+        for story in stories:
+            story.say(f"{story.name} says hello {turn}")
+            done = story.turn(max_tokens=5, sampling=ASCII)
+            if turn:
+                assert done.stats.n_evaluated == len(story.segments[-2].tokens) + len(story.reply_spec().header)
+    assert engine.blocks.n_refused == 0
