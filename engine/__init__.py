@@ -7,7 +7,15 @@ two backends.
 """
 
 from engine.engine import Engine
-from engine.errors import DecodeError, EngineClosed, EngineError, ModelError, RequestError
+from engine.errors import (
+    ComputeError,
+    DecodeError,
+    EngineClosed,
+    EngineError,
+    MemoryShortage,
+    ModelError,
+    RequestError,
+)
 from engine.events import Cancelled, Done, Event, Failed, Reading, Text, TurnStats, Waking
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings, settings_from
@@ -18,6 +26,7 @@ from engine.ticket import Ticket
 
 __all__ = [
     "Cancelled",
+    "ComputeError",
     "DecodeError",
     "Done",
     "Engine",
@@ -28,6 +37,7 @@ __all__ = [
     "Event",
     "Failed",
     "Framing",
+    "MemoryShortage",
     "ModelError",
     "Reading",
     "ReplySpec",

@@ -2,6 +2,8 @@
 
 EngineError
 |- ModelError        the model file is missing, broken, or cannot be used with these settings
+|  `- MemoryShortage there is less memory than the plan was made for; a smaller plan may fit
+|- ComputeError      the card is lost or out of memory in the midst of work: only a new process can go on
 |- RequestError      a turn requests something impossible (also a ValueError); the caller must change it
 |- DecodeError       the backend refused a batch although the engine believed it to be right
 `- EngineClosed      the engine has been closed, or its loop died: no more events will come
@@ -18,6 +20,18 @@ class ModelError(EngineError):
     """The model cannot be loaded or used; the message says why and what to do."""
 
     code = "model"
+
+
+class MemoryShortage(ModelError):
+    """Memory could not be had that the plan had counted on."""
+
+    code = "memory"
+
+
+class ComputeError(EngineError):
+    """A batch could not be computed: the card was lost, or its memory is full. The backend cannot be used any more."""
+
+    code = "compute"
 
 
 class RequestError(EngineError, ValueError):

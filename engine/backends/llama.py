@@ -1,81 +1,36 @@
 """The llama.cpp backend, on the low-level calls of llama-cpp-python 0.3.36.
 
-Only this module and its neighbours llama_batch.py, llama_sampler.py and llama_state.py import llama_cpp. What it
+Only this module and its neighbours llama_*.py import llama_cpp; llama_loading.py makes model and context. What it
 refuses to know: sessions, segments, lanes. Choices, all measured (docs/decisions/engine.md): one unified KV cache
 (range copies between streams abort the process); flash attention always on (without it V is stored transposed and
 saving is a hundred times slower); state only through get_data/set_data in memory (the file calls abort on a truncated
 file); no batch above n_batch (abort).
+
+On a card a decode cannot be broken off in its middle; how long one takes is bounded by its tokens (kv/cost_model.py).
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import llama_cpp as llama
 import numpy as np
 
-# Must be set before libgomp is loaded: how long its threads spin at a barrier before they sleep. Long enough for nearly
-# every barrier, short enough to make room when a thread has to wait for its CPU (docs/decisions/engine.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-import llama_cpp as llama
-
 from engine.backend import AllocateMemory, Cut, DecodeResult, Logits, Part, StateBytes, TokenRun, allocate_memory
-from engine.backends.llama_affinity import CpuAffinity
+from engine.backends import llama_loading, llama_log
+from engine.backends.llama_affinity import CpuAffinity, threads_beside_card, usable_cpus
 from engine.backends.llama_batch import BatchArrays
+from engine.backends.llama_loading import KV_TYPES, LlamaOptions, check_model_file, has_gpu
 from engine.backends.llama_sampler import LlamaSampler
 from engine.backends.llama_state import LlamaState, can_shift
-from engine.errors import EngineClosed, ModelError
+from engine.errors import ComputeError, EngineClosed, ModelError
 from engine.sampling import SamplerSettings
 from engine.text.reasoning import REASONING_MARKERS
 
-log = logging.getLogger(__name__)
-KV_TYPES = {"f16": 1, "q8_0": 8}
-_LOG_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaOptions:
-    """How to load a model. `n_cells` tokens are shared by `n_sequences` sequences (the last one is the scratch).
-
-    `n_outputs` bounds the rows of logits of one batch (at least `n_sequences`; 0: one for each token): memory is
-    reserved for all of them.
-    """
-
-    n_cells: int = 4096
-    n_sequences: int = 16
-    n_batch: int = 512
-    n_threads: int = 0
-    n_gpu_layers: int = -1
-    kv_type: str = "f16"
-    main_gpu: int = 0
-    swa_full: bool = True
-    n_outputs: int = 0
-
-
-@llama.llama_log_callback  # type: ignore[untyped-decorator]
-def _forward_log(level: int, text: bytes, _user_data: object) -> None:
-    log.log(_LOG_LEVELS.get(level, logging.DEBUG), "%s", text.decode(errors="replace").rstrip())
-
-
-def check_model_file(path: Path) -> None:
-    """Raise ModelError with one clear sentence when `path` cannot be a GGUF model."""
-    if not path.is_file():
-        raise ModelError(f"there is no model file at {path}: give the path of a GGUF file")
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"GGUF":
-        raise ModelError(f"{path} is not a GGUF model (it starts with {magic!r}): download it again or choose another")
-
-
-def has_gpu() -> bool:
-    """Whether this build of llama.cpp can offload to a GPU and there is one."""
-    return bool(llama.llama_supports_gpu_offload())
+__all__ = ["KV_TYPES", "LlamaBackend", "LlamaOptions", "check_model_file", "has_gpu"]
 
 
 class LlamaBackend:
@@ -85,50 +40,26 @@ class LlamaBackend:
         options = options or LlamaOptions()
         check_model_file(path)
         os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-        llama.llama_log_set(_forward_log, ctypes.c_void_p(0))
+        llama_log.install()
         llama.llama_backend_init()
-        self._model = self._load_model(path, options)
+        self._model = llama_loading.load_model(path, options)
+        self.n_on_card, self.n_layers = llama_loading.layers_on_card(self._model, options)
+        n_threads = options.n_threads or (threads_beside_card() if self._all_on_card else len(usable_cpus()))
         self._vocab = llama.llama_model_get_vocab(self._model)
-        self._context = self._make_context(options)
+        self._context = llama_loading.make_context(self._model, options, n_threads)
         self._memory = llama.llama_get_memory(self._context)
         self._read_facts(path, options)
         self._batch, self.n_evaluated = BatchArrays(self.n_batch), 0
         self._n_outputs = options.n_outputs or self.n_batch
-        self.cpu_affinity = CpuAffinity(_n_threads(options))
+        self.cpu_affinity = CpuAffinity(1 if self._all_on_card else n_threads)
         self._read_memory_facts(options)
         self._pieces: dict[int, bytes] = {}
         self._abort_callback: object = None
         self._ends = tuple(token for token in range(self.n_vocab) if self.is_end(token))
 
-    @staticmethod
-    def _load_model(path: Path, options: LlamaOptions) -> llama.llama_model_p:
-        params = llama.llama_model_default_params()
-        params.n_gpu_layers = options.n_gpu_layers if options.n_gpu_layers >= 0 else 999
-        params.main_gpu = options.main_gpu
-        model = llama.llama_model_load_from_file(str(path).encode(), params)
-        if not model:
-            raise ModelError(f"llama.cpp cannot load {path}: the file is damaged or of an unknown architecture")
-        return model
-
-    def _make_context(self, options: LlamaOptions) -> llama.llama_context_p:
-        if options.kv_type not in KV_TYPES:
-            raise ModelError(f"KV type {options.kv_type!r} is not supported: choose one of {', '.join(KV_TYPES)}")
-        params = llama.llama_context_default_params()
-        params.n_ctx, params.n_seq_max, params.kv_unified = options.n_cells, options.n_sequences, True
-        params.n_batch = params.n_ubatch = min(options.n_batch, options.n_cells)
-        params.n_threads = params.n_threads_batch = _n_threads(options)
-        params.type_k = params.type_v = KV_TYPES[options.kv_type]
-        params.flash_attn_type = 1
-        params.swa_full = options.swa_full
-        params.n_outputs_max = max(options.n_outputs, options.n_sequences) if options.n_outputs else 0
-        params.no_perf = True
-        context = llama.llama_init_from_model(self._model, params)
-        if not context:
-            raise ModelError(
-                f"llama.cpp refuses a context of {options.n_cells} tokens with {options.kv_type} KV cells for this "
-                "model: choose the KV type f16, or a smaller context"
-            )
-        return context
+    @property
+    def _all_on_card(self) -> bool:
+        return self.n_on_card == self.n_layers
 
     def _read_facts(self, path: Path, options: LlamaOptions) -> None:
         self.n_cells = llama.llama_n_ctx(self._context)
@@ -142,7 +73,7 @@ class LlamaBackend:
         self.bos = llama.llama_vocab_bos(self._vocab) if wants_bos else None
         self.bos_text = self._text_of(llama.llama_vocab_bos(self._vocab))
         self.eos_text = self._text_of(llama.llama_vocab_eos(self._vocab))
-        self.model_key = self._fingerprint(path, options)
+        self.model_key = llama_loading.fingerprint(path, options.kv_type)
 
     def _read_memory_facts(self, options: LlamaOptions) -> None:
         """What the model allows with its cells. Asked of llama.cpp, and tried where the state has a rest."""
@@ -164,19 +95,6 @@ class LlamaBackend:
 
     def _text_of(self, token: int) -> str:
         return bytes(llama.llama_vocab_get_text(self._vocab, token)).decode(errors="replace") if token >= 0 else ""
-
-    def _fingerprint(self, path: Path, options: LlamaOptions) -> str:
-        """Hash of everything that KV bytes depend on: samples of the file, the build, the KV type, flash attention."""
-        digest = hashlib.sha256()
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            for offset in (0, size // 3, 2 * size // 3, max(0, size - (1 << 20))):
-                file.seek(offset)
-                digest.update(file.read(1 << 20))
-        build = llama.llama_print_system_info().decode()
-        facts = (size, llama.__version__, build, options.kv_type, "flash", "unified", 1)
-        digest.update(repr(facts).encode())
-        return digest.hexdigest()
 
     # -- words ------------------------------------------------------------------------------------------------------
 
@@ -219,6 +137,12 @@ class LlamaBackend:
             raise ValueError(f"{len(self._batch.rows)} rows of logits of one batch, at most {self._n_outputs}")
         with self.cpu_affinity:
             code = llama.llama_decode(self._context, self._batch.struct)
+            if self.n_on_card:  # a card computes on after the call: what follows would be timed and counted wrongly
+                llama.llama_synchronize(self._context)
+        if code < -1:
+            raise ComputeError(
+                f"llama.cpp could not compute a batch of {n_tokens} tokens (code {code}: {llama_log.last_complaint()})"
+            )
         if code == 0:
             self.n_evaluated += n_tokens
             return DecodeResult.DONE
@@ -290,9 +214,3 @@ class LlamaBackend:
             llama.llama_free(self._context)
             llama.llama_model_free(self._model)
             self._context = self._model = None
-
-
-def _n_threads(options: LlamaOptions) -> int:
-    """The number of compute threads: `n_threads`, else one for each CPU that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return options.n_threads or usable or 1

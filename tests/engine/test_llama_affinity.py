@@ -10,7 +10,7 @@ import pytest
 
 from engine.backend import DecodeResult, TokenRun
 from engine.backends.llama import LlamaBackend, LlamaOptions
-from engine.backends.llama_affinity import CpuAffinity, assign_cpus
+from engine.backends.llama_affinity import CpuAffinity, assign_cpus, performance_cores, threads_beside_card
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,8 @@ def bound() -> list[set[int]]:
 @pytest.fixture(scope="module")
 def llama(demo_model):
     """Two compute threads: one thread is never bound."""
-    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_threads=2))
+    options = LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_threads=2, n_gpu_layers=0)
+    backend = LlamaBackend(demo_model, options)
     yield backend
     backend.close()
 
@@ -86,3 +87,33 @@ def test_where_the_system_says_no_it_computes_all_the_same(caplog):
         with own:
             assert os.sched_getaffinity(0) == everywhere
     assert len(caplog.records) == 1
+
+
+def machine(folder, siblings, fast=None, capacities=()):
+    """Linux' list of processors: the threads of each core, Intel's list of fast CPUs, ARM's capacities."""
+    for cpu, text in siblings.items():
+        (folder / f"system/cpu/cpu{cpu}/topology").mkdir(parents=True)
+        (folder / f"system/cpu/cpu{cpu}/topology/thread_siblings_list").write_text(f"{text}\n")
+    if fast:
+        (folder / "cpu_core").mkdir()
+        (folder / "cpu_core/cpus").write_text(f"{fast}\n")
+    for cpu, capacity in enumerate(capacities):
+        (folder / f"system/cpu/cpu{cpu}/cpu_capacity").write_text(f"{capacity}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("siblings", "fast", "capacities", "usable", "cores"),
+    [
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, None, (), range(4), [{0, 2}, {1, 3}]),  # two cores with two threads
+        ({0: "0-1", 1: "0-1", 2: "2", 3: "3"}, "0-1", (), range(4), [{0, 1}]),  # one fast core, two slow ones
+        ({0: "0", 1: "1", 2: "2", 3: "3"}, None, (300, 300, 900, 1024), range(4), [{2}, {3}]),
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, None, (), {1, 2}, [{1}, {2}]),  # a container may use half of them
+        ({0: "0", 1: "1"}, "4-7", (), range(2), [{0}, {1}]),  # none of the fast ones: then all that it may use
+        ({}, None, (), range(3), [{0}, {1}, {2}]),  # a system that does not tell
+    ],
+)
+def test_physical_cores_of_the_fast_kind_are_told_apart(tmp_path, siblings, fast, capacities, usable, cores):
+    devices = machine(tmp_path, siblings, fast, capacities)
+    assert performance_cores(devices, usable) == set(map(frozenset, cores))
+    assert threads_beside_card(devices, usable) == max(1, len(cores) - 1)

@@ -1,0 +1,48 @@
+"""What llama.cpp says when it cannot load becomes one sentence: too little memory is told from a damaged file."""
+
+import logging
+
+import pytest
+
+from engine import MemoryShortage, ModelError
+from engine.backends import llama_log
+from engine.backends.llama import LlamaBackend, LlamaOptions
+
+TOO_MANY_CELLS = 1 << 22  # 94 GB
+
+
+@pytest.mark.model
+def test_cells_that_no_memory_holds_are_a_shortage(demo_model, caplog):
+    options = LlamaOptions(n_cells=TOO_MANY_CELLS, n_sequences=2, n_batch=64, n_gpu_layers=0)
+    with pytest.raises(MemoryShortage, match=r"too little memory for 4194304 KV cells .* \(llama\.cpp: "):
+        LlamaBackend(demo_model, options)
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
+
+
+@pytest.mark.model
+def test_a_damaged_file_is_no_shortage(tmp_path, demo_model):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(demo_model.read_bytes()[:1_000_000])
+    with pytest.raises(ModelError, match="damaged") as caught:
+        LlamaBackend(path, LlamaOptions(n_cells=256))
+    assert not isinstance(caught.value, MemoryShortage)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "alloc_buffer: allocating 512.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "ggml_vulkan: Device memory allocation of size 5368709120 failed.",
+        "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory",
+        "llama_model_load: error loading model: unable to allocate Vulkan0 buffer",
+        "alloc_tensor_range: failed to allocate CPU buffer of size 24696061952",
+    ],
+)
+def test_the_complaints_about_memory_are_known(line):
+    llama_log.forget_complaints()
+    llama_log.note(logging.ERROR, line)
+    llama_log.note(logging.ERROR, "llama_init_from_model: failed to initialize the context")
+    assert llama_log.memory_complaint() == line
+    assert llama_log.last_complaint().startswith("llama_init_from_model")
+    llama_log.forget_complaints()
+    assert llama_log.memory_complaint() == llama_log.last_complaint() == ""
