@@ -28,7 +28,7 @@ from engine.stats import EngineStats, Tally, gather
 from engine.ticket import Outbox, Ticket
 
 log = logging.getLogger(__name__)
-_ABORTABLE_TOKENS = 64
+_ABORTABLE_TOKENS, _ABORTABLE_S = 64, 0.2
 
 
 class Engine:
@@ -74,6 +74,11 @@ class Engine:
     def alive(self) -> bool:
         """Whether the loop still answers."""
         return self._dead is None and not self._closing.is_set()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What the loop died of."""
+        return self._dead
 
     def stalled_s(self) -> float:
         """Watchdog: seconds since the loop last made progress; 0 while it waits for work, or is over.
@@ -237,7 +242,9 @@ class Engine:
 
     def _arm_abort(self, batch: Batch) -> None:
         """Let a stop end a long read in its middle. Asking costs a little, so short steps are not asked."""
-        long = _n_tokens(batch) >= _ABORTABLE_TOKENS and self.backend.cut is not Cut.CHECKPOINT
+        n_tokens = _n_tokens(batch)
+        long = n_tokens >= _ABORTABLE_TOKENS or self.cost_model.reading_s(n_tokens) >= _ABORTABLE_S
+        long = long and self.backend.cut is not Cut.CHECKPOINT
         if long:
             tickets = {lane.ticket for lane, _, _ in batch if lane.stage is not Stage.CLOSING}  # those are over already
             self.backend.set_abort(lambda: any(ticket.cancelled for ticket in tickets))

@@ -53,24 +53,23 @@ def has_gpu() -> bool:
     return bool(llama.llama_supports_gpu_offload())
 
 
-def load_model(path: Path, options: LlamaOptions) -> llama.llama_model_p:
-    """Load the weights. Raises ModelError; MemoryShortage where there is too little memory for them."""
+def load_model(path: Path, options: LlamaOptions) -> tuple[llama.llama_model_p, int, int]:
+    """Load the weights; returns the model, the number of layers on the card, and of all (the output counts as one).
+
+    Raises ModelError; MemoryShortage where there is too little memory.
+    """
     params = llama.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers if options.n_gpu_layers >= 0 else ALL_LAYERS
     params.main_gpu = options.main_gpu
     llama_log.forget_complaints()
+    llama_log.take_offloaded()
     model = llama.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         _check_memory(f"the weights of {path.name}")
         raise ModelError(f"llama.cpp cannot load {path}: the file is damaged or of an unknown architecture")
-    return model
-
-
-def layers_on_card(model: llama.llama_model_p, options: LlamaOptions) -> tuple[int, int]:
-    """Layers on the card, and layers in all, as llama.cpp counts them: the output is one."""
-    everything = llama.llama_model_n_layer(model) + 1
-    wanted = everything if options.n_gpu_layers < 0 else min(options.n_gpu_layers, everything)
-    return (wanted if has_gpu() else 0), everything
+    n_on_card, n_layers = llama_log.take_offloaded() or (0, llama.llama_model_n_layer(model) + 1)
+    llama_log.log.info("%d of %d layers of %s are on the card", n_on_card, n_layers, path.name)
+    return model, n_on_card, n_layers
 
 
 def make_context(model: llama.llama_model_p, options: LlamaOptions, n_threads: int) -> llama.llama_context_p:

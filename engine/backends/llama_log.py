@@ -1,5 +1,6 @@
 """llama.cpp's own log lines, forwarded to `logging`; its newest complaints are kept, for sentences that say why.
 
+So is what it says of the layers that it has put on a card: it has no function that tells.
 What it refuses to know: what llama.cpp was doing. To recognize another complaint about memory: `_ABOUT_MEMORY`.
 """
 
@@ -18,7 +19,9 @@ _ABOUT_MEMORY = re.compile(
     r"out of memory|bad_alloc|outof(device|host)memory|(failed|unable) to allocate|allocation of size \d+ failed",
     re.IGNORECASE,
 )
+_OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _complaints: deque[str] = deque(maxlen=8)
+_offloaded: list[tuple[int, int]] = []
 
 
 def install() -> None:
@@ -29,6 +32,11 @@ def install() -> None:
 def forget_complaints() -> None:
     """To be called before something that may fail."""
     _complaints.clear()
+
+
+def take_offloaded() -> tuple[int, int] | None:
+    """Layers on the card, and in all, of the model that was loaded last; None where there is no card."""
+    return _offloaded.pop() if _offloaded else None
 
 
 def memory_complaint() -> str:
@@ -45,6 +53,8 @@ def note(level: int, line: str) -> None:
     """Log a line of llama.cpp, and keep it if it is a complaint."""
     if level >= logging.WARNING:
         _complaints.append(line)
+    elif offloaded := _OFFLOADED.search(line):
+        _offloaded[:] = [(int(offloaded[1]), int(offloaded[2]))]
     log.log(level, "%s", line)
 
 

@@ -51,19 +51,22 @@ class _RestoreRate:
 class CostModel:
     """Reading speed, cost of restoring per tier, and what they mean for the next step.
 
-    `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step. A loss of
-    less than `tolerance_s` decides nothing: reading also takes room in a batch that others could use.
+    `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step, unless they
+    would take more than `longest_s`: a card cannot be stopped in the middle of a step. A loss of less than
+    `tolerance_s` decides nothing: reading also takes room in a batch that others could use.
     """
 
     step_s: float = 0.4
+    longest_s: float = 1.5
     smallest: int = 16
     tolerance_s: float = 0.1
     _read_per_s: float = 0.0
+    _piece: int = 16
     _rates: dict[str, _RestoreRate] = field(default_factory=lambda: {"ram": _RestoreRate(), "disk": _RestoreRate()})
 
     def learn_reading(self, n_tokens: int, seconds: float) -> None:
-        """A step with `n_tokens` tokens took `seconds`; steps of a few tokens say nothing about reading."""
-        if n_tokens >= self.smallest and seconds > 0:
+        """A step with `n_tokens` tokens took `seconds`; fewer tokens than the last chunk say nothing about reading."""
+        if n_tokens >= min(self.smallest, self._piece) and seconds > 0:
             rate = n_tokens / seconds
             known = self._read_per_s or rate
             self._read_per_s = (1 - _SMOOTHING) * known + _SMOOTHING * rate
@@ -80,10 +83,14 @@ class CostModel:
 
     def chunk(self, n_batch: int, someone_writes: bool) -> int:
         """Prompt tokens for the next step: a quarter of the time when it would hold up others."""
-        if not self._read_per_s:
-            return min(n_batch, 64)
         allowed_s = self.step_s * (0.25 if someone_writes else 1.0)
-        return max(self.smallest, min(n_batch, int(self._read_per_s * allowed_s)))
+        fewest = max(1, int(self._read_per_s * self.longest_s)) if self._read_per_s else self.smallest
+        self._piece = max(min(fewest, self.smallest), min(n_batch, int(self._read_per_s * allowed_s)))
+        return self._piece
+
+    def reading_s(self, n_tokens: int) -> float:
+        """Seconds that so many tokens will take, as far as is known; else 0."""
+        return n_tokens / self._read_per_s if self._read_per_s else 0.0
 
     def gain_s(self, candidate: Candidate) -> float:
         """Seconds that restoring saves, as far as is known; below 0 when reading is faster."""

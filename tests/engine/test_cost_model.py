@@ -129,9 +129,31 @@ def test_what_was_skipped_before_anything_was_known_is_learned_like_anything():
 
 def test_a_step_is_as_long_as_it_may_be():
     costs = CostModel(step_s=0.4)
-    assert costs.chunk(512, someone_writes=False) == 64
+    assert costs.chunk(512, someone_writes=False) == 16, "nothing is known: no more than pays"
     costs.learn_reading(100, 0.1)
     assert costs.chunk(512, someone_writes=False) == 400
     assert costs.chunk(512, someone_writes=True) == 100
     costs.learn_reading(4, 100.0)
     assert costs.chunk(512, someone_writes=True) == 100, "a step of a few tokens says nothing about reading"
+
+
+def test_on_a_slow_machine_a_piece_of_a_long_read_is_short_enough_for_a_stop():
+    """A step cannot be broken off on a card: so many tokens at the most that it ends in time."""
+    costs = CostModel(longest_s=1.5)
+    costs.learn_reading(16, 4.0)
+    assert costs.chunk(512, someone_writes=False) == costs.chunk(512, someone_writes=True) == 6
+    assert costs.reading_s(6) == 1.5
+    for _ in range(20):
+        costs.learn_reading(6, 6.0)
+    assert costs.chunk(512, someone_writes=False) == 1
+    costs.learn_reading(1, 100.0)
+    assert costs.chunk(512, someone_writes=False) == 1, "never nothing"
+
+
+def test_a_machine_that_was_slow_for_a_while_is_not_taken_for_slow_for_ever():
+    costs = CostModel(longest_s=1.5)
+    costs.learn_reading(16, 16.0)
+    for _ in range(40):
+        piece = costs.chunk(512, someone_writes=False)
+        costs.learn_reading(piece, piece / READ_PER_S)
+    assert costs.chunk(512, someone_writes=False) > 100

@@ -46,3 +46,16 @@ def test_the_complaints_about_memory_are_known(line):
     assert llama_log.last_complaint().startswith("llama_init_from_model")
     llama_log.forget_complaints()
     assert llama_log.memory_complaint() == llama_log.last_complaint() == ""
+
+
+def test_what_llama_cpp_says_of_layers_on_the_card_is_taken_once():
+    llama_log.note(logging.DEBUG, "load_tensors: offloaded 25/31 layers to GPU")
+    assert llama_log.take_offloaded() == (25, 31)
+    assert llama_log.take_offloaded() is None
+
+
+@pytest.mark.model
+def test_without_a_card_no_layer_is_on_it(demo_model):
+    backend = LlamaBackend(demo_model, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_gpu_layers=0))
+    assert (backend.n_on_card, backend.n_layers) == (0, 31)
+    backend.close()
