@@ -1,106 +1,90 @@
-"""`make bench-plans`: how twelve models that people run would be loaded on cards of 6 and 8 GB; docs/benchmarks.md.
+"""`make bench-plans`: how twelve models that people run would be loaded on small cards; docs/benchmarks.md.
 
 Each plan is made from an outline of the model (bench/model_outlines.py) with the default settings. Beside it stands the
-plan that was made before the sizes of sliding windows, hybrids and logits were known (`BEFORE`).
+plan of the defaults that were there before: f16 cells, and 512 MB of RAM and 4 GB of disk for sleeping chats, whatever
+the machine. A second table has the lines that `make run` prints at the start on six machines (`MACHINES`).
 """
 
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from bench.model_outlines import outline
-from bench.published_shapes import SHAPES
+from bench.published_shapes import GEMMA4_E4B, LLAMA31_8B, QWEN3_4B, QWEN35_9B, SHAPES
 from bench.tables import publish, table
+from deploy.start_table import rows as start_rows
+from engine.backends.llama_devices import Device
 from engine.errors import ModelError
+from engine.model.budgets import FreeBytes, disk_tier_budget, model_budget, ram_tier_budget
 from engine.model.info import ModelInfo, read_model_info
-from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan, PlanRequest, plan_memory
+from engine.model.memory_plan import GIB, MIB, MemoryPlan
+from engine.model.plan_search import PlanRequest, plan_memory
+from engine.model.story_size import StorySize
+from store.broker.registry import EngineView
+from worker.engine_stats import planned
 
 CARDS_GB = (6, 8)
-RAM_BYTES, DISK_BYTES = 512 * MIB, 4 * GIB
-"""Defaults of INGLENOOK_RAM_CACHE_MB and INGLENOOK_DISK_CACHE_MB."""
-CHECKPOINTS = (3, 1)
-"""Kept of each chat: at the end of the persona, before the reply, at the end of the turn; or the last alone."""
-BEFORE = {
-    "Qwen3.5 4B": ((2, 8192, 33), (2, 8192, 33)),
-    "Qwen3.5 9B": ((1, 3072, 33), (2, 8192, 33)),
-    "Gemma 3 4B": ((2, 8192, 35), (2, 8192, 35)),
-    "Gemma 3 12B": ((0, 0, 29), (1, 2048, 44)),
-    "Gemma 4 E4B": ((2, 2048, 43), (2, 8192, 43)),
-    "Gemma 4 12B": ((0, 0, 27), (1, 2048, 40)),
-    "Llama 3.1 8B": ((2, 3584, 33), (2, 8192, 33)),
-    "Qwen3 4B": ((2, 8192, 37), (2, 8192, 37)),
-    "Qwen3 8B": ((2, 2816, 37), (2, 8192, 37)),
-    "Mistral Nemo 12B": ((0, 0, 29), (1, 3840, 41)),
-    "Ministral 3 8B": ((2, 2560, 35), (2, 8192, 35)),
-    "LFM2 2.6B": ((2, 8192, 31), (2, 8192, 31)),
-}
-"""Lanes, context and layers on each card, as commit debb353 (2026-11-30) planned for the same outlines; no lanes: it
-refused, and named so many layers."""
+IN_USE_GIB = 0.3
+"""Of a card, by the desktop: what is free is so much less than what it has."""
+RAM_BEFORE, DISK_BEFORE = 512 * MIB, 4 * GIB
+PC = FreeBytes(ram=11 * GIB, disk=200 * GIB)
+"""A PC of 16 GB, as the first table has it: what is free of its RAM and disk."""
+MACHINES = (
+    ("8 GB, disk 20", 5, 20, 0),
+    ("8 GB, disk 20", 5, 20, 6),
+    ("16 GB, disk 200", 11, 200, 0),
+    ("16 GB, disk 200", 11, 200, 6),
+    ("16 GB, disk 200", 11, 200, 8),
+    ("64 GB, disk 200", 56, 200, 8),
+)
+"""RAM, free disk (GB); GiB of free RAM; GiB of free disk; GB of the card."""
+FOUR = (QWEN3_4B, QWEN35_9B, LLAMA31_8B, GEMMA4_E4B)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Bytes that one full chat leaves behind: of each token, of what a window sees, and of one recurrent state."""
-
-    token_bytes: int
-    window_bytes: int
-    state_bytes: int
-
-    @classmethod
-    def of(cls, model: ModelInfo, kv_type: str) -> "Kept":
-        """Of cells of this type."""
-        sizes = {False: 0, True: 0}
-        for layer, windowed in enumerate(model.windowed):
-            sizes[windowed] += model.cell_values(layer)
-        n_bytes = KV_VALUE_BYTES[kv_type]
-        window = int(sizes[True] * n_bytes) * model.sliding_window
-        return cls(int(sizes[False] * n_bytes), window, model.state_bytes)
-
-    def now(self, context: int, n_checkpoints: int) -> int:
-        """Blocks of every token once, one window of them, and checkpoints (engine/kv/scratch.py)."""
-        return context * self.token_bytes + self.window_bytes + n_checkpoints * self.state_bytes
-
-    def before(self, context: int, n_checkpoints: int) -> int:
-        """As now where nothing but cells is kept; else every checkpoint had all tokens in it (a snapshot)."""
-        if not self.window_bytes and not self.state_bytes:
-            return self.now(context, n_checkpoints)
-        return n_checkpoints * self.now(context, 1)
-
-
-def rows(folder: Path) -> Iterator[list[str]]:
-    """One row for each model and card."""
+def models(folder: Path) -> Iterator[tuple[str, ModelInfo]]:
+    """Name with the size of the file, and facts, of each model."""
     for shape in SHAPES:
         path = outline(folder / "outline.gguf", shape)
-        model, n_gb = read_model_info(path), path.stat().st_size / 1e9
-        for card_gb, (lanes, context, layers) in zip(CARDS_GB, BEFORE[shape.name], strict=True):
-            before = _loaded(lanes, context, layers, model.n_layers + 1)
-            yield [f"{shape.name}, {n_gb:.1f} GB", str(card_gb), before, *_planned(model, card_gb)]
+        yield f"{shape.name}, {path.stat().st_size / 1e9:.1f} GB", read_model_info(path)
 
 
-def _planned(model: ModelInfo, card_gb: int) -> list[str]:
-    """Chats kept before, the plan, chats kept now, what it is made of, what is left."""
+def plan_rows(folder: Path) -> Iterator[list[str]]:
+    """One row for each model and card."""
+    for name, model in models(folder):
+        for card_gb in CARDS_GB:
+            budget_bytes = model_budget(on_card(PC, card_gb))
+            before = PlanRequest(kv_types=("f16",), n_batches=(512,))
+            yield [
+                name,
+                str(card_gb),
+                *_loaded(model, budget_bytes, before, RAM_BEFORE, DISK_BEFORE)[:2],
+                *_loaded(model, budget_bytes, PlanRequest(), None, disk_tier_budget(PC)),
+            ]
+
+
+def on_card(free: FreeBytes, card_gb: int) -> FreeBytes:
+    """The same machine with a card of so many GB (0: none)."""
+    return replace(free, card=int((card_gb - IN_USE_GIB) * GIB) if card_gb else 0)
+
+
+def _loaded(
+    model: ModelInfo, budget_bytes: int, request: PlanRequest, ram_bytes: int | None, disk_bytes: int
+) -> tuple[str, str, str, str]:
+    """The plan, the stories that it keeps, what it is made of, what is left. `ram_bytes` None: the share of the PC."""
+    everything = model.n_layers + 1
     try:
-        plan = plan_memory(model, card_gb * GIB, PlanRequest(kv_types=("f16",)))
+        plan = plan_memory(model, budget_bytes, request)
     except ModelError as error:
         advised = re.search(r"ask for (\d+) of its", str(error))
-        return ["-", _loaded(0, 0, int(advised[1]) if advised else 0, model.n_layers + 1), "-", "-", "-"]
-    kept = Kept.of(model, plan.kv_type)
-    return [
-        _chats(kept.before(plan.context, n) for n in CHECKPOINTS),
-        _loaded(plan.lanes, plan.context, plan.n_gpu_layers, model.n_layers + 1),
-        _chats(kept.now(plan.context, n) for n in CHECKPOINTS),
-        _inside(plan),
-        f"{(plan.budget_bytes - plan.total_bytes) / GIB:.2f}",
-    ]
-
-
-def _loaded(lanes: int, context: int, layers: int, everything: int) -> str:
-    if not lanes:
-        return f"does not fit; {layers} of its {everything} layers would"
-    part = "" if layers == everything else f", {layers} of {everything} layers"
-    return f"**{lanes} x {context:,}**{part}"
+        return f"does not fit; {advised[1] if advised else 0} of its {everything} layers would", "-", "-", "-"
+    part = "" if plan.n_gpu_layers == everything else f", {plan.n_gpu_layers} of {everything} layers"
+    story = StorySize.of(model, plan.kv_type)
+    ram_bytes = ram_tier_budget(PC, plan) if ram_bytes is None else ram_bytes
+    kept = f"{ram_bytes // story.in_ram(plan.context)} + {disk_bytes // story.on_disk(plan.context)}"
+    left = f"{(plan.budget_bytes - plan.total_bytes) / GIB:.2f}"
+    return f"**{plan.lanes} x {plan.context:,}**, {plan.kv_type}{part}", kept, _inside(plan), left
 
 
 def _inside(plan: MemoryPlan) -> str:
@@ -112,22 +96,45 @@ def _inside(plan: MemoryPlan) -> str:
     return f"{cells}, computing {_mib(plan.compute_bytes)}"
 
 
-def _chats(sizes: Iterator[int]) -> str:
-    """How many chats fit into RAM and on disk, for each count of checkpoints."""
-    counts = [(RAM_BYTES // size, DISK_BYTES // size) for size in sizes]
-    return " / ".join(dict.fromkeys(f"{in_ram} + {on_disk}" for in_ram, on_disk in counts))
-
-
 def _mib(n_bytes: int) -> str:
     return f"{n_bytes / MIB:,.0f} MiB"
 
 
+def start_table_rows(folder: Path) -> Iterator[list[str]]:
+    """What the start table says of four models on six machines."""
+    for (name, ram_gib, disk_gib, card_gb), shape in ((machine, shape) for machine in MACHINES for shape in FOUR):
+        model = replace(
+            read_model_info(outline(folder / "outline.gguf", shape)), name=shape.name, quantization="Q4_K_M"
+        )
+        free = on_card(FreeBytes(ram_gib * GIB, disk_gib * GIB), card_gb)
+        yield [name, str(card_gb or "none"), shape.name, *_start_table(model, free)]
+
+
+def _start_table(model: ModelInfo, free: FreeBytes) -> tuple[str, str, str]:
+    """Its lines on memory, chats and sleeping chats; or why the model cannot be loaded."""
+    request = PlanRequest(gpu_layers=-1 if free.card else 0)
+    try:
+        plan = plan_memory(model, model_budget(free), request)
+    except ModelError as error:
+        return str(error).partition(". ")[0].partition(": ")[0], "-", "-"
+    view = EngineView(
+        lanes=plan.lanes,
+        context=plan.context,
+        ram_budget=ram_tier_budget(free, plan),
+        disk_budget=disk_tier_budget(free),
+    )
+    device = Device("CUDA", "a card", free.card, free.card, False) if free.card else None
+    lines = dict(start_rows(planned(view, plan, device)))
+    return lines["memory"], lines["chats"], lines["sleeping"]
+
+
 def main() -> None:
-    """Plan, and write the table."""
-    head = ("model, Q4_K_M", "card, GB", "before", "chats kept", "now", "chats kept", "made of", "left, GiB")
+    """Plan, and write the tables."""
     with tempfile.TemporaryDirectory() as folder:
-        text = table(head, list(rows(Path(folder))))
-    publish("plans", text)
+        head = ("model, Q4_K_M", "card, GB", "before", "kept", "now", "kept", "made of", "left, GiB")
+        publish("plans", table(head, list(plan_rows(Path(folder)))))
+        head = ("RAM", "card, GB", "model", "memory", "chats", "sleeping")
+        publish("start-tables", table(head, list(start_table_rows(Path(folder)))))
 
 
 if __name__ == "__main__":

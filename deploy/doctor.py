@@ -70,7 +70,7 @@ def _data_folder(installation: Installation) -> tuple[Disk | None, DoctorFinding
     except DeployError as fault:
         return None, DoctorFinding("disk", FAIL, str(fault))
     words = f"{disk.free_mb / 1000:.1f} GB free, {disk.mb_per_s:.0f} MB/s written for good"
-    if disk.free_mb < LOW_DISK_MB + installation.settings.disk_cache_mb:
+    if disk.free_mb < LOW_DISK_MB + max(0, installation.settings.disk_cache_mb):
         advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {installation.settings.disk_cache_mb}."
         return disk, DoctorFinding("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
     if disk.mb_per_s < SLOW_MB_PER_S:

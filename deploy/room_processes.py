@@ -74,14 +74,19 @@ def redis_answers(settings: Settings) -> bool:
 
 def worker_answers(settings: Settings) -> bool:
     """True if the worker of the settings has its model loaded and sends heartbeats; with `auto`, one of this host."""
+    return worker_view(settings) is not None
+
+
+def worker_view(settings: Settings) -> registry.WorkerView | None:
+    """The heartbeat of the worker of the settings; with `auto`, of one of this host. None: it sends none."""
     try:
         with client.connect(settings.redis_url) as connection:
             workers = registry.alive(connection)
     except redis.exceptions.RedisError:
-        return False
+        return None
     if settings.worker_name == AUTO:
-        return any(worker.host == socket.gethostname() for worker in workers.values())
-    return settings.worker_name in workers
+        return next((worker for worker in workers.values() if worker.host == socket.gethostname()), None)
+    return workers.get(settings.worker_name)
 
 
 def address(settings: Settings) -> str:

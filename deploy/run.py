@@ -24,6 +24,7 @@ from deploy.database_check import check_database, database_trouble
 from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
+from deploy.start_table import start_table
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
 from store.db import DatabaseTrouble
 from store.private_files import protect
@@ -128,7 +129,10 @@ def run_stack(
 
 
 def announce(settings: Settings) -> None:
-    """Print the address, and an invitation while there is no admin."""
+    """Print what the worker has planned, the address, and an invitation while there is no admin."""
+    worker = room_processes.worker_view(settings)
+    if worker and (table := start_table(worker.engine)):
+        say(f"\n{table}")
     say(f"\n  inglenook is at  {room_processes.address(settings)}")
     if invitation := room_processes.admin_invitation(settings):
         say(f"  first admin      {invitation}")

@@ -21,9 +21,11 @@ from engine.chat import Conversation, Exchange, Transcript
 from engine.engine import Engine
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
-from engine.model.hardware import demo_model
-from engine.model.loader import load_model, plan_model
-from engine.model.memory_plan import KV_VALUE_BYTES, MemoryPlan, PlanRequest
+from engine.model.budgets import FreeBytes, model_budget
+from engine.model.hardware import demo_model, free_ram_bytes
+from engine.model.loader import card, load_model, plan_model
+from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MemoryPlan
+from engine.model.plan_search import PlanRequest
 from engine.options import EngineOptions
 from engine.sampling import SamplerSettings
 
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--reply", type=int, default=300, metavar="TOKENS", help="longest reply")
     options.add_argument("--kv-type", choices=sorted(KV_VALUE_BYTES), help="type of the KV cells (default: what fits)")
-    options.add_argument("--gb", type=float, metavar="GIB", help="memory budget (default: 6 for a card, else the RAM)")
+    options.add_argument("--gb", type=float, metavar="GIB", help="memory budget (default: what is free)")
     options.add_argument("--gpu-layers", type=int, default=-1, help="layers on the card (-1: all that fit, 0: none)")
     options.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
     options.add_argument("--temperature", type=float, default=0.8, help="0 always takes the likeliest token")
@@ -70,9 +72,11 @@ def main(command_line: Sequence[str] | None = None, lines: TextIO | None = None)
 def make_plan(arguments: argparse.Namespace, path: Path) -> MemoryPlan:
     """The memory plan for the arguments."""
     kv_types = (arguments.kv_type,) if arguments.kv_type else tuple(KV_VALUE_BYTES)
-    request = PlanRequest(arguments.context, 1, arguments.gpu_layers, kv_types)
-    probes = arguments.folder / "probes.json" if arguments.folder else None
-    return plan_model(path, request, arguments.gb or 6.0, arguments.gb or 0.0, probes)
+    device = card() if arguments.gpu_layers else None
+    request = PlanRequest(arguments.context, 1, arguments.gpu_layers if device else 0, kv_types)
+    free = FreeBytes(free_ram_bytes(), 0, device.free_bytes if device else 0)
+    budget_bytes = int((arguments.gb or 0) * GIB) or model_budget(free)
+    return plan_model(path, request, budget_bytes, arguments.folder)
 
 
 def open_engine(arguments: argparse.Namespace, path: Path, plan: MemoryPlan) -> Engine:

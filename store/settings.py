@@ -65,10 +65,26 @@ class Settings(BaseSettings):
     context: int = Field(0, ge=0, description="Tokens per session; 0 lets the engine decide.")
     gpu_layers: int = Field(-1, ge=-1, description="Layers on the GPU; -1 means all that fit.")
     threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 means all cores.")
-    vram_gb: float = Field(6.0, gt=0, description="GPU memory that the engine may use, in GB.")
-    ram_cache_mb: int = Field(512, ge=0, description="RAM for the KV blocks of sleeping chats, in MB.")
-    disk_cache_mb: int = Field(4096, ge=0, description="Disk for the KV blocks of sleeping chats, in MB.")
-    kv_type: Literal["f16", "q8_0"] = Field("f16", description="Number format of the KV cache: f16 or q8_0.")
+    vram_gb: float = Field(
+        0.0, ge=0, le=1024, description="Most GPU memory that the engine may use, in GB; 0: what is free when a worker starts."
+    )
+    ram_cache_mb: int = Field(
+        -1,
+        ge=-1,
+        description="RAM for the KV blocks of sleeping chats, in MB; -1: half of what is free beside the model when a "
+        "worker starts.",
+    )
+    disk_cache_mb: int = Field(
+        -1,
+        ge=-1,
+        description="Disk for the KV blocks of sleeping chats, in MB; -1: a quarter of what is free when a worker "
+        "starts.",
+    )
+    kv_type: Literal["auto", "f16", "q8_0"] = Field(
+        "auto",
+        description="Number format of the KV cache: f16, q8_0 (half as large), or auto: f16 where that gives chats of "
+        "4,096 tokens, else q8_0 if the model survives it.",
+    )
     reread_every: int = Field(
         0,
         ge=0,

@@ -17,16 +17,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.errors import ModelError
+from engine.model.budgets import FreeBytes
 from engine.model.cards import Card, Machine, machine
-from engine.model.hardware import free_ram_bytes
+from engine.model.hardware import free_ram_bytes, ram_bytes
 from engine.model.info import ModelInfo, read_model_info
 from engine.model.llama_build import LlamaBuild, llama_build
+from engine.model.loader import card
 from engine.model.memory_plan import GIB, MemoryPlan
 from engine.model.shift_probe import ShiftProbe
 from engine.text.chat_template import CannotSplit, split_template
 from engine.text.framing_styles import FramingStyle, names_as_roles
-from store.settings import Settings, SettingsError, load_settings
-from worker.engine_setup import memory_plan, model_path
+from store.settings import AUTO, Settings, SettingsError, load_settings
+from worker.engine_setup import free_bytes, memory_plan, model_path
 
 BUILD_FOR_CARD = (
     "`make run` builds it anew for the card, and says what is missing where it cannot; in containers add "
@@ -140,7 +142,7 @@ def _unused(build: LlamaBuild, card: Card | None) -> ModelFinding:
 
 def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[ModelFinding]:
     try:
-        plan = memory_plan(settings, path)
+        plan = memory_plan(settings, path, _available(settings, trial))
     except ModelError as error:
         yield ModelFinding("memory plan", "fail", *_sentence(error))
         return
@@ -151,6 +153,13 @@ def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> It
         good = ModelFinding("trial run", "ok", "loaded, read and moved some tokens")
         advice = "Download the model again, or choose another; if others fail too, llama.cpp needs to be built anew."
         yield good if verdict.works else ModelFinding("trial run", "fail", verdict.reason, advice)
+
+
+def _available(settings: Settings, fresh: bool) -> FreeBytes:
+    """What the model may take: what is free, or, while a worker has it loaded already, what the machine has."""
+    device = card()
+    free = free_bytes(settings, device)
+    return free if fresh else FreeBytes(ram_bytes(), free.disk, device.total_bytes if device else 0)
 
 
 def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:
@@ -169,7 +178,7 @@ def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:
 
 
 def _moving(settings: Settings, path: Path, model: ModelInfo, plan: MemoryPlan) -> ModelFinding:
-    if plan.kv_type == settings.kv_type:
+    if settings.kv_type in (AUTO, plan.kv_type):
         return ModelFinding("shift probe", "ok", f"KV cells of type {plan.kv_type} can be used with this model")
     verdict = ShiftProbe(settings.data_dir / "probes.json").result(path, model, settings.kv_type, plan.n_gpu_layers)
     words = f"KV cells of type {settings.kv_type} do not work with this model ({verdict.reason}), f16 is used"

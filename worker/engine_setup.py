@@ -8,31 +8,44 @@ To add a setting of the engine: store/settings.py, and the option here.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
 from engine.backend import Backend
-from engine.model.hardware import demo_model
-from engine.model.loader import load_model, plan_model
-from engine.model.memory_plan import MemoryPlan, PlanRequest
+from engine.model.budgets import FreeBytes, disk_tier_budget, model_budget, ram_tier_budget
+from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
+from engine.model.loader import card, load_model, plan_model
+from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
+from engine.model.plan_search import PlanRequest
 from engine.text.framing_styles import FramingStyle
-from store.settings import Settings
+from store.settings import AUTO, Settings
+
+if TYPE_CHECKING:
+    from engine.backends.llama_devices import Device
 
 log = logging.getLogger(__name__)
 
 ECHO_CONTEXT = 16_384  # the echo backend's tokens are bytes
-MIB = 1 << 20
+KV_TYPES = tuple(KV_VALUE_BYTES)
+"""In the order of preference."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded backend, its tokens per session and lanes, and the memory plan (the echo backend has none)."""
+    """A loaded backend, its tokens per session and lanes, and what was free before.
+
+    The echo backend has no plan; `device` is the card, where there is one.
+    """
 
     backend: Backend
     context: int
     lanes: int
+    free: FreeBytes
     plan: MemoryPlan | None = None
+    device: Device | None = None
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -46,12 +59,35 @@ def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine
     options = EngineOptions(
         context=loaded.context,
         lanes=loaded.lanes,
-        ram_bytes=settings.ram_cache_mb * MIB,
-        disk_bytes=settings.disk_cache_mb * MIB,
+        ram_bytes=ram_tier_bytes(settings, loaded.free, loaded.plan),
+        disk_bytes=disk_tier_bytes(settings, loaded.free),
         reread_every=settings.reread_every,
-        folder=settings.data_dir / "blocks" / settings.worker_name if settings.disk_cache_mb else None,
+        folder=_blocks_folder(settings) if settings.disk_cache_mb else None,
     )
     return warm_up(Engine(loaded.backend, options).start())
+
+
+def free_bytes(settings: Settings, device: Device | None = None) -> FreeBytes:
+    """What is free for the engine: the files of its own blocks count as free disk."""
+    folder = _blocks_folder(settings)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    blocks = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    ram = min(free_ram_bytes(), ram_bytes())
+    return FreeBytes(ram, shutil.disk_usage(there).free + blocks, device.free_bytes if device else 0)
+
+
+def ram_tier_bytes(settings: Settings, free: FreeBytes, plan: MemoryPlan | None) -> int:
+    """The budget of the RAM tier: as set, else a share of what is free."""
+    return settings.ram_cache_mb * MIB if settings.ram_cache_mb >= 0 else ram_tier_budget(free, plan)
+
+
+def disk_tier_bytes(settings: Settings, free: FreeBytes) -> int:
+    """The budget of the disk tier: as set, else a share of what is free."""
+    return settings.disk_cache_mb * MIB if settings.disk_cache_mb >= 0 else disk_tier_budget(free)
+
+
+def _blocks_folder(settings: Settings) -> Path:
+    return settings.data_dir / "blocks" / settings.worker_name
 
 
 def warm_up(engine: Engine) -> Engine:
@@ -77,7 +113,7 @@ def _echo(settings: Settings) -> LoadedModel:
         n_context_train=context,
         delay_s=settings.echo_delay_ms / 1000,
     )
-    return LoadedModel(backend, context, settings.lanes)
+    return LoadedModel(backend, context, settings.lanes, free_bytes(settings))
 
 
 def model_path(settings: Settings) -> Path:
@@ -85,16 +121,21 @@ def model_path(settings: Settings) -> Path:
     return Path(settings.model) if settings.model else demo_model()
 
 
-def memory_plan(settings: Settings, path: Path) -> MemoryPlan:
+def memory_plan(settings: Settings, path: Path, free: FreeBytes) -> MemoryPlan:
     """The memory plan of the model: layers, context, lanes, KV type. Raises ModelError."""
-    request = PlanRequest(settings.context, settings.lanes, settings.gpu_layers, (settings.kv_type,))
-    return plan_model(path, request, settings.vram_gb, probes=settings.data_dir / "probes.json")
+    gpu_layers = settings.gpu_layers if free.card else 0
+    kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
+    request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
+    budget_bytes = model_budget(free if gpu_layers else replace(free, card=0), int(settings.vram_gb * GIB))
+    return plan_model(path, request, budget_bytes, settings.data_dir)
 
 
 def _llama(settings: Settings) -> LoadedModel:
-    path = model_path(settings)
-    plan = memory_plan(settings, path)
+    path, device = model_path(settings), card()
+    free = free_bytes(settings, device)
+    plan = memory_plan(settings, path, free)
     log.info("loading %s\n%s", path, plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
-    return LoadedModel(load_model(path, plan, settings.threads), plan.context, plan.lanes, plan)
+    backend = load_model(path, plan, settings.threads)
+    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if plan.on_gpu else None)

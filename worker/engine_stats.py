@@ -7,7 +7,7 @@ To add a number to the heartbeat:
                                    workers and web processes of different versions read each other's entries
     here                           a line in `now`
     web/admin/metrics.py           its metric; web/templates/_dashboard.html, if admins shall see it
-    deploy/cli/stats.py            if `inglenook stats` prints it
+    deploy/cli/stats.py            if `inglenook stats` prints it; deploy/start_table.py, if `make run` does
     tests/web/test_metrics.py, tests/engine/ (that it is counted)
 """
 
@@ -15,20 +15,34 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine import Engine
+from engine.model.cards import cards
 from engine.model.memory_plan import MemoryPlan
+from engine.model.story_size import StorySize
 from store.broker.registry import EngineView
 from store.settings import Settings
+from worker.engine_setup import LoadedModel
+
+if TYPE_CHECKING:
+    from engine.backends.llama_devices import Device
 
 
 class EngineReporter:
     """Reports the engine of this worker."""
 
-    def __init__(self, settings: Settings, engine: Engine, plan: MemoryPlan | None) -> None:
+    def __init__(self, settings: Settings, engine: Engine, loaded: LoadedModel | None) -> None:
         self._engine = engine
-        view = EngineView(since=time.time(), context=engine.options.context, max_reply=settings.max_reply_tokens)
-        self._constant = _planned(view, plan) if plan else replace(view, model_name=settings.backend)
+        options = engine.options
+        view = EngineView(
+            since=time.time(), lanes=options.lanes, context=options.context, max_reply=settings.max_reply_tokens
+        )
+        plan = loaded.plan if loaded else None
+        if loaded and plan:
+            self._constant = planned(view, plan, loaded.device)
+        else:
+            self._constant = replace(view, model_name=settings.backend)
 
     def now(self) -> EngineView:
         """The constant facts and the present counters."""
@@ -60,13 +74,17 @@ class EngineReporter:
         )
 
 
-def _planned(view: EngineView, plan: MemoryPlan) -> EngineView:
-    model = plan.model
+def planned(view: EngineView, plan: MemoryPlan, device: Device | None) -> EngineView:
+    """The view with the facts of the model, of its plan, and of the card."""
+    model, story = plan.model, StorySize.of(plan.model, plan.kv_type)
     return replace(
         view,
         model_name=model.name or model.architecture,
         kind=f"{model.architecture}, {model.quantization}",
         kv_type=plan.kv_type,
+        device=device.name if device else "",
+        build=device.backend if device else "",
+        driver=_driver(device) if device else "",
         layers=model.n_layers + 1,
         gpu_layers=min(plan.n_gpu_layers, model.n_layers + 1),
         weight_bytes=plan.weight_bytes,
@@ -74,4 +92,12 @@ def _planned(view: EngineView, plan: MemoryPlan) -> EngineView:
         compute_bytes=plan.compute_bytes,
         reserve_bytes=plan.reserve_bytes,
         budget_bytes=plan.budget_bytes,
+        story_in_ram=story.in_ram(plan.context),
+        story_on_disk=story.on_disk(plan.context),
     )
+
+
+def _driver(device: Device) -> str:
+    """The version of the card's driver, where the system tells it (NVIDIA's)."""
+    versions = (card.driver for card in cards() if card.driver and card.name in device.name)
+    return next((f"driver {version}" for version in versions), "")

@@ -70,7 +70,7 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     with connect(settings.redis_url) as redis:
         requeue_own_turns(db, redis, settings.worker_name)
     loaded = load(settings)
-    service = Service(settings, db, open_engine(settings, loaded), loaded.plan)
+    service = Service(settings, db, open_engine(settings, loaded), loaded)
     if stop.is_set():
         return EXIT_OK
     service.start()

@@ -15,14 +15,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engine import Engine
-from engine.model.memory_plan import MemoryPlan
 from store.broker import jobs, recovery, registry
 from store.broker.client import connect
 from store.db import Database
 from store.settings import Settings
 from worker import heartbeat
 from worker.context import WorkerContext, open_context
-from worker.engine_setup import framing_of
+from worker.engine_setup import LoadedModel, framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
 from worker.kept_ends import KeptEnds
@@ -40,9 +39,9 @@ DRAIN_S = 4.0
 class Service:
     """One worker process at work."""
 
-    def __init__(self, settings: Settings, db: Database, engine: Engine, plan: MemoryPlan | None = None) -> None:
+    def __init__(self, settings: Settings, db: Database, engine: Engine, loaded: LoadedModel | None = None) -> None:
         self._settings, self._db, self._engine = settings, db, engine
-        self._reporter = EngineReporter(settings, engine, plan)
+        self._reporter = EngineReporter(settings, engine, loaded)
         self._redis = connect(settings.redis_url)
         self._context = WorkerContext(
             worker_name=settings.worker_name,

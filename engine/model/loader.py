@@ -9,28 +9,55 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
-from engine.model.hardware import ram_bytes
-from engine.model.info import read_model_info
-from engine.model.memory_plan import GIB, MemoryPlan, PlanRequest, plan_memory
+from engine.model.info import ModelInfo, read_model_info
+from engine.model.known_facts import KnownFacts, file_key
+from engine.model.memory_plan import MemoryPlan
+from engine.model.plan_search import COMFORTABLE_CONTEXT, PlanRequest, plan_memory
 from engine.model.shift_probe import ShiftProbe
 
 if TYPE_CHECKING:
     from engine.backends.llama import LlamaBackend
+    from engine.backends.llama_devices import Device
 
 
-def plan_model(
-    path: Path, request: PlanRequest, card_gb: float = 6.0, ram_gb: float = 0.0, probes: Path | None = None
-) -> MemoryPlan:
-    """The memory plan: for `card_gb` GiB of the card where there is one, else for `ram_gb` GiB (0: all) of the RAM.
+def card() -> "Device | None":
+    """The card that llama.cpp will compute on; None: there is none, or none that this build can use."""
+    _llama()
+    from engine.backends.llama_devices import first_device
 
-    Quantized KV cells are planned only where the shift probe passes; `probes` is the file that caches its results.
+    return first_device()
+
+
+def plan_model(path: Path, request: PlanRequest, budget_bytes: int, facts: Path | None = None) -> MemoryPlan:
+    """The memory plan for a budget: of a card unless `request.gpu_layers` is 0.
+
+    Quantized KV cells are planned only where the shift probe passes. `facts` is the folder that keeps its results, and
+    the KV type of each model: blocks belong to one type, so another would make every story be read again.
     """
-    request = request if _llama().has_gpu() else replace(request, gpu_layers=0)
-    budget_bytes = int((card_gb if request.gpu_layers else ram_gb) * GIB) or ram_bytes()
     model = read_model_info(path)
+    kept = KnownFacts(facts / "kv_types.json" if facts else None, "KV types")
+    plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)))
+    safe = ShiftProbe(facts / "probes.json" if facts else None).usable_kv_type(
+        path, model, plan.kv_type, plan.n_gpu_layers
+    )
+    if safe != plan.kv_type:
+        plan = plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
+    if len(request.kv_types) > 1 and kept.get(file_key(path)) != plan.kv_type:
+        kept.keep(file_key(path), plan.kv_type)
+    return plan
+
+
+def _with_kept_type(model: ModelInfo, budget_bytes: int, request: PlanRequest, kept: object) -> MemoryPlan:
+    """The best plan; of two that serve nearly as well, the one with the KV type of the last start."""
     plan = plan_memory(model, budget_bytes, request)
-    safe = ShiftProbe(probes).usable_kv_type(path, model, plan.kv_type, plan.n_gpu_layers)
-    return plan if safe == plan.kv_type else plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
+    if kept == plan.kv_type or kept not in request.kv_types:
+        return plan
+    try:
+        as_before = plan_memory(model, budget_bytes, replace(request, kv_types=(str(kept),)))
+    except ModelError:
+        return plan
+    same = (as_before.n_gpu_layers, as_before.lanes) == (plan.n_gpu_layers, plan.lanes)
+    return as_before if same and as_before.context >= min(COMFORTABLE_CONTEXT, plan.context) else plan
 
 
 def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBackend":

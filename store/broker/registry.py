@@ -27,13 +27,18 @@ class EngineView:
     """The engine in a heartbeat: the model, its memory plan, cells and blocks, and counters of its turns.
 
     Counters (`n_...`, `..._s`) begin with the process, at `since`. `gpu_layers` 0: no card; a plan of 0 bytes: none
-    was made (the echo backend).
+    was made (the echo backend). `device` is the card, `build` llama.cpp's backend for it. `story_...`: bytes that a
+    story of `context` tokens keeps.
     """
 
     since: float = 0.0
     model_name: str = ""
     kind: str = ""
     kv_type: str = ""
+    device: str = ""
+    build: str = ""
+    driver: str = ""
+    lanes: int = 0
     context: int = 0
     max_reply: int = 0
     layers: int = 0
@@ -43,6 +48,8 @@ class EngineView:
     compute_bytes: int = 0
     reserve_bytes: int = 0
     budget_bytes: int = 0
+    story_in_ram: int = 0
+    story_on_disk: int = 0
     cells: int = 0
     cells_used: int = 0
     ram_budget: int = 0

@@ -8,10 +8,9 @@ import pytest
 
 from bench import published_shapes
 from bench.model_outlines import outline
-from bench.plans import BEFORE, Kept
-from bench.published_shapes import SHAPES
 from engine.model.info import read_model_info
 from engine.model.memory_plan import MIB
+from engine.model.story_size import StorySize
 
 pytestmark = pytest.mark.model
 
@@ -23,16 +22,12 @@ def test_an_outline_is_as_long_as_the_published_file_and_takes_no_disk(tmp_path,
     assert path.stat().st_blocks * 512 < 32 * MIB
 
 
-def test_every_model_has_a_plan_from_before():
-    assert sorted(BEFORE) == sorted(shape.name for shape in SHAPES)
-
-
 def test_what_a_chat_of_a_hybrid_leaves_behind(tmp_path):
     """LFM2 2.6B: 8 layers x 8 heads x 64 x (K and V) x 2 bytes a token, and 22 states of 2 x 2048 floats."""
-    kept = Kept.of(read_model_info(outline(tmp_path / "m.gguf", published_shapes.LFM2_26B)), "f16")
+    kept = StorySize.of(read_model_info(outline(tmp_path / "m.gguf", published_shapes.LFM2_26B)), "f16")
     assert (kept.token_bytes, kept.state_bytes) == (16 * 1024, 22 * 2 * 2048 * 4)
-    assert kept.now(100, 3) == 100 * kept.token_bytes + 3 * kept.state_bytes
-    assert kept.before(100, 3) == 3 * (100 * kept.token_bytes + kept.state_bytes)
+    assert kept.in_ram(100) == 100 * kept.token_bytes + 3 * kept.state_bytes
+    assert kept.on_disk(100) == 100 * kept.token_bytes + kept.state_bytes
 
 
 def test_llama_cpp_would_allocate_for_a_published_model_what_is_planned():

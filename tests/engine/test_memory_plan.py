@@ -14,16 +14,8 @@ from engine.backends.llama import LlamaBackend, LlamaOptions
 from engine.errors import ModelError
 from engine.model.info import ModelInfo, read_model_info
 from engine.model.loader import load_model
-from engine.model.memory_plan import (
-    COMFORTABLE_CONTEXT,
-    GIB,
-    HEADROOM_BYTES,
-    MIB,
-    MIN_CONTEXT,
-    MemoryPlan,
-    PlanRequest,
-    plan_memory,
-)
+from engine.model.memory_plan import GIB, HEADROOM_BYTES, MIB, MemoryPlan
+from engine.model.plan_search import COMFORTABLE_CONTEXT, MIN_CONTEXT, PlanRequest, plan_memory
 from tests.harness.models import gemma_path
 
 

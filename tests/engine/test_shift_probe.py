@@ -92,4 +92,12 @@ def test_a_broken_cache_counts_as_empty(models, tmp_path, content, caplog):
 def test_a_cache_that_cannot_be_written_only_costs_time(models, tmp_path, caplog):
     (tmp_path / "file").write_text("x")
     assert ShiftProbe(tmp_path / "file" / "probes.json").result(models[64], read_model_info(models[64]), "q8_0").works
-    assert "will be made again" in caplog.text
+    assert "cannot be kept" in caplog.text
+
+
+def test_cells_that_lose_what_the_model_knows_are_not_used(tmp_path):
+    model = tiny_models.llama(tmp_path / "m.gguf", outlier=2000.0, n_layers=4)
+    result = ShiftProbe().result(model, read_model_info(model), "q8_0")
+    assert not result.works
+    assert "nats apart" in result.reason
+    assert run(model, "f16").returncode == 0

@@ -17,6 +17,9 @@ noise; what matters is that two sessions write the same noise exactly when their
 from collections.abc import Callable
 from pathlib import Path
 
+import gguf
+import numpy as np
+
 from tests.engine.tiny_hybrids import granitehybrid, jamba, lfm2, mamba, qwen35
 from tests.engine.tiny_maker import CHATML, SPECIALS, Maker
 
@@ -35,6 +38,20 @@ __all__ = [
 ]
 
 
+class Lopsided(Maker):
+    """A maker that gives a few values of each key another size."""
+
+    outlier = 1.0
+
+    def matrix(self, name: str, rows: int, columns: int, scale: float = 1.0) -> None:
+        """A random matrix; of keys the first two outputs of every 32 are `outlier` times as large, of queries as
+        small."""
+        sizes = np.ones((rows, 1), np.float32)
+        sizes[np.arange(rows) % 32 < 2] = {"attn_k": self.outlier, "attn_q": 1 / self.outlier}.get(name[-13:-7], 1.0)
+        values = self.random.standard_normal((rows, columns), dtype=np.float32) * scale / np.sqrt(columns)
+        self.writer.add_tensor(name, gguf.quants.quantize(values * sizes, self.quant), raw_dtype=self.quant)
+
+
 def llama(
     path: Path,
     *,
@@ -49,9 +66,15 @@ def llama(
     specials: tuple[str, ...] = SPECIALS,
     n_words: int = 0,
     blank_first: bool = False,
+    outlier: float = 1.0,
 ) -> Path:
-    """A llama with full attention; its width is n_heads x head_size. `blank_first`: every text begins with a blank."""
-    maker = Maker(path, "llama", seed=seed, quant=quant)
+    """A llama with full attention; its width is n_heads x head_size. `blank_first`: every text begins with a blank.
+
+    `outlier`: a few values of each key are so many times as large, and those of queries as small (what is computed is
+    the same): cells that share a scale among 32 values lose the others.
+    """
+    maker = Lopsided(path, "llama", seed=seed, quant=quant)
+    maker.outlier = outlier
     n_vocab = maker.vocabulary(template, n_words, specials, blank_first)
     width = n_heads * head_size
     maker.sizes(n_layers, width, 2 * width, context_train)

@@ -34,7 +34,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "many"), ("PORT", "70000"), ("LANES", "0"), ("KV_TYPE", "q4"), ("WORKER_NAME", "a b"), ("VRAM_GB", "0")],
+    [("PORT", "many"), ("PORT", "70000"), ("LANES", "0"), ("KV_TYPE", "q4"), ("WORKER_NAME", "a b"), ("VRAM_GB", "-1")],
 )
 def test_a_bad_value_is_refused_by_name(name, value):
     with pytest.raises(SettingsError, match=f"INGLENOOK_{name}='{value}' is wrong"):

@@ -86,7 +86,9 @@ def test_seconds_and_tokens_of_each_person(site, kim, ada, tale):
 
 def test_workers_say_what_they_have(site, kim):
     engine = EngineView(
-        since=5.0, model_name="Mo <7B>", kind="llama, Q4", kv_type="q8_0", context=4096, max_reply=300, layers=33,
+        since=5.0, model_name="Mo <7B>", kind="llama, Q4", kv_type="q8_0", device="Geode 6", build="CUDA",
+        story_in_ram=100_000_000, story_on_disk=50_000_000, disk_budget=4_000_000_000, context=4096,
+        max_reply=300, layers=33,
         gpu_layers=33, weight_bytes=4_000_000_000, kv_bytes=500_000_000, budget_bytes=6_000_000_000, cells=8192,
         cells_used=4096, ram_budget=512_000_000, ram_used=100_000_000, n_evicted_ram=7, n_tokens_kept=30,
         n_tokens_read=10,
@@ -97,7 +99,7 @@ def test_workers_say_what_they_have(site, kim):
     said = words(found)
     for words_of_it in (
         "1 of 2 busy", "q8_0", "33 of 33", "4,096 of 8,192 tokens", "100 MB of 512 MB", "30 of 40 tokens",
-        "Evicted from RAM: 7", "4.5 GB of 6.0 GB", "up for 60 s",
+        "Evicted from RAM: 7", "4.5 GB of 6.0 GB", "up for 60 s", "Geode 6, CUDA", "about 5 in RAM, 80 on disk",
     ):  # fmt: skip
         assert words_of_it in said
     registry.retire(site.services.redis, "gpu0")

@@ -1,0 +1,53 @@
+"""Byte budgets of one machine: for the model, for the blocks in RAM and for the blocks on disk. Pure.
+
+Each is a share of what is free when a worker starts, between a floor and a ceiling; a setting replaces it. What it
+refuses to know: how the free bytes are found (hardware.py, engine/backends/llama_devices.py) and how a model is laid
+out in them (memory_plan.py). To add a budget: a function here, its setting in store/settings.py, and its use in
+worker/engine_setup.py.
+"""
+
+from dataclasses import dataclass
+
+from engine.model.memory_plan import GIB, MIB, MemoryPlan
+
+RAM_SHARE, RAM_FLOOR, RAM_CEILING = 0.5, 256 * MIB, 32 * GIB
+"""Of the RAM that is free beside the model: the other half is for pages of files, for the other programs, for peaks."""
+DISK_SHARE, DISK_FLOOR, DISK_CEILING = 0.25, 512 * MIB, 64 * GIB
+"""Of the free disk, with what the blocks there take already."""
+OTHERS_RAM = 512 * MIB
+"""Where the model is in RAM: left for the web server, Redis and the system, which share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeBytes:
+    """What is free on a machine: RAM, disk (with what blocks take of it already), and card memory (0: no card)."""
+
+    ram: int
+    disk: int
+    card: int = 0
+
+
+def model_budget(free: FreeBytes, cap_bytes: int = 0) -> int:
+    """Bytes that the model may take, of the card where there is one, else of the RAM; at most `cap_bytes` (0: no cap).
+
+    What must stay free on a card is a part of the plan (`MemoryPlan.reserve_bytes`).
+    """
+    if free.card:
+        return min(free.card, cap_bytes or free.card)
+    return max(0, free.ram - OTHERS_RAM)
+
+
+def ram_tier_budget(free: FreeBytes, plan: MemoryPlan | None) -> int:
+    """Bytes for blocks in RAM, beside what the plan takes of it."""
+    return _share(free.ram - (plan.ram_bytes if plan else 0), RAM_SHARE, RAM_FLOOR, RAM_CEILING)
+
+
+def disk_tier_budget(free: FreeBytes) -> int:
+    """Bytes for blocks on disk."""
+    return _share(free.disk, DISK_SHARE, DISK_FLOOR, DISK_CEILING)
+
+
+def _share(free: int, share: float, floor: int, ceiling: int) -> int:
+    """A share in whole MiB; less than the floor where even that is not free, but never all."""
+    wanted = min(max(int(free * share), floor), ceiling)
+    return max(0, min(wanted, int(free * 0.9))) // MIB * MIB

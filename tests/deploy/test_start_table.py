@@ -1,0 +1,32 @@
+"""The start table: what a newcomer reads in the terminal."""
+
+from deploy.start_table import start_table
+from store.broker.registry import NOTHING_KNOWN, EngineView
+
+GIB = 1 << 30
+ENGINE = EngineView(
+    model_name="Qwen3.5 4B", kind="qwen35, Q4_K_M", kv_type="f16", lanes=2, context=8192, layers=33, gpu_layers=33,
+    device="NVIDIA GeForce RTX 3060", build="CUDA", driver="driver 580.65", weight_bytes=int(2.4 * GIB), kv_bytes=GIB,
+    compute_bytes=GIB // 8, reserve_bytes=GIB // 2, budget_bytes=int(5.7 * GIB), ram_budget=5 * GIB,
+    disk_budget=50 * GIB, story_in_ram=GIB // 2, story_on_disk=GIB // 4,
+)  # fmt: skip
+
+
+def test_what_it_says_of_a_card():
+    assert start_table(ENGINE).splitlines() == [
+        "  model    Qwen3.5 4B, qwen35, Q4_K_M",
+        "  card     NVIDIA GeForce RTX 3060, CUDA, driver 580.65: 33 of 33 layers",
+        "  memory   4.0 of 5.7 GiB of card memory: weights 2.4, cells 1.0, computing 0.1, kept free 0.5",
+        "  chats    2 at once, 8,192 tokens each, KV cells in f16",
+        "  sleeping about 10 full stories (5.0 GiB) in RAM, about 200 (50.0 GiB) on disk",
+    ]
+
+
+def test_what_it_says_without_one():
+    table = start_table(EngineView(budget_bytes=GIB, model_name="Smol", context=2048, layers=31))
+    assert "card     none is used, the CPU computes" in table
+    assert "of RAM: weights" in table
+
+
+def test_an_engine_without_a_plan_has_no_table():
+    assert start_table(NOTHING_KNOWN) == ""
