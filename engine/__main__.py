@@ -21,8 +21,8 @@ from engine.chat import Conversation, Exchange, Transcript
 from engine.engine import Engine
 from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
-from engine.model.budgets import FreeBytes, model_budget
-from engine.model.hardware import demo_model, free_ram_bytes
+from engine.model.budgets import FreeBytes, free_for_engine, model_budget
+from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
 from engine.model.loader import card, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MemoryPlan
 from engine.model.plan_search import PlanRequest
@@ -74,7 +74,7 @@ def make_plan(arguments: argparse.Namespace, path: Path) -> MemoryPlan:
     kv_types = (arguments.kv_type,) if arguments.kv_type else tuple(KV_VALUE_BYTES)
     device = card() if arguments.gpu_layers else None
     request = PlanRequest(arguments.context, 1, arguments.gpu_layers if device else 0, kv_types)
-    free = FreeBytes(free_ram_bytes(), 0, device.free_bytes if device else 0)
+    free = FreeBytes(free_for_engine(free_ram_bytes(), ram_bytes()), 0, device.free_bytes if device else 0)
     budget_bytes = int((arguments.gb or 0) * GIB) or model_budget(free)
     return plan_model(path, request, budget_bytes, arguments.folder)
 

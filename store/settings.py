@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     gpu_layers: int = Field(-1, ge=-1, description="Layers on the GPU; -1 means all that fit.")
     threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 means all cores.")
     vram_gb: float = Field(
-        0.0, ge=0, le=1024, description="Most GPU memory that the engine may use, in GB; 0: what is free when a worker starts."
+        0.0,
+        ge=0,
+        le=1024,
+        description="Most GPU memory that the engine may use, in GB; 0: what is free when a worker starts.",
     )
     ram_cache_mb: int = Field(
         -1,

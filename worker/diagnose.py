@@ -142,7 +142,7 @@ def _unused(build: LlamaBuild, card: Card | None) -> ModelFinding:
 
 def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[ModelFinding]:
     try:
-        plan = memory_plan(settings, path, _available(settings, trial))
+        plan = memory_plan(settings, path, _available(settings, trial), remember=False)
     except ModelError as error:
         yield ModelFinding("memory plan", "fail", *_sentence(error))
         return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
 from engine.backend import Backend
-from engine.model.budgets import FreeBytes, disk_tier_budget, model_budget, ram_tier_budget
+from engine.model.budgets import FreeBytes, disk_tier_budget, free_for_engine, model_budget, ram_tier_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
 from engine.model.loader import card, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
@@ -72,7 +72,7 @@ def free_bytes(settings: Settings, device: Device | None = None) -> FreeBytes:
     folder = _blocks_folder(settings)
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     blocks = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    ram = min(free_ram_bytes(), ram_bytes())
+    ram = free_for_engine(free_ram_bytes(), ram_bytes())
     return FreeBytes(ram, shutil.disk_usage(there).free + blocks, device.free_bytes if device else 0)
 
 
@@ -121,13 +121,13 @@ def model_path(settings: Settings) -> Path:
     return Path(settings.model) if settings.model else demo_model()
 
 
-def memory_plan(settings: Settings, path: Path, free: FreeBytes) -> MemoryPlan:
-    """The memory plan of the model: layers, context, lanes, KV type. Raises ModelError."""
+def memory_plan(settings: Settings, path: Path, free: FreeBytes, remember: bool = True) -> MemoryPlan:
+    """The memory plan of the model: layers, context, lanes, KV type, which is remembered. Raises ModelError."""
     gpu_layers = settings.gpu_layers if free.card else 0
     kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
     request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
     budget_bytes = model_budget(free if gpu_layers else replace(free, card=0), int(settings.vram_gb * GIB))
-    return plan_model(path, request, budget_bytes, settings.data_dir)
+    return plan_model(path, request, budget_bytes, settings.data_dir, remember)
 
 
 def _llama(settings: Settings) -> LoadedModel:

@@ -17,6 +17,8 @@ from engine.errors import MemoryShortage, ModelError
 
 KV_TYPES = {"f16": 1, "q8_0": 8}
 ALL_LAYERS = 999
+NO_CARD = -1
+"""As the main card: none computes, not even large batches for layers on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def load_model(path: Path, options: LlamaOptions) -> tuple[llama.llama_model_p, 
     """
     params = llama.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers if options.n_gpu_layers >= 0 else ALL_LAYERS
-    params.main_gpu = options.main_gpu
+    params.split_mode = 0  # one card, as planned: the others belong to other workers
+    params.main_gpu = options.main_gpu if options.n_gpu_layers else NO_CARD
     llama_log.forget_complaints()
     llama_log.take_offloaded()
     model = llama.llama_model_load_from_file(str(path).encode(), params)

@@ -4,9 +4,11 @@ Writes are atomic (temporary name, then rename), so a kill leaves a complete fil
 turn: the write is skipped, counted and logged once. What it refuses to know: what is in a file, and the RAM tier.
 """
 
+import errno
 import logging
 import os
 import queue
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +17,11 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 _MAX_PENDING_BYTES = 256 << 20
+
+
+def kept_free(n_bytes: int) -> int:
+    """What blocks leave free of a disk of `n_bytes`: the database, its backups and Redis are on it, too."""
+    return min(1 << 30, n_bytes // 20)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,12 +35,13 @@ class _PendingWrite:
 class DiskTier:
     """Files by name within a byte budget. Thread-safe.
 
+    Evicts, too, while less of the disk is free than `keep_free` of its size.
     Order of eviction: files marked `evict_first`, then the others, then files marked `evict_last`; least recently used
     first within each group.
     """
 
-    def __init__(self, folder: Path, budget_bytes: int) -> None:
-        self._folder, self._budget = folder, budget_bytes
+    def __init__(self, folder: Path, budget_bytes: int, keep_free: Callable[[int], int] = kept_free) -> None:
+        self._folder, self._budget, self._keep_free = folder, budget_bytes, keep_free
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used = 0
@@ -189,15 +197,24 @@ class DiskTier:
         self._logged_failure = True
 
     def _make_room(self, n_bytes: int) -> None:
+        """Evict until a file fits. Raises OSError while the disk is nearly full of other files."""
         while True:
+            has_space = self._has_space(n_bytes)
             with self._lock:
-                if not self._sizes or self._used + n_bytes <= self._budget:
+                if has_space and (not self._sizes or self._used + n_bytes <= self._budget):
                     return
+                if not self._sizes:
+                    raise OSError(errno.ENOSPC, "the rest of the disk is kept free")
                 name = self._next_to_evict()
                 self._used -= self._sizes.pop(name)
                 self._evict_first.pop(name, None)
                 self.n_evicted += 1
             _delete(self._folder / name)
+
+    def _has_space(self, n_bytes: int) -> bool:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        disk = shutil.disk_usage(self._folder)
+        return disk.free >= self._keep_free(disk.total) + n_bytes
 
     def _next_to_evict(self) -> str:
         first = (name for name in self._evict_first if name in self._sizes)

@@ -15,16 +15,22 @@ RAM_SHARE, RAM_FLOOR, RAM_CEILING = 0.5, 256 * MIB, 32 * GIB
 DISK_SHARE, DISK_FLOOR, DISK_CEILING = 0.25, 512 * MIB, 64 * GIB
 """Of the free disk, with what the blocks there take already."""
 OTHERS_RAM = 512 * MIB
-"""Where the model is in RAM: left for the web server, Redis and the system, which share it."""
+"""Left for the web server, Redis and the system, which share the RAM."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreeBytes:
-    """What is free on a machine: RAM, disk (with what blocks take of it already), and card memory (0: no card)."""
+    """What is free for an engine: RAM beside that of others (`free_for_engine`), disk (with what blocks take of it
+    already), and card memory (0: no card)."""
 
     ram: int
     disk: int
     card: int = 0
+
+
+def free_for_engine(available: int, limit: int) -> int:
+    """RAM for the engine, of what is `available` on the machine, within the limit of its process or container."""
+    return max(0, min(available - OTHERS_RAM, limit))
 
 
 def model_budget(free: FreeBytes, cap_bytes: int = 0) -> int:
@@ -34,7 +40,7 @@ def model_budget(free: FreeBytes, cap_bytes: int = 0) -> int:
     """
     if free.card:
         return min(free.card, cap_bytes or free.card)
-    return max(0, free.ram - OTHERS_RAM)
+    return free.ram
 
 
 def ram_tier_budget(free: FreeBytes, plan: MemoryPlan | None) -> int:

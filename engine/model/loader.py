@@ -28,11 +28,14 @@ def card() -> "Device | None":
     return first_device()
 
 
-def plan_model(path: Path, request: PlanRequest, budget_bytes: int, facts: Path | None = None) -> MemoryPlan:
+def plan_model(
+    path: Path, request: PlanRequest, budget_bytes: int, facts: Path | None = None, remember: bool = True
+) -> MemoryPlan:
     """The memory plan for a budget: of a card unless `request.gpu_layers` is 0.
 
     Quantized KV cells are planned only where the shift probe passes. `facts` is the folder that keeps its results, and
-    the KV type of each model: blocks belong to one type, so another would make every story be read again.
+    the KV type of each model: blocks belong to one type, so another would make every story be read again. Without
+    `remember` that stays as it is.
     """
     model = read_model_info(path)
     kept = KnownFacts(facts / "kv_types.json" if facts else None, "KV types")
@@ -42,7 +45,7 @@ def plan_model(path: Path, request: PlanRequest, budget_bytes: int, facts: Path 
     )
     if safe != plan.kv_type:
         plan = plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
-    if len(request.kv_types) > 1 and kept.get(file_key(path)) != plan.kv_type:
+    if remember and len(request.kv_types) > 1 and kept.get(file_key(path)) != plan.kv_type:
         kept.keep(file_key(path), plan.kv_type)
     return plan
 

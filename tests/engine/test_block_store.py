@@ -108,6 +108,22 @@ def test_disk_keeps_the_last_used_within_its_budget(tmp_path):
     tier.close()
 
 
+def test_blocks_make_room_for_the_database_while_the_disk_is_nearly_full(tmp_path, caplog):
+    tier = DiskTier(tmp_path, 1 << 20)
+    for name in ("a", "b"):
+        tier.write(name, lambda: b"x" * 1000, 1000)
+    assert tier.flush()
+    tier.close()
+    nearly_full = DiskTier(tmp_path, 1 << 20, keep_free=lambda n_bytes: n_bytes)
+    assert nearly_full.has("a")
+    nearly_full.write("c", lambda: b"x" * 1000, 1000)
+    assert nearly_full.flush()
+    assert [nearly_full.has(name) for name in ("a", "b", "c")] == [False, False, False]
+    assert nearly_full.n_skipped == 1
+    assert "kept free" in caplog.text
+    nearly_full.close()
+
+
 @pytest.fixture
 def crowded(tmp_path):
     """Room for four blocks in RAM and for four on disk; ten have come."""

@@ -13,6 +13,7 @@ from engine.model.budgets import (
     RAM_FLOOR,
     FreeBytes,
     disk_tier_budget,
+    free_for_engine,
     model_budget,
     ram_tier_budget,
 )
@@ -30,8 +31,10 @@ def test_the_model_may_take_what_the_card_has_free_up_to_a_cap():
 
 
 def test_without_a_card_it_may_take_the_free_ram_but_for_the_rest_of_the_house():
-    assert model_budget(replace(PC, card=0), 4 * GIB) == 11 * GIB - OTHERS_RAM
-    assert model_budget(FreeBytes(ram=100 * MIB, disk=0)) == 0
+    assert model_budget(replace(PC, card=0), 4 * GIB) == 11 * GIB
+    assert free_for_engine(available=11 * GIB, limit=16 * GIB) == 11 * GIB - OTHERS_RAM
+    assert free_for_engine(available=11 * GIB, limit=4 * GIB) == 4 * GIB, "a container's limit is its own"
+    assert free_for_engine(available=100 * MIB, limit=16 * GIB) == 0
 
 
 def test_blocks_get_half_of_the_ram_that_is_free_beside_the_model():
