@@ -36,7 +36,7 @@ NEW = all_services()
 
 
 def test_the_files_are_those_that_the_papers_name():
-    assert OVERRIDES == ("deploy/compose.nvidia.yml", "deploy/compose.postgres.yml", "deploy/compose.tls.yml")
+    assert [name.split(".")[1] for name in OVERRIDES] == ["nvidia", "postgres", "tls", "vulkan"]
     operators = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
     for name in OVERRIDES:
         assert operators.count(f"| {name}") == 2, "one line says what it is for, one what of it was run"
@@ -85,3 +85,18 @@ def test_nobody_gets_past_caddy_to_the_server_that_believes_what_caddy_says():
     behind = services("deploy/compose.tls.yml")["web"]
     assert behind["environment"]["INGLENOOK_TRUSTED_PROXIES"] == "1"
     assert behind["ports"] is RESET
+
+
+def test_the_worker_on_an_amd_or_intel_card_gets_the_card_and_nothing_else():
+    worker = services("deploy/compose.vulkan.yml")["worker"]
+    assert worker["devices"] == ["/dev/dri:/dev/dri"]
+    assert [re.match(r"\$\{(\w+)", group)[1] for group in worker["group_add"]] == ["VIDEO_GID", "RENDER_GID"]
+    assert worker.keys() == {"image", "build", "devices", "group_add", "environment"}
+
+
+def test_every_build_argument_of_a_card_is_known_to_its_dockerfile():
+    for file, default in (("deploy/compose.vulkan.yml", "worker/Dockerfile"), ("deploy/compose.nvidia.yml", None)):
+        build = services(file)["worker"]["build"]
+        dockerfile = (ROOT / build.get("dockerfile", default)).read_text(encoding="utf-8")
+        for name in build["args"]:
+            assert re.search(rf"^ARG {name}=", dockerfile, re.MULTILINE), (file, name)
