@@ -115,6 +115,8 @@ class Backend(Protocol):
     n_batch: int
     n_vocab: int
     n_context_train: int
+    n_on_card: int
+    """Layers on a card; with any, a decode may not ask in its middle whether it shall end (`set_abort`)."""
     can_drop: bool
     """Whether cells can be removed from the middle. False: the state can only be kept and loaded as a whole."""
     can_move: bool

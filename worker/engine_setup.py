@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +23,14 @@ from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
 from engine.model.plan_search import PlanRequest
 from engine.text.framing_styles import FramingStyle
 from store.settings import AUTO, Settings
+from worker.failed_plans import FailedPlans
 
 if TYPE_CHECKING:
     from engine.backends.llama_devices import Device
 
 log = logging.getLogger(__name__)
 
+WARM_UP_S = 5.0
 ECHO_CONTEXT = 16_384  # the echo backend's tokens are bytes
 KV_TYPES = tuple(KV_VALUE_BYTES)
 """In the order of preference."""
@@ -37,7 +40,7 @@ KV_TYPES = tuple(KV_VALUE_BYTES)
 class LoadedModel:
     """A loaded backend, its tokens per session and lanes, and what was free before.
 
-    The echo backend has no plan; `device` is the card, where there is one.
+    The echo backend has no plan; `device` is the card, where there is one, `failed` what is noted of its failures.
     """
 
     backend: Backend
@@ -46,6 +49,7 @@ class LoadedModel:
     free: FreeBytes
     plan: MemoryPlan | None = None
     device: Device | None = None
+    failed: FailedPlans | None = None
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -91,10 +95,21 @@ def _blocks_folder(settings: Settings) -> Path:
 
 
 def warm_up(engine: Engine) -> Engine:
-    """Read a few tokens, so that no turn has to wait for the model's pages to come from disk."""
-    greeting = Segment("persona", framing_of(engine).segment("system", "", "Be ready."))
-    for _ in engine.submit(TurnRequest(session="warm-up", wanted=(greeting,))).events():
-        pass
+    """Read a few tokens, so that no turn has to wait for the model's pages to come from disk.
+
+    On a card two batches, for WARM_UP_S at most: its shaders are compiled, its memory is taken and its speed is known
+    before the first turn.
+    """
+    tokens = framing_of(engine).segment("system", "", "Be ready.")
+    if engine.backend.n_on_card:
+        tokens = (tokens * (2 * engine.backend.n_batch))[: min(2 * engine.backend.n_batch, engine.options.context // 2)]
+    ticket = engine.submit(TurnRequest(session="warm-up", wanted=(Segment("persona", tokens),)))
+    enough = time.monotonic() + WARM_UP_S
+    for _ in ticket.events():
+        if engine.backend.n_on_card and time.monotonic() > enough:
+            ticket.cancel()
+    if engine.backend.n_on_card and engine.alive():
+        engine.forget(frozenset({"warm-up"}))
     return engine
 
 
@@ -121,21 +136,34 @@ def model_path(settings: Settings) -> Path:
     return Path(settings.model) if settings.model else demo_model()
 
 
-def memory_plan(settings: Settings, path: Path, free: FreeBytes, remember: bool = True) -> MemoryPlan:
-    """The memory plan of the model: layers, context, lanes, KV type, which is remembered. Raises ModelError."""
+def memory_plan(
+    settings: Settings, path: Path, free: FreeBytes, remember: bool = True, share: float = 1.0
+) -> MemoryPlan:
+    """The memory plan of the model: layers, context, lanes, KV type, which is remembered. Raises ModelError.
+
+    `share`: how much of the card's budget may be used (failed_plans.py).
+    """
     gpu_layers = settings.gpu_layers if free.card else 0
     kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
     request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
     budget_bytes = model_budget(free if gpu_layers else replace(free, card=0), int(settings.vram_gb * GIB))
+    budget_bytes = int(share * budget_bytes) if gpu_layers else budget_bytes
     return plan_model(path, request, budget_bytes, settings.data_dir, remember)
 
 
 def _llama(settings: Settings) -> LoadedModel:
     path, device = model_path(settings), card()
     free = free_bytes(settings, device)
-    plan = memory_plan(settings, path, free)
+    subject = f"{path.name}, {settings.vram_gb} GB, {settings.gpu_layers} layers"
+    failed = FailedPlans(settings.data_dir, settings.worker_name, subject)
+    plan, backend = failed.load(
+        lambda share: memory_plan(settings, path, free, share=share), lambda plan: (plan, _loaded(settings, path, plan))
+    )
+    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if plan.on_gpu else None, failed)
+
+
+def _loaded(settings: Settings, path: Path, plan: MemoryPlan) -> Backend:
     log.info("loading %s\n%s", path, plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
-    backend = load_model(path, plan, settings.threads)
-    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if plan.on_gpu else None)
+    return load_model(path, plan, settings.threads)

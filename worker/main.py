@@ -70,7 +70,8 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     with connect(settings.redis_url) as redis:
         requeue_own_turns(db, redis, settings.worker_name)
     loaded = load(settings)
-    service = Service(settings, db, open_engine(settings, loaded), loaded)
+    engine = open_engine(settings, loaded)
+    service = Service(settings, db, engine, loaded)
     if stop.is_set():
         return EXIT_OK
     service.start()
@@ -78,6 +79,8 @@ def _work(settings: Settings, stop: threading.Event) -> int:
         pass
     code = EXIT_OK if service.alive() else EXIT_ENGINE_DIED
     log.log(logging.ERROR if code else logging.INFO, "the engine died" if code else "stopping")
+    if loaded.failed:
+        loaded.failed.note(engine.failure)
     if service.stalled():
         log.error("the engine has been at one step for too long: this process ends, another one goes on")
         os._exit(

@@ -30,6 +30,7 @@ class EchoBackend:
     that a window sees; `can_move=False`: one whose cells cannot be shifted.
     """
 
+    n_on_card = 0
     bos: int | None = None
     bos_text, eos_text = "<|bos|>", "<|im_end|>"
     chat_template = (

@@ -89,8 +89,8 @@ class CostModel:
         return self._piece
 
     def reading_s(self, n_tokens: int) -> float:
-        """Seconds that so many tokens will take, as far as is known; else 0."""
-        return n_tokens / self._read_per_s if self._read_per_s else 0.0
+        """Seconds that so many tokens will take; infinite while nothing is known."""
+        return n_tokens / self._read_per_s if self._read_per_s else float("inf")
 
     def gain_s(self, candidate: Candidate) -> float:
         """Seconds that restoring saves, as far as is known; below 0 when reading is faster."""

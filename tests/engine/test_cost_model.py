@@ -140,6 +140,7 @@ def test_a_step_is_as_long_as_it_may_be():
 def test_on_a_slow_machine_a_piece_of_a_long_read_is_short_enough_for_a_stop():
     """A step cannot be broken off on a card: so many tokens at the most that it ends in time."""
     costs = CostModel(longest_s=1.5)
+    assert costs.reading_s(1) == float("inf"), "a first step is asked, however short"
     costs.learn_reading(16, 4.0)
     assert costs.chunk(512, someone_writes=False) == costs.chunk(512, someone_writes=True) == 6
     assert costs.reading_s(6) == 1.5

@@ -2,8 +2,11 @@
 
 import pytest
 
+from engine.model.budgets import FreeBytes
+from engine.model.hardware import demo_model
+from engine.model.memory_plan import GIB
 from store.settings import Settings, SettingsError, load_settings
-from worker.engine_setup import open_engine
+from worker.engine_setup import memory_plan, open_engine
 from worker.service import Service
 
 
@@ -21,3 +24,11 @@ def test_an_unknown_framing_is_refused_with_the_known_ones():
         SettingsError, match=r"INGLENOOK_FRAMING='plain' is wrong: .*'auto', 'roles', 'prefix' or 'script'"
     ):
         load_settings({"INGLENOOK_FRAMING": "plain"})
+
+
+def test_after_failures_of_the_card_its_budget_is_a_share_of_what_it_was(tmp_path):
+    settings, card = Settings(data_dir=tmp_path, vram_gb=4), FreeBytes(8 * GIB, GIB, 8 * GIB)
+    whole, less = (memory_plan(settings, demo_model(), card, share=share).budget_bytes for share in (1.0, 0.875))
+    assert (whole, less) == (4 * GIB, 7 * GIB // 2)
+    no_card = [memory_plan(settings, demo_model(), FreeBytes(8 * GIB, GIB, 0), share=n) for n in (1.0, 0.875)]
+    assert no_card[0].budget_bytes == no_card[1].budget_bytes, "the RAM has not failed"
