@@ -12,7 +12,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-scale bench-lore bench-plans load fuzz words audit docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans load fuzz words audit docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ SEARCHES = $(shell grep -rlE '^from hypothesis' tests --include='test_*.py')
 ON_POSTGRES = tests/store tests/deploy/test_container.py tests/deploy/test_backup_under_load.py
 test-postgres: venv-dev ## the store's tests, and backups under load, on PostgreSQL (Debian: apt install postgresql)
 	@exec $(PY) -m pytest --postgres $(ON_POSTGRES) $(PYTEST_ARGS)
+
+VULKAN_ARGS ?=
+test-vulkan: venv-dev ## the engine's tests and two browsers with every layer on a device, Vulkan in software (Debian; builds it once)
+	@exec $(PY) -m tests.vulkan $(VULKAN_ARGS)
 
 BROWSERS ?= 0
 browser: venv-dev ## the tests that drive Chromium: BROWSERS=2 at the same time, each with a stack of its own
@@ -96,6 +100,9 @@ bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn re
 
 bench-plans: venv-dev ## how twelve models would be loaded on cards of 6 and 8 GB; writes docs/benchmarks.md
 	@exec $(PY) -m bench.plans
+
+bench-device: venv-dev ## what a device changes (batches, saving, a stop), on whatever llama.cpp computes on here
+	@exec $(PY) -m bench.device $(on_model)
 
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale
