@@ -12,7 +12,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans load fuzz words audit docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans bench-chats load fuzz words audit docs compose-test clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench-plans: venv-dev ## how twelve models would be loaded on cards of 6 and 8 G
 
 bench-device: venv-dev ## what a device changes (batches, saving, a stop), on whatever llama.cpp computes on here
 	@exec $(PY) -m bench.device $(on_model)
+
+bench-chats: venv-dev ## thirty chats in turns: what is read again; writes docs/benchmarks.md
+	@exec $(PY) -m bench.thirty_chats
 
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale

@@ -218,15 +218,18 @@ class Chain:
 
 
 class WindowChain(Chain):
-    """Without edits after an eviction: a window may be read again from further back, and that sees less then."""
+    """A window may be read again from further back than other cells. So there are no edits after an eviction (what is
+    read again sees less then), and only the newest messages are deleted: one from the middle leaves a hole, which is
+    closed where all behind it is read again, and a window of four tokens sees a hole of one.
+    """
 
     def edit(self, chat: Chat) -> None:
         if not chat.forgotten:
             super().edit(chat)
 
     def delete(self, chat: Chat) -> None:
-        if not chat.forgotten:
-            super().delete(chat)
+        if not chat.forgotten and len(chat.segments) > 2:
+            del chat.segments[self.random.randrange(1, len(chat.segments)) :]
 
 
 def chain_of(backend: Backend) -> type[Chain]:

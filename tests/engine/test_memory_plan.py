@@ -259,3 +259,19 @@ def test_llama_cpp_allocates_what_was_planned(kind, n_cells, n_sequences, swa_fu
     real = {name: sum(float(size) for size in re.findall(pattern, caplog.text)) for name, pattern in SIZES.items()}
     assert plan.kv_bytes / MIB == pytest.approx(real["kv"], rel=0.03, abs=0.006)  # its log has two decimals
     assert real["compute"] <= plan.compute_bytes / MIB <= 2 * real["compute"] + 4
+
+
+def test_batches_are_smaller_where_that_gives_a_comfortable_context():
+    large = PlanRequest(context=COMFORTABLE_CONTEXT, kv_types=("f16",), n_batches=(512,))
+    enough = plan_memory(MISTRAL_7B, CARD, large)
+    tight = enough.total_bytes - 20 * MIB
+    while fits(MISTRAL_7B, tight, large):
+        tight -= 20 * MIB
+    plan = plan_memory(MISTRAL_7B, tight, replace(large, n_batches=(512, 256)))
+    assert (plan.n_batch, plan.context, plan.lanes, plan.n_gpu_layers) == (256, 4096, 2, 33)
+
+
+def fits(asked, budget_bytes, request):
+    """Whether all layers and lanes do."""
+    plan = plan_or_sentence(asked, budget_bytes, request)
+    return isinstance(plan, MemoryPlan) and (plan.lanes, plan.n_gpu_layers) == (2, asked.n_layers + 1)

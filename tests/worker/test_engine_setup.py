@@ -2,11 +2,11 @@
 
 import pytest
 
-from engine.model.budgets import FreeBytes
+from engine.model.budgets import FreeBytes, disk_tier_budget, ram_tier_budget
 from engine.model.hardware import demo_model
 from engine.model.memory_plan import GIB
 from store.settings import Settings, SettingsError, load_settings
-from worker.engine_setup import memory_plan, open_engine
+from worker.engine_setup import free_bytes, load, memory_plan, open_engine
 from worker.service import Service
 
 
@@ -32,3 +32,26 @@ def test_after_failures_of_the_card_its_budget_is_a_share_of_what_it_was(tmp_pat
     assert (whole, less) == (4 * GIB, 7 * GIB // 2)
     no_card = [memory_plan(settings, demo_model(), FreeBytes(8 * GIB, GIB, 0), share=n) for n in (1.0, 0.875)]
     assert no_card[0].budget_bytes == no_card[1].budget_bytes, "the RAM has not failed"
+
+
+def test_sleeping_chats_get_what_is_set_else_a_share_of_what_is_free(tmp_path):
+    echo = Settings(data_dir=tmp_path, backend="echo")
+    loaded = load(echo)
+    engine = open_engine(echo, loaded)
+    assert engine.options.ram_bytes == ram_tier_budget(loaded.free, None) > 0
+    assert engine.options.disk_bytes == disk_tier_budget(loaded.free) > 0
+    engine.close()
+    given = Settings(data_dir=tmp_path, backend="echo", ram_cache_mb=7, disk_cache_mb=0)
+    engine = open_engine(given)
+    assert (engine.options.ram_bytes, engine.options.disk_bytes, engine.options.folder) == (7 << 20, 0, None)
+    engine.close()
+
+
+def test_blocks_that_are_there_count_as_free_disk_or_each_start_would_leave_less(tmp_path):
+    settings = Settings(data_dir=tmp_path, backend="echo")
+    before = free_bytes(settings).disk
+    block = tmp_path / "blocks" / settings.worker_name / "model" / "blocks" / "ab" / "ab.kv"
+    block.parent.mkdir(parents=True)
+    with block.open("wb") as file:
+        file.truncate(64 << 30)  # sparse: it takes no disk
+    assert free_bytes(settings).disk > before + (60 << 30)
