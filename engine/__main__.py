@@ -74,7 +74,8 @@ def make_plan(arguments: argparse.Namespace, path: Path) -> MemoryPlan:
     kv_types = (arguments.kv_type,) if arguments.kv_type else tuple(KV_VALUE_BYTES)
     device = card() if arguments.gpu_layers else None
     request = PlanRequest(arguments.context, 1, arguments.gpu_layers if device else 0, kv_types)
-    free = FreeBytes(free_for_engine(free_ram_bytes(), ram_bytes()), 0, device.free_bytes if device else 0)
+    ram = free_for_engine(free_ram_bytes(), ram_bytes())
+    free = FreeBytes(ram, 0, device.free_bytes, device.shares_ram) if device else FreeBytes(ram, 0)
     budget_bytes = int((arguments.gb or 0) * GIB) or model_budget(free)
     return plan_model(path, request, budget_bytes, arguments.folder)
 

@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engine.errors import ModelError
@@ -159,7 +159,7 @@ def _available(settings: Settings, fresh: bool) -> FreeBytes:
     """What the model may take: what is free, or, while a worker has it loaded already, what the machine has."""
     device = card()
     free = free_bytes(settings, device)
-    return free if fresh else FreeBytes(ram_bytes(), free.disk, device.total_bytes if device else 0)
+    return free if fresh else replace(free, ram=ram_bytes(), card=device.total_bytes if device else 0)
 
 
 def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:

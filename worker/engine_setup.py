@@ -7,6 +7,7 @@ To add a setting of the engine: store/settings.py, and the option here.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
@@ -75,9 +76,15 @@ def free_bytes(settings: Settings, device: Device | None = None) -> FreeBytes:
     """What is free for the engine: the files of its own blocks count as free disk."""
     folder = _blocks_folder(settings)
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    blocks = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    disk = shutil.disk_usage(there).free + sum(_size(path) for path in folder.rglob("*.*"))
     ram = free_for_engine(free_ram_bytes(), ram_bytes())
-    return FreeBytes(ram, shutil.disk_usage(there).free + blocks, device.free_bytes if device else 0)
+    return FreeBytes(ram, disk, device.free_bytes, device.shares_ram) if device else FreeBytes(ram, disk)
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):  # a file that is being written was renamed
+        return path.stat().st_size
+    return 0
 
 
 def ram_tier_bytes(settings: Settings, free: FreeBytes, plan: MemoryPlan | None) -> int:

@@ -11,20 +11,21 @@ import llama_cpp as llama
 from llama_cpp._ggml import libggml
 
 _GPU, _INTEGRATED = 1, 2  # ggml-backend.h, enum ggml_backend_dev_type
+_METAL = "MTL"  # ggml-metal.cpp
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """A card: llama.cpp's backend for it (CUDA, Vulkan, Metal), its name, its memory in bytes.
 
-    `integrated`: a part of the processor, whose memory is the machine's RAM.
+    `shares_ram`: its memory is the machine's RAM (a part of the processor, or Apple's).
     """
 
     backend: str
     name: str
     free_bytes: int
     total_bytes: int
-    integrated: bool
+    shares_ram: bool
 
 
 def devices() -> tuple[Device, ...]:
@@ -35,9 +36,9 @@ def devices() -> tuple[Device, ...]:
 
 
 def first_device() -> Device | None:
-    """The card that llama.cpp computes on: the first that is no part of the processor, else the first of all."""
+    """The card that llama.cpp computes on: the first with memory of its own, else the first of all."""
     found = devices()
-    return next((device for device in found if not device.integrated), found[0] if found else None)
+    return next((device for device in found if not device.shares_ram), found[0] if found else None)
 
 
 def _numbers() -> range:
@@ -54,12 +55,13 @@ def _device(handle: int) -> Device | None:
     memory.argtypes, memory.restype = [ctypes.c_void_p] * 3, None
     memory(handle, ctypes.byref(free), ctypes.byref(total))
     registry = _call("ggml_backend_dev_backend_reg", ctypes.c_void_p, handle)
+    backend = _text(_call("ggml_backend_reg_name", ctypes.c_char_p, registry))
     return Device(
-        backend=_text(_call("ggml_backend_reg_name", ctypes.c_char_p, registry)),
+        backend="Metal" if backend == _METAL else backend,
         name=_text(_call("ggml_backend_dev_description", ctypes.c_char_p, handle)),
         free_bytes=free.value,
         total_bytes=total.value,
-        integrated=kind == _INTEGRATED,
+        shares_ram=kind == _INTEGRATED or backend == _METAL,
     )
 
 

@@ -21,11 +21,13 @@ OTHERS_RAM = 512 * MIB
 @dataclass(frozen=True, slots=True)
 class FreeBytes:
     """What is free for an engine: RAM beside that of others (`free_for_engine`), disk (with what blocks take of it
-    already), and card memory (0: no card)."""
+    already), and card memory (0: no card). `shared`: the card's memory is that RAM.
+    """
 
     ram: int
     disk: int
     card: int = 0
+    shared: bool = False
 
 
 def free_for_engine(available: int, limit: int) -> int:
@@ -38,14 +40,15 @@ def model_budget(free: FreeBytes, cap_bytes: int = 0) -> int:
 
     What must stay free on a card is a part of the plan (`MemoryPlan.reserve_bytes`).
     """
-    if free.card:
-        return min(free.card, cap_bytes or free.card)
-    return free.ram
+    if not free.card:
+        return free.ram
+    return min(free.card, cap_bytes or free.card, free.ram if free.shared else free.card)
 
 
 def ram_tier_budget(free: FreeBytes, plan: MemoryPlan | None) -> int:
     """Bytes for blocks in RAM, beside what the plan takes of it."""
-    return _share(free.ram - (plan.ram_bytes if plan else 0), RAM_SHARE, RAM_FLOOR, RAM_CEILING)
+    taken = 0 if plan is None else plan.total_bytes if free.shared else plan.ram_bytes
+    return _share(free.ram - taken, RAM_SHARE, RAM_FLOOR, RAM_CEILING)
 
 
 def disk_tier_budget(free: FreeBytes) -> int:

@@ -45,6 +45,13 @@ def test_blocks_get_half_of_the_ram_that_is_free_beside_the_model():
     assert ram_tier_budget(PC, in_ram) == (11 * GIB - in_ram.total_bytes) // 2 // MIB * MIB
 
 
+def test_a_card_whose_memory_is_the_ram_gets_no_more_than_is_free_and_leaves_the_rest():
+    shared = FreeBytes(ram=9 * GIB, disk=0, card=12 * GIB, shared=True)
+    assert model_budget(shared) == 9 * GIB
+    plan = plan_memory(MISTRAL_7B, 9 * GIB)
+    assert ram_tier_budget(shared, plan) == (9 * GIB - plan.total_bytes) // 2 // MIB * MIB
+
+
 def test_weights_and_cells_of_layers_that_stay_behind_count_as_ram():
     part = plan_memory(MISTRAL_7B, 4608 * MIB)
     assert part.n_gpu_layers <= MISTRAL_7B.n_layers
