@@ -1,5 +1,6 @@
 # Two commands do everything: `make run` and `make test`. `make help` lists the others.
 #   make run PORT=9000 MODEL=/path/to/model.gguf     every other setting: INGLENOOK_* (see docs/operators.md)
+#   make run GPU=auto|cuda|vulkan|metal|cpu          what llama.cpp computes with; auto: the card, if there is one
 
 unexport PYTHONDONTWRITEBYTECODE # without .pyc files every process compiles every module anew
 
@@ -7,12 +8,14 @@ PYTHON ?= python3
 PY := .venv/bin/python
 ROOMS := engine store worker web deploy
 
-# PORT and MODEL are taken from the command line of make only, not from the environment.
+# PORT, MODEL and GPU are taken from the command line of make only, not from the environment.
+gpu := $(if $(filter command line,$(origin GPU)),$(GPU),auto)
 chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
+          $(if $(filter cpu,$(gpu)),INGLENOOK_GPU_LAYERS=0) \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans bench-chats load fuzz words audit docs compose-test clean check-python venv venv-dev
+.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans bench-chats load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -110,6 +113,9 @@ bench-chats: venv-dev ## thirty chats in turns: what is read again; writes docs/
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale
 
+check-cuda-build: check-python ## compile llama.cpp for an NVIDIA card (sm_75) with PyPI's toolchain; needs no card, half an hour
+	@exec $(PYTHON) -m deploy.setup.check_cuda_build
+
 fuzz: venv-dev ## mutated card files, MINUTES=3: each is taken or refused with a sentence, quickly and in little memory
 	@exec $(PY) -m tests.fuzz --minutes $(MINUTES)
 
@@ -130,7 +136,7 @@ clean: ## remove what was installed and built (data/ stays)
 	find $(ROOMS) tests bench -name __pycache__ -type d -exec rm -rf {} +
 
 venv: check-python
-	@$(PYTHON) deploy/bootstrap.py run
+	@$(PYTHON) deploy/bootstrap.py run '$(gpu)'
 
 venv-dev: check-python
 	@$(PYTHON) deploy/bootstrap.py dev

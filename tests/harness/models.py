@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.bootstrap import path_of_test_model
+from deploy.setup.model_of_tests import path_of_test_model
 
 
 def gemma_path() -> Path:

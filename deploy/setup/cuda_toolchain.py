@@ -1,0 +1,113 @@
+"""The CUDA toolchain: nvcc from the PATH, or NVIDIA's packages from PyPI, put together as CMake expects a toolkit.
+
+PyPI has the compiler (nvidia-cuda-nvcc brings -crt, -nvvm and -runtime), CUB (-cccl) and cuBLAS. What they lack are the
+links without a version by which a linker finds a library, and `lib64`. cuBLAS and the runtime are needed to run as
+well: RUNTIME is installed in .venv, and the libraries that are built look for it there (RPATH).
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.venv import cache_folder, pip, say
+
+RUNTIME = ("nvidia-cuda-runtime==13.5.*", "nvidia-cublas==13.10.*")
+COMPILER = ("nvidia-cuda-nvcc==13.5.*", "nvidia-cuda-crt==13.5.*", "nvidia-nvvm==13.5.*", "nvidia-cuda-cccl==13.3.5.*")
+LEAST_DRIVER, LEAST_COMPUTE = 580, (7, 5)  # of CUDA 13
+RPATH = r"-Wl,-rpath,\$ORIGIN/../../nvidia/cu13/lib"  # from site-packages/llama_cpp/lib
+DRIVER_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/lib/wsl/lib",
+)
+
+
+@dataclass(frozen=True)
+class Nvcc:
+    """A CUDA compiler: path, version, the architectures that it knows ("86"), and whether cuBLAS lies beside it."""
+
+    path: Path
+    version: tuple[int, int]
+    architectures: tuple[str, ...]
+    complete: bool
+
+
+def nvcc_on_path() -> Nvcc | None:
+    """The nvcc of this machine; None where there is none, or one that does not start."""
+    program = shutil.which("nvcc")
+    if program is None:
+        return None
+    try:
+        version = _output([program, "--version"])
+        planned = _output([program, "--dryrun", "-x", "cu", "/dev/null"])
+        architectures = re.findall(r"compute_(\d+)", _output([program, "--list-gpu-arch"]))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    release = re.search(r"release (\d+)\.(\d+)", version)
+    if release is None:
+        return None
+    top = re.search(r"^#\$ TOP=(.+)$", planned, re.MULTILINE)
+    home = Path(top[1].strip()).resolve() if top else Path(program).resolve().parent.parent
+    return Nvcc(Path(program), (int(release[1]), int(release[2])), tuple(architectures), _has_cublas(home))
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60, check=True
+    )
+    return done.stdout
+
+
+def _has_cublas(home: Path) -> bool:
+    folders = (home / "lib64", home / "lib", *(home / "targets").glob("*/lib"), *map(Path, DRIVER_FOLDERS))
+    return any((folder / "libcublas.so").exists() for folder in folders)
+
+
+def pypi_build(architectures: tuple[str, ...], more: tuple[str, ...] = ()) -> LlamaBuild:
+    """The build for these cards (compute capabilities without the dot) with PyPI's toolchain."""
+    compiler = "nvcc {} from PyPI".format(COMPILER[0].split("==")[1].removesuffix(".*"))
+    options = (*cuda_options(architectures, driver_library()), f"-DCMAKE_SHARED_LINKER_FLAGS={RPATH}", *more)
+    return LlamaBuild("cuda", "sm_" + "_".join(architectures), options, compiler)
+
+
+def cuda_options(architectures: tuple[str, ...], driver: Path | None) -> tuple[str, ...]:
+    """CMake's options: machine code for these cards only, and the driver's memory pool where there is a driver."""
+    real = ";".join(f"{architecture}-real" for architecture in architectures)
+    pool = f"-DCUDA_cuda_driver_LIBRARY={driver}" if driver else "-DGGML_CUDA_NO_VMM=ON"
+    return ("-DGGML_CUDA=ON", f"-DCMAKE_CUDA_ARCHITECTURES={real}", pool)
+
+
+@contextmanager
+def toolchain_from_pypi() -> Iterator[dict[str, str]]:
+    """Fetch the toolchain for as long as it is needed; yields the environment that makes CMake find it."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache_folder(), prefix="cuda-") as folder:
+        say("Fetching NVIDIA's CUDA compiler from PyPI: 570 MB, only while llama.cpp is compiled ...")
+        pip("install", "--target", folder, "--no-deps", *COMPILER, *RUNTIME)
+        home = Path(folder) / "nvidia" / "cu13"
+        link_libraries(home)
+        yield {"CUDACXX": str(home / "bin" / "nvcc"), "CUDAToolkit_ROOT": str(home), "CUDA_PATH": str(home)}
+
+
+def link_libraries(home: Path) -> None:
+    """The names by which a linker asks: lib*.so for lib*.so.13, and lib64."""
+    for library in sorted((home / "lib").glob("lib*.so.*")):
+        link = library.with_name(library.name.split(".so.")[0] + ".so")
+        if not link.exists():
+            link.symlink_to(library.name)
+    if not (home / "lib64").exists():
+        (home / "lib64").symlink_to("lib")
+
+
+def driver_library(folders: tuple[str, ...] = DRIVER_FOLDERS) -> Path | None:
+    """The driver's own library, which a build links for its memory pool; None on a machine without a driver."""
+    found = (Path(folder) / name for folder in folders for name in ("libcuda.so", "libcuda.so.1"))
+    return next((path for path in found if path.exists()), None)

@@ -1,0 +1,252 @@
+"""llama.cpp in .venv: takes the plan's builds in turn until one is there and finds what it was built for.
+
+For each build: a wheel that was kept, else a ready-made one from an index of pip's settings, else it is compiled. After
+the installation a child process tries it. `make run` decides anew when choice, card or tools have changed (a file in
+.venv knows them); else there is nothing to do, and the reason why a card is not used is said again. The tests take
+whatever build is there: they hide the card (tests/conftest.py).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from deploy.setup.cuda_toolchain import RUNTIME, toolchain_from_pypi
+from deploy.setup.llama_wheel import (
+    LABEL,
+    LlamaBuild,
+    backend_of_files,
+    compile_wheel,
+    kept_wheel,
+    ready_made_wheel,
+    wheel_of_pip,
+)
+from deploy.setup.machine import Facts, facts
+from deploy.setup.plan import Plan, plan_for
+from deploy.setup.venv import SetupError, pinned, pip, say, share, site_packages, venv_python, write_log
+
+NAMES = {"cuda": "CUDA", "vulkan": "Vulkan", "metal": "Metal", "cpu": "the processor"}
+HOW_LONG = {
+    "cuda": "10 minutes on a fast machine, an hour on a slow one",
+    "vulkan": "5 to 25 minutes",
+    "metal": "3 to 10 minutes",
+    "cpu": "3 to 10 minutes",
+}
+COMPILERS = (
+    "Debian, Ubuntu: `apt install g++ make`; Fedora: `dnf install gcc-c++ make`; macOS: `xcode-select --install`"
+)
+GIB_OF_NVCC = 3
+TRIAL = "import llama_cpp, sys; sys.exit(0 if llama_cpp.llama_supports_gpu_offload() else 3)"
+
+
+class NoCard(SetupError):
+    """The build works and finds no card: compiling it again would change nothing."""
+
+
+def ensure_llama(choice: str) -> None:
+    """Install the llama.cpp that was asked for, or the best that can be had. Raises SetupError."""
+    here = facts()
+    plan = plan_for(choice, here)
+    mark = _mark(choice, here, plan)
+    decided = _read_decision()
+    if decided.get("mark") == mark and installed_build():
+        for note in str(decided.get("notes", "")).splitlines():
+            say(note)
+        return
+    _introduce(here, plan)
+    notes = _try_all(choice, plan)
+    if here.cards and all(card.vendor == "intel" for card in here.cards):
+        notes = []  # mostly a part of the processor: once is enough
+    _decision_file().parent.mkdir(parents=True, exist_ok=True)
+    _decision_file().write_text(json.dumps({"mark": mark, "notes": "\n".join(notes)}), encoding="utf-8")
+
+
+def ensure_any_llama() -> None:
+    """Install a llama.cpp for the processor unless one is there, whatever it is for."""
+    if not installed_build():
+        _try_all("cpu", plan_for("cpu", facts()))
+
+
+def _mark(choice: str, here: Facts, plan: Plan) -> str:
+    keys = [build.key for build in plan.builds]
+    return json.dumps([choice, keys, plan.notes, [asdict(card) for card in here.cards]])
+
+
+def _decision_file() -> Path:
+    return share() / "llama.json"
+
+
+def _read_decision() -> dict[str, object]:
+    try:
+        read = json.loads(_decision_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _introduce(here: Facts, plan: Plan) -> None:
+    """What was found."""
+    for card in here.cards:
+        say(f"Found {card}.")
+    if not here.cards and not here.fault:
+        say("Found no graphics card: the processor computes.")
+    for note in plan.notes:
+        say(note)
+
+
+def _try_all(choice: str, plan: Plan) -> list[str]:
+    """Install the first build that works; returns what has to be said at every start. Raises SetupError."""
+    notes = list(plan.notes)
+    for build, following in zip(plan.builds, [*plan.builds[1:], None], strict=True):
+        try:
+            install(build)
+        except SetupError as fault:
+            if following is None:
+                raise
+            notes.append(_failure(build, fault, following))
+            for note in plan.later if build is plan.builds[0] else []:
+                say(note)
+                notes.append(note)
+        else:
+            say(f"llama.cpp computes with {_name(build)}.")
+            return _to_repeat(notes, choice, build)
+    return notes
+
+
+def _failure(build: LlamaBuild, fault: SetupError, following: LlamaBuild) -> str:
+    """Say that a build failed and what comes next; returns the sentence."""
+    first, _, rest = str(fault).partition("\n")
+    sentence = f"{_name(build)} could not be had: {first.rstrip('.:')}. Next: {_name(following)}."
+    say(sentence + (f" The words of the failure:\n{rest}" if rest else ""))
+    write_log(f"{fault}\n")
+    return sentence
+
+
+def _to_repeat(notes: list[str], choice: str, build: LlamaBuild) -> list[str]:
+    if choice != "auto" or build.backend != "cpu" or not notes:
+        return []
+    return [*notes, "The processor computes. `make run GPU=cuda` (or vulkan) tries again."]
+
+
+def _name(build: LlamaBuild) -> str:
+    with_compiler = f" with {build.compiler}" if build.compiler else ""
+    architecture = f" for {build.architecture}" if build.backend == "cuda" else ""
+    return f"{NAMES[build.backend]}{architecture}{with_compiler}"
+
+
+def install(build: LlamaBuild) -> None:
+    """Install this build, unless it is there, and try it. Raises SetupError."""
+    plain = {"backend": build.backend} if build.backend in ("cpu", "metal") else None  # from before there were labels
+    if installed_build() in (build.label(), plain):
+        return
+    wheel = kept_wheel(build) or wheel_of_pip(build)
+    if wheel:
+        say(f"Taking the llama.cpp for {_name(build)} that was built before ({wheel.parent}) ...")
+        _install_wheel(wheel, build)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = ready_made_wheel(build, Path(folder))
+        if wheel and _ready_made_works(wheel, build):
+            return
+    _install_wheel(compile_build(build), build)
+
+
+def _ready_made_works(wheel: Path, build: LlamaBuild) -> bool:
+    say(f"Found a ready-made wheel with {NAMES[build.backend]}: {wheel.name}")
+    try:
+        _install_wheel(wheel, build)
+    except SetupError as fault:
+        say(f"The ready-made wheel does not work here: {fault}")
+        return False
+    return True
+
+
+def compile_build(build: LlamaBuild) -> Path:
+    """Compile llama.cpp and keep the wheel. Raises SetupError."""
+    check_compiler()
+    say(f"Compiling llama.cpp for {_name(build)}, once: {HOW_LONG[build.backend]} ...")
+    with toolchain(build) as environ:
+        try:
+            return compile_wheel(build, f"compiling for {NAMES[build.backend]}", environ)
+        except SetupError as fault:
+            raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
+
+
+@contextmanager
+def toolchain(build: LlamaBuild) -> Iterator[Mapping[str, str]]:
+    """The environment in which this build is compiled."""
+    if build.backend != "cuda":
+        yield {}
+        return
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    jobs = str(max(1, min(os.cpu_count() or 1, gib // GIB_OF_NVCC)))
+    environ = {"CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", jobs)}
+    if not build.is_from_pypi:
+        yield {**environ, "CUDACXX": shutil.which("nvcc") or "nvcc"}
+        return
+    with toolchain_from_pypi() as found:
+        yield {**environ, **found}
+
+
+def check_compiler() -> None:
+    """Raise SetupError when llama.cpp must be compiled and there is no compiler."""
+    if find_compiler():
+        return
+    raise SetupError(f"No C++ compiler was found, and llama.cpp has to be compiled once: install one ({COMPILERS}).")
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler that CMake would take: $CXX, else the usual names on the PATH."""
+    names = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
+    return next((found for found in (shutil.which(name) for name in names if name) if found), None)
+
+
+def _install_wheel(wheel: Path, build: LlamaBuild) -> None:
+    """Put the wheel into .venv, with the libraries of CUDA where it was linked with PyPI's, and try it."""
+    if build.is_from_pypi:
+        say("Installing the libraries of CUDA: 450 MB ...")
+        pip("install", *RUNTIME)
+    again = ("--force-reinstall", "--no-deps") if installed_build() else ()  # the first time with what it depends on
+    pip("install", *again, str(wheel))
+    try:
+        try_llama(build)
+    except SetupError as fault:
+        pip("uninstall", "--yes", "llama-cpp-python")
+        if not isinstance(fault, NoCard) and wheel == kept_wheel(build):
+            wheel.unlink()
+        raise
+
+
+def try_llama(build: LlamaBuild) -> None:
+    """Load the library in a child process, and see that it finds a card if it is for one. Raises SetupError."""
+    command = [str(venv_python()), "-c", TRIAL]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        raise SetupError("the new llama.cpp did not answer within five minutes.") from None
+    write_log(done.stdout + done.stderr)
+    if done.returncode == 0 or (done.returncode == 3 and build.backend in ("cpu", "metal")):
+        return
+    words = [line for line in done.stderr.splitlines() if line.strip()]
+    reason = f" ({words[-1].strip()[:200]})" if words else ""
+    if done.returncode == 3:
+        raise NoCard(f"the new llama.cpp works and finds no card{reason}.")
+    raise SetupError(f"the new llama.cpp cannot be loaded{reason}.")
+
+
+def installed_build() -> dict[str, str]:
+    """The label of the llama-cpp-python in .venv; empty where there is none of the pinned version."""
+    version = pinned("llama-cpp-python").split("==")[1]
+    for folder in site_packages().glob(f"llama_cpp_python-{version}.dist-info"):
+        label = folder / LABEL
+        if label.is_file():
+            read = json.loads(label.read_text(encoding="utf-8"))
+            return {str(key): str(value) for key, value in read.items()}
+        libraries = [str(path.relative_to(site_packages())) for path in site_packages().glob("llama_cpp/lib/*")]
+        return {"backend": backend_of_files(libraries)}
+    return {}

@@ -1,0 +1,210 @@
+"""From a card to an installed llama.cpp: real pip, a shelf instead of PyPI, a package that is quickly built.
+
+The source package on the shelf is built by a few lines of Python that ask the compiler for CUDA as CMake would, print
+steps as ninja does, and make a package that finds the card for which it was built.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.setup import venv
+from deploy.setup.llama import ensure_any_llama, ensure_llama, installed_build
+from deploy.setup.llama_wheel import LABEL, keep_wheel
+from deploy.setup.machine import facts
+from deploy.setup.plan import plan_for
+from deploy.setup.venv import SetupError, pinned
+from tests.harness import shelf
+from tests.harness.nvidia import GTX_1060, OLD_DRIVER, RTX_3060, nvidia_smi, script
+from tests.harness.shelf import bare_venv, sdist, wheel
+
+NAME, VERSION = pinned("llama-cpp-python").split("==")
+BUILDER = """
+import os, subprocess, sys
+from shelf import wheel
+from pathlib import Path
+
+def build_wheel(folder, *_):
+    print("[1/3] c++ ggml.c", flush=True)
+    flags = os.environ["CMAKE_ARGS"]
+    backend = "cuda" if "GGML_CUDA=ON" in flags else "vulkan" if "GGML_VULKAN=ON" in flags else "cpu"
+    if backend == "cuda":
+        subprocess.run([os.environ["CUDACXX"], "--version"], check=True)
+    print("[3/3] c++ llama.cpp", flush=True)
+    package = f"def llama_supports_gpu_offload(): return {os.environ.get('CARD_IS_FOUND', backend != 'cpu')}"
+    files = {"llama_cpp/__init__.py": package, f"llama_cpp/lib/libggml-{backend}.so": "", "lib/copy.so": ""}
+    return wheel(Path(folder), "llama-cpp-python", files, "VERSION").name
+"""
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
+TOOLCHAIN = {
+    "nvidia-cuda-nvcc": "13.5.37",
+    "nvidia-cuda-crt": "13.5.37",
+    "nvidia-nvvm": "13.5.37",
+    "nvidia-cuda-cccl": "13.3.5.0.6",
+    "nvidia-cuda-runtime": "13.5.37",
+    "nvidia-cublas": "13.10.0.20",
+}
+
+
+class FreshClone:
+    """A fresh clone's .venv, the programs on the PATH, and the packages that pip can get."""
+
+    def __init__(self, folder, capfd):
+        self.folder, self._capfd = folder, capfd
+        self.bin, self.shelf, self.cache = (folder / name for name in ("bin", "shelf", "cache"))
+        for path in (self.bin, self.shelf):
+            path.mkdir()
+        bare_venv(folder / ".venv")
+        script(self.bin / "c++", "exit 0")
+        builder = BUILDER.replace("VERSION", VERSION)
+        sdist(
+            self.shelf,
+            NAME,
+            {
+                "pyproject.toml": PYPROJECT,
+                "builder.py": builder,
+                "shelf.py": Path(shelf.__file__).read_text().replace("import pip", ""),
+            },
+            VERSION,
+        )
+        for name, version in TOOLCHAIN.items():
+            wheel(self.shelf, name, {f"nvidia/cu13/lib/lib{name}.so.13": ""}, version)
+
+    def toolchain(self, status):
+        files = {"nvidia/cu13/bin/nvcc": f"#!/bin/sh\necho nvcc is here\nexit {status}\n"}
+        path = wheel(self.shelf, "nvidia-cuda-nvcc", files, TOOLCHAIN["nvidia-cuda-nvcc"])
+        subprocess.run([sys.executable, "-c", EXECUTABLE, str(path)], check=True)
+
+    def has_built_for_the_processor(self):
+        package = {"llama_cpp/__init__.py": "def llama_supports_gpu_offload(): return False"}
+        keep_wheel(wheel(self.folder, NAME, package, VERSION), plan_for("cpu", facts()).builds[0])
+
+    def runs(self, choice="auto"):
+        """What is said while llama.cpp is set up."""
+        self._capfd.readouterr()
+        ensure_llama(choice)
+        return self._capfd.readouterr().out
+
+
+EXECUTABLE = """
+import sys, zipfile
+path = sys.argv[1]
+with zipfile.ZipFile(path) as old:
+    entries = [(entry, old.read(entry)) for entry in old.infolist()]
+with zipfile.ZipFile(path, "w") as new:
+    for entry, content in entries:
+        entry.external_attr = 0o100755 << 16
+        new.writestr(entry, content)
+"""
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(venv, "VENV", tmp_path / ".venv")
+    monkeypatch.delenv("CMAKE_ARGS", raising=False)
+    settings = {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path / "shelf"),
+        "PIP_CACHE_DIR": str(tmp_path / "pip"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return FreshClone(tmp_path, capfd)
+
+
+def test_a_good_card(clone):
+    nvidia_smi(clone.bin, RTX_3060)
+    clone.toolchain(status=0)
+    said = clone.runs()
+    assert "Found NVIDIA GeForce RTX 3060, driver 580.95.05, compute capability 8.6." in said
+    assert "Fetching NVIDIA's CUDA compiler from PyPI: 570 MB" in said
+    assert "compiling for CUDA: step 3 of 3" in said
+    assert "llama.cpp computes with CUDA for sm_86" in said
+    assert installed_build()["backend"] == "cuda"
+    assert list((clone.cache / "inglenook").glob("cuda-*")) == []  # the compiler is gone
+    assert clone.runs() == ""  # the second start says nothing and does nothing
+    ensure_any_llama()
+    assert installed_build()["backend"] == "cuda"  # the tests take what is there
+    clone.has_built_for_the_processor()
+    assert "that was built before" in clone.runs("cpu")
+    assert "that was built before" in clone.runs("cuda")
+    assert installed_build()["architecture"].startswith("sm_86")
+
+
+def test_a_broken_toolchain(clone):
+    clone.has_built_for_the_processor()
+    nvidia_smi(clone.bin, RTX_3060)
+    clone.toolchain(status=1)
+    said = clone.runs()
+    assert "CUDA for sm_86" in said
+    assert "could not be had: llama.cpp could not be compiled, all of its words are in" in said
+    assert "Next: the processor." in said
+    assert "llama.cpp computes with the processor." in said
+    again = clone.runs()
+    assert "could not be had" in again  # not in silence, and without compiling again
+    assert "`make run GPU=cuda` (or vulkan) tries again" in again
+    assert "compiling" not in again
+    with pytest.raises(SetupError, match=r"llama\.cpp could not be compiled"):
+        ensure_llama("cuda")
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (GTX_1060, "needs driver 580 and compute capability 7.5 or newer, NVIDIA GeForce GTX 1060 6GB"),
+        (OLD_DRIVER, "update NVIDIA's driver (535.183.01 is there) and start again"),
+        ("\a rubbish", "nvidia-smi answers what cannot be understood"),
+    ],
+)
+def test_a_card_that_cannot_be_used(clone, answers, words):
+    clone.has_built_for_the_processor()
+    nvidia_smi(clone.bin, answers)
+    said = clone.runs()
+    assert words in said
+    assert "llama.cpp computes with the processor." in said
+    assert words in clone.runs()
+
+
+def test_no_card(clone):
+    """Compiled once, labelled, taken by the second clone; and a second start has nothing to say."""
+    said = clone.runs()
+    assert "Found no graphics card: the processor computes." in said
+    assert "compiling for the processor: step 3 of 3" in said
+    assert installed_build()["backend"] == "cpu"
+    info = next(venv.site_packages().glob("llama_cpp_python-*.dist-info"))
+    assert f"{info.name}/{LABEL}" in (info / "RECORD").read_text()
+    assert not (venv.site_packages() / "lib" / "copy.so").exists()
+    assert clone.runs() == ""
+    bare_venv(clone.folder / "second")
+    venv.VENV = clone.folder / "second"
+    assert "that was built before" in clone.runs()
+
+
+def test_a_card_that_the_new_llama_does_not_find(clone, monkeypatch):
+    clone.has_built_for_the_processor()
+    monkeypatch.setenv("CARD_IS_FOUND", "False")
+    nvidia_smi(clone.bin, RTX_3060)
+    clone.toolchain(status=0)
+    said = clone.runs()
+    assert "could not be had: the new llama.cpp works and finds no card. Next: the processor." in said
+    assert installed_build()["backend"] == "cpu"
+
+
+def test_a_ready_made_wheel_is_preferred_if_it_is_for_the_card(clone):
+    nvidia_smi(clone.bin, RTX_3060)
+    files = {
+        "llama_cpp/__init__.py": "def llama_supports_gpu_offload(): return True",
+        "llama_cpp/lib/libggml-cuda.so": "",
+    }
+    wheel(clone.shelf, NAME, files, VERSION)
+    said = clone.runs()
+    assert "Found a ready-made wheel with CUDA" in said
+    assert "compiling" not in said
+    assert installed_build() == {"backend": "cuda"}
+    assert clone.runs() == ""
