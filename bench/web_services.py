@@ -111,7 +111,8 @@ class WebServices(ServiceProcesses):
         answer = line.getresponse()
         text = answer.read().decode()
         line.close()
-        return answer.status, (answer.getheader("Set-Cookie") or "").split(";")[0], text
+        cookies = [cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie", [])]
+        return answer.status, "; ".join(cookies), text
 
 
 def cpu_s(pids: list[int]) -> float:
