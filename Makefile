@@ -15,7 +15,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans bench-chats load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
+.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -109,6 +109,10 @@ bench-device: venv-dev ## what a device changes (batches, saving, a stop), on wh
 
 bench-chats: venv-dev ## thirty chats in turns: what is read again; writes docs/benchmarks.md
 	@exec $(PY) -m bench.thirty_chats
+
+PYTHON_THERE ?= 3.12
+bench-gpu-pack: venv-dev ## a folder for a machine with a card and no network, PYTHON_THERE=3.12; there: sh build/gpu/run
+	@exec $(PY) -m bench.gpu.pack build/gpu --python $(PYTHON_THERE)
 
 bench-scale: venv-dev ## how far one Redis and one database carry it; writes docs/benchmarks.md
 	@exec $(PY) -m bench.scale

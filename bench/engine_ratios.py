@@ -143,7 +143,7 @@ class Ratios:
 
     def bytes_saved(self) -> None:
         per_token = kv_row_bytes(self.backend)
-        engine = self.engine(folder=self.folder / "bytes")
+        engine = self.engine(folder=self.folder / "bytes", context=5000, lanes=1)  # enough where tokens are bytes
         story = BenchStory(engine, "bytes")
         story.fill(300)
         story.turn()

@@ -91,7 +91,12 @@ class Outline(Maker):
 
 def outline(path: Path, shape: Shape) -> Path:
     """Write the outline of a model; returns the path."""
-    maker = Outline(path, shape)
+    return outline_of(Outline(path, shape))
+
+
+def outline_of(maker: Outline) -> Path:
+    """All facts and tensors of the shape, by a maker of one file; returns its path."""
+    shape = maker.shape
     n_vocab = maker.vocabulary(CHATML, shape.n_vocab - 260 - len(SPECIALS), SPECIALS)
     _facts(maker, shape)
     _outside(maker, shape, n_vocab)

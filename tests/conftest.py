@@ -119,8 +119,9 @@ def migrated_file() -> Iterator[Path]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--postgres`: the same tests on PostgreSQL."""
+    """`--postgres`: the same tests on PostgreSQL; `--demo-model`: where the demo model is not installed."""
     parser.addoption("--postgres", action="store_true", help="run on a PostgreSQL server instead of SQLite files")
+    parser.addoption("--demo-model", type=Path, help="a GGUF file in the place of the demo model (bench/gpu)")
 
 
 @pytest.fixture(scope="session")

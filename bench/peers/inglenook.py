@@ -78,6 +78,8 @@ class Inglenook:
             ram_cache_mb=setting.ram_mb,
             disk_cache_mb=setting.disk_mb,
             max_reply_tokens=setting.reply,
+            vram_gb=setting.card_gb,
+            kv_type="f16",  # as the peers have it
             log_level="WARNING",
         )
         self._character = ""

@@ -17,7 +17,8 @@ from bench.peers.talk import Line
 class Setting:
     """The same for all systems: the model file, tokens per chat, threads, tokens of a reply, turns at once, people.
 
-    `similarity` is llama-server's alone: how much of a slot has to fit before it may be taken over.
+    `similarity` is llama-server's alone: how much of a slot has to fit before it may be taken over. `card_gb` is
+    inglenook's: what it may use of a card, where there is one.
     """
 
     model: Path
@@ -29,6 +30,7 @@ class Setting:
     disk_mb: int = 4096
     people: int = 1
     similarity: float = 0.5
+    card_gb: float = 6.0
 
 
 @dataclass(frozen=True)

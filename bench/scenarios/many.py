@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.peers.bare import Bare
 from bench.peers.build import programs
 from bench.peers.inglenook import Inglenook
-from bench.peers.system import System, Talker, Turn
+from bench.peers.system import Setting, System, Talker, Turn
 from bench.peers.talk import CHAR, USER, Words
 from bench.scenarios.table import OURS, SERVER, Bench, Result, median, p95
 from bench.tables import table
@@ -70,13 +70,13 @@ def _measure(bench: Bench, system: System, n_users: int) -> tuple[float, float]:
     """Tokens per second of new chats, all of one length, and of llama-batched-bench behind a prompt of that length."""
     words = bench.words
     chats = [system.chat((), person) for person in range(n_users)]
-    _together(chats, [words.message(next(_numbers), 20) for _ in chats])  # no two alike: they share the persona only
-    turns = _together(chats, ["Go on."] * n_users)
+    together(chats, [words.message(next(_numbers), 20) for _ in chats])  # no two alike: they share the persona only
+    turns = together(chats, ["Go on."] * n_users)
     time.sleep(SETTLE_S)
     return tokens_per_s(turns), _batched(bench, n_users, len(words.persona.tokens) + 20 + WRITTEN + 20)
 
 
-def _together(chats: Sequence[Talker], texts: Sequence[str]) -> list[Turn]:
+def together(chats: Sequence[Talker], texts: Sequence[str]) -> list[Turn]:
     """Each says its text, all at the same moment."""
     gate = threading.Barrier(len(chats))
 
@@ -100,12 +100,18 @@ def tokens_per_s(turns: Sequence[Turn]) -> float:
 
 
 def _batched(bench: Bench, n_users: int, n_prompt: int) -> float:
+    n_cells = bench.setting.context * USERS[-1]
+    return batched_tokens_per_s(programs() / BATCHED, bench.setting, n_users, n_prompt, WRITTEN, n_cells)
+
+
+def batched_tokens_per_s(
+    program: Path, setting: Setting, n_users: int, n_prompt: int, n_written: int, n_cells: int, more: Sequence[str] = ()
+) -> float:
     """llama-batched-bench with one KV cache for all, and a prompt that all share, as the persona is."""
-    setting = bench.setting
     command = [
-        *(str(programs() / BATCHED), "-m", str(setting.model), "-t", str(setting.threads), "-kvu", "-pps"),
-        *("-fa", "on", "-c", str(setting.context * USERS[-1]), "-b", "512", "-ub", "512", "-npp", str(n_prompt)),
-        *("-ntg", str(WRITTEN), "-npl", str(n_users), "--output-format", "jsonl"),
+        *(str(program), "-m", str(setting.model), "-t", str(setting.threads), "-kvu", "-pps", "-fa", "on"),
+        *("-c", str(n_cells), "-b", "512", "-ub", "512", "-npp", str(n_prompt), "-ntg", str(n_written)),
+        *("-npl", str(n_users), "--output-format", "jsonl", *more),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

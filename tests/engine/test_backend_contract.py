@@ -194,7 +194,7 @@ def test_banned_end_is_not_drawn_first(backend):
 
 STATUS = (
     'root ::= "Mood: " text "\\n" "Health: " health " %\\n"\n'
-    "text ::= [^\\n\\x00-\\x1f]{1,40}\n"
+    "text ::= [ -~]{1,40}\n"  # ASCII: a model of random weights writes bytes that are no UTF-8
     'health ::= "0" | [1-9] [0-9]{0,2}'
 )
 
@@ -217,7 +217,7 @@ def written(backend, settings, prompt, at_most=80):
 def test_a_grammar_lets_nothing_else_through(backend, temperature):
     settings = SamplerSettings(temperature=temperature, seed=3, grammar=STATUS)
     said = written(backend, settings, "The panel of Mira, who is well:\n")
-    assert re.fullmatch(r"Mood: [^\n\x00-\x1f]{1,40}\nHealth: (0|[1-9][0-9]{0,2}) %\n", said), said
+    assert re.fullmatch(r"Mood: [ -~]{1,40}\nHealth: (0|[1-9][0-9]{0,2}) %\n", said), said
 
 
 def test_a_grammar_decides_from_a_kept_row_too(backend):

@@ -86,9 +86,12 @@ class Maker:
         if not tied:
             self.matrix("output.weight", n_vocab, width, 3.0)
 
-    def attention(self, layer: str, width: int, n_heads: int, n_kv_heads: int, head_size: int) -> None:
-        self.matrix(layer + "attn_q.weight", n_heads * head_size, width, 2.0)
-        self.matrix(layer + "attn_k.weight", n_kv_heads * head_size, width, 2.0)
+    def attention(
+        self, layer: str, width: int, n_heads: int, n_kv_heads: int, head_size: int, sharpness: float = 2.0
+    ) -> None:
+        """`sharpness`: how far the weights of what is visible lie apart."""
+        self.matrix(layer + "attn_q.weight", n_heads * head_size, width, sharpness)
+        self.matrix(layer + "attn_k.weight", n_kv_heads * head_size, width, sharpness)
         self.matrix(layer + "attn_v.weight", n_kv_heads * head_size, width)
         self.matrix(layer + "attn_output.weight", width, n_heads * head_size)
 

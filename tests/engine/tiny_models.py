@@ -67,11 +67,13 @@ def llama(
     n_words: int = 0,
     blank_first: bool = False,
     outlier: float = 1.0,
+    sharpness: float = 2.0,
 ) -> Path:
     """A llama with full attention; its width is n_heads x head_size. `blank_first`: every text begins with a blank.
 
     `outlier`: a few values of each key are so many times as large, and those of queries as small (what is computed is
-    the same): cells that share a scale among 32 values lose the others.
+    the same): cells that share a scale among 32 values lose the others. With a small `sharpness` (0.3) everything that
+    is visible counts alike: a gap between positions changes little, as in a model that has learned.
     """
     maker = Lopsided(path, "llama", seed=seed, quant=quant)
     maker.outlier = outlier
@@ -85,7 +87,7 @@ def llama(
     for index in range(n_layers):
         layer = f"blk.{index}."
         maker.ones(layer + "attn_norm.weight", width)
-        maker.attention(layer, width, n_heads, n_kv_heads, head_size)
+        maker.attention(layer, width, n_heads, n_kv_heads, head_size, sharpness)
         maker.feed_forward(layer, width, 2 * width)
     return maker.write()
 
