@@ -77,13 +77,30 @@ def test_what_cannot_be_done_is_one_sentence(capsys, tiny, arguments, sentence):
     assert err.count("\n") == 1
 
 
-def test_the_memory_of_a_container_counts(tmp_path):
-    limit = tmp_path / "memory.max"
-    machine = ram_bytes(limit)
-    limit.write_text("max\n")
-    assert ram_bytes(limit) == machine
-    limit.write_text("1000000\n")
-    assert ram_bytes(limit) == 1_000_000
+@pytest.mark.parametrize(
+    ("own", "limits", "least"),
+    [
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/\n", {"memory.max": "1000000\n"}, 1_000_000),
+        ("0::/user.slice/run-1.scope\n", {"user.slice/run-1.scope/memory.max": "2000000\n"}, 2_000_000),
+        (
+            "0::/a.slice/b.service\n",
+            {"a.slice/memory.max": "3000000", "a.slice/b.service/memory.max": "max"},
+            3_000_000,
+        ),
+        ("4:memory:/job\n0::/\n", {"memory/job/memory.limit_in_bytes": "4000000\n"}, 4_000_000),
+        ("0::/docker/of-the-host\n", {"memory.max": "5000000\n"}, 5_000_000),
+        ("rubbish\n", {"memory.max": "6000000\n"}, None),
+    ],
+)
+def test_the_memory_of_a_container_or_of_a_service_counts(tmp_path, own, limits, least):
+    """Of a container the limit is at the top, of `systemd-run -p MemoryMax=` in the group of the process."""
+    machine = ram_bytes(tmp_path, tmp_path / "none")
+    (tmp_path / "own").write_text(own)
+    for name, limit in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(limit)
+    assert ram_bytes(tmp_path, tmp_path / "own") == (least or machine)
 
 
 @pytest.mark.model
