@@ -8,14 +8,11 @@ well: RUNTIME is installed in .venv, and the libraries that are built look for i
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deploy.setup.llama_wheel import LlamaBuild
-from deploy.setup.venv import cache_folder, pip, say
+from deploy.setup.venv import pip, say
 
 RUNTIME = ("nvidia-cuda-runtime==13.5.*", "nvidia-cublas==13.10.*")
 COMPILER = ("nvidia-cuda-nvcc==13.5.*", "nvidia-cuda-crt==13.5.*", "nvidia-nvvm==13.5.*", "nvidia-cuda-cccl==13.3.5.*")
@@ -85,16 +82,16 @@ def cuda_options(architectures: tuple[str, ...], driver: Path | None) -> tuple[s
     return ("-DGGML_CUDA=ON", f"-DCMAKE_CUDA_ARCHITECTURES={real}", pool)
 
 
-@contextmanager
-def toolchain_from_pypi() -> Iterator[dict[str, str]]:
-    """Fetch the toolchain for as long as it is needed; yields the environment that makes CMake find it."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=cache_folder(), prefix="cuda-") as folder:
+def toolchain_from_pypi(folder: Path) -> dict[str, str]:
+    """Fetch the toolchain into a folder, unless it is there; returns the environment that makes CMake find it."""
+    place = folder / "toolchain"
+    if not place.is_dir():
         say("Fetching NVIDIA's CUDA compiler from PyPI: 570 MB, only while llama.cpp is compiled ...")
-        pip("install", "--target", folder, "--no-deps", *COMPILER, *RUNTIME)
-        home = Path(folder) / "nvidia" / "cu13"
-        link_libraries(home)
-        yield {"CUDACXX": str(home / "bin" / "nvcc"), "CUDAToolkit_ROOT": str(home), "CUDA_PATH": str(home)}
+        pip("install", "--target", str(folder / "toolchain.new"), "--upgrade", "--no-deps", *COMPILER, *RUNTIME)
+        (folder / "toolchain.new").rename(place)
+    home = place / "nvidia" / "cu13"
+    link_libraries(home)
+    return {"CUDACXX": str(home / "bin" / "nvcc"), "CUDAToolkit_ROOT": str(home), "CUDA_PATH": str(home)}
 
 
 def link_libraries(home: Path) -> None:

@@ -11,11 +11,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from deploy.setup.build_folder import build_folder, source_in
 from deploy.setup.cuda_toolchain import RUNTIME, toolchain_from_pypi
 from deploy.setup.llama_wheel import (
     LABEL,
@@ -170,27 +170,26 @@ def compile_build(build: LlamaBuild) -> Path:
     """Compile llama.cpp and keep the wheel. Raises SetupError."""
     check_compiler()
     say(f"Compiling llama.cpp for {_name(build)}, once: {HOW_LONG[build.backend]} ...")
-    with toolchain(build) as environ:
+    with build_folder(build) as folder:
+        kept = kept_wheel(build)  # by another clone, meanwhile
+        if kept:
+            return kept
         try:
-            return compile_wheel(build, f"compiling for {NAMES[build.backend]}", environ)
+            environ = toolchain(build, folder)
+            return compile_wheel(build, source_in(folder), f"compiling for {NAMES[build.backend]}", environ)
         except SetupError as fault:
             raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
 
 
-@contextmanager
-def toolchain(build: LlamaBuild) -> Iterator[Mapping[str, str]]:
-    """The environment in which this build is compiled."""
+def toolchain(build: LlamaBuild, folder: Path) -> Mapping[str, str]:
+    """The environment in which this build is compiled. Raises SetupError."""
     if build.backend != "cuda":
-        yield {}
-        return
+        return {}
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     jobs = str(max(1, min(os.cpu_count() or 1, gib // GIB_OF_NVCC)))
     environ = {"CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", jobs)}
-    if not build.is_from_pypi:
-        yield {**environ, "CUDACXX": shutil.which("nvcc") or "nvcc"}
-        return
-    with toolchain_from_pypi() as found:
-        yield {**environ, **found}
+    compiler = toolchain_from_pypi(folder) if build.is_from_pypi else {"CUDACXX": shutil.which("nvcc") or "nvcc"}
+    return {**environ, **compiler}
 
 
 def check_compiler() -> None:

@@ -85,13 +85,15 @@ def wheel_of_pip(build: LlamaBuild) -> Path | None:
     return next((keep_wheel(path, build) for path in found if backend_of_wheel(path) == "cpu"), None)
 
 
-def compile_wheel(build: LlamaBuild, what: str, environ: Mapping[str, str]) -> Path:
-    """Compile, label and keep the wheel; returns its path in the cache folder. Raises SetupError."""
+def compile_wheel(build: LlamaBuild, source: Path, what: str, environ: Mapping[str, str]) -> Path:
+    """Compile the source, label and keep the wheel; returns its path in the cache folder. Raises SetupError.
+
+    The folder of the objects lies beside the source: what is there already is not compiled again.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        # without pip's cache: pip would keep a wheel for a card as if it were the only one
-        source = ("--no-cache-dir", "--no-binary", "llama-cpp-python", pinned("llama-cpp-python"))
-        arguments = ("wheel", "-v", "--no-deps", "--wheel-dir", folder, *source)
-        compile_with_pip(what, arguments, {**environ, "CMAKE_ARGS": cmake_arguments(build)})
+        arguments = ("wheel", "-v", "--no-deps", "--wheel-dir", folder, str(source))
+        objects = {"SKBUILD_BUILD_DIR": str(source.with_name("objects")), "CMAKE_ARGS": cmake_arguments(build)}
+        compile_with_pip(what, arguments, {**environ, **objects})
         return keep_wheel(next(Path(folder).glob("*.whl")), build)
 
 

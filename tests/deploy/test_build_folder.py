@@ -1,0 +1,44 @@
+"""A build that was broken off goes on where it was; one that is finished, or has failed, leaves nothing."""
+
+import pytest
+
+from deploy.setup.build_folder import build_folder
+from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.venv import SetupError, cache_folder
+
+BUILD = LlamaBuild("cuda", "sm_86")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def break_off(error):
+    """Begin a build that ends with this error; returns its folder."""
+
+    def build():
+        with build_folder(BUILD) as folder:
+            (folder / "object.o").touch()
+            raise error
+
+    with pytest.raises(type(error)):
+        build()
+    return cache_folder() / "building" / BUILD.key
+
+
+def test_what_was_compiled_is_there_after_ctrl_c():
+    folder = break_off(KeyboardInterrupt())
+    with build_folder(BUILD) as again:
+        assert again == folder
+        assert (again / "object.o").exists()
+    assert not folder.exists()
+
+
+def test_a_build_that_has_failed_begins_anew():
+    assert not break_off(SetupError("no")).exists()
+
+
+def test_other_builds_have_other_folders_and_locks():
+    with build_folder(BUILD) as one, build_folder(LlamaBuild("cuda", "sm_75")) as other:
+        assert one != other
