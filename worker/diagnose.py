@@ -104,27 +104,27 @@ def _template(model: ModelInfo, style: FramingStyle) -> ModelFinding:
 
 def _cards(settings: Settings) -> Iterator[ModelFinding]:
     try:
-        from engine.backends.llama import has_gpu
+        from engine.backends.llama_devices import first_device
     except ImportError:
         return  # the memory plan says so
-    yield card_finding(llama_build(), machine(), has_gpu(), settings.vram_gb)
+    device = first_device()
+    found = (device.name, device.free_bytes, device.total_bytes) if device else None
+    yield card_finding(llama_build(), machine(), found, settings.vram_gb)
 
 
-def card_finding(build: LlamaBuild, here: Machine, found: bool, vram_gb: float) -> ModelFinding:
-    """What the card is and whether this build uses it; `found`: llama.cpp has a device."""
+def card_finding(build: LlamaBuild, here: Machine, found: tuple[str, int, int] | None, vram_gb: float) -> ModelFinding:
+    """What the card is and whether this build uses it; `found`: name, free and total bytes of llama.cpp's device."""
     card = build.card(here.cards)
     if not found and here.fault:
         return ModelFinding("card", "warn", f"{here.fault}: the processor computes", CARD_NOT_FOUND)
     if not found:
         return _unused(build, card or next(iter(here.cards), None))
-    if card is None:
-        return ModelFinding("card", "ok", f"{build}: llama.cpp has found a card")
-    words = f"{build}: {card}"
-    if card.total_mib and vram_gb * 1024 > card.total_mib:
-        words += f" has {card.total_mib} MiB, INGLENOOK_VRAM_GB={vram_gb:g} is more"
-        return ModelFinding("card", "warn", words, f"Set INGLENOOK_VRAM_GB={card.total_mib / 1024 - 0.3:.1f}.")
-    free = f", {card.free_mib} of {card.total_mib} MiB free" if card.total_mib else ""
-    return ModelFinding("card", "ok", words + free)
+    name, free, total = found
+    words = f"{build}: {card if card and card.driver else name}"
+    if vram_gb * GIB > total:
+        words += f" has {total / GIB:.1f} GiB, INGLENOOK_VRAM_GB={vram_gb:g} is more"
+        return ModelFinding("card", "warn", words, f"Set INGLENOOK_VRAM_GB={total / GIB - 0.3:.1f}.")
+    return ModelFinding("card", "ok", f"{words}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
 
 
 def _unused(build: LlamaBuild, card: Card | None) -> ModelFinding:

@@ -19,6 +19,7 @@ from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
 from engine.backend import Backend
 from engine.model.budgets import FreeBytes, disk_tier_budget, free_for_engine, model_budget, ram_tier_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
+from engine.model.llama_build import llama_build
 from engine.model.loader import card, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
 from engine.model.plan_search import PlanRequest
@@ -170,7 +171,7 @@ def _llama(settings: Settings) -> LoadedModel:
 
 
 def _loaded(settings: Settings, path: Path, plan: MemoryPlan) -> Backend:
-    log.info("loading %s\n%s", path, plan.describe())
+    log.info("loading %s, llama.cpp was built for %s\n%s", path, llama_build(), plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
     return load_model(path, plan, settings.threads)

@@ -16,21 +16,25 @@ def here(*cards, fault=""):
     return Machine("Linux", "x86_64", cards, fault)
 
 
+GIB = 1 << 30
+RTX_FOUND, AMD_FOUND = ("NVIDIA GeForce RTX 3060", 11 * GIB, 12 * GIB), ("AMD Radeon RX 6800 (RADV)", 7 * GIB, 8 * GIB)
+
+
 @pytest.mark.parametrize(
     ("build", "machine", "found", "vram_gb", "state", "words"),
     [
-        (CUDA, here(RTX), True, 6, "ok", "CUDA (sm_86): NVIDIA GeForce RTX 3060, driver 580.95.05, compute capability"),
-        (CUDA, here(RTX), True, 24, "warn", "has 12288 MiB, INGLENOOK_VRAM_GB=24 is more"),
-        (VULKAN, here(AMD), True, 6, "ok", "Vulkan: AMD card 0x73bf, 8000 of 8192 MiB free"),
-        (VULKAN, here(INTEL), True, 6, "ok", "Vulkan: Intel card 0x9a49"),
-        (VULKAN, here(), True, 6, "ok", "Vulkan: llama.cpp has found a card"),
-        (CPU, here(RTX), False, 6, "warn", "is not used: this llama.cpp was built for the processor"),
-        (CPU, here(AMD), False, 6, "warn", "AMD card 0x73bf is not used"),
-        (CPU, here(INTEL), False, 6, "ok", "Intel card 0x9a49 is not used"),
-        (CPU, here(), False, 6, "ok", "no card was found, the processor computes"),
-        (CPU, here(fault="nvidia-smi does not answer within 20 s"), False, 6, "warn", "nvidia-smi does not answer"),
-        (CUDA, here(), False, 6, "warn", "built for CUDA (sm_86) and finds no card (none is known)"),
-        (CUDA, here(RTX), False, 6, "warn", "finds no card (NVIDIA GeForce RTX 3060, driver 580.95.05"),
+        (CUDA, here(RTX), RTX_FOUND, 6, "ok", "CUDA (sm_86): NVIDIA GeForce RTX 3060, driver 580.95.05, compute capa"),
+        (CUDA, here(RTX), RTX_FOUND, 0, "ok", "11.0 of 12.0 GiB free"),
+        (CUDA, here(RTX), RTX_FOUND, 24, "warn", "has 12.0 GiB, INGLENOOK_VRAM_GB=24 is more"),
+        (VULKAN, here(AMD), AMD_FOUND, 6, "ok", "Vulkan: AMD Radeon RX 6800 (RADV), 7.0 of 8.0 GiB free"),
+        (VULKAN, here(), AMD_FOUND, 6, "ok", "Vulkan: AMD Radeon RX 6800 (RADV)"),
+        (CPU, here(RTX), None, 6, "warn", "is not used: this llama.cpp was built for the processor"),
+        (CPU, here(AMD), None, 6, "warn", "AMD card 0x73bf is not used"),
+        (CPU, here(INTEL), None, 6, "ok", "Intel card 0x9a49 is not used"),
+        (CPU, here(), None, 6, "ok", "no card was found, the processor computes"),
+        (CPU, here(fault="nvidia-smi does not answer within 20 s"), None, 6, "warn", "nvidia-smi does not answer"),
+        (CUDA, here(), None, 6, "warn", "built for CUDA (sm_86) and finds no card (none is known)"),
+        (CUDA, here(RTX), None, 6, "warn", "finds no card (NVIDIA GeForce RTX 3060, driver 580.95.05"),
     ],
 )
 def test_the_line(build, machine, found, vram_gb, state, words):
