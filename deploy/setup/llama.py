@@ -114,7 +114,7 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
                 notes.append(note)
         else:
             say(f"llama.cpp computes with {_name(build)}.")
-            return _to_repeat(notes, choice, build)
+            return _to_repeat(notes, choice, build, build is not plan.builds[0])
     return notes
 
 
@@ -127,10 +127,11 @@ def _failure(build: LlamaBuild, fault: SetupError, following: LlamaBuild) -> str
     return sentence
 
 
-def _to_repeat(notes: list[str], choice: str, build: LlamaBuild) -> list[str]:
+def _to_repeat(notes: list[str], choice: str, build: LlamaBuild, has_failed: bool) -> list[str]:
     if choice != "auto" or build.backend != "cpu" or not notes:
         return []
-    return [*notes, "The processor computes. `make run GPU=cuda` (or vulkan) tries again."]
+    again = " `make run GPU=cuda` (or vulkan) tries again what has failed." if has_failed else ""
+    return [*notes, f"The processor computes.{again}"]
 
 
 def _name(build: LlamaBuild) -> str:

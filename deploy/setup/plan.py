@@ -47,12 +47,12 @@ def plan_for(choice: str, facts: Facts) -> Plan:
 def _automatic(facts: Facts) -> Plan:
     names = {"nvidia": ("cuda", "vulkan"), "amd": ("vulkan",), "intel": ("vulkan",), "apple": ("metal",)}
     wanted = list(dict.fromkeys(name for card in facts.cards for name in names[card.vendor]))
-    whole = Plan(notes=[f"{facts.fault}."] if facts.fault else [])
+    whole = Plan(notes=[f"{facts.fault.rstrip('.')}."] if facts.fault else [])
     for name in (*wanted, "cpu"):
         part = BACKENDS[name](facts)
         said = whole.later if whole.builds else whole.notes
         said += part.notes if not facts.fault or name != "cuda" else []
-        whole.builds += part.builds
+        whole.builds += [build for build in part.builds if build not in whole.builds]
     return whole
 
 
@@ -103,15 +103,14 @@ def _build(cards: list[GraphicsCard], compiler: str, nvcc: Nvcc) -> LlamaBuild:
 def _from_pypi(facts: Facts, nvidia: list[GraphicsCard]) -> LlamaBuild | str:
     """The build with PyPI's toolchain; else why not."""
     able = [card for card in nvidia if card.capability >= LEAST_COMPUTE]
-    needed = (
-        f"CUDA 13 from PyPI needs driver {LEAST_DRIVER} and compute capability {LEAST_COMPUTE[0]}.{LEAST_COMPUTE[1]}"
-    )
     if facts.system != "Linux" or facts.processor not in ("x86_64", "aarch64"):
         return f"PyPI has no compiler for {facts.system} on {facts.processor}."
     if not able:
-        return f"{needed} or newer, {nvidia[0]} is older."
+        least = ".".join(map(str, LEAST_COMPUTE))
+        return f"the compiler from PyPI needs compute capability {least} or newer, not so {nvidia[0]}."
     if able[0].driver_release < LEAST_DRIVER:
-        return f"{needed} or newer: update NVIDIA's driver ({able[0].driver} is there) and start again."
+        needs = f"the compiler from PyPI needs driver {LEAST_DRIVER} or newer"
+        return f"{needs}: update NVIDIA's driver ({able[0].driver} is there) and start again."
     more = ("-DGGML_CUDA_FORCE_MMQ=ON",) if NO_TENSOR_CORES.search(able[0].name) else ()
     return pypi_build(_architectures(able), more)
 
