@@ -27,6 +27,8 @@ def rows(engine: EngineView) -> Iterator[tuple[str, str]]:
 
 
 def _card(engine: EngineView) -> str:
+    if not engine.gpu_layers and engine.device:
+        return f"{engine.device} is not used, the model does not fit into its memory: the CPU computes"
     if not engine.gpu_layers:
         return "none is used, the CPU computes"
     name = ", ".join(part for part in (engine.device, engine.build, engine.driver) if part)

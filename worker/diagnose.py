@@ -142,11 +142,12 @@ def _unused(build: LlamaBuild, card: Card | None) -> ModelFinding:
 
 def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> Iterator[ModelFinding]:
     try:
-        plan = memory_plan(settings, path, _available(settings, trial), remember=False)
+        available = _available(settings, trial)
+        plan = memory_plan(settings, path, available, remember=False)
     except ModelError as error:
         yield ModelFinding("memory plan", "fail", *_sentence(error))
         return
-    yield _fits(settings, plan, trial)
+    yield memory_finding(settings, plan, trial, bool(available.card))
     yield _moving(settings, path, model, plan)
     if trial:
         verdict = ShiftProbe().run(path, plan.kv_type, plan.n_gpu_layers)
@@ -162,7 +163,7 @@ def _available(settings: Settings, fresh: bool) -> FreeBytes:
     return free if fresh else replace(free, ram=ram_bytes(), card=device.total_bytes if device else 0)
 
 
-def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:
+def memory_finding(settings: Settings, plan: MemoryPlan, fresh: bool, has_card: bool) -> ModelFinding:
     """Whether the plan fits; `fresh`: no worker has loaded the model yet, so the memory must be free now."""
     n_layers = plan.model.n_layers + 1  # the output counts as one
     where = f"card for {min(plan.n_gpu_layers, n_layers)} of {n_layers} layers" if plan.on_gpu else "RAM"
@@ -170,6 +171,10 @@ def _fits(settings: Settings, plan: MemoryPlan, fresh: bool) -> ModelFinding:
     if plan.lanes < settings.lanes:
         advice = "Choose a smaller model or INGLENOOK_CONTEXT for more chats at once."
         return ModelFinding("memory plan", "warn", f"{words} (wanted: {settings.lanes})", advice)
+    if has_card and not plan.on_gpu and settings.gpu_layers:
+        words = f"{words}: the model does not fit into the card's memory"
+        advice = "Choose a smaller model or quantization for the card, or set INGLENOOK_GPU_LAYERS=0 to do without it."
+        return ModelFinding("memory plan", "warn", words, advice)
     free = free_ram_bytes()
     if fresh and not plan.on_gpu and free < plan.total_bytes:
         advice = "Stop other programs, or choose a smaller model."

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import Engine, EngineOptions, Framing, Segment, TurnRequest
+from engine import Engine, EngineOptions, Framing, ModelError, Segment, TurnRequest
 from engine.backend import Backend
 from engine.model.budgets import FreeBytes, disk_tier_budget, free_for_engine, model_budget, ram_tier_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
@@ -42,7 +42,8 @@ KV_TYPES = tuple(KV_VALUE_BYTES)
 class LoadedModel:
     """A loaded backend, its tokens per session and lanes, and what was free before.
 
-    The echo backend has no plan; `device` is the card, where there is one, `failed` what is noted of its failures.
+    The echo backend has no plan; `device` is the card, where there is one and it may be used (the plan says whether it
+    is), `failed` what is noted of its failures.
     """
 
     backend: Backend
@@ -149,8 +150,22 @@ def memory_plan(
 ) -> MemoryPlan:
     """The memory plan of the model: layers, context, lanes, KV type, which is remembered. Raises ModelError.
 
+    A model that is too large for the card is planned without it, unless a number of layers was asked for.
     `share`: how much of the card's budget may be used (failed_plans.py).
     """
+    try:
+        return _plan(settings, path, free, remember, share)
+    except ModelError as error:
+        if settings.gpu_layers >= 0 or not free.card:
+            raise
+        with contextlib.suppress(ModelError):  # the RAM is too small as well
+            plan = _plan(settings, path, replace(free, card=0), remember, 1.0)
+            log.warning("the card is not used, the CPU computes, which is slow: %s", error)
+            return plan
+        raise
+
+
+def _plan(settings: Settings, path: Path, free: FreeBytes, remember: bool, share: float) -> MemoryPlan:
     gpu_layers = settings.gpu_layers if free.card else 0
     kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
     request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
@@ -167,7 +182,7 @@ def _llama(settings: Settings) -> LoadedModel:
     plan, backend = failed.load(
         lambda share: memory_plan(settings, path, free, share=share), lambda plan: (plan, _loaded(settings, path, plan))
     )
-    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if plan.on_gpu else None, failed)
+    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if settings.gpu_layers else None, failed)
 
 
 def _loaded(settings: Settings, path: Path, plan: MemoryPlan) -> Backend:

@@ -28,5 +28,11 @@ def test_what_it_says_without_one():
     assert "of RAM: weights" in table
 
 
+def test_what_it_says_of_a_card_that_is_too_small():
+    engine = EngineView(budget_bytes=GIB, layers=31, device="NVIDIA GeForce MX150", build="CUDA")
+    words = "card     NVIDIA GeForce MX150 is not used, the model does not fit into its memory: the CPU computes"
+    assert words in start_table(engine)
+
+
 def test_an_engine_without_a_plan_has_no_table():
     assert start_table(NOTHING_KNOWN) == ""

@@ -3,8 +3,13 @@
 import pytest
 
 from engine.model.cards import Card, Machine
+from engine.model.hardware import demo_model
+from engine.model.info import read_model_info
 from engine.model.llama_build import LlamaBuild
-from worker.diagnose import card_finding
+from engine.model.memory_plan import GIB
+from engine.model.plan_search import PlanRequest, plan_memory
+from store.settings import Settings
+from worker.diagnose import card_finding, memory_finding
 
 RTX = Card("NVIDIA GeForce RTX 3060", 12288, 11800, "nvidia", "580.95.05", "8.6")
 AMD = Card("AMD card 0x73bf", 8192, 8000, "amd")
@@ -41,3 +46,12 @@ def test_the_line(build, machine, found, vram_gb, state, words):
     finding = card_finding(build, machine, found, vram_gb)
     assert (finding.state, words in finding.words) == (state, True), finding
     assert bool(finding.advice) == (state != "ok")
+
+
+def test_a_card_that_is_too_small_for_the_model_is_told():
+    plan = plan_memory(read_model_info(demo_model()), 4 * GIB, PlanRequest(gpu_layers=0))
+    finding = memory_finding(Settings(), plan, fresh=False, has_card=True)
+    assert (finding.state, "does not fit into the card's memory" in finding.words) == ("warn", True), finding
+    assert "INGLENOOK_GPU_LAYERS=0" in finding.advice
+    assert memory_finding(Settings(gpu_layers=0), plan, fresh=False, has_card=True).state == "ok"
+    assert memory_finding(Settings(), plan, fresh=False, has_card=False).state == "ok"

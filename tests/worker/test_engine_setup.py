@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine import ModelError
 from engine.model.budgets import FreeBytes, disk_tier_budget, ram_tier_budget
 from engine.model.hardware import demo_model
 from engine.model.memory_plan import GIB
@@ -32,6 +33,18 @@ def test_after_failures_of_the_card_its_budget_is_a_share_of_what_it_was(tmp_pat
     assert (whole, less) == (4 * GIB, 7 * GIB // 2)
     no_card = [memory_plan(settings, demo_model(), FreeBytes(8 * GIB, GIB, 0), share=n) for n in (1.0, 0.875)]
     assert no_card[0].budget_bytes == no_card[1].budget_bytes, "the RAM has not failed"
+
+
+def test_a_model_that_is_too_large_for_the_card_runs_without_it(tmp_path, caplog):
+    """A house that ran on the processor must start after its small card was found."""
+    settings, small = Settings(data_dir=tmp_path), FreeBytes(8 * GIB, GIB, GIB // 2)
+    plan = memory_plan(settings, demo_model(), small)
+    assert (plan.on_gpu, plan.budget_bytes) == (False, 8 * GIB)
+    assert "does not fit into 0.50 GiB of card memory" in caplog.text
+    with pytest.raises(ModelError, match="card memory"):
+        memory_plan(settings.model_copy(update={"gpu_layers": 31}), demo_model(), small)
+    with pytest.raises(ModelError, match="card memory"):
+        memory_plan(settings, demo_model(), FreeBytes(GIB // 8, GIB, GIB // 2))
 
 
 def test_sleeping_chats_get_what_is_set_else_a_share_of_what_is_free(tmp_path):
