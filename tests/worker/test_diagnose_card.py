@@ -21,7 +21,6 @@ def here(*cards, fault=""):
     return Machine("Linux", "x86_64", cards, fault)
 
 
-GIB = 1 << 30
 RTX_FOUND, AMD_FOUND = ("NVIDIA GeForce RTX 3060", 11 * GIB, 12 * GIB), ("AMD Radeon RX 6800 (RADV)", 7 * GIB, 8 * GIB)
 
 
