@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.setup.llama_wheel import LlamaBuild
-from deploy.setup.venv import SetupError, cache_folder, pinned, pip, say
+from deploy.setup.venv import BrokenOff, SetupError, cache_folder, pinned, pip, say
 
 
 @contextmanager
@@ -25,6 +25,8 @@ def build_folder(build: LlamaBuild) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)
         try:
             yield folder
+        except BrokenOff:
+            raise
         except SetupError:
             shutil.rmtree(folder)
             raise

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import IO
 
-from deploy.setup.venv import ROOT, SetupError, end_of, pip_command, pip_environ, say, write_log
+from deploy.setup.venv import ROOT, BrokenOff, SetupError, end_of, pip_command, pip_environ, say, write_log
 
 EVERY_S = 60.0
 N_LINES, N_LINES_OF_A_COMPLAINT = 20, 8
@@ -44,7 +44,7 @@ class Progress:
 
 
 def compile_with_pip(what: str, arguments: tuple[str, ...], environ: Mapping[str, str]) -> None:
-    """Run pip with these arguments and say how far it is. Raises SetupError with the end of its words if it fails."""
+    """Run pip with these arguments and say how far it is. Raises SetupError with the end of its words, BrokenOff."""
     process = subprocess.Popen(
         pip_command(*arguments),
         cwd=str(ROOT),
@@ -65,6 +65,8 @@ def compile_with_pip(what: str, arguments: tuple[str, ...], environ: Mapping[str
         process.kill()
         process.wait()
         process.stdout.close()
+    if status < 0:
+        raise BrokenOff(f"the compilation was ended by signal {-status}: the next start goes on where it was.")
     if status != 0:
         raise SetupError(end_of(_without_noise(output)))
 

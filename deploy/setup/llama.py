@@ -28,7 +28,7 @@ from deploy.setup.llama_wheel import (
 )
 from deploy.setup.machine import Facts, facts
 from deploy.setup.plan import Plan, plan_for
-from deploy.setup.venv import SetupError, pinned, pip, say, share, site_packages, venv_python, write_log
+from deploy.setup.venv import BrokenOff, SetupError, pinned, pip, say, share, site_packages, venv_python, write_log
 
 NAMES = {"cuda": "CUDA", "vulkan": "Vulkan", "metal": "Metal", "cpu": "the processor"}
 HOW_LONG = {
@@ -105,6 +105,8 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
     for build, following in zip(plan.builds, [*plan.builds[1:], None], strict=True):
         try:
             install(build)
+        except BrokenOff:
+            raise
         except SetupError as fault:
             if following is None:
                 raise
@@ -178,6 +180,8 @@ def compile_build(build: LlamaBuild) -> Path:
         try:
             environ = toolchain(build, folder)
             return compile_wheel(build, source_in(folder), f"compiling for {NAMES[build.backend]}", environ)
+        except BrokenOff:
+            raise
         except SetupError as fault:
             raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
 
@@ -209,7 +213,7 @@ def find_compiler() -> str | None:
 def _install_wheel(wheel: Path, build: LlamaBuild) -> None:
     """Put the wheel into .venv, with the libraries of CUDA where it was linked with PyPI's, and try it."""
     if build.is_from_pypi:
-        say("Installing the libraries of CUDA: 450 MB ...")
+        say("Installing the libraries of CUDA: 450 MB to fetch, 730 MB on disk ...")
         pip("install", *RUNTIME)
     again = ("--force-reinstall", "--no-deps") if installed_build() else ()  # the first time with what it depends on
     pip("install", *again, str(wheel))

@@ -19,6 +19,10 @@ class SetupError(Exception):
     """Set-up cannot go on; the message is one sentence for the person at the keyboard."""
 
 
+class BrokenOff(SetupError):
+    """A program was ended from outside: nothing is wrong with what it did, and it can go on later."""
+
+
 def venv_python() -> Path:
     """The Python inside .venv."""
     return VENV / "bin" / "python"

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.setup.build_folder import build_folder
 from deploy.setup.llama_wheel import LlamaBuild
-from deploy.setup.venv import SetupError, cache_folder
+from deploy.setup.venv import BrokenOff, SetupError, cache_folder
 
 BUILD = LlamaBuild("cuda", "sm_86")
 
@@ -27,8 +27,9 @@ def break_off(error):
     return cache_folder() / "building" / BUILD.key
 
 
-def test_what_was_compiled_is_there_after_ctrl_c():
-    folder = break_off(KeyboardInterrupt())
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenOff("killed")])
+def test_what_was_compiled_is_there_after_ctrl_c_and_after_a_kill(error):
+    folder = break_off(error)
     with build_folder(BUILD) as again:
         assert again == folder
         assert (again / "object.o").exists()
