@@ -13,6 +13,7 @@ model or other settings of memory. What it refuses to know: how a plan is made. 
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from engine import ComputeError, MemoryShortage
+from engine import ComputeError, MemoryShortage, ModelError
 from engine.model.memory_plan import MemoryPlan
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ SHARE_KEPT = 7 / 8
 MOST_FAILURES = 4
 REMEMBERED_S = 7 * 86_400.0
 _LLAMA_LOG = logging.getLogger("engine.backends.llama")
+_UNNOTED = "failures of the card are not noted: %s"
 _FATAL = "Fatal Python error: "
 Loaded = TypeVar("Loaded")
 
@@ -49,10 +51,9 @@ class FailedPlans:
         """Plan and load. `plan` makes the plan for a share of the card; where that fails for want of memory, a smaller
         one is tried. Raises what `plan` raises, and the last MemoryShortage."""
         self._take_over()
-        while True:
-            found = plan(self._say_share())
-            if not found.on_gpu:
-                return load(found)
+        self._say_share()
+        found = self._planned(plan)
+        while found.on_gpu:
             self._watch()
             try:
                 return load(found)
@@ -60,8 +61,17 @@ class FailedPlans:
                 enough = len(self.reasons()) >= MOST_FAILURES
                 self.end()
                 self.record(str(error))
-                if enough:
+                failed, found = found, self._planned(plan)
+                if enough or found == failed:
                     raise
+        return load(found)
+
+    def _planned(self, plan: Callable[[float], MemoryPlan]) -> MemoryPlan:
+        """The plan for the share; where there is none for so little, the smallest that there is."""
+        for n in range(len(self.reasons()), 0, -1):
+            with contextlib.suppress(ModelError):
+                return plan(float(SHARE_KEPT**n))
+        return plan(1.0)
 
     def share(self) -> float:
         """How much of its budget the next plan may use."""
@@ -73,13 +83,16 @@ class FailedPlans:
         return [str(why) for when, why in self._read() if when >= since][-MOST_FAILURES:]
 
     def record(self, reason: str) -> None:
-        """Note a failure."""
+        """Note a failure; where that cannot be written (a full disk), it is only logged."""
         log.error("the card failed: %s", reason)
         notes = [*self._read(), (time.time(), reason)][-MOST_FAILURES:]
-        self._notes.parent.mkdir(parents=True, exist_ok=True)
         new = self._notes.with_suffix(".new")
-        new.write_text(json.dumps({"subject": self._subject, "failures": notes}), encoding="utf-8")
-        new.replace(self._notes)
+        try:
+            self._notes.parent.mkdir(parents=True, exist_ok=True)
+            new.write_text(json.dumps({"subject": self._subject, "failures": notes}), encoding="utf-8")
+            new.replace(self._notes)
+        except OSError as error:
+            log.warning(_UNNOTED, error)
 
     def note(self, failure: BaseException | None) -> None:
         """Note why an engine died, if it was the card."""
@@ -100,8 +113,12 @@ class FailedPlans:
 
     def _watch(self) -> None:
         """Let a crash leave words for the next start."""
-        self._crash.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._crash.open("w", encoding="utf-8")
+        try:
+            self._crash.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._crash.open("w", encoding="utf-8")
+        except OSError as error:
+            log.warning(_UNNOTED, error)
+            return
         faulthandler.enable(self._file, all_threads=False)
         self._words = logging.StreamHandler(self._file)
         self._words.setLevel(logging.ERROR)
@@ -117,14 +134,11 @@ class FailedPlans:
         if fault := _fault(words):
             self.record(fault)
 
-    def _say_share(self) -> float:
+    def _say_share(self) -> None:
         share, reasons = self.share(), self.reasons()
         if reasons:
-            text = (
-                "the card has failed lately (%d times, %s): this plan has %.0f %% of its budget; remove %s to forget it"
-            )
+            text = "the card has failed lately (%d times, %s): plans have %.0f %% of its budget; remove %s to forget it"
             log.warning(text, len(reasons), reasons[-1], 100 * share, self._notes)
-        return share
 
     def _read(self) -> list[tuple[float, str]]:
         try:

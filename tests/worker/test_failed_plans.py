@@ -78,6 +78,45 @@ def test_what_cannot_be_planned_is_told_at_once(tmp_path):
     assert plans_of(tmp_path).reasons() == []
 
 
+def test_failures_never_keep_a_worker_from_starting(tmp_path):
+    """Layers that were asked for by number fit into 0.8 of the card and no less: three failures, and that is loaded."""
+    for _ in range(3):
+        plans_of(tmp_path).record("lost")
+
+    def plan(share):
+        if share < 0.7:
+            raise ModelError("does not fit")
+        return Plan(share)
+
+    assert plans_of(tmp_path).load(plan, lambda plan: plan.share) == (7 / 8) ** 2
+
+
+def test_the_smallest_plan_is_tried_once(tmp_path):
+    tried = []
+
+    def plan(share):
+        if share < 1:
+            raise ModelError("does not fit")
+        return Plan(share)
+
+    def with_llama(plan):
+        tried.append(plan.share)
+        raise MemoryShortage("no room")
+
+    with pytest.raises(MemoryShortage, match="no room"):
+        plans_of(tmp_path).load(plan, with_llama)
+    assert tried == [1.0]
+
+
+def test_where_nothing_can_be_noted_the_worker_works(tmp_path, caplog):
+    (tmp_path / "failed_plans").write_text("a full disk refuses the same calls")
+    failed = plans_of(tmp_path)
+    assert load(failed) == 1.0
+    failed.note(ComputeError("could not compute"))
+    failed.end()
+    assert "failures of the card are not noted" in caplog.text
+
+
 def test_another_model_or_other_settings_begin_anew_and_so_does_another_week(tmp_path):
     plans_of(tmp_path).record("lost")
     assert plans_of(tmp_path).share() == 7 / 8
@@ -127,7 +166,7 @@ def test_an_abort_in_the_backend_is_a_failure_and_says_what_llama_cpp_said(tmp_p
     assert die(tmp_path) == -signal.SIGABRT
     assert load(plans_of(tmp_path)) == 7 / 8
     assert plans_of(tmp_path).reasons() == ["Aborted: CUDA error: out of memory"]
-    assert "this plan has 88 % of its budget" in caplog.text
+    assert "plans have 88 % of its budget" in caplog.text
     assert load(plans_of(tmp_path)) == 7 / 8, "it is noted once"
 
 
