@@ -21,6 +21,7 @@ from bench.gpu.toolkit import CardFacts, ToolkitError, card
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET_S = 480.0
 TOY_MODEL, MODEL = "toy.gguf", "random-7b.gguf"
+TOY_PATIENCE, N_SHOWN = 4, 15
 
 
 class Run:
@@ -88,6 +89,7 @@ class Run:
             build.build(self.work, self.given.backend, self.card, limit_s, self.say)
         except (build.BuildError, ToolkitError) as error:
             self.note(Row("build", what, "failed", detail=str(error)))
+            self.show_end_of(self.work.folder / "build.log")
             return None
         self.note(Row("build", what, f"{self.used_s - began:.0f} s", detail=f"{build.n_jobs()} cores"))
         return where
@@ -104,7 +106,7 @@ class Run:
 
     def step(self, plan: steps.Plan, step: steps.Step, is_built: bool) -> bool:
         """One step, as far as there is a build, a model and time."""
-        times = Times(1, step.times.limit_s) if self.given.toy else step.times
+        times = Times(1, TOY_PATIENCE * step.times.limit_s) if self.given.toy else step.times
         limit_s = self.budget.limit_s(times, self.used_s)
         if not is_built:
             return self.skip(step, "llama.cpp was not built")
@@ -126,10 +128,18 @@ class Run:
         how = "stopped at its limit" if ended.timed_out else f"ended with status {ended.status}: {ended.said}"
         is_well = not ended.timed_out and ended.status == 0
         self.say(f"{step.name}: {'done' if is_well else how}, {ended.seconds:.0f} s")
+        if not is_well:
+            self.show_end_of(self.work.folder / f"{step.name}.log")
         why = how[:300] if not is_well else "" if self.card else "no card"
         for row in missing(step.name, step.promises, found, why):
             self.note(row)
         return is_well
+
+    def show_end_of(self, log: Path) -> None:
+        """The last lines of a log: a machine that is lent is given back with its files."""
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+        for line in lines[-N_SHOWN:]:
+            print(f"    {line[:200]}", flush=True)
 
     def skip(self, step: steps.Step, why: str) -> bool:
         """A step that is not started."""
