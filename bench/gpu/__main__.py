@@ -96,6 +96,8 @@ class Run:
 
     def measure(self, libraries: Path | None) -> bool:
         """All steps; whether every one of them did what it should."""
+        if libraries:
+            packages.use_libraries(self.work, libraries)
         model = self.work.folder / (TOY_MODEL if self.given.toy else MODEL)
         plan = steps.Plan(
             self.work, self.given.model or model, libraries or Path(), self.given.backend != "cpu", self.given.toy,
@@ -130,7 +132,7 @@ class Run:
         self.say(f"{step.name}: {'done' if is_well else how}, {ended.seconds:.0f} s")
         if not is_well:
             self.show_end_of(self.work.folder / f"{step.name}.log")
-        why = how[:300] if not is_well else "" if self.card else "no card"
+        why = how[:300] if not is_well else "a toy run" if self.given.toy else "" if self.card else "no card"
         for row in missing(step.name, step.promises, found, why):
             self.note(row)
         return is_well

@@ -76,6 +76,14 @@ def unpack(pack: Path, work: Work) -> bool:
     return True
 
 
+def use_libraries(work: Work, libraries: Path) -> None:
+    """Let the Python package find this build: of LLAMA_CPP_LIB_PATH it loads libllama, but libggml from its own lib."""
+    own = work.site / "llama_cpp" / "lib"
+    if own.parent.is_dir():
+        own.unlink(missing_ok=True)
+        own.symlink_to(libraries)
+
+
 def fingerprint(pack: Path) -> str:
     """A hash of what is packed."""
     digest = hashlib.sha256(version().encode())

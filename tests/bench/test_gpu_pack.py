@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from bench.gpu import pack, source
-from bench.gpu.packages import PackError, Work, check, unpack, version
+from bench.gpu.packages import PackError, Work, check, unpack, use_libraries, version
 
 LLAMA = "vendor/llama.cpp/"
 
@@ -128,6 +128,16 @@ def test_what_was_packed_is_unpacked_once_into_an_environment_of_its_own(tmp_pat
     assert work.python.exists()
     assert (work.source / "CMakeLists.txt").exists()
     assert not unpack(made, work)
+
+
+def test_the_package_finds_the_build_that_is_measured(tmp_path):
+    work = Work(tmp_path / "work")
+    unpack(small_pack(tmp_path / "pack", [("llama_cpp/__init__.py", b"", 0o644)]), work)
+    for build in ("build-cuda", "build-cpu"):
+        (tmp_path / build).mkdir()
+        (tmp_path / build / "libggml.so").write_text(build)
+        use_libraries(work, tmp_path / build)
+        assert (work.site / "llama_cpp" / "lib" / "libggml.so").read_text() == build
 
 
 def test_a_pack_for_another_python_and_a_missing_one_are_named(tmp_path):

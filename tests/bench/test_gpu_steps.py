@@ -155,7 +155,7 @@ def test_a_run_measures_the_memory_of_a_model_that_it_makes(tmp_path):
     assert "a toy model, not to be published" in table
     assert re.search(r"\| memory \| the plan \| 2 x 512, all in RAM \|", table)
     assert re.search(r"\| memory \| llama.cpp's buffers / the plan \| 0\.\d+ \(.* MiB\) \| <= 1 \| met \|", table)
-    assert "| memory | taken of the card / the plan | not measured |  |  | no card |" in table
+    assert "| memory | taken of the card / the plan | not measured |  |  | a toy run |" in table
 
 
 def test_a_step_that_fails_is_said_and_the_next_goes_on(tmp_path):
