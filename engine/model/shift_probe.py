@@ -15,9 +15,10 @@ unreadable file counts as empty. What it refuses to know: what fits (engine/mode
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,14 +43,19 @@ _TEXT = """The ferry was late again, and the children on the pier had begun to c
 Her brother shook his head. He had seen the twentieth behind the lamp, where it waited for somebody to drop a piece of \
 bread. The harbour master came out of his hut with a kettle in his hand and asked whether anybody wanted tea."""
 _N_READ, _N_COMPARED = 64, 24
+_SHORT_OF_MEMORY = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Whether a model and a KV type work together; `reason` says why not. The fields are keys of the cache file."""
+    """Whether a model and a KV type work together; `reason` says why not. These fields are keys of the cache file.
+
+    `passing`: it says nothing of the model, and is not kept.
+    """
 
     works: bool
     reason: str = ""
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,8 @@ class ShiftProbe:
         cached = _result(cache.get(key))
         if cached is None:
             cached = self.run(path, kv_type, n_gpu_layers)
-            cache.keep(key, asdict(cached))
+            if not cached.passing:
+                cache.keep(key, {"works": cached.works, "reason": cached.reason})
         return cached
 
     def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
@@ -94,9 +101,11 @@ class ShiftProbe:
         if child.returncode == 0:
             return ProbeResult(True)
         if child.returncode < 0:
-            return ProbeResult(False, f"the trial was killed by signal {-child.returncode}")
+            from_outside = -child.returncode in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+            return ProbeResult(False, f"the trial was killed by signal {-child.returncode}", from_outside)
         errors = child.stderr.decode(errors="replace").strip().splitlines()
-        return ProbeResult(False, errors[-1][:300] if errors else f"the trial ended with status {child.returncode}")
+        reason = errors[-1][:300] if errors else f"the trial ended with status {child.returncode}"
+        return ProbeResult(False, reason, child.returncode == _SHORT_OF_MEMORY)
 
 
 def _result(entry: object) -> ProbeResult | None:
@@ -167,14 +176,17 @@ def _shift(backend: LlamaBackend) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run as a program. Exit status 0: it works, 1: it does not, 2: wrong usage."""
-    from engine.errors import EngineError
+    """Run as a program. Exit status 0: it works, 1: it does not, 2: wrong usage, 3: there is too little memory now."""
+    from engine.errors import EngineError, MemoryShortage
 
     if len(arguments) not in (2, 3):
         sys.stderr.write("usage: python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]\n")
         return 2
     try:
         problem = problem_of(Path(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) == 3 else 0)
+    except MemoryShortage as error:
+        sys.stderr.write(f"{error}\n")
+        return _SHORT_OF_MEMORY
     except (EngineError, ValueError) as error:
         problem = str(error)
     sys.stderr.write(problem and f"{problem}\n")

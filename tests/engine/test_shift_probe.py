@@ -54,6 +54,19 @@ def test_an_unknown_crash_is_survived_and_cached(models, tmp_path):
     assert ShiftProbe(cache, timeout_s=0, known_crashes=frozenset()).result(models[96], info, "q8_0") == result
 
 
+@pytest.mark.parametrize("end", ["kill -KILL $$", "kill -INT $$", "echo 'there is too little memory' >&2; exit 3"])
+def test_a_trial_that_was_kept_from_its_end_says_nothing_of_the_model(models, tmp_path, monkeypatch, end):
+    """A machine that is short of memory for once, or Ctrl+C, must not forbid quantized cells for ever."""
+    cache, info = tmp_path / "probes.json", read_model_info(models[64])
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{end}\n")
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(program))
+        assert not ShiftProbe(cache).result(models[64], info, "q8_0").works
+    assert ShiftProbe(cache).result(models[64], info, "q8_0").works
+
+
 def test_f16_and_models_without_cells_need_no_trial(models, tmp_path):
     assert ShiftProbe(timeout_s=0).result(models[32], read_model_info(models[32]), "f16").works
     mamba = tiny_models.mamba(tmp_path / "m.gguf")
