@@ -14,7 +14,8 @@ class EngineOptions:
     `logits_bytes`: budget of the logits cache (n_vocab floats a row; a chat in use has two).
 
     `park_after_s`: an idle session leaves the cells after this long while others are active. `step_s`: the longest a
-    step should take, so that a stop is seen in time. `tolerance_s`: restoring may be slower than reading by this much.
+    step should take, so that a stop is seen in time; `longest_s`: the longest it may take where it cannot be broken off
+    (on a card), even with fewer tokens than pay. `tolerance_s`: restoring may be slower than reading by this much.
 
     `reread_every`: a session with a recurrent state, which keeps a trace of all that it forgets, is read again at every
     so many forgettings (0: never).
@@ -32,6 +33,7 @@ class EngineOptions:
     folder: Path | None = None
     park_after_s: float = 1.0
     step_s: float = 0.4
+    longest_s: float = 1.2
     tolerance_s: float = 0.1
     max_sessions: int = 512
     checkpoints: int = 2

@@ -6,7 +6,7 @@ To add a part: an attribute here; `Lane` and `Scheduler` get the whole cache.
 
 from collections.abc import Callable
 
-from engine.backend import Backend
+from engine.backend import Backend, Cut
 from engine.blocks.disk_tier import DiskTier
 from engine.blocks.store import BlockStore
 from engine.kv.cells import Cells
@@ -29,7 +29,9 @@ class KvCache:
         self.disk = DiskTier(options.folder, options.disk_bytes) if options.folder else None
         self.blocks = BlockStore(backend.model_key, options.ram_bytes, self.disk)
         self.manifests = Manifests(backend.model_key, self.disk)
-        self.cost_model = CostModel(options.step_s, tolerance_s=options.tolerance_s)
+        unstoppable = backend.n_on_card > 0 or backend.cut is Cut.CHECKPOINT
+        longest_s = options.longest_s if unstoppable else float("inf")
+        self.cost_model = CostModel(options.step_s, longest_s, tolerance_s=options.tolerance_s)
         self.cells = Cells(backend, self.blocks, self.cost_model)
         self.resume = Resume(backend, self.cells, self.blocks, options)
         self.logits = LogitsCache(options.logits_bytes)

@@ -13,6 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from engine.kv.candidates import Candidate
 
@@ -52,12 +53,12 @@ class CostModel:
     """Reading speed, cost of restoring per tier, and what they mean for the next step.
 
     `step_s` is the longest a step should take; `smallest` the fewest prompt tokens that are worth a step, unless they
-    would take more than `longest_s`: a card cannot be stopped in the middle of a step. A loss of less than
-    `tolerance_s` decides nothing: reading also takes room in a batch that others could use.
+    would take more than `longest_s`, where a step cannot be stopped in its middle. A loss of less than `tolerance_s`
+    decides nothing: reading also takes room in a batch that others could use.
     """
 
     step_s: float = 0.4
-    longest_s: float = 1.5
+    longest_s: float = float("inf")
     smallest: int = 16
     tolerance_s: float = 0.1
     _read_per_s: float = 0.0
@@ -84,8 +85,9 @@ class CostModel:
     def chunk(self, n_batch: int, someone_writes: bool) -> int:
         """Prompt tokens for the next step: a quarter of the time when it would hold up others."""
         allowed_s = self.step_s * (0.25 if someone_writes else 1.0)
-        fewest = max(1, int(self._read_per_s * self.longest_s)) if self._read_per_s else self.smallest
-        self._piece = max(min(fewest, self.smallest), min(n_batch, int(self._read_per_s * allowed_s)))
+        fewest = self._read_per_s * self.longest_s if self._read_per_s else self.smallest
+        fewest = ceil(min(fewest, self.smallest))  # rounded up, it grows until a step takes as long as it may
+        self._piece = max(fewest, min(n_batch, int(self._read_per_s * allowed_s)))
         return self._piece
 
     def reading_s(self, n_tokens: int) -> float:

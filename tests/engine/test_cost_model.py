@@ -137,24 +137,32 @@ def test_a_step_is_as_long_as_it_may_be():
     assert costs.chunk(512, someone_writes=True) == 100, "a step of a few tokens says nothing about reading"
 
 
-def test_on_a_slow_machine_a_piece_of_a_long_read_is_short_enough_for_a_stop():
-    """A step cannot be broken off on a card: so many tokens at the most that it ends in time."""
-    costs = CostModel(longest_s=1.5)
+def test_where_a_step_cannot_be_stopped_a_piece_of_a_long_read_is_short():
+    costs, stoppable = CostModel(longest_s=1.5), CostModel()
     assert costs.reading_s(1) == float("inf"), "a first step is asked, however short"
-    costs.learn_reading(16, 4.0)
+    for each in (costs, stoppable):
+        each.learn_reading(16, 4.0)
+    assert stoppable.chunk(512, someone_writes=False) == 16
     assert costs.chunk(512, someone_writes=False) == costs.chunk(512, someone_writes=True) == 6
     assert costs.reading_s(6) == 1.5
     for _ in range(20):
-        costs.learn_reading(6, 6.0)
-    assert costs.chunk(512, someone_writes=False) == 1
-    costs.learn_reading(1, 100.0)
+        costs.learn_reading(6, 36.0)
     assert costs.chunk(512, someone_writes=False) == 1, "never nothing"
 
 
 def test_a_machine_that_was_slow_for_a_while_is_not_taken_for_slow_for_ever():
     costs = CostModel(longest_s=1.5)
-    costs.learn_reading(16, 16.0)
+    costs.learn_reading(16, 160.0)
     for _ in range(40):
         piece = costs.chunk(512, someone_writes=False)
         costs.learn_reading(piece, piece / READ_PER_S)
     assert costs.chunk(512, someone_writes=False) > 100
+
+
+def test_where_most_of_a_step_does_not_depend_on_its_tokens_it_takes_as_many_as_it_may():
+    costs = CostModel(longest_s=1.5)
+    costs.learn_reading(16, 16.0)
+    for _ in range(200):
+        piece = costs.chunk(512, someone_writes=True)
+        costs.learn_reading(piece, 1.2 + piece / 50)
+    assert costs.chunk(512, someone_writes=True) == 15

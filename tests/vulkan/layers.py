@@ -34,7 +34,7 @@ def pytest_configure(config):
     """Listen to the backend from the first test on."""
     config.layers = LayerCounter()
     log = logging.getLogger("engine.backends.llama")
-    log.setLevel(logging.DEBUG)
+    log.setLevel(logging.INFO)
     log.addHandler(config.layers)
 
 
