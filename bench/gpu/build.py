@@ -45,7 +45,8 @@ def options(libraries: Path, card: CardFacts | None = None, nvcc: Path | None = 
     chosen = {**_COMMON, "CMAKE_LIBRARY_OUTPUT_DIRECTORY": libraries, "CMAKE_RUNTIME_OUTPUT_DIRECTORY": libraries}
     if card and nvcc:
         root = nvcc.parent.parent
-        places = {"CMAKE_CUDA_COMPILER": nvcc, "CUDAToolkit_ROOT": root}
+        rpath = f"{root}/lib64;{root}/lib"  # nvcc's own folders are left out of it, and no loader knows them
+        places = {"CMAKE_CUDA_COMPILER": nvcc, "CUDAToolkit_ROOT": root, "CMAKE_BUILD_RPATH": rpath}
         chosen |= {**_CUDA, "CMAKE_CUDA_ARCHITECTURES": f"{card.architecture}-real", **places}
     return [f"-D{name}={value}" for name, value in chosen.items()]
 

@@ -87,6 +87,7 @@ def test_a_build_is_for_one_architecture_and_the_kv_types_of_the_engine():
     made = options(Path("/w/bin"), HOPPER, Path("/cuda/bin/nvcc"))
     assert "-DCMAKE_CUDA_ARCHITECTURES=90-real" in made
     assert "-DCUDAToolkit_ROOT=/cuda" in made
+    assert "-DCMAKE_BUILD_RPATH=/cuda/lib64;/cuda/lib" in made  # or cuBLAS is not found when it is loaded
     assert "-DGGML_CUDA_FA_QUANTS=f16-f16;q8_0-q8_0" in made
     assert not [one for one in options(Path("/w/bin")) if "CUDA" in one]
 
