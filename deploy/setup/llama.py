@@ -58,6 +58,9 @@ def ensure_llama(choice: str) -> None:
         for note in str(decided.get("notes", "")).splitlines():
             say(note)
         return
+    if choice == "auto" and here.fault and installed_build():  # mostly for one start: until the machine is restarted
+        say(f"{here.fault}. The llama.cpp that is there stays.")
+        return
     _introduce(here, plan)
     notes = _try_all(choice, plan)
     if here.cards and all(card.vendor == "intel" for card in here.cards):
@@ -148,15 +151,26 @@ def install(build: LlamaBuild) -> None:
     if installed_build() in (build.label(), plain):
         return
     wheel = kept_wheel(build) or wheel_of_pip(build)
-    if wheel:
-        say(f"Taking the llama.cpp for {_name(build)} that was built before ({wheel.parent}) ...")
-        _install_wheel(wheel, build)
+    if wheel and _kept_works(wheel, build):
         return
     with tempfile.TemporaryDirectory() as folder:
         wheel = ready_made_wheel(build, Path(folder))
         if wheel and _ready_made_works(wheel, build):
             return
     _install_wheel(compile_build(build), build)
+
+
+def _kept_works(wheel: Path, build: LlamaBuild) -> bool:
+    """Whether a wheel of an earlier build, perhaps of another machine's, works here. Raises NoCard."""
+    say(f"Taking the llama.cpp for {_name(build)} that was built before ({wheel.parent}) ...")
+    try:
+        _install_wheel(wheel, build)
+    except NoCard:
+        raise
+    except SetupError as fault:
+        say(f"It does not work here and is built anew: {fault}")
+        return False
+    return True
 
 
 def _ready_made_works(wheel: Path, build: LlamaBuild) -> bool:

@@ -19,6 +19,7 @@ from deploy.setup.venv import SetupError
 CHOICES = ("auto", "cuda", "vulkan", "metal", "cpu")
 NO_TENSOR_CORES = re.compile(r"GTX 16\d\d")  # Turing in name: llama.cpp itself advises these flags
 PASCAL_CODE = ("-DCMAKE_CUDA_ARCHITECTURES=61-virtual;80-virtual", "-DGGML_CUDA_FORCE_MMQ=ON")
+FOR_COMPILERS = re.compile(r"avx|amx|s?sse|fma|f16c|bmi|asimd|sve|sme|i8mm|bf16|fphp")
 DRIVER_OF_TOOLKIT = {13: 580, 12: 525, 11: 450}
 
 
@@ -148,10 +149,14 @@ def _architectures(cards: list[GraphicsCard]) -> tuple[str, ...]:
 
 
 def processor_mark(file: Path = Path("/proc/cpuinfo")) -> str:
-    """A mark of what this processor can do: code made for one does not run on an older one."""
+    """A mark of what this processor can do: code made for one does not run on an older one.
+
+    Only of what a compiler uses: a kernel's list changes with the kernel, too.
+    """
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "any"
     abilities = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return hashlib.sha256(" ".join(sorted(abilities.split())).encode()).hexdigest()[:8]
+    used = sorted(filter(FOR_COMPILERS.match, abilities.split()))
+    return hashlib.sha256(" ".join(used).encode()).hexdigest()[:8]

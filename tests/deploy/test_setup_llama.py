@@ -144,6 +144,31 @@ def test_a_good_card(clone):
     assert installed_build()["architecture"].startswith("sm_86")
 
 
+def test_a_card_that_is_lost_for_one_start_compiles_nothing(clone):
+    """A driver that was updated and waits for a restart, or does not answer for once."""
+    nvidia_smi(clone.bin, RTX_3060)
+    clone.toolchain(status=0)
+    clone.runs()
+    nvidia_smi(clone.bin, "Failed to initialize NVML: Driver/library version mismatch", status=18)
+    said = clone.runs()
+    assert "Driver/library version mismatch" in said
+    assert "stays" in said
+    assert "compiling" not in said
+    assert installed_build()["backend"] == "cuda"
+    nvidia_smi(clone.bin, RTX_3060)
+    assert clone.runs() == ""
+
+
+def test_a_kept_wheel_that_does_not_work_here_is_compiled_anew(clone):
+    """The cache of a home that machines share, or of a system that was older."""
+    package = {"llama_cpp/__init__.py": "raise OSError('GLIBC_2.38 not found')"}
+    keep_wheel(wheel(clone.folder, NAME, package, VERSION), plan_for("cpu", facts()).builds[0])
+    said = clone.runs()
+    assert "GLIBC_2.38 not found" in said
+    assert "compiling for the processor: step 3 of 3" in said
+    assert installed_build()["backend"] == "cpu"
+
+
 def test_a_broken_toolchain(clone):
     clone.has_built_for_the_processor()
     nvidia_smi(clone.bin, RTX_3060)

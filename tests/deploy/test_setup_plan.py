@@ -6,7 +6,7 @@ import pytest
 
 from deploy.setup.cuda_toolchain import Nvcc
 from deploy.setup.machine import Facts, GraphicsCard, vulkan_lacks
-from deploy.setup.plan import plan_for
+from deploy.setup.plan import plan_for, processor_mark
 from deploy.setup.venv import SetupError
 
 RTX = GraphicsCard("nvidia", "NVIDIA GeForce RTX 3060", "580.95.05", "8.6")
@@ -111,6 +111,19 @@ def test_what_was_asked_for_by_name_and_cannot_be_had(choice, facts, words):
         plan_for(choice, facts)
     assert words in str(fault.value)
     assert choice == "rocm" or "`make run GPU=auto` takes what can be had" in str(fault.value)
+
+
+def test_the_processor_s_mark_is_of_what_code_may_use_not_of_what_a_kernel_says_besides(tmp_path):
+    """Another kernel, or microcode, must not have llama.cpp compiled anew."""
+
+    def mark(flags):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n")
+        return processor_mark(tmp_path / "cpuinfo")
+
+    usual = mark("fpu sse4_2 avx avx2 fma f16c bmi2 md_clear")
+    assert mark("fpu sse4_2 avx avx2 fma f16c bmi2 md_clear user_shstk ibrs its_no") == usual
+    assert mark("fpu sse4_2 avx avx2 fma f16c bmi2 avx512f md_clear") != usual
+    assert mark("fp asimd asimddp i8mm sve") != mark("fp asimd asimddp")
 
 
 def test_by_name_there_is_no_second_choice():
