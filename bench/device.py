@@ -21,7 +21,7 @@ from pathlib import Path
 
 import llama_cpp as llama
 import numpy as np
-from llama_cpp._ggml import libggml
+from llama_cpp.llama_cpp import _lib as libggml  # libllama, which finds what it is linked with; _ggml has a copy
 
 from bench.models import add_model, model_file
 from bench.tables import machine, table

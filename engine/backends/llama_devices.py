@@ -8,7 +8,7 @@ import ctypes
 from dataclasses import dataclass
 
 import llama_cpp as llama
-from llama_cpp._ggml import libggml
+from llama_cpp.llama_cpp import _lib as libggml  # libllama, which finds what it is linked with; _ggml has a copy
 
 _GPU, _INTEGRATED = 1, 2  # ggml-backend.h, enum ggml_backend_dev_type
 _METAL = "MTL"  # ggml-metal.cpp

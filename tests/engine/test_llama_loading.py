@@ -1,6 +1,12 @@
 """What llama.cpp says when it cannot load becomes one sentence: too little memory is told from a damaged file."""
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +65,13 @@ def test_without_a_card_no_layer_is_on_it(demo_model):
     backend = LlamaBackend(demo_model, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_gpu_layers=0))
     assert (backend.n_on_card, backend.n_layers) == (0, 31)
     backend.close()
+
+
+def test_devices_are_asked_of_the_library_that_computes(tmp_path):
+    """With LLAMA_CPP_LIB_PATH another build is loaded; the package has a second copy, with cards of its own."""
+    package = find_spec("llama_cpp")
+    shutil.copytree(Path(package.origin).parent / "lib", tmp_path / "lib")
+    script = "from engine.backends import llama_devices; print(llama_devices.libggml._name)"
+    environ = {**os.environ, "LLAMA_CPP_LIB_PATH": str(tmp_path / "lib")}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).parent == tmp_path / "lib"
