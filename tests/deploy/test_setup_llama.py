@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.setup import venv
-from deploy.setup.llama import ensure_any_llama, ensure_llama, installed_build
-from deploy.setup.llama_wheel import LABEL, keep_wheel
+from deploy.setup.llama import ensure_any_llama, ensure_llama, installed_build, try_llama
+from deploy.setup.llama_wheel import LABEL, LlamaBuild, keep_wheel
 from deploy.setup.machine import facts
 from deploy.setup.plan import plan_for
 from deploy.setup.venv import SetupError, pinned
@@ -41,7 +41,7 @@ def build_wheel(folder, *_):
     if backend == "cuda":
         subprocess.run([os.environ["CUDACXX"], "--version"], check=True)
     print("[3/3] c++ llama.cpp", flush=True)
-    package = f"def llama_supports_gpu_offload(): return {os.environ.get('CARD_IS_FOUND', backend != 'cpu')}"
+    package = f"def llama_supports_gpu_offload(): return {backend != 'cpu'}"
     files = {"llama_cpp/__init__.py": package, f"llama_cpp/lib/libggml-{backend}.so": "", "lib/copy.so": ""}
     return wheel(Path(folder), "llama-cpp-python", files, "VERSION").name
 """
@@ -218,14 +218,17 @@ def test_no_card(clone):
     assert "that was built before" in clone.runs()
 
 
-def test_a_card_that_the_new_llama_does_not_find(clone, monkeypatch):
-    clone.has_built_for_the_processor()
-    monkeypatch.setenv("CARD_IS_FOUND", "False")
-    nvidia_smi(clone.bin, RTX_3060)
-    clone.toolchain(status=0)
-    said = clone.runs()
-    assert "could not be had: the new llama.cpp works and finds no card. Next: the processor." in said
-    assert installed_build()["backend"] == "cpu"
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("def llama_supports_gpu_offload(): return False", r"works and finds no card\."),
+        ("import sys; sys.exit('ggml_cuda_init: no driver')", r"cannot be loaded \(ggml_cuda_init: no driver\)"),
+    ],
+)
+def test_a_new_llama_is_tried(clone, package, words):
+    (venv.site_packages() / "llama_cpp.py").write_text(package)
+    with pytest.raises(SetupError, match=words):
+        try_llama(LlamaBuild("cuda", "sm_86"))
 
 
 def test_a_ready_made_wheel_is_preferred_if_it_is_for_the_card(clone):
