@@ -69,15 +69,22 @@ def _data_folder(installation: Installation) -> tuple[Disk | None, DoctorFinding
         disk = check_folder(folder, DISK_TEST_BYTES)
     except DeployError as fault:
         return None, DoctorFinding("disk", FAIL, str(fault))
+    return disk, disk_finding(disk, installation.settings.disk_cache_mb)
+
+
+def disk_finding(disk: Disk, disk_cache_mb: int) -> DoctorFinding:
+    """Whether there is room beside the KV blocks (-1: they take a share of it), and whether writing is fast enough."""
     words = f"{disk.free_mb / 1000:.1f} GB free, {disk.mb_per_s:.0f} MB/s written for good"
-    if disk.free_mb < LOW_DISK_MB + max(0, installation.settings.disk_cache_mb):
-        advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {installation.settings.disk_cache_mb}."
-        return disk, DoctorFinding("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
+    if disk.free_mb < LOW_DISK_MB + max(0, disk_cache_mb):
+        advice = "Make room: the KV blocks take a quarter of what is free."
+        if disk_cache_mb >= 0:
+            advice = f"Make room, or set INGLENOOK_DISK_CACHE_MB below {disk_cache_mb}."
+        return DoctorFinding("disk", WARN, f"{words}; that is little beside the KV blocks", advice)
     if disk.mb_per_s < SLOW_MB_PER_S:
-        return disk, DoctorFinding(
+        return DoctorFinding(
             "disk", WARN, words, "Waking a chat will be slow: put INGLENOOK_DATA_DIR on a faster disk."
         )
-    return disk, DoctorFinding("disk", OK, words)
+    return DoctorFinding("disk", OK, words)
 
 
 def _port(installation: Installation) -> Iterator[DoctorFinding]:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from deploy.doctor import examine
+from deploy.doctor import disk_finding, examine
 from deploy.doctor_finding import FAIL, DoctorFinding
+from deploy.preflight import Disk
 from store.db import Database, known_versions, migration_config
 from tests.harness.nvidia import nvidia_smi
 
@@ -225,6 +226,15 @@ def test_a_full_disk(machine):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     says(machine.command(limit=limit), "disk", "fail", f"The disk of {machine.data} is full", "make room")
+
+
+@pytest.mark.parametrize(
+    ("disk_cache_mb", "advice"),
+    [(-1, "Make room: the KV blocks take a quarter of what is free."), (4096, "INGLENOOK_DISK_CACHE_MB below 4096")],
+)
+def test_a_disk_that_is_nearly_full(disk_cache_mb, advice):
+    finding = disk_finding(Disk(mb_per_s=100, free_mb=1500, ahead_s=0), disk_cache_mb)
+    assert (finding.state, advice in finding.advice) == ("warn", True), finding
 
 
 def test_a_folder_in_which_not_even_root_may_write(machine):
