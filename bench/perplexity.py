@@ -47,10 +47,11 @@ class Reader:
         if sum(len(held) for _, held in self.held) + len(tokens) > self.window:
             self.forget()
         start = self.end
-        self.backend.decode([TokenRun(0, start + i, [token], True) for i, token in enumerate(tokens)])
+        runs = [TokenRun(0, start + i, [token], True) for i, token in enumerate(tokens)]
+        self.backend.decode(runs if note else [TokenRun(0, start, tokens, True)])
         self.n_evaluated += len(tokens)
-        for index, token in enumerate(tokens):
-            if note and self._row is not None:
+        for index, token in enumerate(tokens if note else ()):
+            if self._row is not None:
                 self.surprise.append(surprise(self._row, token))
             self._row = self.backend.logits(index)
         self.held.append((start, tokens))
@@ -73,6 +74,7 @@ class Reader:
         self.backend.clear()
         for _, tokens in held:
             self.read(tokens, note=False)
+        self._row = self.backend.logits(0)
 
     def rebase(self) -> None:
         self.n_shifts += 1
