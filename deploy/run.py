@@ -31,6 +31,8 @@ from store.private_files import protect
 from store.settings import PREFIX, Settings, SettingsError, load_settings
 
 READY_TIMEOUT_S = 180.0
+WORKER_TIMEOUT_S = 900.0
+"""A first start tries the model in a child process, and may read it three times from a slow disk."""
 STOP_TIMEOUT_S = 9.0
 TRIES_AT_START = 3
 POLL_S = 0.2
@@ -120,7 +122,7 @@ def run_stack(
         room_processes.migrate(settings)
         supervisord.start_group(ROOMS)
         watch.until(lambda: room_processes.web_answers(settings), "the web server")
-        watch.until(lambda: room_processes.worker_answers(settings), "the worker")
+        watch.until(lambda: room_processes.worker_answers(settings), "the worker", WORKER_TIMEOUT_S)
         announce(settings)
         watch.until_stopped()
     finally:
@@ -155,18 +157,26 @@ class StackWatch:
         self._given_up_at: dict[str, float] = {}
         self._has_room = True
 
-    def until(self, is_ready: "room_processes.Check", what: str) -> None:
-        """Wait until a check passes; `Fault` if a program gives up or time runs out, `Stopped` if asked to."""
-        deadline = time.monotonic() + READY_TIMEOUT_S
+    def until(
+        self,
+        is_ready: "room_processes.Check",
+        what: str,
+        limit_s: float = READY_TIMEOUT_S,
+        patience_s: float = 60.0,
+    ) -> None:
+        """Wait until a check passes, and say so after `patience_s`. Raises DeployError if a program gives up or time
+        runs out, StopRequested if asked to."""
+        start, is_told = time.monotonic(), False
         while not is_ready():
             self._check_programs()
             deaths = Counter(name for name, _ in self._supervisord.exits())
             for name in (name for name, times in deaths.items() if times >= TRIES_AT_START):
                 raise DeployError(self._with_tail(name, f"The {name} program does not start"))
-            if time.monotonic() > deadline:
-                raise DeployError(
-                    f"No answer from {what} within {READY_TIMEOUT_S:.0f} s: look into {self._paths.logs}."
-                )
+            if time.monotonic() - start > limit_s:
+                raise DeployError(f"No answer from {what} within {limit_s:.0f} s: look into {self._paths.logs}.")
+            if not is_told and time.monotonic() - start > patience_s:
+                say(f"inglenook: Still waiting for {what}; what it does is in {self._paths.logs}.")
+                is_told = True
             self._pause()
 
     def until_stopped(self) -> None:
