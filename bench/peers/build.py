@@ -9,8 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
+
+from deploy.setup.build_folder import unpack
 
 FOLDER = Path(__file__).parent.parent.parent / "build" / "peers"
 PROGRAMS = ("llama-server", "llama-batched-bench")
@@ -54,8 +55,7 @@ def _source() -> Path:
             *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(FOLDER)),
             f"llama-cpp-python=={_version()}",
         )
-        with tarfile.open(FOLDER / f"{name}.tar.gz") as archive:
-            archive.extractall(FOLDER, filter="data")
+        unpack(FOLDER / f"{name}.tar.gz", FOLDER)
     return FOLDER / name
 
 

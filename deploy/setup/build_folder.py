@@ -48,7 +48,15 @@ def source_in(folder: Path) -> Path:
         pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(folder), pinned("llama-cpp-python"))
         unpacked = folder / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
-        with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-            archive.extractall(unpacked, filter="data")
+        unpack(next(folder.glob("*.tar.gz")), unpacked)
         next(unpacked.iterdir()).rename(source)
     return source
+
+
+def unpack(file: Path, folder: Path) -> None:
+    """Unpack an archive; no member gets outside of the folder where Python can see to that (since 3.11.4)."""
+    with tarfile.open(file) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:
+            archive.extractall(folder)

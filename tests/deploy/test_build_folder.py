@@ -1,8 +1,10 @@
 """A build that was broken off goes on where it was; one that is finished, or has failed, leaves nothing."""
 
+import tarfile
+
 import pytest
 
-from deploy.setup.build_folder import build_folder
+from deploy.setup.build_folder import build_folder, unpack
 from deploy.setup.llama_wheel import LlamaBuild
 from deploy.setup.venv import BrokenOff, SetupError, cache_folder
 
@@ -43,3 +45,20 @@ def test_a_build_that_has_failed_begins_anew():
 def test_other_builds_have_other_folders_and_locks():
     with build_folder(BUILD) as one, build_folder(LlamaBuild("cuda", "sm_75")) as other:
         assert one != other
+
+
+def test_the_source_is_unpacked_by_the_first_pythons_3_11_too(tmp_path, monkeypatch):
+    """Debian 12's is 3.11.2, whose tarfile has no filters yet."""
+    (tmp_path / "a.txt").write_text("a")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "a.txt", "source/a.txt")
+    extractall = tarfile.TarFile.extractall
+
+    def of_3_11_2(self, path=".", members=None, *, numeric_owner=False):
+        extractall(self, path, members, numeric_owner=numeric_owner)
+
+    unpack(tmp_path / "a.tar.gz", tmp_path / "new")
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", of_3_11_2)
+    unpack(tmp_path / "a.tar.gz", tmp_path / "old")
+    assert [(tmp_path / name / "source" / "a.txt").read_text() for name in ("new", "old")] == ["a", "a"]

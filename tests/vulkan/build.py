@@ -13,10 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from deploy.bootstrap import pinned
+from deploy.setup.build_folder import unpack
 
 NEWER_DEBIAN = "trixie"
 NEEDED = {"glslc": "glslc", "cmake": "cmake", "ninja": "ninja-build", "c++": "g++", "dpkg-deb": "dpkg"}
@@ -103,8 +103,7 @@ def fetch_source(folder: Path) -> Path:
             pinned("llama-cpp-python"), log=folder / "download.log")  # fmt: skip
         unpacked = folder / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
-        with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as archive:
-            archive.extractall(unpacked, filter="data")
+        unpack(next(folder.glob("llama_cpp_python-*.tar.gz")), unpacked)
         next(unpacked.iterdir()).rename(source)
     return source / "vendor" / "llama.cpp"
 
