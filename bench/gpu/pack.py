@@ -112,7 +112,7 @@ def download_wheels(folder: Path, version: str) -> list[Path]:
 
 def download_sdist(folder: Path) -> Path:
     """llama-cpp-python's sdist."""
-    _pip("-d", str(folder), "--no-deps", "--no-binary", ":all:", llama_pin(_pyproject()))
+    _pip("-d", str(folder), "--no-deps", "--no-binary", "llama-cpp-python", llama_pin(_pyproject()))
     return next(folder.glob("llama_cpp_python-*.tar.gz"))
 
 

@@ -52,7 +52,18 @@ def _source() -> Path:
     name = f"llama_cpp_python-{_version()}"
     if not (FOLDER / name).is_dir():
         _run(
-            *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(FOLDER)),
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "--no-binary",
+                "llama-cpp-python",
+                "-d",
+                str(FOLDER),
+            ),
             f"llama-cpp-python=={_version()}",
         )
         unpack(FOLDER / f"{name}.tar.gz", FOLDER)

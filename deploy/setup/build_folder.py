@@ -45,7 +45,15 @@ def source_in(folder: Path) -> Path:
     """The source of the pinned llama-cpp-python in this folder, fetched once. Raises SetupError."""
     source = folder / "source"
     if not source.is_dir():
-        pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(folder), pinned("llama-cpp-python"))
+        pip(
+            "download",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+            "--dest",
+            str(folder),
+            pinned("llama-cpp-python"),
+        )
         unpacked = folder / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
         unpack(next(folder.glob("*.tar.gz")), unpacked)

@@ -4,9 +4,11 @@ import tarfile
 
 import pytest
 
-from deploy.setup.build_folder import build_folder, unpack
+from deploy.setup import venv
+from deploy.setup.build_folder import build_folder, source_in, unpack
 from deploy.setup.llama_wheel import LlamaBuild
-from deploy.setup.venv import BrokenOff, SetupError, cache_folder
+from deploy.setup.venv import BrokenOff, SetupError, cache_folder, pinned
+from tests.harness.shelf import bare_venv, sdist, wheel
 
 BUILD = LlamaBuild("cuda", "sm_86")
 
@@ -62,3 +64,36 @@ def test_the_source_is_unpacked_by_the_first_pythons_3_11_too(tmp_path, monkeypa
     monkeypatch.setattr(tarfile.TarFile, "extractall", of_3_11_2)
     unpack(tmp_path / "a.tar.gz", tmp_path / "old")
     assert [(tmp_path / name / "source" / "a.txt").read_text() for name in ("new", "old")] == ["a", "a"]
+
+
+def test_only_llama_cpp_comes_as_source_not_the_tools_that_build_it(tmp_path, monkeypatch):
+    """Where the machine has no ninja and no CMake they would be compiled first, for longer than llama.cpp."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    wheel(shelf, "ninja", {"ninja.py": ""})
+    builder = "import ninja\n\ndef build_wheel(*_):\n    raise NotImplementedError\n"
+    project = '[build-system]\nrequires = ["ninja"]\nbuild-backend = "builder"\nbackend-path = ["."]\n'
+    name, version = pinned("llama-cpp-python").split("==")
+    sdist(shelf, name, {"pyproject.toml": project, "builder.py": builder + METADATA, "read.me": "source"}, version)
+    monkeypatch.setattr(venv, "VENV", tmp_path / ".venv")
+    bare_venv(tmp_path / ".venv")
+    settings = {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(shelf),
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    assert (source_in(tmp_path) / "read.me").read_text() == "source"
+
+
+METADATA = f"""
+def prepare_metadata_for_build_wheel(folder, *_):
+    from pathlib import Path
+    info = Path(folder) / "llama_cpp_python.dist-info"
+    info.mkdir()
+    version = "{pinned("llama-cpp-python").split("==")[1]}"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: llama-cpp-python\\nVersion: " + version + "\\n")
+    return info.name
+"""

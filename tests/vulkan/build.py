@@ -99,8 +99,8 @@ def fetch_source(folder: Path) -> Path:
     source = folder / "source"
     if not source.is_dir():
         say("fetching the source of llama.cpp")
-        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--dest", folder,
-            pinned("llama-cpp-python"), log=folder / "download.log")  # fmt: skip
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "llama-cpp-python",
+            "--dest", folder, pinned("llama-cpp-python"), log=folder / "download.log")  # fmt: skip
         unpacked = folder / "unpacked"
         shutil.rmtree(unpacked, ignore_errors=True)
         unpack(next(folder.glob("llama_cpp_python-*.tar.gz")), unpacked)
