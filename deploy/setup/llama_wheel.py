@@ -24,6 +24,7 @@ from deploy.setup.venv import cache_folder, pinned, run_pip
 
 LABEL = "inglenook-build.json"
 PLAIN_OPTIONS = ("-DLLAVA_BUILD=OFF",)  # the multimodal library is not used
+FOR_COMPILERS = re.compile(r"avx|amx|s?sse|fma|f16c|bmi|asimd|sve|sme|i8mm|bf16|fphp")
 _LIBRARY = re.compile(r"llama_cpp/lib/libggml-(cuda|vulkan|metal|hip|sycl)\.")
 _COPY = re.compile(r"^lib/|\.so\.\d+\.\d+")  # a wheel has no links: each library would be in it six times
 
@@ -61,9 +62,28 @@ class LlamaBuild:
         }
 
 
+def processor_mark(file: Path = Path("/proc/cpuinfo")) -> str:
+    """A mark of what this processor can do: code made for one does not run on an older one.
+
+    Only of what a compiler uses: a kernel's list changes with the kernel, too.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "any"
+    abilities = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    used = sorted(filter(FOR_COMPILERS.match, abilities.split()))
+    return hashlib.sha256(" ".join(used).encode()).hexdigest()[:8]
+
+
+def wheel_folder(build: LlamaBuild) -> Path:
+    """Where the wheel of this build is kept, for this processor: every build has code for it."""
+    return cache_folder() / "wheels" / f"{build.key}-{processor_mark()}"
+
+
 def kept_wheel(build: LlamaBuild) -> Path | None:
     """The wheel of an earlier build, in the user's cache folder."""
-    return next(iter(sorted((cache_folder() / "wheels" / build.key).glob("*.whl"))), None)
+    return next(iter(sorted(wheel_folder(build).glob("*.whl"))), None)
 
 
 def ready_made_wheel(build: LlamaBuild, folder: Path) -> Path | None:
@@ -104,7 +124,7 @@ def cmake_arguments(build: LlamaBuild) -> str:
 
 def keep_wheel(built: Path, build: LlamaBuild) -> Path:
     """Put a labelled copy into the cache folder, whole or not at all."""
-    target = cache_folder() / "wheels" / build.key / built.name
+    target = wheel_folder(build) / built.name
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         label_wheel(built, Path(folder) / built.name, build.label())

@@ -5,11 +5,9 @@ plan, and where it cannot be had the plan is a SetupError that says what to do.
 To add a backend: a function that yields its builds or says why not, in BACKENDS, and its line in `_automatic`.
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from deploy.setup.cuda_toolchain import LEAST_COMPUTE, LEAST_DRIVER, Nvcc, cuda_options, driver_library, pypi_build
 from deploy.setup.llama_wheel import LlamaBuild
@@ -19,7 +17,6 @@ from deploy.setup.venv import SetupError
 CHOICES = ("auto", "cuda", "vulkan", "metal", "cpu")
 NO_TENSOR_CORES = re.compile(r"GTX 16\d\d")  # Turing in name: llama.cpp itself advises these flags
 PASCAL_CODE = ("-DCMAKE_CUDA_ARCHITECTURES=61-virtual;80-virtual", "-DGGML_CUDA_FORCE_MMQ=ON")
-FOR_COMPILERS = re.compile(r"avx|amx|s?sse|fma|f16c|bmi|asimd|sve|sme|i8mm|bf16|fphp")
 DRIVER_OF_TOOLKIT = {13: 580, 12: 525, 11: 450}
 
 
@@ -134,7 +131,7 @@ def _cpu(facts: Facts) -> Plan:
     """On a Mac Metal is always in it: `make run GPU=cpu` puts no layers on the card."""
     if facts.system == "Darwin":
         return _metal(facts)
-    return Plan([LlamaBuild("cpu", f"{facts.processor}-{processor_mark()}")])
+    return Plan([LlamaBuild("cpu", facts.processor)])
 
 
 BACKENDS: dict[str, Callable[[Facts], Plan]] = {"cuda": _cuda, "vulkan": _vulkan, "metal": _metal, "cpu": _cpu}
@@ -146,17 +143,3 @@ def _architecture(card: GraphicsCard) -> str:
 
 def _architectures(cards: list[GraphicsCard]) -> tuple[str, ...]:
     return tuple(sorted({_architecture(card) for card in cards}, key=int))
-
-
-def processor_mark(file: Path = Path("/proc/cpuinfo")) -> str:
-    """A mark of what this processor can do: code made for one does not run on an older one.
-
-    Only of what a compiler uses: a kernel's list changes with the kernel, too.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "any"
-    abilities = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    used = sorted(filter(FOR_COMPILERS.match, abilities.split()))
-    return hashlib.sha256(" ".join(used).encode()).hexdigest()[:8]

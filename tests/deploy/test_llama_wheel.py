@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from deploy.setup.cuda_toolchain import cuda_options, link_libraries, nvcc_on_path
-from deploy.setup.llama_wheel import LABEL, LlamaBuild, backend_of_wheel, cmake_arguments, kept_wheel, label_wheel
+from deploy.setup.llama_wheel import (
+    LABEL,
+    LlamaBuild,
+    backend_of_wheel,
+    cmake_arguments,
+    kept_wheel,
+    label_wheel,
+    processor_mark,
+    wheel_folder,
+)
 from tests.harness.nvidia import script
 from tests.harness.shelf import wheel
 
@@ -47,6 +56,11 @@ def test_ones_own_flags_win_and_make_another_build(monkeypatch, tmp_path):
     assert BUILD.key.startswith(f"{key}-")
     assert BUILD.label()["options"].endswith(" -DGGML_NATIVE=OFF")
     assert kept_wheel(BUILD) is None
+
+
+def test_code_for_one_processor_is_not_given_to_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert wheel_folder(BUILD) == tmp_path / "inglenook" / "wheels" / f"{BUILD.key}-{processor_mark()}"
 
 
 def test_a_build_links_the_driver_where_there_is_one():
