@@ -22,6 +22,8 @@ class Results:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called for each phase of a test."""
+        if report.when == "call":
+            print(report.outcome, report.nodeid, flush=True)  # a device that hangs leaves no time for rows
         if report.when == "call" and report.passed:
             self.passed.append(report.nodeid)
         elif report.failed or report.skipped:

@@ -25,14 +25,14 @@ HOPPER = CardFacts("NVIDIA H200", "580.1", "90", 143771)
 def test_a_step_gets_its_limit_or_what_is_left():
     budget, times = Budget(480), Times(least_s=20, limit_s=90)
     assert budget.limit_s(times, used_s=100) == 90
-    assert budget.limit_s(times, used_s=430) == 45
-    assert budget.limit_s(times, used_s=454.9) == pytest.approx(20.1)
+    assert budget.limit_s(times, used_s=430) == 38
+    assert budget.limit_s(times, used_s=447.9) == pytest.approx(20.1)
 
 
 def test_a_step_that_would_pass_the_budget_does_not_start():
     budget, times = Budget(480), Times(least_s=20, limit_s=90)
-    assert budget.limit_s(times, used_s=456) is None
-    assert budget.refusal(times, used_s=456) == "it needs 20 s and 19 s of 480 were left"
+    assert budget.limit_s(times, used_s=449) is None
+    assert budget.refusal(times, used_s=449) == "it needs 20 s and 19 s of 480 were left"
     assert budget.refusal(times, used_s=500) == "it needs 20 s and 0 s of 480 were left"
 
 
