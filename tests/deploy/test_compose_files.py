@@ -100,3 +100,16 @@ def test_every_build_argument_of_a_card_is_known_to_its_dockerfile():
         dockerfile = (ROOT / build.get("dockerfile", default)).read_text(encoding="utf-8")
         for name in build["args"]:
             assert re.search(rf"^ARG {name}=", dockerfile, re.MULTILINE), (file, name)
+
+
+@pytest.mark.parametrize("name", ["INGLENOOK_RAM_CACHE_MB", "INGLENOOK_DISK_CACHE_MB"])
+def test_what_two_workers_on_one_machine_have_to_set_reaches_them(name):
+    """Each takes half of the free RAM otherwise (docs/operators.md)."""
+    assert services(BASE)["worker"]["environment"][name] == f"${{{name}:--1}}"
+
+
+@pytest.mark.parametrize(("file", "name"), [("vulkan", "MESA_SHADER_CACHE_DIR"), ("nvidia", "CUDA_CACHE_PATH")])
+def test_what_a_driver_compiles_for_the_card_outlives_the_container(file, name):
+    """The container can write only there and into /tmp, which is empty after each start; compiling takes minutes."""
+    assert services(f"deploy/compose.{file}.yml")["worker"]["environment"][name].startswith("/data/blocks/")
+    assert "blocks:/data/blocks" in services(BASE)["worker"]["volumes"]
