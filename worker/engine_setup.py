@@ -174,11 +174,16 @@ def _plan(settings: Settings, path: Path, free: FreeBytes, remember: bool, share
     return plan_model(path, request, budget_bytes, settings.data_dir, remember)
 
 
+def subject_of_failures(settings: Settings, path: Path, device: Device | None) -> str:
+    """The card, and all that decides what it has to hold: with another one its failures are forgotten."""
+    asked = (settings.vram_gb, settings.gpu_layers, settings.context, settings.lanes, settings.kv_type)
+    return ", ".join(map(str, (path.name, device.name if device else "no card", *asked)))
+
+
 def _llama(settings: Settings) -> LoadedModel:
     path, device = model_path(settings), card()
     free = free_bytes(settings, device)
-    subject = f"{path.name}, {settings.vram_gb} GB, {settings.gpu_layers} layers"
-    failed = FailedPlans(settings.data_dir, settings.worker_name, subject)
+    failed = FailedPlans(settings.data_dir, settings.worker_name, subject_of_failures(settings, path, device))
     plan, backend = failed.load(
         lambda share: memory_plan(settings, path, free, share=share), lambda plan: (plan, _loaded(settings, path, plan))
     )

@@ -1,13 +1,16 @@
 """From the settings to the parts of a worker."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine import ModelError
+from engine.backends.llama_devices import Device
 from engine.model.budgets import FreeBytes, disk_tier_budget, ram_tier_budget
 from engine.model.hardware import demo_model
 from engine.model.memory_plan import GIB
 from store.settings import Settings, SettingsError, load_settings
-from worker.engine_setup import free_bytes, load, memory_plan, open_engine
+from worker.engine_setup import free_bytes, load, memory_plan, open_engine, subject_of_failures
 from worker.service import Service
 
 
@@ -33,6 +36,17 @@ def test_after_failures_of_the_card_its_budget_is_a_share_of_what_it_was(tmp_pat
     assert (whole, less) == (4 * GIB, 7 * GIB // 2)
     no_card = [memory_plan(settings, demo_model(), FreeBytes(8 * GIB, GIB, 0), share=n) for n in (1.0, 0.875)]
     assert no_card[0].budget_bytes == no_card[1].budget_bytes, "the RAM has not failed"
+
+
+@pytest.mark.parametrize(
+    "change", [{"context": 1024}, {"lanes": 1}, {"kv_type": "q8_0"}, {"vram_gb": 4}, {"gpu_layers": 3}]
+)
+def test_failures_of_the_card_are_forgotten_with_the_settings_that_decide_what_it_must_hold(tmp_path, change):
+    settings, card = Settings(data_dir=tmp_path), Device("CUDA", "RTX 3060", GIB, GIB, False)
+    subject = subject_of_failures(settings, demo_model(), card)
+    assert subject == subject_of_failures(settings, demo_model(), replace(card, free_bytes=7))
+    assert subject != subject_of_failures(settings.model_copy(update=change), demo_model(), card)
+    assert subject != subject_of_failures(settings, demo_model(), replace(card, name="RTX 4070"))
 
 
 def test_a_model_that_is_too_large_for_the_card_runs_without_it(tmp_path, caplog):
