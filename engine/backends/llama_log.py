@@ -19,6 +19,7 @@ _ABOUT_MEMORY = re.compile(
     r"out of memory|bad_alloc|outof(device|host)memory|(failed|unable) to allocate|allocation of size \d+ failed",
     re.IGNORECASE,
 )
+_AFTER_A_STOP = re.compile(r"(failed with error 1|compute status: 1|ret = 2|removing memory module entries .*)$")
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _complaints: deque[str] = deque(maxlen=8)
 _offloaded: list[tuple[int, int]] = []
@@ -50,7 +51,9 @@ def last_complaint() -> str:
 
 
 def note(level: int, line: str) -> None:
-    """Log a line of llama.cpp, and keep it if it is a complaint."""
+    """Log a line of llama.cpp, and keep it if it is a complaint. That a decode was stopped, as we wished, is none."""
+    if _AFTER_A_STOP.search(line):
+        level = logging.DEBUG
     if level >= logging.WARNING:
         _complaints.append(line)
     elif offloaded := _OFFLOADED.search(line):

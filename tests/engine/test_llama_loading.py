@@ -54,6 +54,24 @@ def test_the_complaints_about_memory_are_known(line):
     assert llama_log.memory_complaint() == llama_log.last_complaint() == ""
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "graph_compute: ggml_backend_sched_graph_compute_async failed with error 1",
+        "process_ubatch: failed to compute graph, compute status: 1",
+        "decode: removing memory module entries for seq_id = 13, pos = [90, +inf)",
+        "llama_decode: failed to decode, ret = 2",
+    ],
+)
+def test_a_decode_that_was_stopped_is_no_complaint(line, caplog):
+    llama_log.forget_complaints()
+    llama_log.note(logging.ERROR, line)
+    assert llama_log.last_complaint() == ""
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+    llama_log.note(logging.ERROR, line.replace("1", "-1").replace("= 2", "= -3").replace("removing", "no"))
+    assert llama_log.last_complaint()
+
+
 def test_what_llama_cpp_says_of_layers_on_the_card_is_taken_once():
     llama_log.note(logging.DEBUG, "load_tensors: offloaded 25/31 layers to GPU")
     assert llama_log.take_offloaded() == (25, 31)
