@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.llama_wheel import WantedBuild
 from deploy.setup.venv import BrokenOff, SetupError, cache_folder, pinned, pip, say
 
 
 @contextmanager
-def build_folder(build: LlamaBuild) -> Iterator[Path]:
+def build_folder(build: WantedBuild) -> Iterator[Path]:
     """The folder of this build, for this process alone."""
     folder = cache_folder() / "building" / build.key
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.llama_wheel import WantedBuild
 from deploy.setup.venv import pip, say
 
 RUNTIME = ("nvidia-cuda-runtime==13.5.*", "nvidia-cublas==13.10.*")
@@ -68,11 +68,11 @@ def _has_cublas(home: Path) -> bool:
     return any((folder / "libcublas.so").exists() for folder in folders)
 
 
-def pypi_build(architectures: tuple[str, ...], more: tuple[str, ...] = ()) -> LlamaBuild:
+def pypi_build(architectures: tuple[str, ...], more: tuple[str, ...] = ()) -> WantedBuild:
     """The build for these cards (compute capabilities without the dot) with PyPI's toolchain."""
     compiler = "nvcc {} from PyPI".format(COMPILER[0].split("==")[1].removesuffix(".*"))
     options = (*cuda_options(architectures, driver_library()), f"-DCMAKE_SHARED_LINKER_FLAGS={RPATH}", *more)
-    return LlamaBuild("cuda", "sm_" + "_".join(architectures), options, compiler)
+    return WantedBuild("cuda", "sm_" + "_".join(architectures), options, compiler)
 
 
 def cuda_options(architectures: tuple[str, ...], driver: Path | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from deploy.setup.build_folder import build_folder, source_in
 from deploy.setup.cuda_toolchain import RUNTIME, toolchain_from_pypi
 from deploy.setup.llama_wheel import (
     LABEL,
-    LlamaBuild,
+    WantedBuild,
     backend_of_files,
     compile_wheel,
     kept_wheel,
@@ -123,7 +123,7 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
     return notes
 
 
-def _failure(build: LlamaBuild, fault: SetupError, following: LlamaBuild) -> str:
+def _failure(build: WantedBuild, fault: SetupError, following: WantedBuild) -> str:
     """Say that a build failed and what comes next; returns the sentence."""
     first, _, rest = str(fault).partition("\n")
     sentence = f"{_name(build)} could not be had: {first.rstrip('.:')}. Next: {_name(following)}."
@@ -132,20 +132,20 @@ def _failure(build: LlamaBuild, fault: SetupError, following: LlamaBuild) -> str
     return sentence
 
 
-def _to_repeat(notes: list[str], choice: str, build: LlamaBuild, has_failed: bool) -> list[str]:
+def _to_repeat(notes: list[str], choice: str, build: WantedBuild, has_failed: bool) -> list[str]:
     if choice != "auto" or build.backend != "cpu" or not notes:
         return []
     again = " `make run GPU=cuda` (or vulkan) tries again what has failed." if has_failed else ""
     return [*notes, f"The processor computes.{again}"]
 
 
-def _name(build: LlamaBuild) -> str:
+def _name(build: WantedBuild) -> str:
     with_compiler = f" with {build.compiler}" if build.compiler else ""
     architecture = f" for {build.architecture}" if build.backend == "cuda" else ""
     return f"{NAMES[build.backend]}{architecture}{with_compiler}"
 
 
-def install(build: LlamaBuild) -> None:
+def install(build: WantedBuild) -> None:
     """Install this build, unless it is there, and try it. Raises SetupError."""
     plain = {"backend": build.backend} if build.backend in ("cpu", "metal") else None  # from before there were labels
     if installed_build() in (build.label(), plain):
@@ -160,7 +160,7 @@ def install(build: LlamaBuild) -> None:
     _install_wheel(compile_build(build), build)
 
 
-def _kept_works(wheel: Path, build: LlamaBuild) -> bool:
+def _kept_works(wheel: Path, build: WantedBuild) -> bool:
     """Whether a wheel of an earlier build, perhaps of another machine's, works here. Raises NoCard."""
     say(f"Taking the llama.cpp for {_name(build)} that was built before ({wheel.parent}) ...")
     try:
@@ -173,7 +173,7 @@ def _kept_works(wheel: Path, build: LlamaBuild) -> bool:
     return True
 
 
-def _ready_made_works(wheel: Path, build: LlamaBuild) -> bool:
+def _ready_made_works(wheel: Path, build: WantedBuild) -> bool:
     say(f"Found a ready-made wheel with {NAMES[build.backend]}: {wheel.name}")
     try:
         _install_wheel(wheel, build)
@@ -183,7 +183,7 @@ def _ready_made_works(wheel: Path, build: LlamaBuild) -> bool:
     return True
 
 
-def compile_build(build: LlamaBuild) -> Path:
+def compile_build(build: WantedBuild) -> Path:
     """Compile llama.cpp and keep the wheel. Raises SetupError."""
     check_compiler()
     say(f"Compiling llama.cpp for {_name(build)}, once: {HOW_LONG[build.backend]} ...")
@@ -200,7 +200,7 @@ def compile_build(build: LlamaBuild) -> Path:
             raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
 
 
-def toolchain(build: LlamaBuild, folder: Path) -> Mapping[str, str]:
+def toolchain(build: WantedBuild, folder: Path) -> Mapping[str, str]:
     """The environment in which this build is compiled. Raises SetupError."""
     if build.backend != "cuda":
         return {}
@@ -224,7 +224,7 @@ def find_compiler() -> str | None:
     return next((found for found in (shutil.which(name) for name in names if name) if found), None)
 
 
-def _install_wheel(wheel: Path, build: LlamaBuild) -> None:
+def _install_wheel(wheel: Path, build: WantedBuild) -> None:
     """Put the wheel into .venv, with the libraries of CUDA where it was linked with PyPI's, and try it."""
     if build.is_from_pypi:
         say("Installing the libraries of CUDA: 450 MB to fetch, 730 MB on disk ...")
@@ -240,7 +240,7 @@ def _install_wheel(wheel: Path, build: LlamaBuild) -> None:
         raise
 
 
-def try_llama(build: LlamaBuild) -> None:
+def try_llama(build: WantedBuild) -> None:
     """Load the library in a child process, and see that it finds a card if it is for one. Raises SetupError."""
     command = [str(venv_python()), "-c", TRIAL]
     try:

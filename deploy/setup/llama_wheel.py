@@ -30,7 +30,7 @@ _COPY = re.compile(r"^lib/|\.so\.\d+\.\d+")  # a wheel has no links: each librar
 
 
 @dataclass(frozen=True)
-class LlamaBuild:
+class WantedBuild:
     """What is built: the backend, the architecture of the card (or CPU), CMake's options, and with which compiler."""
 
     backend: str
@@ -76,17 +76,17 @@ def processor_mark(file: Path = Path("/proc/cpuinfo")) -> str:
     return hashlib.sha256(" ".join(used).encode()).hexdigest()[:8]
 
 
-def wheel_folder(build: LlamaBuild) -> Path:
+def wheel_folder(build: WantedBuild) -> Path:
     """Where the wheel of this build is kept, for this processor: every build has code for it."""
     return cache_folder() / "wheels" / f"{build.key}-{processor_mark()}"
 
 
-def kept_wheel(build: LlamaBuild) -> Path | None:
+def kept_wheel(build: WantedBuild) -> Path | None:
     """The wheel of an earlier build, in the user's cache folder."""
     return next(iter(sorted(wheel_folder(build).glob("*.whl"))), None)
 
 
-def ready_made_wheel(build: LlamaBuild, folder: Path) -> Path | None:
+def ready_made_wheel(build: WantedBuild, folder: Path) -> Path | None:
     """A wheel from an index of pip's settings, if it is for this backend."""
     arguments = ("download", "--only-binary=:all:", "--no-deps", "--dest", str(folder), pinned("llama-cpp-python"))
     if run_pip(*arguments).returncode != 0:
@@ -95,7 +95,7 @@ def ready_made_wheel(build: LlamaBuild, folder: Path) -> Path | None:
     return wheel if wheel and backend_of_wheel(wheel) == build.backend else None
 
 
-def wheel_of_pip(build: LlamaBuild) -> Path | None:
+def wheel_of_pip(build: WantedBuild) -> Path | None:
     """A labelled copy of the wheel that pip has built and kept, for the processor only: pip knows no backend."""
     if build.backend != "cpu" or os.environ.get("CMAKE_ARGS"):
         return None
@@ -105,7 +105,7 @@ def wheel_of_pip(build: LlamaBuild) -> Path | None:
     return next((keep_wheel(path, build) for path in found if backend_of_wheel(path) == "cpu"), None)
 
 
-def compile_wheel(build: LlamaBuild, source: Path, what: str, environ: Mapping[str, str]) -> Path:
+def compile_wheel(build: WantedBuild, source: Path, what: str, environ: Mapping[str, str]) -> Path:
     """Compile the source, label and keep the wheel; returns its path in the cache folder. Raises SetupError.
 
     The folder of the objects lies beside the source: what is there already is not compiled again.
@@ -117,12 +117,12 @@ def compile_wheel(build: LlamaBuild, source: Path, what: str, environ: Mapping[s
         return keep_wheel(next(Path(folder).glob("*.whl")), build)
 
 
-def cmake_arguments(build: LlamaBuild) -> str:
+def cmake_arguments(build: WantedBuild) -> str:
     """CMAKE_ARGS: ours first, the person's own behind them, where they win."""
     return " ".join(filter(None, (shlex.join((*PLAIN_OPTIONS, *build.options)), os.environ.get("CMAKE_ARGS", ""))))
 
 
-def keep_wheel(built: Path, build: LlamaBuild) -> Path:
+def keep_wheel(built: Path, build: WantedBuild) -> Path:
     """Put a labelled copy into the cache folder, whole or not at all."""
     target = wheel_folder(build) / built.name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.setup.cuda_toolchain import LEAST_COMPUTE, LEAST_DRIVER, Nvcc, cuda_options, driver_library, pypi_build
-from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.llama_wheel import WantedBuild
 from deploy.setup.machine import Facts, GraphicsCard
 from deploy.setup.venv import SetupError
 
@@ -24,7 +24,7 @@ DRIVER_OF_TOOLKIT = {13: 580, 12: 525, 11: 450}
 class Plan:
     """Builds in the order in which they are tried, and why others are left out; `later`: if the first one fails."""
 
-    builds: list[LlamaBuild] = field(default_factory=list)
+    builds: list[WantedBuild] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
 
@@ -65,14 +65,14 @@ def _cuda(facts: Facts) -> Plan:
     plan = Plan()
     for attempt in (_from_path, _from_pypi):
         found = attempt(facts, nvidia)
-        if isinstance(found, LlamaBuild):
+        if isinstance(found, WantedBuild):
             plan.builds.append(found)
         elif found:
             plan.notes.append(f"CUDA: {found}")
     return plan
 
 
-def _from_path(facts: Facts, nvidia: list[GraphicsCard]) -> LlamaBuild | str:
+def _from_path(facts: Facts, nvidia: list[GraphicsCard]) -> WantedBuild | str:
     """The build with the nvcc of this machine; else why not (nothing where there is none)."""
     nvcc = facts.nvcc
     if nvcc is None:
@@ -89,16 +89,16 @@ def _from_path(facts: Facts, nvidia: list[GraphicsCard]) -> LlamaBuild | str:
     return _build(known, compiler, nvcc)
 
 
-def _build(cards: list[GraphicsCard], compiler: str, nvcc: Nvcc) -> LlamaBuild:
+def _build(cards: list[GraphicsCard], compiler: str, nvcc: Nvcc) -> WantedBuild:
     architectures = _architectures(cards)
     options = cuda_options(architectures, driver_library())
     name = "sm_" + "_".join(architectures)
     if NO_TENSOR_CORES.search(cards[0].name) and "61" in nvcc.architectures:
         options, name = (options[0], *PASCAL_CODE, options[2]), f"{name}-pascal"
-    return LlamaBuild("cuda", f"{name}-cuda{nvcc.version[0]}", options, compiler)
+    return WantedBuild("cuda", f"{name}-cuda{nvcc.version[0]}", options, compiler)
 
 
-def _from_pypi(facts: Facts, nvidia: list[GraphicsCard]) -> LlamaBuild | str:
+def _from_pypi(facts: Facts, nvidia: list[GraphicsCard]) -> WantedBuild | str:
     """The build with PyPI's toolchain; else why not."""
     able = [card for card in nvidia if card.capability >= LEAST_COMPUTE]
     if facts.system != "Linux" or facts.processor not in ("x86_64", "aarch64"):
@@ -118,20 +118,20 @@ def _vulkan(facts: Facts) -> Plan:
         return Plan(notes=[f"Vulkan: it is not built on {facts.system}."])
     if facts.vulkan_lacks:
         return Plan(notes=[f"Vulkan: {facts.vulkan_lacks}."])
-    return Plan([LlamaBuild("vulkan", facts.processor, ("-DGGML_VULKAN=ON",))])
+    return Plan([WantedBuild("vulkan", facts.processor, ("-DGGML_VULKAN=ON",))])
 
 
 def _metal(facts: Facts) -> Plan:
     if facts.system != "Darwin":
         return Plan(notes=["Metal: it is Apple's, and this is no Mac."])
-    return Plan([LlamaBuild("metal", facts.processor)])
+    return Plan([WantedBuild("metal", facts.processor)])
 
 
 def _cpu(facts: Facts) -> Plan:
     """On a Mac Metal is always in it: `make run GPU=cpu` puts no layers on the card."""
     if facts.system == "Darwin":
         return _metal(facts)
-    return Plan([LlamaBuild("cpu", facts.processor)])
+    return Plan([WantedBuild("cpu", facts.processor)])
 
 
 BACKENDS: dict[str, Callable[[Facts], Plan]] = {"cuda": _cuda, "vulkan": _vulkan, "metal": _metal, "cpu": _cpu}

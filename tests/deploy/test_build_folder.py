@@ -6,11 +6,11 @@ import pytest
 
 from deploy.setup import venv
 from deploy.setup.build_folder import build_folder, source_in, unpack
-from deploy.setup.llama_wheel import LlamaBuild
+from deploy.setup.llama_wheel import WantedBuild
 from deploy.setup.venv import BrokenOff, SetupError, cache_folder, pinned
 from tests.harness.shelf import bare_venv, sdist, wheel
 
-BUILD = LlamaBuild("cuda", "sm_86")
+BUILD = WantedBuild("cuda", "sm_86")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_a_build_that_has_failed_begins_anew():
 
 
 def test_other_builds_have_other_folders_and_locks():
-    with build_folder(BUILD) as one, build_folder(LlamaBuild("cuda", "sm_75")) as other:
+    with build_folder(BUILD) as one, build_folder(WantedBuild("cuda", "sm_75")) as other:
         assert one != other
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.setup.cuda_toolchain import cuda_options, link_libraries, nvcc_on_path
 from deploy.setup.llama_wheel import (
     LABEL,
-    LlamaBuild,
+    WantedBuild,
     backend_of_wheel,
     cmake_arguments,
     kept_wheel,
@@ -21,7 +21,7 @@ from deploy.setup.llama_wheel import (
 from tests.harness.nvidia import script
 from tests.harness.shelf import wheel
 
-BUILD = LlamaBuild("cuda", "sm_86", ("-DGGML_CUDA=ON", r"-DFLAGS=-rpath,\$ORIGIN/x"), "nvcc 13.5 from PyPI")
+BUILD = WantedBuild("cuda", "sm_86", ("-DGGML_CUDA=ON", r"-DFLAGS=-rpath,\$ORIGIN/x"), "nvcc 13.5 from PyPI")
 
 
 def test_a_labelled_wheel_has_each_library_once_and_its_label_in_the_record(tmp_path):

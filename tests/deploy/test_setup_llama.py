@@ -13,7 +13,7 @@ import pytest
 
 from deploy.setup import venv
 from deploy.setup.llama import ensure_any_llama, ensure_llama, installed_build, try_llama
-from deploy.setup.llama_wheel import LABEL, LlamaBuild, keep_wheel
+from deploy.setup.llama_wheel import LABEL, WantedBuild, keep_wheel
 from deploy.setup.machine import facts
 from deploy.setup.plan import plan_for
 from deploy.setup.venv import SetupError, pinned
@@ -228,7 +228,7 @@ def test_no_card(clone):
 def test_a_new_llama_is_tried(clone, package, words):
     (venv.site_packages() / "llama_cpp.py").write_text(package)
     with pytest.raises(SetupError, match=words):
-        try_llama(LlamaBuild("cuda", "sm_86"))
+        try_llama(WantedBuild("cuda", "sm_86"))
 
 
 def test_a_ready_made_wheel_is_preferred_if_it_is_for_the_card(clone):
