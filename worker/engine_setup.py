@@ -184,9 +184,11 @@ def _llama(settings: Settings) -> LoadedModel:
     path, device = model_path(settings), card()
     free = free_bytes(settings, device)
     failed = FailedPlans(settings.data_dir, settings.worker_name, subject_of_failures(settings, path, device))
-    plan, backend = failed.load(
-        lambda share: memory_plan(settings, path, free, share=share), lambda plan: (plan, _loaded(settings, path, plan))
-    )
+
+    def planned(share: float) -> MemoryPlan:
+        return memory_plan(settings, path, free_bytes(settings, card()), share=share)  # another worker may load, too
+
+    plan, backend = failed.load(planned, lambda plan: (plan, _loaded(settings, path, plan)))
     return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if settings.gpu_layers else None, failed)
 
 
