@@ -145,10 +145,11 @@ class Soak:
 
 
 def switching(model: Path, folder: Path, n_chats: int) -> tuple[Chain, Apart]:
-    """Many sessions on an engine with cells for one, beside as many engines. Chunks are equal, so the sums are, too."""
+    """Many sessions on an engine with cells for one, beside as many engines. Chunks are equal, so the sums are, too: of
+    16 tokens, like the first of an engine that does not know its speed yet."""
 
     def make(folder: Path | None) -> Engine:
-        backend = LlamaBackend(model, LlamaOptions(512, 2, n_batch=64, n_threads=1))
+        backend = LlamaBackend(model, LlamaOptions(512, 2, n_batch=16, n_threads=1))
         return Engine(backend, EngineOptions(500, 1, folder=folder, step_s=1000.0)).start()
 
     apart = Apart(lambda: make(None))

@@ -13,6 +13,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from tests.harness.socket_client import Message, SocketClient
 
@@ -42,6 +44,9 @@ class Browser:
     def __init__(self, address: str) -> None:
         self.address = address
         self.http = requests.Session()
+        # The server closes a connection that was idle for two seconds: browsers ask again by themselves, this one, too.
+        again = Retry(total=3, connect=0, read=3, redirect=False, status=0, allowed_methods={"GET"})
+        self.http.mount("http://", HTTPAdapter(max_retries=again))
 
     @property
     def cookie(self) -> str:
