@@ -1,11 +1,12 @@
 """The announcement: one line of an admin that every signed-in person sees until it is dismissed in their browser.
 
-What it does: shows it on pages (open chats get it by the frame `service_status`) and notes in the cookie session that
-it was dismissed. It comes from periodic maintenance, so that no page reads the database for it.
+What it does: shows it on pages (open chats get it by the frame `service_status`) and notes in a cookie that it was
+dismissed: one of its own, because the answer of a page that was asked for before brings the older session back. It
+comes from periodic maintenance, so that no page reads the database for it.
 What it refuses to know: how it is written (admin/dashboard.py), and where it is stored (store/site_state.py).
 """
 
-from flask import Blueprint, Flask, request, session
+from flask import Blueprint, Flask, current_app, make_response, request
 from flask_login import current_user
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
@@ -16,7 +17,8 @@ from web.errors import wants_json
 from web.services import services
 
 blueprint = Blueprint("announcements", __name__)
-PUT_AWAY = "put_away"  # in the cookie session: the id of the announcement that was dismissed
+COOKIE = "put_away"  # who dismissed which announcement last
+LASTS_S = 180 * 86_400
 
 
 def init_app(app: Flask) -> None:
@@ -26,13 +28,22 @@ def init_app(app: Flask) -> None:
 
 @blueprint.post("/announcement/put-away")
 @signed_in
-def put_away() -> Response | tuple[str, int]:
+def put_away() -> Response:
     """Dismiss this announcement in this browser; a new one has another id and is shown."""
-    session[PUT_AWAY] = request.form.get("id", "")[:32]
-    return ("", 204) if wants_json() else redirect(safe_next_url(request.form.get("back", "")))
+    page = safe_next_url(request.form.get("back", ""))
+    answer = make_response("", 204) if wants_json() else redirect(page)
+    secure = current_app.session_interface.get_cookie_secure(current_app)
+    value = _mark(request.form.get("id", "")[:32])
+    answer.set_cookie(COOKIE, value, max_age=LASTS_S, secure=secure, httponly=True, samesite="Lax")
+    return answer
+
+
+def _mark(announcement_id: str) -> str:
+    return f"{current_user.view.id}.{announcement_id}"
 
 
 def _shown() -> Announcement | None:
     announcement = services().maintenance.site_state.announcement
-    is_new = announcement is not None and session.get(PUT_AWAY) != announcement.id
-    return announcement if is_new and current_user.is_authenticated else None
+    if announcement is None or not current_user.is_authenticated:
+        return None
+    return None if request.cookies.get(COOKIE) == _mark(announcement.id) else announcement

@@ -122,6 +122,17 @@ def test_pausing_tells_every_tab_and_lets_turns_wait_until_it_goes_on(site, kim,
     assert turns.get_turn(site.database, acked["id"]).state == "queued"
 
 
+def test_a_line_stays_away_when_the_answer_of_an_earlier_request_comes_late(site, kim, ada):
+    kim.submit("/admin", {"text": "Soup tonight"}, "/admin/announcement")
+    told = re.search(r'name="id" value="(\w+)"', ada.get("/settings").text)[1]
+    before = ada.http.cookies.copy()
+    ada.submit("/", {"id": told, "back": "/settings"}, "/announcement/put-away")
+    assert "Soup" not in ada.get("/").text
+    ada.http.cookies.update(before)  # what a page that was asked for before sends again
+    assert "Soup" not in ada.get("/").text
+    assert "Soup" in kim.get("/").text
+
+
 def test_a_line_for_everybody_is_on_every_page_and_live_in_the_chat(site, kim, ada):
     chat = ada.begin_chat(site.mara)
     tab = ada.socket()
