@@ -1,7 +1,7 @@
 """Devices of llama.cpp: the cards that this build can use, by the names and the free memory that it reads from them.
 
-What it refuses to know: how a build comes to be, and cards that this build has no backend for (engine/model/
-hardware.py finds those). Asking a CUDA card for its memory sets its driver up in this process.
+What it refuses to know: how a build comes to be, and cards that this build has no backend for (engine/model/cards.py
+finds those). Asking a CUDA card for its memory sets its driver up in this process.
 """
 
 import ctypes
