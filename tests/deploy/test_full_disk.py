@@ -47,10 +47,10 @@ def test_a_full_disk_ends_nothing_and_everything_goes_on_afterwards(disk):
         assert refused["error"]["code"] == "disk_full"
         assert "no room left on the server's disk" in refused["error"]["message"]
         if disk.is_mounted:  # else no process could write anywhere, and none could start
-            dead = set(stack.pids("gunicorn"))
-            for pid in dead:
+            dead = sorted(stack.pids("gunicorn"))
+            for pid in dead:  # the master first, which would make new workers
                 os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: (now := set(stack.pids("gunicorn"))) and dead.isdisjoint(now))
+            wait_for(lambda: (now := stack.pids("gunicorn")) and set(dead).isdisjoint(now))
             player.open()  # as soon as it answers
         assert player.browser.get(f"/chat/{player.chat}").status_code == 200
         assert player.browser.get("/").status_code == 200

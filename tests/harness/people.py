@@ -45,7 +45,16 @@ class Browser:
         self.address = address
         self.http = requests.Session()
         # The server closes a connection that was idle for two seconds: browsers ask again by themselves, this one, too.
-        again = Retry(total=3, connect=0, read=3, redirect=False, status=0, allowed_methods={"GET"})
+        # An answer is an answer, whatever it says: a 503 with Retry-After is not asked for again.
+        again = Retry(
+            total=3,
+            connect=0,
+            read=3,
+            redirect=False,
+            status=0,
+            allowed_methods={"GET"},
+            respect_retry_after_header=False,
+        )
         self.http.mount("http://", HTTPAdapter(max_retries=again))
 
     @property
