@@ -161,6 +161,22 @@ def big_stories(mallory):
     at_once(2, work)
 
 
+def native_files(mallory):
+    """Native chat files as large as they may be: one that is taken, one that is refused for its last message."""
+    alternatives = [{"text": f"{place} " + "w" * 60, "created_at": 1.0} for place in range(N_ALTERNATIVES)]
+    message = {"role": "user", "name": "Mallory", "created_at": 1.0, "wordings": alternatives}
+    head = {"format": "inglenook chat", "version": 1, "title": "t", "character_name": "Mo", "user_name": "Mallory"}
+    whole = {**head, "created_at": 1.0, "messages": [message] * N_MESSAGES}
+    broken = {**whole, "messages": [*whole["messages"], {**message, "active": 9}]}
+    contents = [json.dumps(file).encode() for file in (whole, broken)]
+
+    def work(number):
+        page = "/chats/bring"
+        mallory.upload(page, page, "chats", "big.json", contents[number % 2], character=mallory.character)
+
+    at_once(4, work)
+
+
 def deep_lore(mallory):
     """A lorebook of 4,000 entries, each with another scan depth, in a chat that is written to."""
     entries = [
@@ -242,6 +258,7 @@ ATTACKS = {
         guessed_passwords,
         dice,
         big_stories,
+        native_files,
         deep_lore,
         exports,
         many_pages,
