@@ -40,6 +40,7 @@ def edit_message(
         quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         alternative.finish, alternative.status = "edited", None
+        alternative.stats = {name: value for name, value in alternative.stats.items() if name != "words"}
         return _changed(session, chat, message, now)
 
 

@@ -8,9 +8,10 @@ What it refuses to know: how probabilities come about (engine) and how they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+MOST_WORDS = 4_000  # that are kept with an alternative; what grows further forgets its oldest ones
 TopTokens = tuple[tuple[int, float], ...]
 
 
@@ -35,6 +36,25 @@ def word_probabilities(
             result.append({"text": text, "p": _rounded(probability), "top": top_texts})
             pending = b""
     return result if any(tops) else []
+
+
+def grown_words(
+    before: str, known: Sequence[Mapping[str, Any]], text: str, words: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The words of a reply that grew: of `before`, as far as they are known, and of the `text` behind it.
+
+    What nothing is known about is one entry, with `p` None and an empty `top`; nothing known at all: no entry.
+    """
+    if not known and not words:
+        return []
+    grown = [*(known or unknown_words(before)), *(words or unknown_words(text))]
+    n_old = max(0, len(grown) - MOST_WORDS)
+    return [*unknown_words("".join(word["text"] for word in grown[:n_old])), *grown[n_old:]]
+
+
+def unknown_words(text: str) -> list[dict[str, Any]]:
+    """The entry of a text about whose words nothing was kept."""
+    return [{"text": text, "p": None, "top": []}] if text else []
 
 
 def _text_and_p(candidate: tuple[int, float], piece: Callable[[int], bytes]) -> list[Any]:

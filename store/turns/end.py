@@ -125,11 +125,18 @@ def _leftover(session: Session, turn: Turn) -> Outcome:
     reply = Reply(turn.partial, finish="cancelled")
     message = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
     if kind.opening is Opening.CONTINUES and message is not None:
-        before = messages.active_alternative(session, message).text
-        reply = replace(reply, text=before + turn.partial, grows=True)
+        before = messages.active_alternative(session, message)
+        reply = replace(reply, text=before.text + turn.partial, stats=_grown(before.stats, turn.partial), grows=True)
     if kind.narrates:
         reply = replace(reply, role="narrator", name=NARRATOR)
     return Outcome((reply,))
+
+
+def _grown(stats: dict[str, Any], text: str) -> dict[str, Any]:
+    """What was kept with an alternative, when a text has grown behind it whose probabilities are lost."""
+    if not stats.get("words"):
+        return stats
+    return {**stats, "words": [*stats["words"], {"text": text, "p": None, "top": []}]}
 
 
 def _outcome(given: Outcome | Reply | None) -> Outcome:

@@ -38,6 +38,23 @@ def test_an_edit_takes_the_place_of_the_text(database, user, chat, told):
     assert refusal(edits.edit_message, database, user.id, told[1].id, "x" * 30_000, 4) == "too_long"
 
 
+def test_what_was_kept_about_words_goes_with_an_edit_and_stays_when_a_stopped_turn_grows(database, user, chat, told):
+    word = {"text": "Hello", "p": 0.5, "top": [["Hello", 0.5]]}
+    retry = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "retry", 3)).turn
+    attempt = turns.claim(database, retry.id, "gpu0", 5).attempt
+    turns.commit(database, retry.id, attempt, Reply("Hello", (1, 2), "smol", stats={"words": [word], "hint": "rain"}))
+    grow = turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "continue", 4)).turn
+    attempt = turns.claim(database, grow.id, "gpu0", 5).attempt
+    turns.save_partial(database, grow.id, attempt, " there")
+    turns.give_back(database, grow.id, attempt, crashed=True)
+    turns.request_cancel(database, user.id, grow.id)
+    last = chats.transcript(database, chat.id)[-1]
+    behind = {"text": " there", "p": None, "top": []}
+    assert (last.text, last.chosen.stats) == ("Hello there", {"words": [word, behind], "hint": "rain"})
+    edits.edit_message(database, user.id, last.id, "Hello you", 5)
+    assert chats.transcript(database, chat.id)[-1].chosen.stats == {"hint": "rain"}
+
+
 def test_a_delete_can_be_undone(database, user, chat, told):
     assert edits.delete_message(database, user.id, told[0].id, 3) == 4
     assert [m.text for m in chats.transcript(database, chat.id)[1:]] == ["Hello"]

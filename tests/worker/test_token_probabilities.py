@@ -3,7 +3,7 @@
 from test_turn_kinds import Play
 
 from store import chats
-from worker.token_probabilities import word_probabilities
+from worker.token_probabilities import MOST_WORDS, grown_words, word_probabilities
 
 PIECES = {1: b"Hel", 2: b"lo", 3: "中".encode()[:2], 4: "中".encode()[2:], 5: b"\xff"}
 
@@ -35,4 +35,28 @@ def test_they_are_kept_when_the_chat_asks_for_them(make_context, database, redis
     assert "".join(word["text"] for word in reply.chosen.stats["words"]) == reply.text
     assert all(len(word["top"]) == 3 for word in reply.chosen.stats["words"])
     grown = play("continue")[-1]
-    assert reply.text + "".join(word["text"] for word in grown.chosen.stats["words"]) == grown.text
+    assert "".join(word["text"] for word in grown.chosen.stats["words"]) == grown.text
+    assert grown.chosen.stats["words"][: len(reply.chosen.stats["words"])] == reply.chosen.stats["words"]
+
+
+def test_what_stood_before_a_continue_is_shown_though_nothing_is_known_about_it(make_context, database, redis, chat):
+    make_context()
+    play = Play(database, redis, chat)
+    before = play("chat", "One")[-1]
+    chats.change_chat(database, chat.owner_id, chat.id, settings={"top_n": 3})
+    known = play("continue")[-1]
+    words = known.chosen.stats["words"]
+    assert words[0] == {"text": before.text, "p": None, "top": []}
+    assert "".join(word["text"] for word in words) == known.text
+    chats.change_chat(database, chat.owner_id, chat.id, settings={})
+    grown = play("continue")[-1]
+    assert grown.chosen.stats["words"][:-1] == words
+    assert "".join(word["text"] for word in grown.chosen.stats["words"]) == grown.text
+
+
+def test_a_reply_that_grows_on_and_on_forgets_the_oldest_words():
+    words = [{"text": f"{n} ", "p": 0.5, "top": []} for n in range(MOST_WORDS)]
+    grown = grown_words("", words, "new", [{"text": "new", "p": 1.0, "top": []}])
+    assert grown[0] == {"text": "0 ", "p": None, "top": []}
+    assert [word["text"] for word in grown[1:]] == [*(word["text"] for word in words[1:]), "new"]
+    assert grown_words("before", [], "behind", []) == []

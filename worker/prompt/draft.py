@@ -7,7 +7,7 @@ What it refuses to know: SQL, events, the engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from store.turns import Outcome, Reply
 from store.turns.kinds import Result
 from store.views import AlternativeView, MessageView, Story, TurnView
 from worker.prompt.turn_kinds import PartSpec
+from worker.token_probabilities import grown_words
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class TurnDraft:
         self,
         spec: PartSpec,
         written: Done | Cancelled,
-        words: Sequence[dict[str, Any]] = (),
+        words: Sequence[Mapping[str, Any]] = (),
         lore: Sequence[dict[str, Any]] = (),
     ) -> None:
         """Add the text of a part that has ended or was stopped.
@@ -52,6 +53,8 @@ class TurnDraft:
             return
         if not written.text.strip():
             return
+        if spec.continues:
+            words = grown_words(spec.continues.text, _known_words(spec.continues), written.text, words)
         reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)})
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(spec, reply))
@@ -106,3 +109,9 @@ class TurnDraft:
             created_at=0.0,
         )
         return (*spec.messages, new)
+
+
+def _known_words(message: MessageView) -> Sequence[Mapping[str, Any]]:
+    """The words that were kept with the chosen alternative of a message."""
+    words: Sequence[Mapping[str, Any]] = message.chosen.stats.get("words", ())
+    return words

@@ -1,5 +1,6 @@
 /* The token probabilities ("why these words"): a reply as a heat map in the place of its text. A click, or the arrow keys,
-   show the alternatives of a word. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py. */
+   show the alternatives of a word. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py;
+   of a text about which nothing was kept `top` is empty. */
 
 import { t } from "../lib/i18n.js";
 
@@ -78,10 +79,19 @@ function wordElement({ text, p }) {
 
 /** What could have stood in the place of a word, the likeliest first. */
 function alternativesList({ text, p, top }) {
+  if (!top.length) return unknownHint();
   const list = document.createElement("ol");
   for (const [other, chance] of top) if (chance > 0) list.append(alternativeItem(other, chance, other === text));
   if (!top.some(([other]) => other === text)) list.append(alternativeItem(text, p, true));
   return list;
+}
+
+/** Of a text that the reply began with before it went on, nothing may be known. */
+function unknownHint() {
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = t("Nothing was kept about these words.");
+  return hint;
 }
 
 function alternativeItem(text, p, chosen) {
