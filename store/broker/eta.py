@@ -3,7 +3,9 @@
 How: the durations of a worker's last turns are the only model. N_FUTURES futures are drawn from them; in each the lanes
 become free one after the other, and the median of the waits is the estimate. The mean would be wrong: of several
 running turns the first to end counts, and that one is shorter than the mean.
-The rest of a running turn is drawn from the last turns that took longer than it has taken so far.
+The rest of a running turn is drawn from the last turns that took longer than it has taken so far. One that has outlasted
+them all is of a kind that they do not show (a heavy tail): it is taken to last as long again as it has already; just
+behind the longest of them, where turns end that write all that they may, less.
 """
 
 import heapq
@@ -12,6 +14,7 @@ import statistics
 from collections.abc import Sequence
 
 N_FUTURES = 100
+OUTLASTED = 4  # seconds of rest for each second by which a turn outlasts all known ones, up to as long as it has taken
 
 
 def seconds_until_start(
@@ -40,4 +43,6 @@ def _one_future(ahead: int, lanes: int, busy_s: Sequence[float], turn_s: Sequenc
 
 def _rest(seconds: float, turn_s: Sequence[float], draw: random.Random) -> float:
     longer = [known - seconds for known in turn_s if known > seconds]
-    return draw.choice(longer) if longer else 0.1 * statistics.fmean(turn_s)
+    if longer:
+        return draw.choice(longer)
+    return min(seconds, 0.1 * statistics.fmean(turn_s) + OUTLASTED * (seconds - max(turn_s)))

@@ -28,8 +28,15 @@ def test_equal_turns_are_counted_out():
     assert seconds_until_start(3, 2, [4.0, 9.0], [10.0]) == pytest.approx(11.0 + 5.0)
 
 
-def test_a_turn_that_takes_longer_than_any_before_may_end_soon():
-    assert seconds_until_start(0, 1, [50.0], [10.0, 20.0]) == pytest.approx(1.5)
+def test_a_turn_that_outlasts_all_known_ones_is_not_taken_for_almost_done():
+    """Behind a turn of 40 s, after short ones, 1 s was shown for half a minute."""
+    shown = [seconds_until_start(0, 1, [taken_s], [1.0, 1.0, 2.0, 1.0]) for taken_s in (3.0, 5.0, 10.0, 20.0)]
+    assert shown == [3.0, 5.0, 10.0, 20.0]
+    assert seconds_until_start(1, 1, [20.0], [1.0]) == 21.0
+
+
+def test_a_turn_that_just_outlasts_those_that_wrote_all_they_may_ends_soon():
+    assert seconds_until_start(0, 1, [20.5], [20.0, 20.0]) == pytest.approx(4.0)
 
 
 @given(SECONDS, st.lists(st.floats(0, 200), max_size=4), st.integers(1, 4), st.integers(0, 20))
