@@ -3,9 +3,9 @@
 How: the durations of a worker's last turns are the only model. N_FUTURES futures are drawn from them; in each the lanes
 become free one after the other, and the median of the waits is the estimate. The mean would be wrong: of several
 running turns the first to end counts, and that one is shorter than the mean.
-The rest of a running turn is drawn from the last turns that took longer than it has taken so far. One that has outlasted
-them all is of a kind that they do not show (a heavy tail): it is taken to last as long again as it has already; just
-behind the longest of them, where turns end that write all that they may, less.
+The rest of a running turn is drawn from the last turns that took longer than it has taken so far. One that has
+outlasted them all is of a kind that they do not show (a heavy tail): it is taken to last as long again as it has
+already; just behind the longest of them, where turns end that write all that they may, less.
 """
 
 import heapq

@@ -13,6 +13,7 @@ from web.rendering.sized_cache import SizedCache
 from web.serializers import with_html
 
 TAGS = re.compile(r"<(?!/?(p|em|strong|s|span|blockquote|ul|ol|li|hr|code|pre|h[1-6]|table|thead|tbody|tr|th|td|br)\b)")
+SPEECH = ('<span class="speech">"', '"</span>')
 SAID = '<span class="speech">"Come in!"</span>'
 EVIL = [
     "<script>alert(1)</script>",
@@ -59,6 +60,14 @@ EVIL = [
         ("`*code*` *a*", "<p><code>*code*</code> <em>a</em></p>"),
         ("* one *a\n* two", "<ul>\n<li>one <em>a</em></li>\n<li>two</li>\n</ul>"),
         ('"One.\n\n"Come in!"', f'<p><span class="speech">"One.</span></p>\n<p>{SAID}</p>'),
+        ('"Stay, she said. "Come in!" She sat.', f'<p>"Stay, she said. {SAID} She sat.</p>'),
+        ('Stay," she said. "Come in!" She sat.', f'<p>Stay," she said. {SAID} She sat.</p>'),
+        ('He" said. "Come in!" *nods* "Come in!"', f'<p>He" said. {SAID} <em>nods</em> {SAID}</p>'),
+        ('a 12 " pipe. "Come in!" He', f'<p>a 12 " pipe. {SAID} He</p>'),
+        ('"One.\n"Come in!" she', f'<p><span class="speech">"One.</span><br>\n{SAID} she</p>'),
+        ('*nods*"Come in!"*sits* "...well"', f'<p><em>nods</em>{SAID}<em>sits</em> {"...well".join(SPEECH)}</p>'),
+        ('"Wait—"he said', '<p><span class="speech">"Wait—"</span>he said</p>'),
+        ('他说"好"。她说"来"。', '<p>他说<span class="speech">"好"</span>。她说<span class="speech">"来"</span>。</p>'),
         ("5'10\" tall", "<p>5'10\" tall</p>"),
     ],
 )  # fmt: skip

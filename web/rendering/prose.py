@@ -12,7 +12,7 @@ emphasis is repaired before anything else (emphasis_repair.py).
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nh3
@@ -29,6 +29,11 @@ ALLOWED = {
     "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
 QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』", "«": "»"}
+_BEFORE_SPEECH = "([{（【《"  # besides blanks: what stands before an opening mark and not before a closing one
+_BEHIND = (
+    ",;:!?)]}，、。；：！？）】》"  # besides blanks: what stands behind a closing mark and not behind an opening one
+)
+_DOTS = ".…"  # behind both: speech may begin with them
 OFF = ["link", "image", "autolink", "reference", "html_block", "html_inline", "code", "lheading", "entity"]
 MAX_LETTERS, MAX_MARKS = 100_000, 10_000  # of a text that is read as Markdown; what is longer is shown plain
 MAX_CELLS = 4_000  # of a table; a text with a larger one is read without tables
@@ -130,42 +135,105 @@ def _wrap(tokens: list[Token]) -> list[Token]:
 
 
 def _pairs(tokens: Sequence[Token]) -> tuple[set[int], set[int]]:
-    """Indexes of the first and the last token of each speech.
+    """Indexes of the first and the last token of each speech."""
+    pairs = _SpeechPairs(tokens)
+    for index in range(len(tokens)):
+        pairs.read(index)
+    pairs.finish()
+    return pairs.opens, pairs.closes
+
+
+class _SpeechPairs:
+    """Where speech begins and ends, read token by token.
 
     Speech ends with its closing mark at the same depth, at the end of the element in which it was opened, or, when it
-    is never closed, with its line.
+    is never closed, with its line. A straight mark that can only open says that the one before it was never closed: so
+    a stray one does not turn speech and narration over.
     """
-    opens: set[int] = set()
-    closes: set[int] = set()
-    last = {token.content: index for index, token in enumerate(tokens)}
-    start: int | None = None
-    for index, token in enumerate(tokens):
-        if start is None:
-            if _begins_speech(tokens, index):
-                opens.add(index)
-                start = index
-        elif token.level < tokens[start].level:
-            closes.add(index - 1)
-            start = None
-        elif token.level == tokens[start].level and _ends_speech(token, index, tokens[start], last):
-            closes.add(index if token.type == "text" else index - 1)
-            start = None
-    if start is not None:
-        closes.add(len(tokens) - 1)
-    return opens, closes
 
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.opens: set[int] = set()
+        self.closes: set[int] = set()
+        self._tokens = tokens
+        closing = (index for index, token in enumerate(tokens) if not self._can_only_open(index))
+        self._last = {tokens[index].content: index for index in closing}
+        self._start: int | None = None
+        self._line_end: int | None = None  # the first one within the speech
 
-def _begins_speech(tokens: Sequence[Token], index: int) -> bool:
-    token = tokens[index]
-    after_digit = index > 0 and tokens[index - 1].content[-1:].isdigit()
-    return token.type == "text" and token.content in QUOTES and not (token.content == '"' and after_digit)
+    def read(self, index: int) -> None:
+        """Read the token at `index`."""
+        token = self._tokens[index]
+        if self._start is None:
+            if self._begins(index):
+                self._open(index)
+        elif token.level < self._tokens[self._start].level:
+            self._close(index - 1)
+        elif token.level == self._tokens[self._start].level:
+            self._read_inside(index, token, QUOTES[self._tokens[self._start].content])
 
+    def finish(self) -> None:
+        """The element ends."""
+        if self._start is not None:
+            self._close(len(self._tokens) - 1)
 
-def _ends_speech(token: Token, index: int, opened: Token, last: Mapping[str, int]) -> bool:
-    closer = QUOTES[opened.content]
-    if token.type == "softbreak":
-        return last.get(closer, -1) < index
-    return token.type == "text" and token.content == closer
+    def _read_inside(self, index: int, token: Token, closer: str) -> None:
+        if token.type == "softbreak":
+            if self._last.get(closer, -1) < index:
+                self._close(index - 1)
+            elif self._line_end is None:
+                self._line_end = index
+        elif token.type == "text" and token.content == closer:
+            if self._can_only_open(index):
+                self._give_up()
+                self._open(index)
+            else:
+                self._close(index)
+
+    def _open(self, index: int) -> None:
+        self.opens.add(index)
+        self._start, self._line_end = index, None
+
+    def _close(self, index: int) -> None:
+        self.closes.add(index)
+        self._start = None
+
+    def _give_up(self) -> None:
+        """The speech that was begun was never closed: it was its line, or none at all."""
+        if self._line_end is not None:
+            self.closes.add(self._line_end - 1)
+        elif self._start is not None:
+            self.opens.remove(self._start)
+
+    def _begins(self, index: int) -> bool:
+        token = self._tokens[index]
+        if token.type != "text" or token.content not in QUOTES:
+            return False
+        return token.content != '"' or not (self._before(index).isdigit() or self._can_only_close(index))
+
+    def _can_only_open(self, index: int) -> bool:
+        before, after = self._before(index), self._after(index)
+        straight = self._tokens[index].type == "text" and self._tokens[index].content == '"'
+        return straight and (before.isspace() or before in _BEFORE_SPEECH) and not (after.isspace() or after in _BEHIND)
+
+    def _can_only_close(self, index: int) -> bool:
+        before, after = self._before(index), self._after(index)
+        return not (before.isspace() or before in _BEFORE_SPEECH) and (
+            after.isspace() or after in _BEHIND or after in _DOTS
+        )
+
+    def _before(self, index: int) -> str:
+        """The letter before a token: a blank where an element or a line begins."""
+        token = self._tokens[index - 1] if index else None
+        if token is None or token.nesting > 0 or token.type in ("softbreak", "hardbreak"):
+            return " "
+        return token.content[-1:] or "x"
+
+    def _after(self, index: int) -> str:
+        """The letter behind a token: a blank where an element or a line ends."""
+        token = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
+        if token is None or token.nesting < 0 or token.type in ("softbreak", "hardbreak"):
+            return " "
+        return token.content[:1] or "x"
 
 
 def _parser(tables: bool) -> MarkdownIt:
