@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 from store.db import Database
 from store.settings import Settings
 from store.sign_ins import find_signed_in
-from web import announcements, assets, errors, health, notices, security, uploads
+from web import announcements, assets, errors, health, installable, notices, security, uploads
 from web.admin import dashboard, metrics, people
 from web.auth import account_settings, accounts, password_resets, rate_limits, session_cookie
 from web.characters import card_files, character_page, pictures
@@ -45,6 +45,7 @@ BLUEPRINTS = (
     chat_page.blueprint,
     chat_files.blueprint,
     health.blueprint,
+    installable.blueprint,
     metrics.blueprint,
 )
 MAX_FORM_BYTES = 256 * 1024
@@ -69,6 +70,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     uploads.init_app(app)  # before everything that reads a form
     rate_limits.init_app(app, settings)
     assets.init_app(app)
+    installable.init_app(app)
     language.init_app(app)
     notices.init_app(app)
     amounts.init_app(app)

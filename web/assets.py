@@ -50,8 +50,8 @@ def _compress(response: Response, path: str) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Serve /assets/<version>/... and give templates `asset(path)`."""
-    current = version()
+    """Serve /assets/<version>/... (config ASSET_VERSION) and give templates `asset(path)`."""
+    current = app.config["ASSET_VERSION"] = version()
     blueprint = Blueprint("assets", __name__)
 
     @blueprint.get("/assets/<tag>/<path:path>")

@@ -156,6 +156,7 @@ def values(books, ada):
         "lorebook_id": seas.id,
         "place": "0",
         "ending": "json",
+        "locale": "en",
     }
 
 

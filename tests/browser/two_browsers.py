@@ -28,8 +28,10 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-DESKTOP = {"viewport": {"width": 1280, "height": 800}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+PLAIN = {"service_workers": "block"}  # one would hide requests from these tests; test_installed.py has one
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, **PLAIN}
+TOUCHED = {"is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+PHONE = {"viewport": {"width": 390, "height": 844}, **TOUCHED, **PLAIN}
 PASSWORD = "a long enough password"
 REPLY_MS = 240_000
 ROUNDS = 5  # tries to catch both in mid-reply: a short reply may be over before the reload

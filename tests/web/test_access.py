@@ -23,6 +23,9 @@ ROUTES = {
     ("assets.file", "GET"): ANYBODY,
     ("static", "GET"): ANYBODY,
     ("health.healthz", "GET"): ANYBODY,
+    ("installable.manifest", "GET"): ANYBODY,
+    ("installable.service_worker", "GET"): ANYBODY,
+    ("installable.offline", "GET"): ANYBODY,
     ("accounts.login", "GET"): ANYBODY,
     ("accounts.submit_login", "POST"): ANYBODY,
     ("accounts.choose_language", "POST"): ANYBODY,
@@ -148,6 +151,7 @@ def adas(site, enter):
         "token": "0" * 43,
         "tag": "x",
         "ending": "json",
+        "locale": "en",
         "path": "js/pages/home.js",
         "filename": "js/pages/home.js",
     }

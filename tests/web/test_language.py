@@ -144,6 +144,7 @@ NOT_PAGES = {
 }
 NOT_PAGES |= {"lorebooks.as_v3", "lorebooks.original", "card_files.as_json", "card_files.as_png", "chat_files.export"}
 NOT_PAGES |= {"metrics.metrics", "admin.now", "chats.cost_of_change"}
+NOT_PAGES |= {"installable.manifest", "installable.service_worker"}
 PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and endpoint not in NOT_PAGES)
 
 
@@ -165,7 +166,7 @@ def zhou(site, database):
     persona = personas.save_persona(database, who.id, "乙", "水手。")
     book = books.add_book(database, who.id, {"entries": [{"keys": ["海"], "content": "蓝色的。"}]}, "海")
     values = {"character_id": character.id, "chat_id": chat.id, "persona_id": persona.id, "token": token}
-    values |= {"lorebook_id": book.id, "place": "0"}
+    values |= {"lorebook_id": book.id, "place": "0", "locale": "zh"}
     return browser, {**values, "invite_id": invite.id, "user_id": who.id}
 
 
