@@ -23,7 +23,7 @@ from engine.errors import EngineError, RequestError
 from engine.events import Cancelled, Done, Failed, Reading, Text
 from engine.model.budgets import FreeBytes, free_for_engine, model_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
-from engine.model.loader import card, load_model, plan_model
+from engine.model.loader import cards, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MemoryPlan
 from engine.model.plan_search import PlanRequest
 from engine.options import EngineOptions
@@ -72,7 +72,7 @@ def main(command_line: Sequence[str] | None = None, lines: TextIO | None = None)
 def make_plan(arguments: argparse.Namespace, path: Path) -> MemoryPlan:
     """The memory plan for the arguments."""
     kv_types = (arguments.kv_type,) if arguments.kv_type else tuple(KV_VALUE_BYTES)
-    device = card() if arguments.gpu_layers else None
+    device = next(iter(cards()), None) if arguments.gpu_layers else None
     request = PlanRequest(arguments.context, 1, arguments.gpu_layers if device else 0, kv_types)
     ram = free_for_engine(free_ram_bytes(), ram_bytes())
     free = FreeBytes(ram, 0, device.free_bytes, device.shares_ram) if device else FreeBytes(ram, 0)

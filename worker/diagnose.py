@@ -22,7 +22,7 @@ from engine.model.cards import Card, Machine, machine
 from engine.model.hardware import free_ram_bytes, ram_bytes
 from engine.model.info import ModelInfo, read_model_info
 from engine.model.llama_build import LlamaBuild, llama_build
-from engine.model.loader import card
+from engine.model.loader import cards
 from engine.model.memory_plan import GIB, MemoryPlan
 from engine.model.shift_probe import ShiftProbe
 from engine.text.chat_template import CannotSplit, split_template
@@ -104,10 +104,10 @@ def _template(model: ModelInfo, style: FramingStyle) -> ModelFinding:
 
 def _cards(settings: Settings) -> Iterator[ModelFinding]:
     try:
-        from engine.backends.llama_devices import first_device
+        from engine.backends.llama_devices import usable_devices
     except ImportError:
         return  # the memory plan says so
-    device = first_device()
+    device = next(iter(usable_devices()), None)
     found = (device.name, device.free_bytes, device.total_bytes) if device else None
     yield card_finding(llama_build(), machine(), found, settings.vram_gb)
 
@@ -158,7 +158,7 @@ def _memory(settings: Settings, path: Path, model: ModelInfo, trial: bool) -> It
 
 def _available(settings: Settings, fresh: bool) -> FreeBytes:
     """What the model may take: what is free, or, while a worker has it loaded already, what the machine has."""
-    device = card()
+    device = next(iter(cards()), None)
     free = free_bytes(settings, device)
     return free if fresh else replace(free, ram=ram_bytes(), card=device.total_bytes if device else 0)
 

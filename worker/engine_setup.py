@@ -20,11 +20,12 @@ from engine.backend import Backend
 from engine.model.budgets import FreeBytes, disk_tier_budget, free_for_engine, model_budget, ram_tier_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
 from engine.model.llama_build import llama_build
-from engine.model.loader import card, load_model, plan_model
+from engine.model.loader import cards, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
 from engine.model.plan_search import PlanRequest
 from engine.text.framing_styles import FramingStyle
 from store.settings import AUTO, Settings
+from worker.card_lock import CardLock
 from worker.failed_plans import FailedPlans
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class LoadedModel:
     """A loaded backend, its tokens per session and lanes, and what was free before.
 
     The echo backend has no plan; `device` is the card, where there is one and it may be used (the plan says whether it
-    is), `failed` what is noted of its failures.
+    is), `card_lock` keeps it from other workers, `failed` is what is noted of its failures.
     """
 
     backend: Backend
@@ -53,6 +54,7 @@ class LoadedModel:
     plan: MemoryPlan | None = None
     device: Device | None = None
     failed: FailedPlans | None = None
+    card_lock: CardLock | None = None
 
 
 def load(settings: Settings) -> LoadedModel:
@@ -146,32 +148,32 @@ def model_path(settings: Settings) -> Path:
 
 
 def memory_plan(
-    settings: Settings, path: Path, free: FreeBytes, remember: bool = True, share: float = 1.0
+    settings: Settings, path: Path, free: FreeBytes, remember: bool = True, share: float = 1.0, main_gpu: int = 0
 ) -> MemoryPlan:
     """The memory plan of the model: layers, context, lanes, KV type, which is remembered. Raises ModelError.
 
     A model that is too large for the card is planned without it, unless a number of layers was asked for.
-    `share`: how much of the card's budget may be used (failed_plans.py).
+    `share`: how much of the card's budget may be used (failed_plans.py); `main_gpu`: which card (card_lock.py).
     """
     try:
-        return _plan(settings, path, free, remember, share)
+        return _plan(settings, path, free, remember, share, main_gpu)
     except ModelError as error:
         if settings.gpu_layers >= 0 or not free.card:
             raise
         with contextlib.suppress(ModelError):  # the RAM is too small as well
-            plan = _plan(settings, path, replace(free, card=0), remember, 1.0)
+            plan = _plan(settings, path, replace(free, card=0), remember, 1.0, main_gpu)
             log.warning("the card is not used, the CPU computes, which is slow: %s", error)
             return plan
         raise
 
 
-def _plan(settings: Settings, path: Path, free: FreeBytes, remember: bool, share: float) -> MemoryPlan:
+def _plan(settings: Settings, path: Path, free: FreeBytes, remember: bool, share: float, main_gpu: int) -> MemoryPlan:
     gpu_layers = settings.gpu_layers if free.card else 0
     kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
     request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
     budget_bytes = model_budget(free if gpu_layers else replace(free, card=0), int(settings.vram_gb * GIB))
     budget_bytes = int(share * budget_bytes) if gpu_layers else budget_bytes
-    return plan_model(path, request, budget_bytes, settings.data_dir, remember)
+    return plan_model(path, request, budget_bytes, settings.data_dir, remember, main_gpu)
 
 
 def subject_of_failures(settings: Settings, path: Path, device: Device | None) -> str:
@@ -181,19 +183,22 @@ def subject_of_failures(settings: Settings, path: Path, device: Device | None) -
 
 
 def _llama(settings: Settings) -> LoadedModel:
-    path, device = model_path(settings), card()
+    path = model_path(settings)
+    lock = CardLock(settings.data_dir, cards() if settings.gpu_layers else ())
+    device = lock.device
     free = free_bytes(settings, device)
     failed = FailedPlans(settings.data_dir, settings.worker_name, subject_of_failures(settings, path, device))
 
     def planned(share: float) -> MemoryPlan:
-        return memory_plan(settings, path, free_bytes(settings, card()), share=share)  # another worker may load, too
+        now = cards()[lock.place] if device else None  # another program may load, too
+        return memory_plan(settings, path, free_bytes(settings, now), share=share, main_gpu=lock.place)
 
-    plan, backend = failed.load(planned, lambda plan: (plan, _loaded(settings, path, plan)))
-    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device if settings.gpu_layers else None, failed)
+    plan, backend = failed.load(planned, lambda plan: (plan, _loaded(settings, path, plan, lock.place)))
+    return LoadedModel(backend, plan.context, plan.lanes, free, plan, device, failed, lock)
 
 
-def _loaded(settings: Settings, path: Path, plan: MemoryPlan) -> Backend:
+def _loaded(settings: Settings, path: Path, plan: MemoryPlan, main_gpu: int) -> Backend:
     log.info("loading %s, llama.cpp was built for %s\n%s", path, llama_build(), plan.describe())
     if plan.lanes < settings.lanes:
         log.warning("only %d of %d lanes fit into the memory", plan.lanes, settings.lanes)
-    return load_model(path, plan, settings.threads)
+    return load_model(path, plan, settings.threads, main_gpu)

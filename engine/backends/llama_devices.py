@@ -35,10 +35,10 @@ def devices() -> tuple[Device, ...]:
     return tuple(device for handle in handles if (device := _device(handle)) is not None)
 
 
-def first_device() -> Device | None:
-    """The card that llama.cpp computes on: the first with memory of its own, else the first of all."""
+def usable_devices() -> tuple[Device, ...]:
+    """The cards that a model can be put on, by `main_gpu`: those with memory of their own, else the first of all."""
     found = devices()
-    return next((device for device in found if not device.shares_ram), found[0] if found else None)
+    return tuple(device for device in found if not device.shares_ram) or found[:1]
 
 
 def _numbers() -> range:

@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from engine.backends.llama_devices import Device
 
 
-def card() -> "Device | None":
-    """The card that llama.cpp will compute on; None: there is none, or none that this build can use."""
+def cards() -> "tuple[Device, ...]":
+    """The cards that this build of llama.cpp can use. A place in this list is the `main_gpu` of a model."""
     _llama()
-    from engine.backends.llama_devices import first_device
+    from engine.backends.llama_devices import usable_devices
 
-    return first_device()
+    return usable_devices()
 
 
 def plan_model(
-    path: Path, request: PlanRequest, budget_bytes: int, facts: Path | None = None, remember: bool = True
+    path: Path,
+    request: PlanRequest,
+    budget_bytes: int,
+    facts: Path | None = None,
+    remember: bool = True,
+    main_gpu: int = 0,
 ) -> MemoryPlan:
     """The memory plan for a budget: of a card unless `request.gpu_layers` is 0.
 
@@ -41,7 +46,7 @@ def plan_model(
     kept = KnownFacts(facts / "kv_types.json" if facts else None, "KV types")
     plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)))
     safe = ShiftProbe(facts / "probes.json" if facts else None).usable_kv_type(
-        path, model, plan.kv_type, plan.n_gpu_layers
+        path, model, plan.kv_type, plan.n_gpu_layers, main_gpu
     )
     if safe != plan.kv_type:
         plan = plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
@@ -63,8 +68,8 @@ def _with_kept_type(model: ModelInfo, budget_bytes: int, request: PlanRequest, k
     return as_before if same and as_before.context >= min(COMFORTABLE_CONTEXT, plan.context) else plan
 
 
-def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBackend":
-    """Load the model as planned; `n_threads` 0: one for each CPU. Raises ModelError."""
+def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0, main_gpu: int = 0) -> "LlamaBackend":
+    """Load the model as planned; `n_threads` 0: one for each CPU; `main_gpu`: see `cards`. Raises ModelError."""
     module = _llama()
     options = module.LlamaOptions(
         n_cells=plan.n_cells,
@@ -73,6 +78,7 @@ def load_model(path: Path, plan: MemoryPlan, n_threads: int = 0) -> "LlamaBacken
         n_threads=n_threads,
         n_gpu_layers=plan.n_offloaded,
         kv_type=plan.kv_type,
+        main_gpu=main_gpu,
         swa_full=plan.swa_full,
         n_outputs=plan.n_outputs,
     )

@@ -6,7 +6,7 @@ shifts and decodes again; if one of them crashes, it is the child. Then it compa
 in a text with what it expects on f16 cells: some models have keys of such different sizes that quantized cells lose
 the small ones. Known crashes are not tried, and f16 cells, which always work, are not probed.
 
-    python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]      exit status 0: works
+    python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS [CARD]]      exit status 0: works
 
 Results are cached in a JSON file by the model's fingerprint, the KV type, the device and the build of llama.cpp. An
 unreadable file counts as empty. What it refuses to know: what fits (engine/model/memory_plan.py).
@@ -66,15 +66,19 @@ class ShiftProbe:
     timeout_s: float = 600.0
     known_crashes: frozenset[int] = KNOWN_CRASHES
 
-    def usable_kv_type(self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0) -> str:
+    def usable_kv_type(
+        self, path: Path, model: ModelInfo, wanted: str, n_gpu_layers: int = 0, main_gpu: int = 0
+    ) -> str:
         """`wanted`, or f16 with a warning when the probe fails."""
-        result = self.result(path, model, wanted, n_gpu_layers)
+        result = self.result(path, model, wanted, n_gpu_layers, main_gpu)
         if result.works:
             return wanted
         log.warning("KV cells of type %s do not work with this model (%s): f16 is used instead", wanted, result.reason)
         return "f16"
 
-    def result(self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
+    def result(
+        self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0, main_gpu: int = 0
+    ) -> ProbeResult:
         """The result: known beforehand, cached, or probed now."""
         if kv_type == "f16" or not any(model.kv_heads):
             return ProbeResult(True)
@@ -85,14 +89,15 @@ class ShiftProbe:
         key, cache = _key(path, kv_type, n_gpu_layers), KnownFacts(self.cache, "results of shift probes")
         cached = _result(cache.get(key))
         if cached is None:
-            cached = self.run(path, kv_type, n_gpu_layers)
+            cached = self.run(path, kv_type, n_gpu_layers, main_gpu)
             if not cached.passing:
                 cache.keep(key, {"works": cached.works, "reason": cached.reason})
         return cached
 
-    def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult:
+    def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0, main_gpu: int = 0) -> ProbeResult:
         """Probe now, whatever is known or cached: runs this module as a child process."""
-        command = [sys.executable, "-m", "engine.model.shift_probe", str(path.resolve()), kv_type, str(n_gpu_layers)]
+        given = [str(path.resolve()), kv_type, str(n_gpu_layers), str(main_gpu)]
+        command = [sys.executable, "-m", "engine.model.shift_probe", *given]
         folder = Path(__file__).parents[2]
         try:
             child = subprocess.run(command, cwd=folder, capture_output=True, timeout=self.timeout_s, check=False)
@@ -120,12 +125,12 @@ def _key(path: Path, kv_type: str, n_gpu_layers: int) -> str:
     return f"{file_key(path)} {kv_type} {device} {metadata.version('llama-cpp-python')}"
 
 
-def problem_of(path: Path, kv_type: str, n_gpu_layers: int) -> str:
+def problem_of(path: Path, kv_type: str, n_gpu_layers: int, main_gpu: int = 0) -> str:
     """What is wrong with these cells; empty: nothing. May abort the process: the caller is the child."""
-    shifted, quantized = _try(path, kv_type, n_gpu_layers)
+    shifted, quantized = _try(path, kv_type, n_gpu_layers, main_gpu)
     if shifted or kv_type == "f16":
         return shifted
-    _, exact = _try(path, "f16", n_gpu_layers)
+    _, exact = _try(path, "f16", n_gpu_layers, main_gpu)
     divergence = float(np.mean(np.sum(np.exp(exact) * (exact - quantized), axis=1)))
     if divergence <= MOST_DIVERGENCE:
         return ""
@@ -134,12 +139,18 @@ def problem_of(path: Path, kv_type: str, n_gpu_layers: int) -> str:
     )
 
 
-def _try(path: Path, kv_type: str, n_gpu_layers: int) -> tuple[str, np.ndarray]:
+def _try(path: Path, kv_type: str, n_gpu_layers: int, main_gpu: int) -> tuple[str, np.ndarray]:
     """What went wrong in a shift; and the log-probabilities of the next token at some places of a text."""
     from engine.backends.llama import LlamaBackend, LlamaOptions
 
     options = LlamaOptions(
-        n_cells=_N_CELLS, n_sequences=2, n_batch=_N_CELLS, n_gpu_layers=n_gpu_layers, kv_type=kv_type, n_outputs=2
+        n_cells=_N_CELLS,
+        n_sequences=2,
+        n_batch=_N_CELLS,
+        n_gpu_layers=n_gpu_layers,
+        kv_type=kv_type,
+        main_gpu=main_gpu,
+        n_outputs=2,
     )
     backend = LlamaBackend(path, options)
     expected = _read(backend)
@@ -179,11 +190,12 @@ def main(arguments: list[str]) -> int:
     """Run as a program. Exit status 0: it works, 1: it does not, 2: wrong usage, 3: there is too little memory now."""
     from engine.errors import EngineError, MemoryShortage
 
-    if len(arguments) not in (2, 3):
-        sys.stderr.write("usage: python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS]\n")
+    if not 2 <= len(arguments) <= 4:
+        sys.stderr.write("usage: python -m engine.model.shift_probe MODEL KV_TYPE [GPU_LAYERS [CARD]]\n")
         return 2
     try:
-        problem = problem_of(Path(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) == 3 else 0)
+        n_gpu_layers, main_gpu = (*map(int, arguments[2:]), 0, 0)[:2]
+        problem = problem_of(Path(arguments[0]), arguments[1], n_gpu_layers, main_gpu)
     except MemoryShortage as error:
         sys.stderr.write(f"{error}\n")
         return _SHORT_OF_MEMORY
