@@ -12,23 +12,22 @@ from collections.abc import Mapping
 
 TEXTS: Mapping[str, str] = {
     # what the store refuses
-    "moved_on": "This chat moved on in another window: reload it and try again.",
+    "moved_on": "This story moved on in another window: reload the page and try again.",
     "not_for_you": (
-        "This story is not for your age: it is kept, and comes back when you may see it again. Ask whoever runs this "
-        "house."
+        "This story is not for your age: it is kept, and comes back when you may see it again. Ask an admin."
     ),
-    "busy": "A reply is still being written in this chat: wait for it or press stop.",
-    "too_many_waiting": "You already have {most} turns waiting: wait until one of them is done.",
+    "busy": "A reply is still being written in this story: wait for it or press stop.",
+    "too_many_waiting": "You already have {most} replies waiting: wait until one of them is done.",
     "empty": "There is nothing to send: write something first.",
     "too_long": "This text is too long: send it in smaller parts.",
     "bad_turn_id": "A turn needs an id of 32 characters, 0-9 and a-f, that was not used before: reload the page.",
     "bad_kind": "This kind of turn is not known here: reload the page.",
     "nothing_to_retry": "There is no reply to write again yet: the greeting has alternatives of its own.",
     "nothing_to_continue": "There is nothing to go on with yet: write something first.",
-    "no_such_alternative": "This message has no such alternative: reload the chat.",
+    "no_such_alternative": "This message has no such alternative: reload the page.",
     "paused": "The queue is paused: what was sent is kept and goes on later.",
     "announcement_too_long": "An announcement has 280 characters at most.",
-    "not_claimable": "This turn has ended or somebody else is working on it.",
+    "not_claimable": "This reply has ended or another worker is on it.",
     "bad_title": "A title has 1 to 80 characters.",
     "bad_setting": "This setting is not known or out of its range.",
     "bad_setting.unknown": "There is no setting {name}: expected one of {settings}.",
@@ -36,8 +35,8 @@ TEXTS: Mapping[str, str] = {
     "bad_setting.whole": "The setting {name} must be a whole number from {low} to {high}.",
     "name_taken": "This name is taken: choose another one.",
     "bad_name": "A name has 1 to 40 characters, none of them invisible.",
-    "bad_invite": "This invitation is not valid (any more): ask for a new one.",
-    "bad_reset": "This link is not valid (any more): ask for a new one.",
+    "bad_invite": "This invitation is no longer valid: ask for a new one.",
+    "bad_reset": "This link is no longer valid: ask for a new one.",
     "bad_password": "The name or the password is wrong.",
     "bad_preference": "This language or theme is not known here.",
     "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",
@@ -46,7 +45,7 @@ TEXTS: Mapping[str, str] = {
     "daily_limit": "Your {minutes} minutes of today are used up: the story goes on tomorrow.",
     "bad_card": "A character needs a name of 1 to 80 characters, and texts of a reasonable length.",
     "bad_rating": "A character may not be rated above what you may see yourself.",
-    "adults_bring": "Cards are brought along by adults: ask one of them to do it for you.",
+    "adults_bring": "Cards are imported by adults: ask one of them to do it for you.",
     "too_many_characters": "There is room for {most} characters: remove one first.",
     "quota.stories": "There is room for {most} stories: delete one that you do not need any more.",
     "quota.messages": (
@@ -63,19 +62,19 @@ TEXTS: Mapping[str, str] = {
     ),
     "quota.books_mb": "There is room for {most} MB in all your lorebooks: shorten one or remove one first.",
     "quota.personas": "There is room for {most} personas: remove one first.",
-    "has_chats": "There are chats with this character: delete them first.",
+    "has_chats": "There are stories with this character: delete them first.",
     "bad_picture": "A picture must be a PNG, JPEG or WEBP file of at most 4 MB.",
     "bad_book_name": "A lorebook needs a name of 1 to 80 characters.",
     "no_book": "There is no lorebook in this file: its entries are missing.",
     "book_too_large": "A lorebook can be 1 MB large: make a second one.",
     "entry_moved": "This entry was changed in another window: look at it again.",
-    "too_many_books": "A chat can use 8 lorebooks: take one away first.",
-    "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of this house.",
+    "too_many_books": "A story can use 8 lorebooks: take one away first.",
+    "not_a_chat": "This is no chat file: expected JSONL of another program, or JSON of inglenook.",
     "chat_empty": "There is no message in this chat file.",
     "chat_too_large": "This chat file is too large: it may have 50,000 messages and 32 MB, one of ours 48 MB.",
     "chat_broken": "Too much of this chat file cannot be read: save it again in the program it comes from.",
-    "chat_newer": "This chat file was made by a newer version than this house has.",
-    "chat_damaged": "This file is damaged at {where}: bring along the whole file again.",
+    "chat_newer": "This chat file was made by a newer version than this server has.",
+    "chat_damaged": "This file is damaged at {where}: copy or download it again, then import the whole file.",
     "bad_role": "The role must be one of admin, adult, teen and child.",
     "not_found": "There is no such {what}, or it is not yours.",
     # why a turn failed, as the worker says it
@@ -84,9 +83,9 @@ TEXTS: Mapping[str, str] = {
         "This story needed more memory than the machine has: shorten its lorebooks, its notes or its last messages, "
         "then press retry."
     ),
-    "too_slow": "This reply took longer than a turn may take. Press retry to try again.",
+    "too_slow": "This reply took longer than it may take. Press retry to try again.",
     "too_many_attempts": (
-        "This turn was tried three times and the worker stopped each time. Press retry to try again."
+        "This reply was tried three times and the worker stopped each time. Press retry to try again."
     ),
     "empty_reply": "The model ended its reply without a word. Press retry to try again.",
     "bad_status.lines": "The status has {lines} lines instead of {fields}: press status to try again.",

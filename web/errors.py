@@ -19,10 +19,10 @@ from store.full_disk import is_full
 from web.i18n.language import error_sentence, gettext, marked
 
 log = logging.getLogger(__name__)
-NOT_NOW = ("database", marked("The house cannot reach its memory: try again in a moment."))
+NOT_NOW = ("database", marked("The server cannot reach its database: try again in a moment."))
 NO_ROOM = (
     "disk_full",
-    marked("There is no room left on the server's disk, so nothing can be saved: tell whoever runs this house."),
+    marked("There is no room left on the server's disk, so nothing can be saved: tell an admin."),
 )
 UNEXPECTED = marked("That is our fault, and it was written down. Try again, or go back.")
 TITLES = {
@@ -32,16 +32,16 @@ TITLES = {
     404: marked("Nothing here but embers"),
     405: marked("That is not how this door opens"),
     408: marked("That came too slowly"),
-    413: marked("That is too much for one letter"),
-    421: marked("This house has another address"),
+    413: marked("That is too much at once"),
+    421: marked("This server has another address"),
     429: marked("Slowly, please"),
     500: marked("Something fell over"),
-    503: marked("The house catches its breath"),
+    503: marked("The server catches its breath"),
 }
 SENTENCES = {
     400: marked("Something was missing or torn on the way: go back, reload the page and try again."),
     405: marked("This address does not take what was asked of it."),
-    408: marked("What you sent did not arrive whole, or too slowly: send it again over a better line."),
+    408: marked("What you sent did not arrive whole, or too slowly: send it again over a better connection."),
     413: marked("Send less at once: a shorter text, a smaller picture, or fewer files."),
     429: marked("Too many tries: wait a minute, then try again."),
 }

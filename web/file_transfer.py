@@ -72,7 +72,7 @@ def import_files(
 
 def too_many_files(max_files: int) -> tuple[str, str]:
     """The code and the sentence for a file beyond the limit."""
-    return "too_many_files", gettext("This is one file too many: bring at most %(n)s at once.", n=max_files)
+    return "too_many_files", gettext("This is one file too many: import at most %(n)s at once.", n=max_files)
 
 
 def no_file() -> UploadResult[Imported]:

@@ -57,7 +57,7 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     def _known_host() -> None:
         if request.host not in hosts and request.path not in OPEN_TO_ALL_HOSTS:
             sentence = gettext(
-                "This house does not answer to %(host)s. Open it at %(origins)s, or add this address to "
+                "This server does not answer to %(host)s. Open it at %(origins)s, or add this address to "
                 "INGLENOOK_PUBLIC_ORIGINS.",
                 host=request.host[:SHOWN_HOST],
                 origins=", ".join(origins),

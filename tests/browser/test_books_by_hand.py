@@ -76,7 +76,7 @@ def test_a_book_from_file_to_story(sit, books, tmp_path, view, scheme):
         expect(chat.added_list).to_contain_text(
             re.compile("Of krakens.*woken by “kraken” · The deep · .* tokens", re.S)
         )
-        expect(chat.added_list).to_contain_text("always told")
+        expect(chat.added_list).to_contain_text("always active")
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         page.keyboard.press("Escape")
         expect(chat.added).to_have_count(0)

@@ -74,7 +74,7 @@ def test_a_card_is_dragged_in_talked_to_taken_along_and_brought_in_again(library
     expect(window.dropzone).to_be_hidden()
     drag(page, ["dragenter", "dragover", "drop"], ("Mo.png", as_png(card, b"ccv3")))
 
-    expect(page.get_by_role("heading", level=1)).to_have_text("What came with Mo")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Import report: Mo")
     for verdict, word in (
         ("applied", "Description"),
         ("approximated", "extensions.depth_prompt"),

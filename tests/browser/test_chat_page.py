@@ -154,7 +154,7 @@ def test_what_comes_after_each_message_of_mine(chat):
     chat.page.keyboard.press("Escape")
     assert chat.after_menu.is_hidden()
     chat.reload()
-    assert chat.after.get_attribute("aria-label") == "Then, after my message: narrate, status, suggest"
+    assert chat.after.get_attribute("aria-label") == "Automatically, after my message: narrate, status, suggest"
     chat.told("Hello")
     assert chat.roles() == ["character", "user", "character", "narrator"]
     assert chat.status_button.is_visible()

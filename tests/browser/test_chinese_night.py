@@ -78,7 +78,7 @@ def test_what_is_told(chat):
     chat.busy()
     chat.rest()
     chat.until(COUNT, "2/2")
-    labelled(chat.previous.last, "上一种说法")
+    labelled(chat.previous.last, "上一个版本")
     chat.previous.last.click()
     chat.until(COUNT, "1/2")
     chat.press("ArrowRight")

@@ -51,7 +51,7 @@ def test_a_hidden_page_notifies_and_a_visible_one_does_not(told):
     chat.page.evaluate(OUT_OF_SIGHT, True)
     chat.told("And now?")
     chat.until("() => shown.length === 1")
-    assert chat.page.evaluate("shown") == [["Mara Quill", "A reply is there."]]
+    assert chat.page.evaluate("shown") == [["Mara Quill", "A new reply is there."]]
     chat.page.evaluate(OUT_OF_SIGHT, False)
     chat.told("And here?")
     assert count(chat, "shown") == 1

@@ -16,7 +16,7 @@ from store.messages import Reply
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 __all__ = ["told"]
-REPLY, FAILURE = ["Mara Quill", "A reply is there."], ["Mara Quill", "The reply could not be written."]
+REPLY, FAILURE = ["Mara Quill", "A new reply is there."], ["Mara Quill", "The reply could not be written."]
 
 
 class Cut:

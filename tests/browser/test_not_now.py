@@ -12,7 +12,7 @@ def test_what_the_house_could_not_take_just_now_is_sent_again(chat):
     chat.page.reload()
     chat.rest()
     chat.say("Take this when you can.")
-    chat.page.get_by_text("cannot reach its memory").wait_for()
+    chat.page.get_by_text("cannot reach its database").wait_for()
     chat.until("() => document.querySelectorAll('[data-testid=message][data-role=character]').length == 2")
     chat.rest()
     assert chat.roles() == ["character", "user", "character"]
@@ -22,7 +22,7 @@ def test_what_the_house_could_not_take_just_now_is_sent_again(chat):
 def not_now(socket):
     """A house whose disk is full when the first message comes."""
     server = socket.connect_to_server()
-    error = {"code": "database", "message": "The house cannot reach its memory: try again in a moment."}
+    error = {"code": "database", "message": "The server cannot reach its database: try again in a moment."}
     refusals = [json.dumps({"type": "refused", "id": None, "error": error})]
     socket.on_message(
         lambda text: socket.send(refusals.pop()) if refusals and '"submit"' in text else server.send(text)

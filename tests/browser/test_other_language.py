@@ -86,7 +86,7 @@ def test_a_story_is_told_in_it(house, books, page, guest):
     assert page.evaluate(LATIN) == []
     page.get_by_test_id("more").last.click()
     page.get_by_test_id("do-edit").click()
-    expect(page.get_by_test_id("edit-price")).to_contain_text("模型要重读最后 1 条消息")
+    expect(page.get_by_test_id("edit-price")).to_contain_text("说书人要重读最后 1 条消息")
     page.get_by_test_id("edit-cancel").click()
     page.get_by_test_id("more").last.click()
     page.get_by_test_id("do-delete").click()

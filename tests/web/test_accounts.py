@@ -19,7 +19,7 @@ def test_an_invitation_makes_one_account(site):
     Browser(site.address).sign_up(invite, "Ada")
     page = Browser(site.address).get(invite)
     assert page.status_code == 410
-    assert "gone cold" in page.text
+    assert "no longer valid" in page.text
 
 
 def test_names_are_unique_and_passwords_long_enough(site, ada):

@@ -115,7 +115,7 @@ def test_pausing_tells_every_tab_and_lets_turns_wait_until_it_goes_on(site, kim,
     acked = tab.submit(chat, "Hello", revision, turn=new_turn())
     assert (acked["type"], acked["state"]) == ("ack", "waiting")
     assert "the storyteller rests" in ada.get("/").text.lower()
-    assert "Let it go on" in kim.get("/admin").text
+    assert "Resume the queue" in kim.get("/admin").text
     assert site.browser().get("/healthz").json()["ok"]
     kim.submit("/admin", {"paused": "0"}, "/admin/pause")
     tab.wait("service_status", where=lambda message: message["trouble"] == "")

@@ -100,7 +100,7 @@ def test_whom_it_is_with(site, ada):
     nobody = jsonl_of(HEADER | {"character_name": "Zoltan"}, *LINES)
     answer = send(ada, ("a.jsonl", nobody))
     assert (answer.status_code, codes(answer.text), mine(site)) == (422, ["no_character"], ())
-    assert "Nobody here is called Zoltan" in answer.text
+    assert "No character here is called Zoltan" in answer.text
     assert "does not say who" in send(ada, ("a.jsonl", jsonl_of({"mes": "Hm.", "is_user": True}))).text
     send(ada, ("a.jsonl", nobody), character=site.mara)
     assert mine(site)[0].character_name == "Mara Quill"

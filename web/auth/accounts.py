@@ -87,7 +87,7 @@ def admin_only(view: View) -> View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if me().role != "admin":
-            raise Problem(403, "not_allowed", gettext("Only who keeps this house may open this door."))
+            raise Problem(403, "not_allowed", gettext("Only an admin can open this page."))
         return view(*args, **kwargs)
 
     return signed_in(cast(View, guarded))

@@ -30,7 +30,7 @@ class HashingQueue:
     def turn(self) -> Iterator[None]:
         """Wait for a turn. Raises Problem 503 when too many wait already."""
         if not self._places.acquire(blocking=False):
-            sentence = gettext("Too many people are at the door: wait a moment, then try again.")
+            sentence = gettext("Too many people are signing in: wait a moment, then try again.")
             raise Problem(503, "door_crowded", sentence, {"Retry-After": "2"})
         try:
             with self._hashing:

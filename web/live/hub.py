@@ -27,7 +27,7 @@ from web.live.protocol.to_tab import Frame
 BEAT_S = 2.0
 MOVED_S = 0.2
 RETRY_S = 0.5
-RESTARTS = marked("The house restarts. This page comes back by itself.")
+RESTARTS = marked("The server restarts. This page comes back by itself.")
 log = logging.getLogger(__name__)
 
 

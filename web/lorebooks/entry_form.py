@@ -20,11 +20,21 @@ from web.i18n.language import gettext, marked
 
 NUMBERS: Mapping[str, tuple[str, str, int, int]] = {  # label, hint, least, most
     "order": (marked("Order"), marked("Lower comes earlier."), -1_000_000, 1_000_000),
-    "probability": (marked("Probability in %%"), marked("How often it wakes when its words come up."), 0, 100),
-    "scan_depth": (marked("Scan depth"), marked("Messages that are looked at. Empty: as the book says."), 0, 1000),
-    "sticky": (marked("Stays for"), marked("Messages for which it stays awake."), 0, 1_000_000),
-    "cooldown": (marked("Rests for"), marked("Messages for which it sleeps after that."), 0, 1_000_000),
-    "delay": (marked("Not before"), marked("Messages that the story must have."), 0, 1_000_000),
+    "probability": (marked("Probability in %%"), marked("How often it is triggered when a keyword comes up."), 0, 100),
+    "scan_depth": (
+        marked("Scan depth"),
+        marked("Messages that are searched for keywords. Empty: as the lorebook says."),
+        0,
+        1000,
+    ),
+    "sticky": (marked("Sticky"), marked("Messages for which it stays active once it is triggered."), 0, 1_000_000),
+    "cooldown": (
+        marked("Cooldown"),
+        marked("Messages after that for which it cannot be triggered again."),
+        0,
+        1_000_000,
+    ),
+    "delay": (marked("Delay"), marked("Messages that the story must have before it can be triggered."), 0, 1_000_000),
 }
 TICKS = ("enabled", "constant", "selective", "case_sensitive", "whole_words")
 LOGIC = (  # in the order of store.lore.book.LOGICS
@@ -59,7 +69,7 @@ class EntryForm:
         for name, words in (("keys", _lines(self.keys)), ("secondary", _lines(self.secondary))):
             if len(words) > MAX_KEYS or any(len(word) > MAX_KEY_LENGTH for word in words):
                 sentences[name] = gettext(
-                    "At most %(n)s words of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH
+                    "At most %(n)s keywords of %(most)s characters.", n=MAX_KEYS, most=MAX_KEY_LENGTH
                 )
         return sentences
 

@@ -32,8 +32,8 @@ REASONS: Mapping[str, str] = {
     ),
     # cards
     "persona": marked("Always known to the storyteller."),
-    "system_prompt": marked("Takes the place of the house's own words to the storyteller."),
-    "after_story": marked("Told to the storyteller behind your last words, before each reply."),
+    "system_prompt": marked("Takes the place of the built-in system prompt."),
+    "after_story": marked("Told to the storyteller behind your last message, before each reply."),
     "near_the_end": marked("Told to the storyteller near the end of the story. It keeps its place for a while there."),
     "examples": marked("Shown to the storyteller at first; the first to go when the memory is full."),
     "greetings": marked("How stories begin. Several greetings are one arrow away from each other."),
@@ -46,13 +46,13 @@ REASONS: Mapping[str, str] = {
     "assets_left_out": marked("Other files beside the card and its picture are not taken over. There are %(n)s."),
     "assets_unused": marked("Names of other pictures and sounds: they are not shown, and never fetched from anywhere."),
     "groups_only": marked("Only for stories with several characters."),
-    "world": marked("Names a lorebook that is not in this file: bring that one along by itself."),
+    "world": marked("Names a lorebook that is not in this file: import that one by itself."),
     "empty_book": marked("A lorebook without entries."),
     "newer_version": marked(
         "The card is of version %(version)s, newer than what is known here. It was read all the same."
     ),
     "outside_data": marked("Stood in another place than usual. It was found all the same."),
-    "other_copy": marked("A second wording of this field, in another place. The one in the usual place counts."),
+    "other_copy": marked("A second copy of this field, in another place. The one in the usual place counts."),
     "was_text": marked("Was one text and is a list now."),
     "was_number": marked("Was a number and is a text now."),
     "name_cut": marked("The name is very long: only its beginning is used."),
@@ -60,8 +60,8 @@ REASONS: Mapping[str, str] = {
     "fallback": marked("The newer of two cards in the file cannot be read; this is the older one."),
     # chats
     "chat_messages": marked("Messages: %(n)s."),
-    "chat_swipes": marked("Other wordings, one arrow away from those that count: %(n)s."),
-    "chat_note": marked("Is the author's note here: told to the storyteller just before your last words."),
+    "chat_swipes": marked("Alternatives beside the chosen ones, one arrow away: %(n)s."),
+    "chat_note": marked("Is the author's note here: told to the storyteller just before your last message."),
     "chat_group": marked("Several characters speak: %(names)s. Each keeps the name; only one of them goes on."),
     "chat_hidden": marked(
         "Messages that were hidden from the storyteller there and are part of the story here: %(n)s."
@@ -70,21 +70,21 @@ REASONS: Mapping[str, str] = {
     "chat_remarks": marked("Lines that are no part of the story, such as help, remarks and empty messages: %(n)s."),
     "chat_unread": marked("Lines that cannot be read and stay where they are in the file: %(n)s (number %(lines)s)."),
     "chat_user": marked("You are called %(name)s in this story: the name in the file cannot be used."),
-    "chat_character": marked("The file names %(name)s: your storyteller is somebody else now."),
+    "chat_character": marked("The file names %(name)s: another character goes on with the story here."),
     "chat_settings": marked("Some settings make no sense here: the usual ones hold."),
-    "chat_lore": marked("Lorebooks of another house: bring them along by themselves."),
+    "chat_lore": marked("Lorebooks of another server: import them by themselves."),
     # lorebooks
     "lore_field": marked("In the lorebook, used as in other programs."),
-    "lore_recursion": marked("Entries may wake other entries."),
-    "lore_constant": marked("Entries that always hold (%(n)s): always known to the storyteller."),
+    "lore_recursion": marked("Entries may trigger other entries."),
+    "lore_constant": marked("Entries that are always active (%(n)s): always known to the storyteller."),
     "lore_near": marked(
-        "Entries that wake by a word (%(n)s): told just before the reply instead of near the beginning."
+        "Entries that are triggered by a keyword (%(n)s): told just before the reply instead of near the beginning."
     ),
-    "lore_without_keys": marked("Entries without keys (%(n)s): nothing wakes them."),
-    "lore_without_content": marked("Entries without a text (%(n)s)."),
-    "lore_disabled": marked("Entries that are switched off (%(n)s)."),
-    "lore_bad_pattern": marked("Entries with a pattern that makes no sense (%(n)s): it never wakes them."),
-    "lore_too_many": marked("Entries that are too many (%(n)s) are not read: a book has room for %(most)s."),
+    "lore_without_keys": marked("Entries without keywords (%(n)s): nothing triggers them."),
+    "lore_without_content": marked("Entries without content (%(n)s)."),
+    "lore_disabled": marked("Entries that are disabled (%(n)s)."),
+    "lore_bad_pattern": marked("Entries with an invalid regular expression (%(n)s): it never triggers them."),
+    "lore_too_many": marked("Entries that are too many (%(n)s) are not read: a lorebook has room for %(most)s."),
     "lore_place": marked("Asks for another place: it stands just before the reply."),
     "lore_unknown_decorator": marked("A line with @@ that is not known here: left out of the text."),
 }
@@ -99,8 +99,8 @@ LABELS: Mapping[str, str] = {
     "mes_example": marked("Example dialogue"),
     "system_prompt": marked("System prompt"),
     "post_history_instructions": marked("Instructions after the story"),
-    "creator_notes": marked("Notes for people"),
-    "creator": marked("Made by"),
+    "creator_notes": marked("Creator’s notes"),
+    "creator": marked("Creator"),
     "tags": marked("Tags"),
     "character_version": marked("Version"),
     "character_book": marked("Lorebook"),

@@ -124,8 +124,10 @@ def _nickname(character: CharacterView) -> str:
 
 def _no_character_sentence(name: str) -> str:
     if not name:
-        return gettext("This file does not say who the story is with: choose somebody, then bring it again.")
-    return gettext("Nobody here is called %(name)s: choose whom the story is with, then bring it again.", name=name)
+        return gettext("This file does not say who the story is with: choose a character, then import it again.")
+    return gettext(
+        "No character here is called %(name)s: choose whom the story is with, then import it again.", name=name
+    )
 
 
 def _page(results: Sequence[UploadResult[ChatView]], chosen: str = "") -> str:

@@ -32,7 +32,7 @@ export class Commands {
     const { id, kind, text } = this.page.outbox.pending;
     if (kind === "chat") this.page.story.putPending(id, text);
     if (!this.page.socket.up) {
-      this.page.composer.showNotice(t("Not sent yet: it goes out as soon as the line is back."), { calm: true });
+      this.page.composer.showNotice(t("Not sent yet: it goes out as soon as the connection is back."), { calm: true });
     }
   }
 
@@ -63,7 +63,7 @@ export class Commands {
       this.page.updateBusy();
     } else if (this.page.turn) {
       if (this.page.socket.send({ type: "stop", turn: this.page.turn.id })) this.page.setStage({ state: "stopping" });
-      else this.page.composer.showNotice(t("The line is down: stop again when it is back."));
+      else this.page.composer.showNotice(t("No connection: press stop again when it is back."));
     }
   }
 

@@ -24,7 +24,7 @@ export function watchConnection(socket, chat, onUp) {
 export function offerEarlierMessages(story, chat, say) {
   story.earlier.addEventListener("click", async () => {
     const answer = await fetch(`/chat/${chat}/messages?before=${story.firstOrdinal}`, JSON_ONLY).catch(() => null);
-    if (!answer?.ok) return say(t("The earlier messages did not come: try again."));
+    if (!answer?.ok) return say(t("The earlier messages could not be loaded: try again."));
     const { messages, earlier } = await answer.json();
     story.prependOlder(messages);
     return story.setEarlier(earlier);

@@ -4,12 +4,12 @@
 import { t, tn } from "../lib/i18n.js";
 
 const REASONS = {
-  key: ({ key }) => t("woken by “{key}”", { key }),
-  lore: ({ key }) => t("woken by another entry, by “{key}”", { key }),
-  sticky: () => t("still awake from before"),
-  always: () => t("asks for no word"),
-  constant: () => t("always told"),
-  no_room: () => t("awake, but there was no room for it"),
+  key: ({ key }) => t("triggered by “{key}”", { key }),
+  lore: ({ key }) => t("triggered by another entry, by “{key}”", { key }),
+  sticky: () => t("still active from before"),
+  always: () => t("needs no keyword"),
+  constant: () => t("always active"),
+  no_room: () => t("triggered, but there was no room for it"),
   slow: () => t("this pattern took too long and counted as not found"),
 };
 

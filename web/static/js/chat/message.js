@@ -62,5 +62,5 @@ export function updateButtons(element, message, { busy, last }) {
   element.querySelector('[data-act="previous"]').disabled = busy || !message || message.active === 0;
   const next = element.querySelector('[data-act="next"]');
   next.disabled = busy || !message || (newest && !again);
-  next.setAttribute("aria-label", newest && again ? t("New wording") : t("Next wording"));
+  next.setAttribute("aria-label", newest && again ? t("New alternative") : t("Next alternative"));
 }

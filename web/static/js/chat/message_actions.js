@@ -103,7 +103,7 @@ export class MessageActions {
     if (message?.active !== position) return;
     this.loreUsed.close();
     if (words.length) this.probabilities.show(this.story.elementOf(id), words);
-    else this.composer.showNotice(t("Nothing was kept about these words."));
+    else this.composer.showNotice(t("No probabilities were kept for this message."));
   }
 
   /** The answer to `added`: the lorebook entries that an alternative was written with. */
@@ -111,7 +111,7 @@ export class MessageActions {
     if (this.story.known.get(id)?.active !== position) return;
     this.probabilities.close();
     if (lore.length) this.loreUsed.show(this.story.elementOf(id), lore);
-    else this.composer.showNotice(t("No lorebook added anything to this."));
+    else this.composer.showNotice(t("No lorebook entry was used for this."));
   }
 
   #do(act, message) {
@@ -131,7 +131,7 @@ export class MessageActions {
   /** Send what is not kept until the line is back; whether it is on its way. */
   #send(frame) {
     const sent = this.page.socket.send(frame);
-    this.composer.showNotice(sent ? "" : t("The line is down: try again when it is back."));
+    this.composer.showNotice(sent ? "" : t("No connection: try again when it is back."));
     return sent;
   }
 

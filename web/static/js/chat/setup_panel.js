@@ -73,7 +73,7 @@ export class SetupPanel extends EventTarget {
     const frame = this.#changedFields();
     if (!Object.keys(frame).length) return;
     this.#unsent = !this.send({ type: "setup", ...frame });
-    this.kept.textContent = this.#unsent ? t("Not saved yet: the line is down") : t("Saving…");
+    this.kept.textContent = this.#unsent ? t("Not saved yet: no connection") : t("Saving…");
   }
 
   #changedFields() {

@@ -64,7 +64,7 @@ export class Suggestion {
     this.#markUsed(turn);
     this.composer.setDraft(text);
     this.composer.focus();
-    if (mine.trim()) this.#offer({ text: mine, turn: null }, t("Your own words"), t("Put them back"));
+    if (mine.trim()) this.#offer({ text: mine, turn: null }, t("Your own text"), t("Restore"));
     else this.#close(false);
   }
 

@@ -76,7 +76,7 @@ export class Tools extends EventTarget {
     const badge = this.after.querySelector(".badge");
     badge.textContent = count;
     badge.hidden = !count;
-    this.after.setAttribute("aria-label", t("Then, after my message: {what}", { what: this.#followerNames() }));
+    this.after.setAttribute("aria-label", t("Automatically, after my message: {what}", { what: this.#followerNames() }));
   }
 
   #followerNames() {

@@ -22,7 +22,7 @@ export class Notifications {
   announce(turn, state) {
     store("told", this.chat, turn);
     if (state === "cancelled") return;
-    const words = state === "failed" ? t("The reply could not be written.") : t("A reply is there.");
+    const words = state === "failed" ? t("The reply could not be written.") : t("A new reply is there.");
     this.sound?.play();
     if ("notify" in this.story.dataset && document.hidden) this.#notify(words);
   }
