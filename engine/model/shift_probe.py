@@ -28,6 +28,7 @@ import numpy as np
 from engine.backend import DecodeResult, TokenRun
 from engine.model.info import ModelInfo
 from engine.model.known_facts import KnownFacts, file_key
+from engine.model.llama_build import llama_build
 
 if TYPE_CHECKING:
     from engine.backends.llama import LlamaBackend
@@ -121,7 +122,7 @@ def _result(entry: object) -> ProbeResult | None:
 
 
 def _key(path: Path, kv_type: str, n_gpu_layers: int) -> str:
-    device = "gpu" if n_gpu_layers else "cpu"
+    device = f"gpu ({llama_build().backend})" if n_gpu_layers else "cpu"
     return f"{file_key(path)} {kv_type} {device} {metadata.version('llama-cpp-python')}"
 
 
