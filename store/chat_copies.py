@@ -9,7 +9,20 @@ What it refuses to know: what a branch is besides (edits.py).
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, Table, and_, func, insert, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    SQLColumnExpression,
+    Table,
+    and_,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 
 from store import quotas
@@ -45,7 +58,7 @@ class Copying:
         batch = list(take(session.execute(sizes.order_by(Message.ordinal).limit(ROWS)), _n_bytes))
         if not batch:
             return False
-        given = _given(id=_id(session, chat, Message.ordinal, literal(0)), chat_id=literal(chat.id))
+        given = _given(id=_id(session, chat, Message.ordinal, literal(0)), chat_id=literal(chat.id), indexed=false())
         rows = _select(_MESSAGES, Message, given).where(*following, Message.ordinal <= batch[-1][0])
         session.execute(insert(_MESSAGES).from_select(_names(_MESSAGES), rows))
         self._message_after = batch[-1][0]
@@ -76,11 +89,11 @@ class Copying:
         return not is_whole(batch, _n_bytes)
 
 
-def _select(table: Table, model: Any, given: dict[str, SQLColumnExpression[str]]) -> Select[Any]:
+def _select(table: Table, model: Any, given: dict[str, SQLColumnExpression[Any]]) -> Select[Any]:
     return select(*(given.get(name, getattr(model, name)) for name in _names(table)))
 
 
-def _given(**columns: SQLColumnExpression[str]) -> dict[str, SQLColumnExpression[str]]:
+def _given(**columns: SQLColumnExpression[Any]) -> dict[str, SQLColumnExpression[Any]]:
     """The columns of a copy that are not those of its original."""
     return columns
 

@@ -253,7 +253,7 @@ def choose_alternative(
         count = session.scalar(select(func.count()).where(Alternative.message_id == message_id)) or 0
         if not 0 <= position < count:
             raise Refused("no_such_alternative")
-        message.active = position
+        message.active, message.indexed = position, False
         revision = raise_revision(chat, clock(now))
         session.flush()
         return committed_view(messages.read_message(session, message_id), revision)

@@ -39,6 +39,7 @@ def edit_message(
         alternative = messages.active_alternative(session, message)
         quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
+        message.indexed = False
         alternative.finish, alternative.status = "edited", None
         alternative.stats = {name: value for name, value in alternative.stats.items() if name != "words"}
         return _changed(session, chat, message, now)

@@ -109,6 +109,7 @@ def add_alternative(
     if position is None:
         last = session.scalar(select(func.max(Alternative.position)).where(Alternative.message_id == message.id))
         position = 0 if last is None else last + 1
+    message.indexed = False
     session.add(
         Alternative(
             id=new_id(),
@@ -129,6 +130,7 @@ def add_alternative(
 
 def grow_alternative(session: Session, message: Message, reply: Reply, turn_id: str) -> None:
     """Replace the active alternative by `reply`, which contains it. Its status is dropped."""
+    message.indexed = False
     alternative = active_alternative(session, message)
     alternative.text, alternative.tokens = reply.text, pack_tokens(reply.tokens)
     alternative.model_key, alternative.finish = reply.model_key, reply.finish

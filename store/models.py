@@ -18,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -198,7 +199,8 @@ class Chat(Base):
 class Message(Base):
     """One entry of a chat; its text is in its alternatives, `active` is the position of the shown one.
 
-    A `pinned` message never leaves the memory. `extras`: what an imported file had beside it.
+    A `pinned` message never leaves the memory. `extras`: what an imported file had beside it. `indexed`: the search
+    knows what it shows; whoever changes that sets it to False (search/index.py).
     """
 
     __tablename__ = "messages"
@@ -207,6 +209,12 @@ class Message(Base):
         CheckConstraint(one_of("role", SPEAKERS), name="role"),
         Index(
             "ix_messages_pinned", "chat_id", "ordinal", sqlite_where=text("pinned = 1"), postgresql_where=text("pinned")
+        ),
+        Index(
+            "ix_messages_waiting",
+            "created_at",
+            sqlite_where=text("indexed = 0"),
+            postgresql_where=text("NOT indexed"),
         ),
     )
 
@@ -218,6 +226,7 @@ class Message(Base):
     active: Mapped[int] = mapped_column(default=0)
     pinned: Mapped[bool] = mapped_column(default=False)
     extras: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    indexed: Mapped[bool] = mapped_column(default=False, server_default=false())
     turn_id: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]

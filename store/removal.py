@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from store import quotas
+from store import quotas, search
 from store.batches import ROWS, in_batches, take
 from store.db import Database
 from store.messages import clock
@@ -125,6 +125,7 @@ def _remove_some(session: Session, chat_id: str) -> bool:
     if len(alternatives) == len(found) < ROWS:
         for column in (Turn.user_message_id, Turn.reply_message_id):
             session.execute(update(Turn).where(column.in_(ids)).values({column: None}), execution_options=_UNSEEN)
+        search.remove(session, ids)
         session.execute(delete(Message).where(Message.id.in_(ids)), execution_options=_UNSEEN)
         n_bytes, n_messages = n_bytes + sum(int(row[1]) for row in rows), len(rows)
     owner_id = session.scalars(select(Chat.owner_id).where(Chat.id == chat_id)).one()

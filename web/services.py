@@ -1,6 +1,6 @@
 """The service container of one web process: what its routes and tabs share, built once, started and stopped together.
 
-What it does: holds settings, database, Redis, hub, periodic maintenance, cleaning, and the limits of sockets,
+What it does: holds settings, database, Redis, hub, periodic maintenance, cleaning, indexing, and the limits of sockets,
 uploads, processor time and tries to sign in; `services()` finds them from inside a request.
 What it refuses to know: routes and pages.
 To add a service: a field of `Services`, its making in `build_services`, its threads in `start` and `stop`.
@@ -21,6 +21,7 @@ from web.live.hub import Hub
 from web.pace import Pace
 from web.person_limiter import PersonLimiter
 from web.server.cleaning import Cleaning
+from web.server.indexing import Indexing
 from web.server.maintenance import PeriodicMaintenance
 
 UPLOADS, UPLOADS_PER_PERSON = 8, 2  # each holds a thread of the web server while it is read
@@ -39,6 +40,7 @@ class Services:
     upload_limiter: PersonLimiter
     sign_in_tries: SignInTries
     cleaning: Cleaning
+    indexing: Indexing
     pace: Pace
 
     def start(self) -> None:
@@ -46,12 +48,14 @@ class Services:
         self.hub.start()
         self.maintenance.start()
         self.cleaning.start()
+        self.indexing.start()
 
     def stop(self) -> None:
         """Close every web socket with 1012 and stop the threads; takes 3 s at most."""
         self.hub.stop()
         self.maintenance.stop()
         self.cleaning.stop()
+        self.indexing.stop()
 
 
 def build_services(settings: Settings, database: Database, redis: Redis) -> Services:
@@ -67,6 +71,7 @@ def build_services(settings: Settings, database: Database, redis: Redis) -> Serv
         PersonLimiter(UPLOADS, UPLOADS_PER_PERSON),
         SignInTries(redis),
         Cleaning(settings, database, redis),
+        Indexing(database, redis),
         Pace(settings.pace_percent / 100, settings.pace_burst_s),
     )
 

@@ -21,6 +21,7 @@ from sqlalchemy import JSON, Connection, LargeBinary, MetaData, Table, select
 from store.backup import leftovers
 from store.backup.archive import Archive, ArchiveWriter, BackupError
 from store.db import Database, tables_version
+from store.search.tables import is_derived
 
 VERSIONS = "alembic_version"
 _DRAFT = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")  # names that `_draft_of` makes
@@ -75,9 +76,10 @@ def _draft_of(path: Path) -> Iterator[Path]:
 
 
 def reflect_tables(connection: Connection) -> MetaData:
-    """The tables of the database. NULL in a JSON column stays NULL instead of becoming JSON's null."""
+    """The tables of the database but the search index, which is made again from the others. NULL in a JSON column stays
+    NULL instead of becoming JSON's null."""
     tables = MetaData()
-    tables.reflect(connection)
+    tables.reflect(connection, only=lambda name, _: not is_derived(name))
     for table in tables.tables.values():
         for column in table.columns:
             if isinstance(column.type, JSON):

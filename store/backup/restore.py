@@ -22,6 +22,7 @@ from store import secret_key as key_file
 from store.backup.archive import Archive, BackupError, to_bytes
 from store.backup.dump import VERSIONS, binary_columns, make_durable, reflect_tables, write_backup
 from store.db import Database, DatabaseTrouble, known_versions, tables_version, upgrade_tables
+from store.search.tables import drop_tables, index_again
 from store.settings import Settings
 
 _BATCH_BYTES = 4 << 20
@@ -197,10 +198,12 @@ def _build(db: Database, archive: Archive) -> None:
     try:
         with db.rebuilding() as connection:
             _refuse_other_connections(connection)
+            drop_tables(connection)
             reflect_tables(connection).drop_all(connection)
             upgrade_tables(connection, archive.version)
             _fill(connection, archive)
             upgrade_tables(connection)
+            index_again(connection)
             _check_references(connection)
         db.migrate()
     except BackupError:

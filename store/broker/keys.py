@@ -76,6 +76,11 @@ def last_cleaning() -> str:
     return f"{PREFIX}:last_cleaning"
 
 
+def indexing() -> str:
+    """String: a web process is bringing the search index up to date. Goes when it is done, or dead."""
+    return f"{PREFIX}:indexing"
+
+
 def last_rewrite() -> str:
     """String: a web process has asked Redis to rewrite its append-only file. Goes when the next time is due."""
     return f"{PREFIX}:last_rewrite"
