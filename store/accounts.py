@@ -28,6 +28,8 @@ from store.views import InviteView, UserView, invite_view, user_view
 DAY_S = 86_400
 LOCALES = ("en", "zh")
 THEMES = ("auto", "light", "dark")
+TEXT_SIZES = ("small", "normal", "large", "largest")
+_PREFERENCES = {"locale": LOCALES, "theme": THEMES, "text_size": TEXT_SIZES}
 _PRESENT = User.deleted_at.is_(None)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
@@ -149,15 +151,18 @@ def set_preferences(
     *,
     locale: str | None = None,
     theme: str | None = None,
+    text_size: str | None = None,
     notify: bool | None = None,
     sound: bool | None = None,
 ) -> UserView:
-    """Set language, theme and notifications of a person. Raises NotFound, Refused "bad_preference"."""
-    if (locale is not None and locale not in LOCALES) or (theme is not None and theme not in THEMES):
+    """Set the looks and the notifications of a person; None: as it is. Raises NotFound, Refused "bad_preference"."""
+    chosen = {"locale": locale, "theme": theme, "text_size": text_size}
+    if any(value is not None and value not in _PREFERENCES[name] for name, value in chosen.items()):
         raise Refused("bad_preference")
     with db.session() as session:
         user = _get(session, user_id)
-        user.locale, user.theme = locale or user.locale, theme or user.theme
+        for name, value in chosen.items():
+            setattr(user, name, value or getattr(user, name))
         user.notify = user.notify if notify is None else notify
         user.sound = user.sound if sound is None else sound
         return user_view(user)

@@ -38,7 +38,7 @@ TEXTS: Mapping[str, str] = {
     "bad_invite": "This invitation is no longer valid: ask for a new one.",
     "bad_reset": "This link is no longer valid: ask for a new one.",
     "bad_password": "The name or the password is wrong.",
-    "bad_preference": "This language or theme is not known here.",
+    "bad_preference": "This language, theme or text size is not known here.",
     "bad_limit": "A limit is 1 to 1440 minutes a day; quiet hours are two times such as 21:00 and 07:00.",
     "last_admin": "This is the only admin: make somebody else one first.",
     "quiet_hours": "It is quiet time until {until}: sleep well, the story waits.",

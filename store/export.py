@@ -16,7 +16,7 @@ from store.models import Character, Chat, LorebookRow, Persona, User
 from store.views import MessageView, chat_view
 from store.visibility import allowed_ratings
 
-_ACCOUNT = ("name", "role", "locale", "theme", "notify", "sound", "created_at")
+_ACCOUNT = ("name", "role", "locale", "theme", "text_size", "notify", "sound", "created_at")
 
 
 def export_account(db: Database, user_id: str) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class User(Base):
     role: Mapped[str]
     locale: Mapped[str] = mapped_column(default="en")
     theme: Mapped[str] = mapped_column(default="auto")
+    text_size: Mapped[str] = mapped_column(default="normal")
     notify: Mapped[bool] = mapped_column(default=False)
     sound: Mapped[bool] = mapped_column(default=False)
     session_epoch: Mapped[int] = mapped_column(default=1)

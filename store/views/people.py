@@ -20,6 +20,7 @@ class UserView:
     role: str
     locale: str
     theme: str
+    text_size: str
     notify: bool
     sound: bool
     session_epoch: int

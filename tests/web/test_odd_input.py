@@ -36,7 +36,19 @@ QUERIES = ("before", "page", "q", "next", "position", "format", "sort", "tag", "
 FIELDS = (
     *("name", "title", "text", "password", "role", "minutes", "quiet_from", "quiet_to", "place", "position", "depth"),
     *("scan_depth", "order", "probability", "sticky", "cooldown", "keys", "content", "description", "rating", "locale"),
-    *("language", "theme", "size", "count", "days", "character", "persona", "chat", "greeting", "tags", "first_mes"),
+    *(
+        "language",
+        "theme",
+        "text_size",
+        "count",
+        "days",
+        "character",
+        "persona",
+        "chat",
+        "greeting",
+        "tags",
+        "first_mes",
+    ),
 )
 N_AT_ONCE = 1 if SOAK else 9  # every n-th value on each, another first one for each
 

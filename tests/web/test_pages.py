@@ -77,9 +77,10 @@ class TestSettings:
             assert (kept.notify, kept.sound) == ("notify" in form, "sound" in form)
 
     def test_theme_and_language_are_kept(self, me, database):
-        me.send("/settings/look", {"theme": "dark", "locale": "zh"})
+        me.send("/settings/look", {"theme": "dark", "locale": "zh", "text_size": "large"})
         kept = accounts.get_user(database, me.view.id)
-        assert (kept.theme, kept.locale) == ("dark", "zh")
+        assert (kept.theme, kept.locale, kept.text_size) == ("dark", "zh", "large")
+        assert 'data-text="large"' in me.get("/").text
         page = me.get("/settings").text
         assert 'name="color-scheme" content="dark"' in page
         assert re.search(r'dark\.css">', page)

@@ -57,10 +57,10 @@ def show() -> Page:
 @blueprint.post("/look")
 @signed_in
 def appearance() -> Response:
-    """Save theme and language."""
-    form = request.form
+    """Save theme, size of the text and language."""
+    theme, text_size, locale = (request.form.get(name) for name in ("theme", "text_size", "locale"))
     try:
-        accounts.set_preferences(services().database, me().id, theme=form.get("theme"), locale=form.get("locale"))
+        accounts.set_preferences(services().database, me().id, theme=theme, text_size=text_size, locale=locale)
         notices.done("look")
     except Refused as refusal:
         notices.refused(refusal)
