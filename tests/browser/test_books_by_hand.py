@@ -74,7 +74,7 @@ def test_a_book_from_file_to_story(sit, books, tmp_path, view, scheme):
         menu(chat, 2, "added")
         expect(chat.added_list.locator("li")).to_have_count(2)
         expect(chat.added_list).to_contain_text(
-            re.compile("Of krakens.*woken by “kraken” · The deep · .* tokens", re.S)
+            re.compile("Of krakens.*triggered by “kraken” · The deep · .* tokens", re.S)
         )
         expect(chat.added_list).to_contain_text("always active")
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -54,7 +54,7 @@ def busy(site, ada, bo, tale):
 def test_it_says_who_holds_the_card_and_who_waits(site, kim, busy):
     found = pieces(kim)
     assert words(found["card"]).startswith("A Ada reply writing")
-    assert words(found["queue"]).startswith("1 Bo a reply")
+    assert words(found["queue"]).startswith("1 Bo reply")
     page = kim.get("/admin").text
     assert 'data-testid="holder"' in page
     assert 'data-testid="in-line"' in page

@@ -41,7 +41,7 @@ def test_why_a_reply_failed_comes_in_it_at_once_and_after_a_reload(zhou, tale):
     tab.submit(chat, "你好", revision, turn)
     tale.claim(turn)
     tale.fail("empty_reply")
-    sentence = "模型一个字也没写就结束了。按重试再来一次。"
+    sentence = "说书人一个字也没写就结束了。按重试再来一次。"
     assert tab.wait("failed")["error"]["message"] == sentence
     assert tab.open(chat)["unanswered"]["error"]["message"] == sentence
 
