@@ -27,6 +27,7 @@ from web.i18n.language import error_sentence, gettext, lazy
 from web.services import services
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+SAMPLES = {"en": "Once upon a time, a lamp was lit on a rock in the sea.", "zh": "从前，海中的礁石上点起了一盏灯。"}
 _WRONG = TEXTS["bad_password"]
 CURRENT_PASSWORD = [
     InputRequired(lazy("Write your password.")),
@@ -148,6 +149,7 @@ def _page(password_form: ChangePasswordForm | None = None, delete_form: DeleteAc
     page = render_template(
         "account_settings.html",
         me=me(),
+        samples=SAMPLES,
         today=usage_limits.today(services().database, me()),
         password_form=password_form or ChangePasswordForm(formdata=None),
         delete_form=delete_form or DeleteAccountForm(formdata=None),

@@ -20,6 +20,7 @@ export class Commands {
       return;
     }
     this.page.composer.showNotice();
+    this.page.actions.readAloud.stop();
     this.page.story.hideFailure();
     this.page.outbox.put(kind, text, then, this.page.revision);
     this.showUnsent();

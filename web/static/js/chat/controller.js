@@ -63,7 +63,7 @@ export class ChatController {
     this.socket = new Socket("/ws");
     this.outbox = new Outbox(this.chat, this.socket);
     this.actions = new MessageActions(this);
-    this.turnEnd = new TurnEnd(this.story, this.suggestion, this.statusPanel);
+    this.turnEnd = new TurnEnd(this.story, this.suggestion, this.statusPanel, this.actions.readAloud);
     this.announcement = new Announcement(document.getElementById("announcement"));
     this.outage = document.getElementById("outage");
     this.revision = Number(this.story.root.dataset.revision);

@@ -8,6 +8,7 @@
 import { LoreUsed } from "./lore_used.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
+import { ReadAloud } from "./read_aloud.js";
 import { RereadCosts } from "./reread_cost.js";
 import { SetupPanel } from "./setup_panel.js";
 import { Toast } from "../lib/toast.js";
@@ -27,6 +28,7 @@ export class MessageActions {
     this.editor = new MessageEditor();
     this.probabilities = new TokenProbabilities();
     this.loreUsed = new LoreUsed();
+    this.readAloud = new ReadAloud(story, (words) => composer.showNotice(words));
     this.toast = new Toast(composer);
     this.costs = new RereadCosts(story, page.chat);
     this.setup = new SetupPanel((frame) => page.socket.send({ ...frame, chat: page.chat }));
@@ -63,6 +65,7 @@ export class MessageActions {
     this.menu.open(message, button, {
       edit: now,
       copy: true,
+      aloud: this.readAloud.offer(message),
       pin: now === "off" ? now : message.pinned ? t("Unpin") : t("Pin"),
       branch: true,
       why: this.#hasProbabilities(message),
@@ -117,6 +120,7 @@ export class MessageActions {
   #do(act, message) {
     if (act === "edit") this.#edit(message);
     else if (act === "copy") this.#copy(activeAlternative(message).text);
+    else if (act === "aloud") this.readAloud.toggle(message);
     else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
     else if (act === "branch") this.#send({ type: "branch", message: message.id });
     else if (act === "added") this.#send({ type: "added", message: message.id, position: message.active });

@@ -1,5 +1,5 @@
 /* What the end of a turn brings besides its messages: the suggestion in the box, the status in its panel, the text for
-   screen readers (aria-live), and the notification (lib/notifications.js). The end comes as an event, or in a snapshot
+   screen readers (aria-live), the voice (read_aloud.js), and the notification (lib/notifications.js). The end comes as an event, or in a snapshot
    when the connection was down just then. */
 
 import { Notifications } from "../lib/notifications.js";
@@ -7,10 +7,11 @@ import { spokenText } from "./message.js";
 import { t } from "../lib/i18n.js";
 
 export class TurnEnd {
-  constructor(story, suggestion, statusPanel) {
+  constructor(story, suggestion, statusPanel, readAloud) {
     this.story = story;
     this.suggestion = suggestion;
     this.statusPanel = statusPanel;
+    this.readAloud = readAloud;
     this.notifications = new Notifications(story.root, story.root.dataset.chat);
     this.announcer = document.getElementById("announcer");
   }
@@ -32,6 +33,7 @@ export class TurnEnd {
     const inBox = this.suggestion.finish(id, suggested);
     this.statusPanel.show(this.story.status);
     if (kind === "status" && this.story.status) this.statusPanel.open(true);
+    this.readAloud.replies(messages);
     const lines = [...messages.map(spokenText), inBox ? t("A suggestion is in the box.") : ""];
     this.announcer.textContent = lines.filter(Boolean).join("\n");
   }
