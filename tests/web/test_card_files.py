@@ -23,10 +23,11 @@ from store.cards.errors import PROBLEMS  # noqa: E402
 from store.cards.files import read_card  # noqa: E402
 from store.cards.stored_card import data_of, envelope  # noqa: E402
 from store.import_findings import Finding  # noqa: E402
+from store.lore import report as lore_report  # noqa: E402
 from web.characters import card_files  # noqa: E402
 from web.i18n.catalogue import translations_of  # noqa: E402
 from web.i18n.sentences import SENTENCES  # noqa: E402
-from web.rendering import import_report  # noqa: E402
+from web.rendering import field_labels, import_report  # noqa: E402
 
 
 def send(browser, *files, page="/characters/bring"):
@@ -57,7 +58,9 @@ def test_a_card_comes_in_is_reported_named_and_rated(site, ada):
     assert (mo.name, mo.rating, mo.card["tags"]) == ("Mo", "adult", ["cats", "cosy"])
     for verdict in import_report.VERDICTS:
         assert f'data-verdict="{verdict}"' in answer.text
-    assert "extensions.their/own" in answer.text
+    assert "Field “their/own”" in answer.text
+    told = re.findall(r'class="field-name">(?!Field “)([^<]+)', answer.text)
+    assert [name for name in told if re.search(r"[_.\[]|[a-z][A-Z]", name)] == []
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', answer.text)[1]
     wrong = ada.post(f"/characters/{mo.id}/report", {"name": "x" * 81, "rating": "teen"}, token)
     assert (wrong.status_code, "x" * 81 in wrong.text) == (422, True)
@@ -215,9 +218,18 @@ class TestWords:
         assert len(used) > 20
         assert used - set(import_report.REASONS) - {"", *map(str, range(9))} == set()
 
+    def test_no_field_that_lorebooks_of_other_programs_have_is_told_by_its_raw_name(self):
+        names = lore_report._APPLIED | lore_report._PLACES | lore_report._BOOK | lore_report._RECURSION
+        others = {"vectorized", "group", "groupWeight", "automationId", "selectiveLogic", "useGroupScoring"}
+        for name in names | others:
+            assert name in field_labels.LABELS
+        assert field_labels.field_label("data.character_book.entries[].extensions.sticky") == "Sticky"
+        assert field_labels.field_label("book.entries[].content @@odd") == "@@odd"
+        assert field_labels.field_label("data.extensions.their/own") == "Field “their/own”"
+
     def test_findings_that_say_the_same_share_a_line(self):
         told = import_report.report_lines([Finding("kept", f"data.{name}", "unused") for name in ("a", "b")])
         (line,) = told["kept"]
-        assert [label for label, _ in line.fields] == ["a", "b"]
+        assert line.fields == ("Field “a”", "Field “b”")
         assert import_report.sentence(Finding("kept", "x", "nobody_wrote_this")) == "nobody_wrote_this"
         assert card_import.IMPORT_ROLES

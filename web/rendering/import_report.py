@@ -1,19 +1,18 @@
 """The import report: findings of an import as sentences: what is applied, approximated, or stored but unused.
 
 What it does: `report_lines` groups findings with the same sentence. REASONS has the sentence of every reason of a
-`Finding` (store/import_findings.py), LABELS the names of fields that people know. Its page is
-templates/_import_report.html.
-What it refuses to know: files.
+`Finding` (store/import_findings.py). Its page is templates/_import_report.html.
+What it refuses to know: files, and the names of fields in them (field_labels.py).
 To add a reason: 1. use it in a `Finding` in the store; 2. its sentence in REASONS (tests/web/test_card_files.py
 compares the two); 3. `make words` and its translation.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from store.import_findings import Finding, FindingVerdict
 from web.i18n.language import gettext, marked
+from web.rendering.field_labels import field_label
 
 VERDICTS: Mapping[FindingVerdict, str] = {
     "applied": marked("Applied"),
@@ -88,45 +87,23 @@ REASONS: Mapping[str, str] = {
     "lore_place": marked("Asks for another place: it stands just before the reply."),
     "lore_unknown_decorator": marked("A line with @@ that is not known here: left out of the text."),
 }
-LABELS: Mapping[str, str] = {
-    "name": marked("Name"),
-    "nickname": marked("Nickname"),
-    "description": marked("Description"),
-    "personality": marked("Personality"),
-    "scenario": marked("Scenario"),
-    "first_mes": marked("Greeting"),
-    "alternate_greetings": marked("Other greetings"),
-    "mes_example": marked("Example dialogue"),
-    "system_prompt": marked("System prompt"),
-    "post_history_instructions": marked("Instructions after the story"),
-    "creator_notes": marked("Creator’s notes"),
-    "creator": marked("Creator"),
-    "tags": marked("Tags"),
-    "character_version": marked("Version"),
-    "character_book": marked("Lorebook"),
-    "picture": marked("Picture"),
-    "creator_notes_multilingual": marked("Notes in other languages"),
-    "group_only_greetings": marked("Greetings for groups"),
-    "entries[]": marked("Entries"),
-}
-_IN_A_BOOK = re.compile(r"^(?:character_book|book)\.(?:entries\[\]\.)?")
 
 
 @dataclass(frozen=True)
 class ReportLine:
-    """One sentence of a report, and the fields that it is about: (label, path) each."""
+    """One sentence of a report, and the labels of the fields that it is about."""
 
     sentence: str
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[str, ...]
 
 
 def report_lines(findings: Iterable[Finding]) -> dict[FindingVerdict, tuple[ReportLine, ...]]:
     """The lines of each verdict, one for each sentence, in the order of the findings."""
-    by_verdict: dict[FindingVerdict, dict[str, list[tuple[str, str]]]] = {verdict: {} for verdict in VERDICTS}
+    by_verdict: dict[FindingVerdict, dict[str, dict[str, None]]] = {verdict: {} for verdict in VERDICTS}
     for finding in findings:
-        fields = by_verdict[finding.verdict].setdefault(sentence(finding), [])
+        fields = by_verdict[finding.verdict].setdefault(sentence(finding), {})
         if finding.field:
-            fields.append((label(finding), finding.field))
+            fields[label(finding)] = None
     return {
         verdict: tuple(ReportLine(text, tuple(fields)) for text, fields in lines.items())
         for verdict, lines in by_verdict.items()
@@ -139,8 +116,6 @@ def sentence(finding: Finding) -> str:
 
 
 def label(finding: Finding) -> str:
-    """The name of the field in the form, else in the file; with the number of lorebook entries that have it."""
-    name = _IN_A_BOOK.sub("", finding.field.removeprefix("data."))
-    text = gettext(LABELS[name]) if name in LABELS else name
-    n = finding.values.get("n")
+    """The name of the field as people know it, with the number of lorebook entries that have it."""
+    text, n = field_label(finding.field), finding.values.get("n")
     return f"{text} × {n}" if n not in (None, 1) and "%(n)s" not in REASONS.get(finding.reason, "") else text
