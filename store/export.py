@@ -12,7 +12,7 @@ from store import messages
 from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound
-from store.models import Character, Chat, LorebookRow, Persona, User
+from store.models import Character, Chat, LorebookRow, Persona, PresetRow, User
 from store.views import MessageView, chat_view
 from store.visibility import allowed_ratings
 
@@ -20,7 +20,9 @@ _ACCOUNT = ("name", "role", "locale", "theme", "text_size", "notify", "sound", "
 
 
 def export_account(db: Database, user_id: str) -> dict[str, Any]:
-    """Account, personas, own characters with their cards, lorebooks, chats with all they have. Raises NotFound.
+    """Account, personas, presets, own characters with their cards, lorebooks, chats with all they have.
+
+    Raises NotFound.
 
     What the person may not see now because of its age rating is left out and counted in `withheld`.
     """
@@ -29,6 +31,7 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
         if user is None:
             raise NotFound("account")
         personas = session.scalars(select(Persona).where(Persona.owner_id == user_id).order_by(Persona.name))
+        presets = session.scalars(select(PresetRow).where(PresetRow.owner_id == user_id).order_by(PresetRow.name))
         own = select(Character).where(Character.owner_id == user_id).order_by(Character.name)
         characters = session.scalars(own).all()
         may_see = allowed_ratings(user.role)
@@ -41,6 +44,7 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
         return {
             "account": {name: getattr(user, name) for name in _ACCOUNT},
             "personas": [{"name": row.name, "description": row.description} for row in personas],
+            "presets": [{"name": row.name, "settings": row.settings} for row in presets],
             "characters": [stored_card.envelope(row.card) for row in shown],
             "withheld": {"characters": len(characters) - len(shown), "chats": len(chats) - len(open_chats)},
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.model_base import Base, one_of, partial_index
+from store.presets.tables import PresetRow as PresetRow
 
 ROLES = ("admin", "adult", "teen", "child")
 RATINGS = ("everyone", "teen", "adult")

@@ -15,11 +15,18 @@ from sqlalchemy import ColumnElement, LargeBinary, Text, cast, func, select, upd
 from sqlalchemy.orm import Session
 
 from store.errors import Refused
-from store.models import Alternative, Character, Chat, LorebookRow, Persona, Picture, User
+from store.models import Alternative, Character, Chat, LorebookRow, Persona, Picture, PresetRow, User
 
 MAX_CHARACTERS = MAX_BOOKS = MAX_PERSONAS = 400
-MOST = {Character: MAX_CHARACTERS, LorebookRow: MAX_BOOKS, Persona: MAX_PERSONAS}
-_REASONS = {Character: "too_many_characters", LorebookRow: "quota.books", Persona: "quota.personas"}
+MAX_PRESETS = 60
+MOST = {Character: MAX_CHARACTERS, LorebookRow: MAX_BOOKS, Persona: MAX_PERSONAS, PresetRow: MAX_PRESETS}
+_REASONS = {
+    Character: "too_many_characters",
+    LorebookRow: "quota.books",
+    Persona: "quota.personas",
+    PresetRow: "quota.presets",
+}
+Counted = type[Character | LorebookRow | Persona | PresetRow]
 
 
 MAX_JSON_MB = 24  # of all characters of a person, and of all their lorebooks: pages and imports read them whole
@@ -64,8 +71,8 @@ def refuse_if_over(
         raise Refused("quota.stories", most=quota.stories)
 
 
-def refuse_another(session: Session, owner_id: str, table: type[Character | LorebookRow | Persona]) -> None:
-    """Raises Refused where a person has as many characters, lorebooks or personas as anybody may."""
+def refuse_another(session: Session, owner_id: str, table: Counted) -> None:
+    """Raises Refused where a person has as many characters, lorebooks, personas or presets as anybody may."""
     own = select(func.count()).select_from(table).where(table.owner_id == owner_id)
     if table is Character:
         own = own.where(Character.deleted_at.is_(None))

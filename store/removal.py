@@ -27,6 +27,7 @@ from store.models import (
     Message,
     Persona,
     Picture,
+    PresetRow,
     Turn,
     User,
 )
@@ -41,7 +42,7 @@ _OWN: tuple[tuple[Any, int], ...] = (
     (Turn, ROWS),
     (Chat, ROWS),
     (EndedSession, ROWS),
-    *((table, _LARGE_ROWS_AT_ONCE) for table in (Character, Persona, Picture, LorebookRow)),
+    *((table, _LARGE_ROWS_AT_ONCE) for table in (Character, Persona, Picture, LorebookRow, PresetRow)),
 )
 """The tables of what a person has, in the order of their removal, and how many rows one transaction removes."""
 _UNSEEN = {"synchronize_session": False}

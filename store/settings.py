@@ -104,7 +104,12 @@ class Settings(BaseSettings):
     echo_delay_ms: int = Field(0, ge=0, description="Time per decode step of the echo backend, in milliseconds.")
     stall_limit_s: float = Field(120.0, gt=0, description="Seconds of one engine step after which a worker restarts.")
     narrations: int = Field(2, ge=0, le=20, description="Narrations that stay in the model's memory.")
-    max_reply_tokens: int = Field(300, ge=1, description="Longest reply, in tokens.")
+    max_reply_tokens: int = Field(
+        300, ge=1, description="Longest reply, in tokens, where a story does not ask for another length."
+    )
+    longest_reply_tokens: int = Field(
+        900, ge=1, description="Longest reply that a story may ask for, in tokens; a quarter of the context at most."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Least level of log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )

@@ -6,7 +6,7 @@ What it refuses to know: frames (live/protocol/ puts these values into them).
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from store.views import ChatView, MessageView, TurnView
+from store.views import ChatView, MessageView, PresetView, TurnView
 from web import errors
 from web.i18n.language import marked
 from web.rendering.prose import RenderBudget, render
@@ -23,6 +23,14 @@ class SetupJson(TypedDict):
     user_persona: str
     settings: dict[str, Any]
     books: list[str]
+
+
+class PresetJson(TypedDict):
+    """Settings that a person keeps under a name."""
+
+    id: str
+    name: str
+    settings: dict[str, Any]
 
 
 MemoryJson = TypedDict("MemoryJson", {"from": int, "forgotten": int})
@@ -106,6 +114,11 @@ def setup_json(chat: ChatView) -> SetupJson:
         "settings": chat.settings,
         "books": chat.lore.get("books", []),
     }
+
+
+def presets_json(presets: Sequence[PresetView]) -> list[PresetJson]:
+    """A person's own presets."""
+    return [{"id": preset.id, "name": preset.name, "settings": preset.settings} for preset in presets]
 
 
 def memory_json(chat: ChatView, n_forgotten: int) -> MemoryJson:

@@ -62,6 +62,7 @@ class WorkerContext:
     max_reply_tokens: int
     data_dir: Path
     narrations: int = 2
+    longest_reply_tokens: int = 900
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
 
@@ -73,6 +74,7 @@ class WorkerContext:
             model_key=self.engine.model_key,
             minimal=minimal,
             narrations=self.narrations,
+            longest_reply=self.longest_reply_tokens,
         )
 
 

@@ -55,6 +55,7 @@ class Service:
             max_reply_tokens=settings.max_reply_tokens,
             data_dir=settings.data_dir,
             narrations=settings.narrations,
+            longest_reply_tokens=settings.longest_reply_tokens,
         )
         self._kept_ends = KeptEnds(settings.data_dir)
         self._warmer = ChatWarmer(self._context)

@@ -102,5 +102,5 @@ class ChatWarmer:
     def _plan(self, story: Story) -> PartPlan:
         """The plan of the next turn, as if the character replied now."""
         # without the chat's notes: they move behind the person's next message
-        plain = replace(story, chat=replace(story.chat, author_note="", reference=""))
+        plain = replace(story, chat=replace(story.chat, author_note="", reference="", settings={}))
         return plan_part(plain, _NextTurn(), "chat", self._context.framing, self._context.limits(), ahead=True)

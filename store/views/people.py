@@ -1,4 +1,4 @@
-"""Values about people and what belongs to them: accounts, invitations, personas, pictures, characters, lorebooks.
+"""Values about people and what is theirs: accounts, invitations, personas, presets, pictures, characters, lorebooks.
 
 Callers import everything from `store.views`.
 """
@@ -6,7 +6,7 @@ Callers import everything from `store.views`.
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.models import Character, Invite, LorebookRow, Persona, Picture, User
+from store.models import Character, Invite, LorebookRow, Persona, Picture, PresetRow, User
 from store.views.from_row import view_of
 
 
@@ -93,6 +93,17 @@ class LorebookView:
     created_at: float
 
 
+@dataclass(frozen=True)
+class PresetView:
+    """Sampler settings that a person keeps under a name."""
+
+    id: str
+    owner_id: str
+    name: str
+    settings: dict[str, Any]
+    created_at: float
+
+
 def user_view(row: User) -> UserView:
     """The value of a row."""
     return view_of(UserView, row)
@@ -111,6 +122,11 @@ def character_view(row: Character) -> CharacterView:
 def persona_view(row: Persona) -> PersonaView:
     """The value of a row."""
     return view_of(PersonaView, row)
+
+
+def preset_view(row: PresetRow) -> PresetView:
+    """The value of a row."""
+    return view_of(PresetView, row)
 
 
 def picture_view(row: Picture) -> PictureView:

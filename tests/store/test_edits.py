@@ -134,6 +134,14 @@ def test_starting_over_keeps_the_settings_and_the_old_chat(database, user, chat,
         ({"settings": {"temperature": "hot"}}, "bad_setting"),
         ({"settings": {"top_k": 1.5}}, "bad_setting"),
         ({"settings": {"grammar": "root ::= x"}}, "bad_setting"),
+        ({"settings": {"reply_tokens": 15}}, "bad_setting"),
+        ({"settings": {"reply_tokens": 2001}}, "bad_setting"),
+        ({"settings": {"stop": "END"}}, "bad_setting"),
+        ({"settings": {"stop": ["a"] * 9}}, "bad_setting"),
+        ({"settings": {"stop": [""]}}, "bad_setting"),
+        ({"settings": {"stop": ["x" * 41]}}, "bad_setting"),
+        ({"settings": {"stop": [1]}}, "bad_setting"),
+        ({"settings": {"temperature": ["hot"]}}, "bad_setting"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(database, user, chat, changes, code):
@@ -146,6 +154,8 @@ def test_the_samplers_settings_are_those_of_the_engine():
         assert engine_low <= low <= high <= engine_high
         settings_from({name: sampling.checked({name: low})[name]})
         settings_from({name: sampling.checked({name: high})[name]})
+    every = dict.fromkeys([*sampling.RANGES, *sampling.OF_REPLIES, "stop"], 1)
+    assert set(sampling.of_sampler(every)) == set(sampling.RANGES), "what is no sampler's is left out"
     for preset in sampling.PRESETS.values():
         assert sampling.checked(preset) == preset
 

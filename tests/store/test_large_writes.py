@@ -23,6 +23,7 @@ from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
 from store.errors import Refused
 from store.lore import books
 from store.models import Alternative, Chat, Message, Turn, User
+from store.presets import own_presets
 from store.quotas import Quota
 
 N, N_ALTERNATIVES = 1_200, 3
@@ -261,6 +262,9 @@ def test_lists_that_had_no_end_have_one(database, user, monkeypatch):
     books.add_book(database, user.id, {"name": "Sea", "entries": []})
     characters.save_character(database, user, {"name": "Mo"})
     assert reason(personas.save_persona, database, user.id, "Pilot", "") == "quota.personas"
+    own_presets.save_preset(database, user.id, "Rain", {})
+    assert reason(own_presets.save_preset, database, user.id, "Sun", {}) == "quota.presets"
+    own_presets.save_preset(database, user.id, "Rain", {"top_k": 3})
     assert reason(books.add_book, database, user.id, {"name": "Sky", "entries": []}) == "quota.books"
     assert reason(characters.save_character, database, user, {"name": "Jo"}) == "too_many_characters"
 

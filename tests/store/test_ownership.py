@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event
 from store import accounts, characters, chats, export, personas, pictures, turns, usage_limits
 from store.errors import NotFound, Refused
 from store.models import Turn
+from store.presets import own_presets
 from store.turns import Reply, TurnCommand
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
@@ -180,8 +181,20 @@ def test_a_character_that_makes_no_sense_is_refused(database, make_user, card, o
     assert refusal(characters.save_character, database, tim, card, **options) == code
 
 
+def test_presets_are_ones_own(database, user, make_user):
+    made = own_presets.save_preset(database, user.id, "Rain", {"top_k": 10})
+    eve = make_user("Eve").id
+    own_presets.save_preset(database, eve, "Rain", {"top_k": 20})
+    assert own_presets.list_presets(database, user.id) == (made,)
+    with pytest.raises(NotFound):
+        own_presets.delete_preset(database, eve, made.id)
+    own_presets.delete_preset(database, user.id, made.id)
+    assert own_presets.list_presets(database, user.id) == ()
+
+
 def test_everything_of_a_person_and_nothing_of_others(database, user, make_user, make_chat, chat):
     personas.save_persona(database, user.id, "Captain Ann", "A sailor.")
+    own_presets.save_preset(database, user.id, "Slow rain", {})
     characters.save_character(database, user, {"name": "Mo", "odd": True})
     say(database, chat, 1.0, "a secret of mine")
     eve = make_user("Eve")
@@ -189,6 +202,7 @@ def test_everything_of_a_person_and_nothing_of_others(database, user, make_user,
     data = json.dumps(export.export_account(database, user.id))
     assert "a secret of mine" in data
     assert "Captain Ann" in data
+    assert "Slow rain" in data
     assert '"odd": true' in data
     assert "Eve" not in data
     assert user.password_hash not in data
@@ -198,6 +212,7 @@ def test_a_deleted_account_leaves_nothing(database, user, make_user, make_chat, 
     eve = make_user("Eve")
     others = make_chat(eve)
     personas.save_persona(database, user.id, "Captain Ann", "A sailor.")
+    own_presets.save_preset(database, user.id, "Slow rain", {})
     made = characters.save_character(database, user, {"name": "Mo"}, picture=PNG)
     chats.create_chat(database, user.id, made.id, "Ann")
     say(database, chat, 1.0)

@@ -118,6 +118,24 @@ def test_setup_is_kept_and_told_to_other_tabs(story):
     assert {name: opened[name] for name in wanted} == {**wanted, "reference": ""}
 
 
+def test_own_presets_are_kept_replaced_and_removed(story):
+    _, tab, _ = story
+    settings = {"temperature": 1.2, "reply_tokens": 100, "stop": ["THE END"], "seed": 7, "top_n": 5}
+    tab.send(type="save_preset", name=" Slow  rain ", settings=settings)
+    (kept,) = tab.wait("presets")["presets"]
+    settings.pop("top_n")  # whether a chat keeps probabilities is no way of telling
+    assert (kept["name"], kept["settings"]) == ("Slow rain", settings)
+    tab.send(type="save_preset", name="Slow rain", settings={"top_k": 10})
+    (again,) = tab.wait("presets", where=lambda m: m["presets"][0]["settings"] == {"top_k": 10})["presets"]
+    assert again["id"] == kept["id"]
+    for name, wrong, code in (("", {}, "bad_name"), ("x", {"temperature": 9}, "bad_setting")):
+        tab.send(type="save_preset", name=name, settings=wrong)
+        refused = tab.wait("refused", where=lambda m, code=code: m["error"]["code"] == code)
+        assert refused["of"] == "save_preset"
+    tab.send(type="delete_preset", preset=kept["id"])
+    tab.wait("presets", where=lambda m: m["presets"] == [])
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
@@ -125,6 +143,8 @@ def test_setup_is_kept_and_told_to_other_tabs(story):
         ({"settings": {"temperature": 9}}, "bad_setting"),
         ({"settings": {"model": 1}}, "bad_setting"),
         ({"settings": {"temperature": "1"}}, "bad_frame"),
+        ({"settings": {"stop": ["x" * 50]}}, "bad_setting"),
+        ({"settings": {"stop": ["x"] * 40}}, "bad_frame"),
         ({"author_note": "x" * 4001}, "too_long"),
         ({"owner_id": "me"}, "bad_frame"),
         ({"window": {}}, "bad_frame"),

@@ -3,7 +3,8 @@
 import pytest
 from scripted_worker import new_turn
 
-from store import chats
+from store import accounts, chats
+from store.presets import own_presets
 from store.turns import Outcome
 from store.turns.kinds import KINDS
 from web.live.commands import COMMANDS
@@ -11,11 +12,13 @@ from web.live.protocol.to_server import (
     BranchChat,
     ChooseAlternative,
     DeleteMessage,
+    DeletePreset,
     EditMessage,
     OpenChat,
     Ping,
     PinMessage,
     RestoreMessage,
+    SavePreset,
     SetUpChat,
     ShowLoreUsed,
     ShowProbabilities,
@@ -35,7 +38,15 @@ def hers(site, ada, tale):
     gone = edits_a_message_away(tale, tab, chat, opened["revision"])
     ack = tab.submit(chat, "My secret", gone["revision"], turn)
     message = opened["messages"][0]["id"]
-    return {"chat": chat, "turn": turn, "message": message, "deleted": gone["message"], "revision": ack["revision"]}
+    preset = own_presets.save_preset(site.database, accounts.find_user(site.database, "Ada").id, "Ada's", {}).id
+    return {
+        "chat": chat,
+        "turn": turn,
+        "message": message,
+        "deleted": gone["message"],
+        "revision": ack["revision"],
+        "preset": preset,
+    }
 
 
 def edits_a_message_away(tale, tab, chat, revision):
@@ -78,6 +89,8 @@ TRIES = {
         "title": "Mine now",
         "author_note": "Say the secret",
     },
+    SavePreset: None,  # names nothing
+    DeletePreset: lambda hers: {"type": "delete_preset", "preset": hers["preset"]},
     ShowProbabilities: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
     ShowLoreUsed: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
 }

@@ -17,7 +17,7 @@ from tests.harness.people import PASSWORD
 from tests.harness.soak import SOAK
 from tests.harness.socket_client import Closed
 from web.live.commands import COMMANDS
-from web.live.protocol.to_server import OpenChat, SetUpChat, SubmitTurn
+from web.live.protocol.to_server import OpenChat, SavePreset, SetUpChat, SubmitTurn
 
 __all__ = ["adas", "enter", "hashed", "hers", "of_message"]
 
@@ -129,6 +129,7 @@ def test_no_address_breaks_on_odd_parts(site, adas, herself, no_crash):
 MORE = {
     OpenChat: {"stream": "0-0"},
     SubmitTurn: {"then": ["status"]},
+    SavePreset: {"type": "save_preset", "name": "Mine", "settings": {"temperature": 1}},
     SetUpChat: {"reference": "", "user_persona": "", "settings": {"temperature": 1}, "books": []},
 }
 

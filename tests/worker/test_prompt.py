@@ -239,3 +239,30 @@ def test_every_plan_fits_keeps_the_persona_and_the_last_message_and_is_a_suffix(
     assert {*names(result), *result.forgotten} == set(everything)
     again = plan(replace(chat_story, chat=replace(chat_story.chat, window=result.window)), context=context)
     assert names(again) == names(result), "the stored window gives the same prompt"
+
+
+@pytest.mark.parametrize(
+    ("settings", "length", "said"),
+    [
+        ({}, 300, ""),
+        ({"reply_tokens": 100}, 100, "about 60 words"),
+        ({"reply_tokens": 600}, 600, "about 360 words"),
+        ({"reply_tokens": 2000}, 900, "about 1200 words"),  # the installation's longest
+    ],
+)
+def test_a_reply_is_as_long_as_the_chat_asks_for_and_the_model_is_told(settings, length, said):
+    chat_story = story(message(0, "user", "Hi"), card=CARD, settings=settings)
+    result = plan(chat_story, max_reply=300)
+    assert result.reply.max_tokens == length
+    notes = [text_of(segment.tokens) for segment in result.wanted if segment.name == "note:length"]
+    assert [said in note for note in notes] == ([True] if said else [])
+    narration = plan(chat_story, turn("narrate"), max_reply=300)
+    assert narration.reply.max_tokens == min(200, length), "a narration only gets shorter by it"
+    assert plan(chat_story, max_reply=300, context=800).reply.max_tokens == min(length, 200), "a quarter of the context"
+
+
+def test_the_stop_texts_of_a_chat_end_its_replies_beside_our_own():
+    chat_story = story(message(0, "user", "Hi"), card=CARD, settings={"stop": ["THE END", "\n\n"], "top_k": 3})
+    reply = plan(chat_story).reply
+    assert reply.stop == ("\nAnn:", "THE END", "\n\n")
+    assert reply.sampling.top_k == 3

@@ -12,7 +12,19 @@ from collections.abc import Mapping
 from store.cards.errors import PROBLEMS
 from store.error_texts import TEXTS
 
-NOUNS = ("account", "character", "chat", "invitation", "lorebook", "message", "page", "persona", "picture", "turn")
+NOUNS = (
+    "account",
+    "character",
+    "chat",
+    "invitation",
+    "lorebook",
+    "message",
+    "page",
+    "persona",
+    "picture",
+    "preset",
+    "turn",
+)
 """What `not_found` may be about: its value `what` is translated too."""
 SENTENCES: Mapping[str, str] = {
     **TEXTS,

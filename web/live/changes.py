@@ -7,6 +7,7 @@ What it refuses to know: what a change costs the engine (store/edits.py says whi
 
 from store import chats, edits
 from store.lore import books
+from store.presets import own_presets
 from store.views import MessageView
 from web import serializers
 from web.live.caller import Caller, Handler
@@ -14,15 +15,17 @@ from web.live.protocol.to_server import (
     BranchChat,
     CommandFrame,
     DeleteMessage,
+    DeletePreset,
     EditMessage,
     PinMessage,
     RestoreMessage,
+    SavePreset,
     SetUpChat,
     ShowLoreUsed,
     ShowProbabilities,
     StartOver,
 )
-from web.live.protocol.to_tab import Branched, Changed, LoreUsed, Probabilities, SetUp
+from web.live.protocol.to_tab import Branched, Changed, LoreUsed, Presets, Probabilities, SetUp
 
 
 def _edit(caller: Caller, frame: EditMessage) -> None:
@@ -69,6 +72,21 @@ def _set_up(caller: Caller, frame: SetUpChat) -> None:
     caller.services.hub.publish(chat.id, {"type": "setup", "chat": chat.id})  # each viewer reads how it is set up then
 
 
+def _save_preset(caller: Caller, frame: SavePreset) -> None:
+    own_presets.save_preset(caller.services.database, caller.user_id, frame.name, frame.settings)
+    _reply_presets(caller)
+
+
+def _delete_preset(caller: Caller, frame: DeletePreset) -> None:
+    own_presets.delete_preset(caller.services.database, caller.user_id, frame.preset)
+    _reply_presets(caller)
+
+
+def _reply_presets(caller: Caller) -> None:
+    own = own_presets.list_presets(caller.services.database, caller.user_id)
+    caller.reply(Presets(type="presets", presets=serializers.presets_json(own)))
+
+
 def _show_probabilities(caller: Caller, frame: ShowProbabilities) -> None:
     words = chats.token_probabilities(caller.services.database, caller.user_id, frame.message, frame.position)
     caller.reply(Probabilities(type="why", message=frame.message, position=frame.position, words=words))
@@ -101,6 +119,8 @@ CHANGES: dict[type[CommandFrame], Handler] = {
     BranchChat: _branch,
     StartOver: _start_over,
     SetUpChat: _set_up,
+    SavePreset: _save_preset,
+    DeletePreset: _delete_preset,
     ShowProbabilities: _show_probabilities,
     ShowLoreUsed: _show_lore_used,
 }

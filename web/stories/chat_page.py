@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from store import characters, chats, message_pages, reread_cost, sampling, usage_limits
 from store.lore import books
+from store.presets import own_presets
 from web import serializers
 from web.auth.accounts import me, signed_in
 from web.i18n.language import language, translate_frame
@@ -37,6 +38,9 @@ def show(chat_id: str) -> str:
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
         preset_values=sampling.PRESETS,
+        own_presets=serializers.presets_json(own_presets.list_presets(services().database, me().id)),
+        lengths={"short": sampling.SHORT, "long": sampling.LONG, "range": sampling.OF_REPLIES["reply_tokens"]},
+        stops={"most": sampling.MAX_STOPS, "letters": sampling.MAX_STOP_CHARS},
         me=me(),
         today=usage_limits.today(services().database, me()),
     )

@@ -26,7 +26,7 @@ from store.turns.kinds import Result
 from store.views import MessageView, Story
 from worker.prompt.persona import Cast, card_text, resolve
 from worker.prompt.segments import Limits, PromptFraming, instruction_segment, segment_name, status_segment
-from worker.prompt.turn_kinds import PartSpec, narration_instruction
+from worker.prompt.turn_kinds import PartSpec, length_instruction, narration_instruction
 from worker.prompt.window import WindowEntry
 
 
@@ -85,10 +85,14 @@ def _with_last_instructions(
 
 
 def _with_chat_notes(entries: list[WindowEntry], story: Story, cast: Cast, framing: PromptFraming) -> list[WindowEntry]:
-    """Insert the reference and the author's note before the person's last message."""
+    """Insert the reference, the author's note and the length of replies before the person's last message."""
     at = _last_user_entry(entries) or 0
     message = entries[at].message if entries else None
-    notes = {"note:reference": story.chat.reference, "note:author": story.chat.author_note}
+    notes = {
+        "note:reference": story.chat.reference,
+        "note:author": story.chat.author_note,
+        "note:length": length_instruction(story),
+    }
     texts = {name: resolve(text, cast, story.character.card) for name, text in notes.items() if text.strip()}
     segments = [Segment(name, framing.segment("note", "", text), True) for name, text in texts.items() if text.strip()]
     return [*entries[:at], *(WindowEntry(segment, message) for segment in segments), *entries[at:]]

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from engine.sampling import settings_from
 from engine.segments import ReplySpec
+from store.sampling import of_sampler
 from store.status import fields_of
 from store.turns.kinds import Result
 from store.views import Story
@@ -27,7 +28,7 @@ def reply_spec(
     """What the engine shall write, and how."""
     if spec.result is Result.STATUS:
         return _status_spec(story, cast, turn_id, framing, limits)
-    sampling = settings_from(story.chat.settings)
+    sampling = settings_from(of_sampler(story.chat.settings))
     note = framing.segment("note", "", spec.instruction) if spec.instruction and not spec.keep_in_session else ()
     header = framing.reply_header(spec.role, spec.name)
     prefix: tuple[int, ...] = ()
@@ -41,22 +42,29 @@ def reply_spec(
         header=(*note, *header),
         footer=framing.footer(spec.role),
         sampling=sampling,
-        max_tokens=min(limits.reply, _MAX_TOKENS.get(spec.kind, limits.reply)),
-        stop=framing.stop_strings(sorted(others), spec.name),
+        max_tokens=_max_tokens(story, spec.kind, limits),
+        stop=(*framing.stop_strings(sorted(others), spec.name), *story.chat.settings.get("stop", ())),
         prefix=prefix,
         keep=spec.keep_in_session,
     )
 
 
 def _status_spec(story: Story, cast: Cast, turn_id: str, framing: PromptFraming, limits: Limits) -> ReplySpec:
-    sampling = replace(settings_from(story.chat.settings), temperature=_STATUS_TEMPERATURE, repeat_penalty=1.0)
+    of_chat = settings_from(of_sampler(story.chat.settings))
+    sampling = replace(of_chat, temperature=_STATUS_TEMPERATURE, repeat_penalty=1.0)
     return ReplySpec(
         name=f"status:{turn_id}",
         header=status_header(story, cast, framing),
         footer=framing.footer("note"),
         sampling=replace(sampling, grammar=grammar(fields_of(story.character.card))),
-        max_tokens=min(limits.reply, _MAX_TOKENS["status"]),
+        max_tokens=min(limits.reply(), _MAX_TOKENS["status"]),
     )
+
+
+def _max_tokens(story: Story, kind: str, limits: Limits) -> int:
+    """The length that the chat asks for is that of replies; a narration or a suggestion may only get shorter by it."""
+    longest = limits.reply(story.chat.settings.get("reply_tokens"))
+    return min(longest, _MAX_TOKENS.get(kind, longest))
 
 
 def max_tokens_of(reply: ReplySpec) -> int:

@@ -45,9 +45,10 @@ class PromptFraming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a prompt. `context` and `max_reply` in tokens; `narrations`: how many of the last ones stay.
+    """The limits of a prompt, in tokens; `max_reply`: where a chat asks for no length, `longest_reply`: where it does.
 
-    `minimal` evicts all that can be evicted down to half of the context, for an attempt after crashes.
+    `narrations`: how many of the last ones stay. `minimal` evicts all that can be evicted down to half of the context,
+    for an attempt after crashes.
     """
 
     context: int
@@ -55,12 +56,13 @@ class Limits:
     model_key: str
     minimal: bool = False
     narrations: int = 2
+    longest_reply: int = 900
 
-    @property
-    def reply(self) -> int:
-        """Tokens kept free for the reply: a quarter of the context at most, else a small context could hold no
-        story."""
-        return max(1, min(self.max_reply, self.context // 4))
+    def reply(self, wanted: int | None = None) -> int:
+        """Tokens kept free for a reply, as long as the chat has `wanted` it: a quarter of the context at most, else a
+        small context could hold no story."""
+        longest = min(wanted, self.longest_reply) if wanted else self.max_reply
+        return max(1, min(longest, self.context // 4))
 
 
 def message_segment(message: MessageView, framing: PromptFraming, limits: Limits) -> Segment:

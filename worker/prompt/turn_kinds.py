@@ -32,14 +32,17 @@ _INSTRUCTIONS = {
         "hint": "The narrator mentions this: {hint}",
         "suggest": "Write the next message of {user}: one or two sentences, in the first person, as {user} talks.",
         "status": "Facts about {char} at this moment:",
+        "length": "Each reply has about {words} words, no more.",
     },
     "zh": {
         "narrate": "现在由旁白用两三句话描写场景:地点、光线、声音,以及{char}和{user}身边发生的事。没有人说话。",
         "hint": "旁白要提到:{hint}",
         "suggest": "写出{user}接下来要说的话:一两句,第一人称,符合{user}的语气。",
         "status": "{char}此刻的状态:",
+        "length": "每次回复约{words}字,不要更长。",
     },
 }
+_WORDS_PER_TOKEN = {"en": 0.6, "zh": 1.0}  # with room to end the sentence before the limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,16 @@ def narration_instruction(story: Story, cast: Cast, hint: str) -> str:
     return f"{instruction}\n{_text(story, 'hint', cast, hint)}" if hint else instruction
 
 
+def length_instruction(story: Story) -> str:
+    """How long replies should be, in words, where the chat asks for a length: a limit alone would cut them off."""
+    wanted = story.chat.settings.get("reply_tokens")
+    if not wanted:
+        return ""
+    language = _language(story)
+    words = round(wanted * _WORDS_PER_TOKEN[language], -1)
+    return _INSTRUCTIONS[language]["length"].format(words=int(max(10, words)))
+
+
 def status_opening(story: Story, cast: Cast) -> str:
     """The line above the facts of a status."""
     return _text(story, "status", cast)
@@ -163,8 +176,11 @@ def _as_narrated(part: PartInput, message: MessageView) -> tuple[str, str]:
 
 def _text(story: Story, key: str, cast: Cast, hint: str = "") -> str:
     """A text of `_INSTRUCTIONS` in the language of the character."""
-    texts = _INSTRUCTIONS["zh" if story.character.locale.startswith("zh") else "en"]
-    return texts[key].format(char=cast.char, user=cast.user, hint=hint)
+    return _INSTRUCTIONS[_language(story)][key].format(char=cast.char, user=cast.user, hint=hint)
+
+
+def _language(story: Story) -> str:
+    return "zh" if story.character.locale.startswith("zh") else "en"
 
 
 def _message(part: PartInput) -> MessageView | None:

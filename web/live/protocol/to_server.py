@@ -20,6 +20,11 @@ TurnKind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
 FollowUp = Annotated[str, Field(pattern=f"^({'|'.join(FOLLOWING)})$")]
 
 
+StopText = Annotated[str, Field(max_length=200)]
+SettingsMap = Annotated[dict[str, Number | Annotated[list[StopText], Field(max_length=32)]], Field(max_length=32)]
+"""Settings of a chat by name: numbers, and the list of texts at which a reply ends."""
+
+
 class CommandFrame(BaseModel):
     """What all commands share: exact types, no unknown fields."""
 
@@ -135,8 +140,23 @@ class SetUpChat(CommandFrame):
     author_note: str | None = None
     reference: str | None = None
     user_persona: str | None = None
-    settings: dict[str, Number] | None = Field(None, max_length=32)
+    settings: SettingsMap | None = None
     books: list[Id] | None = Field(None, max_length=32)
+
+
+class SavePreset(CommandFrame):
+    """Keep settings under a name, or give the preset of this name these settings. Answer: `presets`."""
+
+    type: Literal["save_preset"]
+    name: str = Field(max_length=200)
+    settings: SettingsMap
+
+
+class DeletePreset(CommandFrame):
+    """Forget a preset. Answer: `presets`."""
+
+    type: Literal["delete_preset"]
+    preset: Id
 
 
 class ShowProbabilities(CommandFrame):
@@ -168,6 +188,8 @@ Command = Annotated[
     | BranchChat
     | StartOver
     | SetUpChat
+    | SavePreset
+    | DeletePreset
     | ShowProbabilities
     | ShowLoreUsed,
     Field(discriminator="type"),

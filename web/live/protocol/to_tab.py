@@ -6,7 +6,7 @@ A frame with `seq` is an event of a turn (`TurnEvent`); a frame without `seq` is
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from web.serializers import EndedJson, MemoryJson, SetupJson, SuggestionJson, TurnJson, UnansweredJson
+from web.serializers import EndedJson, MemoryJson, PresetJson, SetupJson, SuggestionJson, TurnJson, UnansweredJson
 
 Frame = Mapping[str, Any]
 """Any frame to a tab, where its shape does not matter."""
@@ -89,6 +89,13 @@ class SetUp(SetupJson):
     chat: str
 
 
+class Presets(TypedDict):
+    """Answer to `save_preset` and `delete_preset` (changes.py): the person's own presets now."""
+
+    type: Literal["presets"]
+    presets: Sequence[PresetJson]
+
+
 class Memory(MemoryJson):
     """The model's context window has moved (viewer.py)."""
 
@@ -152,6 +159,7 @@ OUTGOING: Mapping[str, type[Mapping[str, Any]]] = {
     "changed": Changed,
     "branched": Branched,
     "setup": SetUp,
+    "presets": Presets,
     "memory": Memory,
     "why": Probabilities,
     "added": LoreUsed,

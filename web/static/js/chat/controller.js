@@ -40,6 +40,7 @@ const HANDLERS = {
   added: (page, frame) => page.actions.showLoreUsed(frame),
   memory: (page, frame) => page.actions.setMemory(frame),
   setup: (page, frame) => page.actions.applySetup(frame),
+  presets: (page, frame) => page.actions.setup.sampler.own.replace(frame),
   state: (page, event) => page.setStage(event),
   part: (page, event) => page.onPart(event),
   text: (page, event) => page.onText(event),

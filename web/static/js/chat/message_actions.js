@@ -31,7 +31,7 @@ export class MessageActions {
     this.readAloud = new ReadAloud(story, (words) => composer.showNotice(words));
     this.toast = new Toast(composer);
     this.costs = new RereadCosts(story, page.chat);
-    this.setup = new SetupPanel((frame) => page.socket.send({ ...frame, chat: page.chat }));
+    this.setup = new SetupPanel((frame) => page.socket.send(frame), page.chat);
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
     this.editor.addEventListener("save", ({ detail: { message, text } }) => {
@@ -98,6 +98,7 @@ export class MessageActions {
   onRefused({ of, error }) {
     if (of === "edit") this.editor.refused();
     if (of === "setup") this.setup.refused(error.message);
+    if (of === "save_preset" || of === "delete_preset") this.setup.sampler.own.refused(error.message);
   }
 
   /** The answer to `why`: the words of an alternative with their probabilities. */

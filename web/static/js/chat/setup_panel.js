@@ -1,35 +1,33 @@
 /* The setup panel: title, notes, lorebooks, sampler settings. Autosave: a change is sent when a field is left. A change of
    another window is shown unless the field is being edited here. `send(frame)`: whether the frame is on its way.
-   Events: "over" (start over). To add a sampler dial: web/stories/sampler_dials.py; the panel shows every [data-dial]. */
+   Events: "over" (start over). How a story is told: sampler_settings.js. */
 
+import { SamplerSettings } from "./sampler_settings.js";
 import { t } from "../lib/i18n.js";
 
 const FIELDS = ["title", "user_persona", "author_note", "reference"];
-const TOP_N = 5;
 
 export class SetupPanel extends EventTarget {
   #saved = null; // what the server has
-  #settings = {};
   #unsent = false;
 
-  constructor(send) {
+  constructor(send, chat) {
     super();
     this.send = send;
+    this.chat = chat;
     this.panel = document.getElementById("setup");
     this.form = document.getElementById("setup-form");
     this.kept = document.getElementById("setup-kept");
     this.title = document.getElementById("chat-title");
     this.over = document.getElementById("over");
-    this.keepProbabilities = document.getElementById("setup-why");
     this.books = [...this.form.querySelectorAll("[name=books]")];
-    this.dials = [...this.form.querySelectorAll("[data-dial]")];
-    this.presets = [...this.form.querySelectorAll("[data-preset]")];
+    this.sampler = new SamplerSettings(this.form, send);
+    this.sampler.addEventListener("change", () => this.#save());
     document.getElementById("setup-button").addEventListener("click", () => this.open());
     for (const dialog of [this.panel, this.over]) this.#prepareDialog(dialog);
     this.panel.addEventListener("close", () => this.#save());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", () => this.#save());
-    this.form.addEventListener("input", ({ target }) => this.#onDial(target));
     this.form.addEventListener("click", ({ target }) => this.#onButton(target.closest("button")));
     document.getElementById("over-yes").addEventListener("click", () => {
       this.over.close();
@@ -44,7 +42,8 @@ export class SetupPanel extends EventTarget {
   }
 
   /** The chat as the server has it. */
-  apply({ title, user_persona, author_note, reference, settings, books }) {
+  apply({ type, title, user_persona, author_note, reference, settings, books }) {
+    if (type !== "setup") this.sampler.notSent();
     const first = !this.#saved;
     this.#saved = { title, user_persona, author_note, reference, settings, books };
     if (this.#unsent) return this.#save();
@@ -53,8 +52,8 @@ export class SetupPanel extends EventTarget {
       if (first || field !== document.activeElement || !this.panel.open) field.value = this.#saved[name];
     }
     for (const book of this.books) book.checked = books.includes(book.value);
-    this.#settings = { ...settings };
-    this.#showSettings();
+    this.sampler.apply(settings);
+    if (this.sampler.isTouched) this.#save();
     this.#showTitle(title);
     return undefined;
   }
@@ -66,13 +65,15 @@ export class SetupPanel extends EventTarget {
 
   refused(sentence) {
     this.#unsent = false;
+    this.sampler.notSent(true);
     this.kept.textContent = sentence;
   }
 
   #save() {
     const frame = this.#changedFields();
     if (!Object.keys(frame).length) return;
-    this.#unsent = !this.send({ type: "setup", ...frame });
+    this.#unsent = !this.send({ type: "setup", chat: this.chat, ...frame });
+    if (frame.settings && !this.#unsent) this.sampler.sent();
     this.kept.textContent = this.#unsent ? t("Not saved yet: no connection") : t("Saving…");
   }
 
@@ -84,7 +85,7 @@ export class SetupPanel extends EventTarget {
       delete frame.title;
       this.form.elements.title.value = this.#saved.title;
     }
-    if (!sameSettings(this.#settings, this.#saved.settings)) frame.settings = this.#settings;
+    if (this.sampler.differsFrom(this.#saved.settings)) frame.settings = this.sampler.value;
     const books = this.books.filter((book) => book.checked).map((book) => book.value);
     const known = this.#saved.books.filter((id) => this.books.some((book) => book.value === id)); // the others are gone
     if (books.toSorted().join() !== known.toSorted().join()) frame.books = books;
@@ -92,43 +93,11 @@ export class SetupPanel extends EventTarget {
   }
 
   #onButton(button) {
-    if (button?.dataset.preset) {
-      const { top_n } = this.#settings;
-      this.#settings = { ...JSON.parse(button.dataset.settings), ...(top_n ? { top_n } : {}) };
-    } else if (button?.id === "reference-clear") {
-      this.form.elements.reference.value = "";
-      this.form.elements.reference.focus();
-    } else {
-      if (button?.id === "start-over") this.over.showModal();
-      return;
-    }
-    this.#showSettings();
+    if (button?.id === "start-over") this.over.showModal();
+    if (button?.id !== "reference-clear") return;
+    this.form.elements.reference.value = "";
+    this.form.elements.reference.focus();
     this.#save();
-  }
-
-  #onDial(target) {
-    if (target === this.keepProbabilities) {
-      if (this.keepProbabilities.checked) this.#settings.top_n = TOP_N;
-      else delete this.#settings.top_n;
-    } else if (target.dataset.dial) {
-      this.#settings[target.dataset.dial] = Number(target.value);
-    } else {
-      return;
-    }
-    this.#showSettings();
-  }
-
-  #showSettings() {
-    for (const dial of this.dials) {
-      const value = this.#settings[dial.dataset.dial] ?? Number(dial.dataset.usual);
-      dial.value = value;
-      dial.previousElementSibling.textContent = value;
-    }
-    this.keepProbabilities.checked = this.#settings.top_n > 0;
-    const { top_n: _, ...told } = this.#settings;
-    for (const preset of this.presets) {
-      preset.setAttribute("aria-pressed", String(sameSettings(JSON.parse(preset.dataset.settings), told)));
-    }
   }
 
   #showTitle(title) {
@@ -144,9 +113,4 @@ export class SetupPanel extends EventTarget {
       if (target === dialog || target.closest("[data-close]")) dialog.close();
     });
   }
-}
-
-function sameSettings(one, other) {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return [...names].every((name) => one[name] === other[name]);
 }

@@ -1,0 +1,1 @@
+"""Presets: sampler settings that a person keeps under a name, and their table (built-in ones: store/sampling.py)."""

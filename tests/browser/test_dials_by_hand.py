@@ -1,0 +1,65 @@
+"""How a story is told, changed by hand: length, dials, own presets; on a desktop and on a phone."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from store import chats
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+SAVED = "() => document.querySelector('[data-testid=setup-kept]').textContent === 'Saved'"
+
+
+def settings_of(chat, books):
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    return chats.load_story(books, chat_id).chat.settings
+
+
+def kept(chat, books):
+    chat.setup_close.click()
+    chat.reload()
+    return settings_of(chat, books)
+
+
+def test_length_dials_and_own_presets(chat, books):
+    chat.setup_button.click()
+    chat.length_short.check()
+    chat.advanced.locator("summary").click()
+    chat.dial_top_k.fill("12")
+    chat.dial_presence_penalty.fill("0.5")
+    chat.dial_xtc_threshold.fill("0.25")
+    chat.seed.fill("7")
+    chat.stop.fill("THE END\n\\n\\n")
+    chat.preset_name.fill("Slow rain")
+    chat.preset_save.click()
+    expect(chat.preset_says).to_have_text("Saved")
+    expect(chat.own_preset).to_have_attribute("aria-pressed", "true")
+    told = {"top_k": 12, "presence_penalty": 0.5, "xtc_threshold": 0.25, "seed": 7, "stop": ["THE END", "\n\n"]}
+    assert kept(chat, books) == {**told, "reply_tokens": 100}
+    chat.setup_button.click()
+    expect(chat.length_short).to_be_checked()
+    assert chat.stop.input_value() == "THE END\n\\n\\n"
+    chat.preset_careful.click()
+    expect(chat.own_preset).to_have_attribute("aria-pressed", "false")
+    chat.length_own.check()
+    chat.reply_tokens.fill("250")
+    assert kept(chat, books)["reply_tokens"] == 250, "a built-in preset leaves length, seed and stop texts"
+    chat.setup_button.click()
+    expect(chat.reply_tokens).to_have_value("250")
+    chat.own_preset.click()
+    assert kept(chat, books) == {**told, "reply_tokens": 100}
+    chat.setup_button.click()
+    chat.own_preset_remove.click()
+    expect(chat.own_preset_remove).to_have_text("Remove?")
+    chat.own_preset_remove.click()
+    expect(chat.own_preset).to_have_count(0)
+    chat.advanced.locator("summary").click()
+    chat.preset_name.press("Enter")
+    expect(chat.preset_says).to_have_text("Give it a name first.")
+    for box in (one.bounding_box() for one in chat.page.locator(".choices label").all()):
+        assert box["height"] >= 44
+    assert chat.setup.evaluate("one => one.scrollWidth <= one.clientWidth")
+    chat.setup_close.click()
+    chat.told("Who are you?")  # the settings make sense to the worker
+    assert re.search("Who are you", chat.last()["words"])
