@@ -29,6 +29,7 @@ from web.services import services
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 SAMPLES = {"en": "Once upon a time, a lamp was lit on a rock in the sea.", "zh": "从前，海中的礁石上点起了一盏灯。"}
 _WRONG = TEXTS["bad_password"]
+_WRONG_FIELDS = "settings.wrong"  # of the session: field -> the sentence that says what is wrong in it
 CURRENT_PASSWORD = [
     InputRequired(lazy("Write your password.")),
     Length(max=passwords.MAX_LENGTH, message=lazy(_WRONG)),
@@ -51,8 +52,20 @@ class DeleteAccountForm(FlaskForm):  # type: ignore[misc]
 @blueprint.get("")
 @signed_in
 def show() -> Page:
-    """The settings page."""
-    return _page()
+    """The settings page; what was wrong in a form that was just sent stands in it."""
+    password_form, delete_form = ChangePasswordForm(formdata=None), DeleteAccountForm(formdata=None)
+    wrong = session.pop(_WRONG_FIELDS, {})
+    for form in (password_form, delete_form):
+        for field in form:
+            field.errors = [wrong[field.name]] if field.name in wrong else []
+    return render_template(
+        "account_settings.html",
+        me=me(),
+        samples=SAMPLES,
+        today=usage_limits.today(services().database, me()),
+        password_form=password_form,
+        delete_form=delete_form,
+    )
 
 
 @blueprint.post("/look")
@@ -81,14 +94,13 @@ def notifications() -> Response:
 @blueprint.post("/password")
 @signed_in
 @limit_password_tries
-def password() -> Page:
+def password() -> Response:
     """Change the password; every other browser is signed out."""
     form = ChangePasswordForm()
-    if not form.validate():
-        return _page(password_form=form)
-    if not _is_mine(form.old_password.data):
+    if form.validate() and not _is_mine(form.old_password.data):
         form.old_password.errors = [gettext("This is not your password.")]
-        return _page(password_form=form)
+    if form.errors:
+        return _back_to(form, "password")
     with KNOWN.turn():
         hashed = passwords.hash_password(form.new_password.data)
     sign_in(accounts.change_password(services().database, me().id, hashed))
@@ -121,19 +133,18 @@ def download_data() -> Response:
 @blueprint.post("/delete")
 @signed_in
 @limit_password_tries
-def delete() -> Page:
+def delete() -> Response:
     """Delete the account with everything in it, at once."""
     form = DeleteAccountForm()
-    if not form.validate():
-        return _page(delete_form=form)
-    if not _is_mine(form.password.data):
+    if form.validate() and not _is_mine(form.password.data):
         form.password.errors = [gettext("This is not your password.")]
-        return _page(delete_form=form)
-    try:
-        accounts.delete_account(services().database, me().id)
-    except Refused as refusal:
-        form.password.errors = [error_sentence(refusal)]
-        return _page(delete_form=form)
+    if not form.errors:
+        try:
+            accounts.delete_account(services().database, me().id)
+        except Refused as refusal:
+            form.password.errors = [error_sentence(refusal)]
+    if form.errors:
+        return _back_to(form, "leave")
     logout_user()
     session.clear()
     notices.done("account-gone")
@@ -145,14 +156,7 @@ def _is_mine(password: str) -> bool:
         return passwords.is_password(me().password_hash, password)
 
 
-def _page(password_form: ChangePasswordForm | None = None, delete_form: DeleteAccountForm | None = None) -> Page:
-    page = render_template(
-        "account_settings.html",
-        me=me(),
-        samples=SAMPLES,
-        today=usage_limits.today(services().database, me()),
-        password_form=password_form or ChangePasswordForm(formdata=None),
-        delete_form=delete_form or DeleteAccountForm(formdata=None),
-        leaving=delete_form is not None,
-    )
-    return (page, 422) if password_form or delete_form else page
+def _back_to(form: FlaskForm, section: str) -> Response:
+    """To the settings page, at a form in which something is wrong, so that its address is one to reload."""
+    session[_WRONG_FIELDS] = {name: str(errors[0]) for name, errors in form.errors.items()}
+    return redirect(url_for("settings.show", _anchor=section))
