@@ -1,4 +1,4 @@
-"""Edits of a transcript by hand: edit, delete and undo, pin, branch, start over.
+"""Edits of a transcript by hand: edit, delete (one, or all below) and undo, pin, branch, start over.
 
 What it does: every function but `branch` is one transaction with an optimistic lock: callers pass the revision that
 they last saw, and no turn may be under way. A branch copies the messages with their tokens (in batches,
@@ -8,10 +8,13 @@ To add a change: a function here, its frame and handler in web/live/changes.py, 
 """
 
 import re
+import zlib
 
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from store import context_messages, greetings, macros, messages, quotas, texts
+from store.batches import ROWS
 from store.chat_building import Fill, build_chat
 from store.chat_copies import Copying
 from store.chat_macros import ChatMacros
@@ -27,16 +30,25 @@ _TITLE = 80
 
 
 def edit_message(
-    db: Database, owner_id: str, message_id: str, text: str, expected_revision: int, now: float | None = None
+    db: Database,
+    owner_id: str,
+    message_id: str,
+    text: str,
+    expected_revision: int,
+    now: float | None = None,
+    seen: int | None = None,
 ) -> CommittedView:
     """Replace the text of the active alternative. Later messages stay, and are read again.
 
-    Raises NotFound, Refused "moved_on", "busy", "empty", "too_long".
+    `seen`: the checksum (CRC-32) of the text that the person began to edit, if the caller knows it.
+    Raises NotFound, Refused "moved_on", "busy", "empty", "too_long", "message_moved".
     """
     new_text = _resolved_text(db, owner_id, message_id, text, clock(now))
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         alternative = messages.active_alternative(session, message)
+        if seen is not None and seen != zlib.crc32(alternative.text.encode()):
+            raise Refused("message_moved")
         quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         message.indexed = False
@@ -63,6 +75,33 @@ def restore_message(
         message, chat = _own_message(session, owner_id, message_id, expected_revision, deleted=True)
         message.deleted_at = None
         return _changed(session, chat, message, now)
+
+
+def delete_below(db: Database, owner_id: str, message_id: str, expected_revision: int, now: float | None = None) -> int:
+    """Hide everything after a message; returns the chat's new revision. Raises NotFound, Refused "moved_on", "busy",
+    "too_many_below"."""
+    now = clock(now)
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        below = Message.chat_id == chat.id, Message.ordinal > message.ordinal, Message.deleted_at.is_(None)
+        if len(session.scalars(select(Message.id).where(*below).limit(ROWS + 1)).all()) > ROWS:
+            raise Refused("too_many_below", most=ROWS)
+        session.execute(update(Message).where(*below).values(deleted_at=now))
+        chat.window = context_messages.branch_window(chat.window, message.ordinal)
+        return raise_revision(chat, now)
+
+
+def restore_below(
+    db: Database, owner_id: str, message_id: str, expected_revision: int, now: float | None = None
+) -> int:
+    """Undo the newest delete of what came after a message; returns the chat's new revision. Raises NotFound, Refused
+    "moved_on", "busy"."""
+    with db.session() as session:
+        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        below = Message.chat_id == chat.id, Message.ordinal > message.ordinal
+        newest = select(func.max(Message.deleted_at)).where(*below).scalar_subquery()
+        session.execute(update(Message).where(*below, Message.deleted_at == newest).values(deleted_at=None))
+        return raise_revision(chat, clock(now))
 
 
 def pin_message(

@@ -13,6 +13,13 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, str] = {
     # what the store refuses
     "moved_on": "This story moved on in another window: reload the page and try again.",
+    "message_moved": (
+        "This message was changed in another window while you wrote: your text is still in the box. Look at what it "
+        "says now, then save again or cancel."
+    ),
+    "too_many_below": (
+        "More than {most} messages come after this one: branch from here instead, and delete the old story."
+    ),
     "not_for_you": (
         "This story is not for your age: it is kept, and comes back when you may see it again. Ask an admin."
     ),

@@ -45,16 +45,6 @@ def test_the_narrator_and_another_wording_of_it(chat):
     assert chat.last()["count"] == "3/3"
 
 
-def test_a_direction_for_the_narrator(chat):
-    chat.draft.fill("A storm comes up.")
-    chat.after.click()
-    chat.narrate_words.click()
-    chat.busy()
-    chat.rest()
-    assert chat.roles() == ["character", "narrator"]
-    assert chat.draft.input_value() == ""
-
-
 def test_the_story_goes_on_in_place(chat):
     chat.told()
     ways = (lambda: chat.page.get_by_test_id("continue").click(), lambda: chat.press("Alt+Enter"), chat.send.click)

@@ -1,12 +1,14 @@
 """What a person changes in a chat by hand."""
 
 import uuid
+import zlib
 
 import pytest
 
 from engine.sampling import RANGES, settings_from
 from store import chats, edits, sampling, turns
 from store.errors import NotFound, Refused
+from store.models import Chat
 from store.turns import Reply, TurnCommand
 
 
@@ -65,9 +67,47 @@ def test_a_delete_can_be_undone(database, user, chat, told):
     assert [m.text for m in chats.transcript(database, chat.id)[1:]] == ["hi", "Hello"]
 
 
+def test_everything_below_a_message_can_be_deleted_and_comes_back(database, user, chat, told):
+    def shown():
+        return [message.text for message in chats.transcript(database, chat.id)[1:]]
+
+    greeting = chats.transcript(database, chat.id)[0]
+    edits.delete_message(database, user.id, told[1].id, 3, now=10.0)
+    assert edits.delete_below(database, user.id, greeting.id, 4, now=20.0) == 5
+    assert shown() == []
+    assert edits.restore_below(database, user.id, greeting.id, 5) == 6
+    assert shown() == ["hi"], "what was deleted before stays deleted"
+    assert refusal(edits.delete_below, database, user.id, greeting.id, 5) == "moved_on"
+    assert edits.restore_below(database, user.id, greeting.id, 6) == 7
+    assert shown() == ["hi", "Hello"]
+
+
+def test_of_very_much_below_nothing_is_deleted(database, user, chat, told, monkeypatch):
+    monkeypatch.setattr(edits, "ROWS", 1)
+    greeting = chats.transcript(database, chat.id)[0]
+    assert refusal(edits.delete_below, database, user.id, greeting.id, 3) == "too_many_below"
+    assert edits.delete_below(database, user.id, told[0].id, 3) == 4
+
+
+def test_a_memory_that_began_just_before_what_is_left_begins_again(database, user, chat, told):
+    with database.session() as session:
+        session.get(Chat, chat.id).window = {"examples": 0, "messages": 1}
+    edits.delete_below(database, user.id, told[0].id, 3)
+    assert chats.load_story(database, chat.id).chat.window == {}
+
+
+def test_an_edit_of_a_text_that_has_changed_meanwhile_is_refused(database, user, chat, told):
+    """Two windows edit one message: the last save won, and nobody was told."""
+    seen = zlib.crc32(b"Hello")
+    assert edits.edit_message(database, user.id, told[1].id, "First", 3, seen=seen).text == "First"
+    assert refusal(edits.edit_message, database, user.id, told[1].id, "Second", 4, seen=seen) == "message_moved"
+    assert chats.transcript(database, chat.id)[-1].text == "First"
+    assert edits.edit_message(database, user.id, told[1].id, "Second", 4, seen=zlib.crc32(b"First")).text == "Second"
+
+
 def test_nothing_is_changed_while_a_turn_is_under_way(database, user, chat, told):
     turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "retry", 3))
-    for change in (edits.delete_message, edits.restore_message):
+    for change in (edits.delete_message, edits.restore_message, edits.delete_below, edits.restore_below):
         with pytest.raises((Refused, NotFound)):
             change(database, user.id, told[0].id, 3)
     assert refusal(edits.edit_message, database, user.id, told[0].id, "x", 3) == "busy"
@@ -79,6 +119,8 @@ def test_what_is_somebody_elses_does_not_exist(database, make_user, chat, told):
     for call in (
         lambda: edits.edit_message(database, eve, told[0].id, "x", 3),
         lambda: edits.delete_message(database, eve, told[0].id, 3),
+        lambda: edits.delete_below(database, eve, told[0].id, 3),
+        lambda: edits.restore_below(database, eve, told[0].id, 3),
         lambda: edits.pin_message(database, eve, told[0].id, True, 3),
         lambda: edits.branch(database, eve, told[0].id),
         lambda: edits.start_over(database, eve, chat.id),

@@ -1,5 +1,7 @@
 """What a person changes by hand, over real sockets: messages, the course of the story, notes and settings."""
 
+import zlib
+
 import pytest
 from scripted_worker import new_turn
 
@@ -53,6 +55,25 @@ def test_edit(story):
     assert "<em>him</em>" in opened["messages"][1]["alternatives"][0]["html"]
     refused = change(story, "edit", 1, text="  ")
     assert (refused["error"]["code"], refused["of"]) == ("empty", "edit")
+
+
+def test_an_edit_begun_before_another_window_changed_the_message(story):
+    chat, tab, _ = story
+    seen = zlib.crc32(texts(tab.open(chat))[1].encode())
+    assert change(story, "edit", 1, text="First", seen=seen)["type"] == "changed"
+    refused = change(story, "edit", 1, text="Second", seen=seen)
+    assert (refused["error"]["code"], refused["of"]) == ("message_moved", "edit")
+    assert texts(tab.open(chat))[1] == "First"
+
+
+def test_delete_everything_below_and_undo(story):
+    chat, tab, _ = story
+    before = texts(tab.open(chat))
+    greeting = tab.open(chat)["messages"][0]["id"]
+    assert change(story, "delete_below", 0)["type"] == "changed"
+    assert texts(tab.open(chat)) == before[:1]
+    assert change(story, "restore_below", 0, message=greeting)["type"] == "changed"
+    assert texts(tab.open(chat)) == before
 
 
 def test_delete_and_undo(story):

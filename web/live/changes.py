@@ -5,7 +5,10 @@ here too. The tab that asked gets its reply first, then every tab on the chat ge
 What it refuses to know: what a change costs the engine (store/edits.py says which KV blocks stay valid).
 """
 
+from collections.abc import Callable
+
 from store import chats, edits
+from store.db import Database
 from store.lore import books
 from store.presets import own_presets
 from store.views import MessageView
@@ -14,10 +17,12 @@ from web.live.caller import Caller, Handler
 from web.live.protocol.to_server import (
     BranchChat,
     CommandFrame,
+    DeleteBelow,
     DeleteMessage,
     DeletePreset,
     EditMessage,
     PinMessage,
+    RestoreBelow,
     RestoreMessage,
     SavePreset,
     SetUpChat,
@@ -29,7 +34,9 @@ from web.live.protocol.to_tab import Branched, Changed, LoreUsed, Presets, Proba
 
 
 def _edit(caller: Caller, frame: EditMessage) -> None:
-    message = edits.edit_message(caller.services.database, caller.user_id, frame.message, frame.text, frame.revision)
+    message = edits.edit_message(
+        caller.services.database, caller.user_id, frame.message, frame.text, frame.revision, seen=frame.seen
+    )
     _reply_changed(caller, frame, message.chat_id, message.revision, message)
 
 
@@ -43,6 +50,22 @@ def _delete(caller: Caller, frame: DeleteMessage) -> None:
 def _restore(caller: Caller, frame: RestoreMessage) -> None:
     message = edits.restore_message(caller.services.database, caller.user_id, frame.message, frame.revision)
     _reply_changed(caller, frame, message.chat_id, message.revision, message)
+
+
+def _delete_below(caller: Caller, frame: DeleteBelow) -> None:
+    _change_below(caller, frame, edits.delete_below)
+
+
+def _restore_below(caller: Caller, frame: RestoreBelow) -> None:
+    _change_below(caller, frame, edits.restore_below)
+
+
+def _change_below(
+    caller: Caller, frame: DeleteBelow | RestoreBelow, change: Callable[[Database, str, str, int], int]
+) -> None:
+    database = caller.services.database
+    revision = change(database, caller.user_id, frame.message, frame.revision)
+    _reply_changed(caller, frame, chats.get_message(database, frame.message).chat_id, revision)
 
 
 def _pin(caller: Caller, frame: PinMessage) -> None:
@@ -99,7 +122,7 @@ def _show_lore_used(caller: Caller, frame: ShowLoreUsed) -> None:
 
 def _reply_changed(
     caller: Caller,
-    frame: EditMessage | DeleteMessage | RestoreMessage | PinMessage,
+    frame: EditMessage | DeleteMessage | RestoreMessage | DeleteBelow | RestoreBelow | PinMessage,
     chat_id: str,
     revision: int,
     message: MessageView | None = None,
@@ -115,6 +138,8 @@ CHANGES: dict[type[CommandFrame], Handler] = {
     EditMessage: _edit,
     DeleteMessage: _delete,
     RestoreMessage: _restore,
+    DeleteBelow: _delete_below,
+    RestoreBelow: _restore_below,
     PinMessage: _pin,
     BranchChat: _branch,
     StartOver: _start_over,

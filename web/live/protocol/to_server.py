@@ -89,10 +89,11 @@ class MessageChange(CommandFrame):
 
 
 class EditMessage(MessageChange):
-    """Give a message another text."""
+    """Give a message another text. `seen`: the checksum (CRC-32 of UTF-8) of the text that the person began to edit."""
 
     type: Literal["edit"]
     text: str
+    seen: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 class DeleteMessage(MessageChange):
@@ -105,6 +106,18 @@ class RestoreMessage(MessageChange):
     """Undo a delete."""
 
     type: Literal["restore"]
+
+
+class DeleteBelow(MessageChange):
+    """Take everything after a message out of the chat."""
+
+    type: Literal["delete_below"]
+
+
+class RestoreBelow(MessageChange):
+    """Undo the newest delete of what came after a message."""
+
+    type: Literal["restore_below"]
 
 
 class PinMessage(MessageChange):
@@ -184,6 +197,8 @@ Command = Annotated[
     | EditMessage
     | DeleteMessage
     | RestoreMessage
+    | DeleteBelow
+    | RestoreBelow
     | PinMessage
     | BranchChat
     | StartOver

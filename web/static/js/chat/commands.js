@@ -16,7 +16,7 @@ export class Commands {
 
   #submit(kind, text = "", then = []) {
     if (this.page.isBusy) {
-      this.page.composer.showNotice(t("A reply is still on its way: wait for it or press stop."));
+      this.#sayBusy();
       return;
     }
     this.page.composer.showNotice();
@@ -26,6 +26,10 @@ export class Commands {
     this.showUnsent();
     this.page.outbox.send();
     this.page.updateBusy();
+  }
+
+  #sayBusy() {
+    this.page.composer.showNotice(t("A reply is still on its way: wait for it or press stop."), { passing: true });
   }
 
   /** Show the pending command; without a connection, say that it waits. */
@@ -89,8 +93,9 @@ export class Commands {
     return this.#submit("chat", text, this.page.tools.then);
   }
 
-  #askFor({ kind, words }) {
-    const text = words ? this.page.composer.text.trim() : "";
+  /** What is in the box says what the narrator is to tell about. */
+  #askFor(kind) {
+    const text = kind === "narrate" ? this.page.composer.text.trim() : "";
     if (text && !this.page.isBusy) this.page.composer.setDraft("");
     this.#submit(kind, text);
   }
@@ -110,6 +115,7 @@ export class Commands {
     const { actions, composer, story, tools } = this.page;
     composer.addEventListener("send", ({ detail: text }) => this.#sendDraft(text));
     composer.addEventListener("stop", () => this.#stop());
+    composer.addEventListener("wait", () => this.#sayBusy());
     composer.addEventListener("retry", () => this.#retry());
     composer.addEventListener("continue", () => this.#submit("continue"));
     composer.addEventListener("edit", () => actions.editLast());

@@ -1,7 +1,6 @@
 /* The composer: the draft that survives a reload, the button that is Send or Stop, the keyboard shortcuts of the page.
    Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "alternative" (detail: -1 or 1),
-   "edit" (the last own message), "typed" (the person changed the draft), "wait" (Enter while a reply is under way: nobody
-   listens, but the key makes no line break). */
+   "edit" (the last own message), "typed" (the person changed the draft), "wait" (Enter while a reply is under way). */
 
 import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
@@ -9,6 +8,8 @@ import { t } from "../lib/i18n.js";
 const byTouch = matchMedia("(pointer: coarse)");
 
 export class Composer extends EventTarget {
+  #passing = false; // the notice goes with the reply
+
   constructor(chat) {
     super();
     this.chat = chat;
@@ -46,6 +47,7 @@ export class Composer extends EventTarget {
   /** Send becomes Stop while a reply is under way. */
   setBusy(busy) {
     this.button.dataset.mode = busy ? "stop" : "send";
+    if (!busy && this.#passing) this.showNotice();
     this.#updateButton();
   }
 
@@ -68,11 +70,13 @@ export class Composer extends EventTarget {
     this.draft.scrollTop = this.draft.scrollHeight;
   }
 
-  /** A sentence above the box; none takes it away. `calm`: it only informs. `stale`: reloading the page helps. */
-  showNotice(sentence = "", { calm = false, stale = false } = {}) {
+  /** A sentence above the box; none takes it away. `calm`: it only informs. `stale`: reloading the page helps. `passing`:
+      it is true while a reply is under way. */
+  showNotice(sentence = "", { calm = false, stale = false, passing = false } = {}) {
+    this.#passing = passing;
     this.words.textContent = sentence;
     this.reload.hidden = !stale;
-    this.notice.toggleAttribute("data-calm", calm);
+    this.notice.toggleAttribute("data-calm", calm || passing);
     this.notice.hidden = !sentence;
   }
 

@@ -1,4 +1,4 @@
-/* The actions on a message: edit, copy, pin, branch, delete and undo, token probabilities, lore used; and the setup of the
+/* The actions on a message: edit, copy, pin, branch, delete (one, or all below) and undo, token probabilities, lore used; and the setup of the
    chat. Joins the menu, the editor, the panels and the toast with the frames of web/live/changes.py.
    `page`: the ChatController.
    To add an action: its button in templates/chat.html (data-do) with its drawing in templates/_chat_icons.html, a line in
@@ -34,9 +34,10 @@ export class MessageActions {
     this.setup = new SetupPanel((frame) => page.socket.send(frame), page.chat);
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
-    this.editor.addEventListener("save", ({ detail: { message, text } }) => {
-      if (!this.#change("edit", message, { text })) this.editor.refused();
+    this.editor.addEventListener("save", ({ detail: { message, text, seen } }) => {
+      if (!this.#change("edit", message, { text, seen })) this.editor.refused();
     });
+    this.editor.addEventListener("gone", ({ detail: text }) => this.#keepWords(text));
     this.editor.addEventListener("close", () => composer.focus());
   }
 
@@ -45,6 +46,7 @@ export class MessageActions {
     this.#keepsProbabilities = chat.settings.top_n > 0;
     if (chat.memory) this.setMemory(chat.memory);
     this.setup.apply(chat);
+    this.editor.catchUp((id) => this.story.known.get(id));
     if (chat.type === "setup") this.setup.confirm();
   }
 
@@ -71,6 +73,7 @@ export class MessageActions {
       why: this.#hasProbabilities(message),
       added: activeAlternative(message).lore ?? isFromStoryteller(message),
       delete: now,
+      below: message === this.story.last ? false : now,
     });
     if (now !== "off") this.costs.show("delete", message, (words) => this.menu.showCost(message, words));
   }
@@ -86,6 +89,7 @@ export class MessageActions {
   onChanged({ by, message: id, now }) {
     if (by === "edit") this.editor.saved(id);
     if (now) this.story.put(now);
+    if (by === "delete_below") this.toast.show(t("Everything below is deleted."), () => this.#change("restore_below", { id }));
     if (by === "restore") this.story.elementOf(id)?.scrollIntoView({ block: "nearest" });
     if (by !== "delete") return;
     this.probabilities.close();
@@ -97,6 +101,7 @@ export class MessageActions {
   /** The server did not do it, and the page says why. */
   onRefused({ of, error }) {
     if (of === "edit") this.editor.refused();
+    if (error.code === "message_moved") this.page.open(); // the box shows what it says now
     if (of === "setup") this.setup.refused(error.message);
     if (of === "save_preset" || of === "delete_preset") this.setup.sampler.own.refused(error.message);
   }
@@ -125,6 +130,7 @@ export class MessageActions {
     else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
     else if (act === "branch") this.#send({ type: "branch", message: message.id });
     else if (act === "added") this.#send({ type: "added", message: message.id, position: message.active });
+    else if (act === "below") this.#change("delete_below", message);
     else if (act === "why") this.#send({ type: "why", message: message.id, position: message.active });
     else this.#change("delete", message);
   }
@@ -145,6 +151,12 @@ export class MessageActions {
     this.loreUsed.close();
     this.editor.begin(this.story.elementOf(message.id), message);
     this.costs.show("edit", message, (words) => this.editor.showCost(message, words));
+  }
+
+  /** The message was deleted in another window while it was being edited here. */
+  #keepWords(text) {
+    this.composer.restoreDraft(text);
+    this.composer.showNotice(t("This message was deleted in another window: your text is in the box below."));
   }
 
   #hasProbabilities(message) {

@@ -1,7 +1,10 @@
 /* The in-place editor: one message at a time, in a box where its text was. Escape closes, Ctrl+Enter saves.
-   Events: "save" (detail: { message, text }), "close". */
+   When another window changes that message meanwhile, the box shows what it says now; when another one deletes it, its words
+   are given back. Events: "save" (detail: { message, text, seen }), "close", "gone" (detail: the words). */
 
 import { activeAlternative } from "./message.js";
+import { checksum } from "../lib/checksum.js";
+import { t } from "../lib/i18n.js";
 
 export class MessageEditor extends EventTarget {
   #element = null;
@@ -38,6 +41,21 @@ export class MessageEditor extends EventTarget {
     if (this.#message === message) this.form.querySelector(".hint").textContent = words;
   }
 
+  /** What the server says now. `find(id)`: a message as it is, or nothing where it is gone. */
+  catchUp(find) {
+    if (!this.#element) return;
+    const [now, text] = [find(this.#message.id), this.box.value];
+    if (!now) {
+      this.close();
+      this.dispatchEvent(new CustomEvent("gone", { detail: text }));
+    } else if (this.#textOf(now) === text.trim()) {
+      this.close();
+    } else {
+      if (this.#textOf(now) !== this.#textOf(this.#message)) this.#showOther(this.#textOf(now));
+      this.#message = now;
+    }
+  }
+
   close(tell = true) {
     if (!this.#element) return;
     delete this.#element.dataset.mode;
@@ -59,10 +77,25 @@ export class MessageEditor extends EventTarget {
   #save() {
     const text = this.box.value.trim();
     if (!text) return this.box.focus();
-    if (text === activeAlternative(this.#message).text) return this.close();
+    const before = this.#textOf(this.#message);
+    if (text === before) return this.close();
     this.#setWaiting(true);
-    this.dispatchEvent(new CustomEvent("save", { detail: { message: this.#message, text } }));
+    this.dispatchEvent(new CustomEvent("save", { detail: { message: this.#message, text, seen: checksum(before) } }));
     return undefined;
+  }
+
+  #textOf(message) {
+    return activeAlternative(message).text;
+  }
+
+  /** Another window has saved: its words beside mine, and saving again is a choice. */
+  #showOther(text) {
+    const other = this.form.querySelector(".other");
+    other.hidden = false;
+    other.querySelector("blockquote").textContent = text;
+    this.form.querySelector("[data-testid=edit-save]").textContent = t("Save mine instead");
+    this.#setWaiting(false);
+    other.scrollIntoView({ block: "nearest" });
   }
 
   #setWaiting(waiting) {

@@ -3,6 +3,7 @@
    Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }). */
 
 import { StreamingMessages } from "./streaming.js";
+import { Swipes } from "./swipes.js";
 import { activeAlternative, fillMessage, isReply, toggleStatus, updateButtons } from "./message.js";
 import { draw } from "../lib/prose.js";
 import { fillTimes } from "../lib/times.js";
@@ -23,13 +24,14 @@ export class Story extends EventTarget {
     this.list = document.getElementById("messages");
     this.blank = document.getElementById("blank");
     this.failure = document.getElementById("failure");
-    this.newest = document.getElementById("newest");
+    this.newest = document.getElementById("newest"); // brings back to the end, wherever the reader is
     this.earlier = document.getElementById("earlier");
     this.known = new Map(); // id -> the server's message
     this.streaming = new StreamingMessages(this);
     this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.newest.addEventListener("click", () => this.toEnd());
     this.list.addEventListener("click", (event) => this.#onButton(event.target.closest("button[data-act]")));
+    new Swipes(this.list, (element, step) => this.#onSwipe(element, step));
     new ResizeObserver(() => this.follow()).observe(this.scroller);
     fillTimes(this.list);
     this.toEnd();
@@ -172,10 +174,9 @@ export class Story extends EventTarget {
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
-  /** Follow the words only if the reader was at the end; otherwise say that there are new ones. */
+  /** Follow the words only if the reader was at the end. */
   follow() {
     if (this.#following) this.scroller.scrollTop = this.scroller.scrollHeight;
-    else if (this.streaming.hasWords) this.newest.hidden = false;
   }
 
   elementOf(id) {
@@ -193,6 +194,12 @@ export class Story extends EventTarget {
     const detail = { act: button.dataset.act, message: this.known.get(element.dataset.id), button };
     if (detail.act === "status") toggleStatus(element);
     else if (detail.message) this.dispatchEvent(new CustomEvent("act", { detail }));
+  }
+
+  #onSwipe(element, step) {
+    const message = this.known.get(element.dataset.id);
+    const act = step > 0 ? "next" : "previous";
+    if (message) this.dispatchEvent(new CustomEvent("act", { detail: { act, message, button: null } }));
   }
 
   #updateAllButtons() {
@@ -227,6 +234,6 @@ export class Story extends EventTarget {
   #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     this.#following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    if (this.#following) this.newest.hidden = true;
+    this.newest.hidden = this.#following;
   }
 }

@@ -16,11 +16,6 @@ export class StreamingMessages {
     this.#story = story;
   }
 
-  /** Whether there are words that were not there before. */
-  get hasWords() {
-    return this.#slots.some((one) => one.part.text);
-  }
-
   /** Show the turn as it is now; drawn once per frame however fast its text comes. */
   show(turn) {
     if (this.#turn !== turn) this.drop();

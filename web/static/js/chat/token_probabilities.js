@@ -90,7 +90,7 @@ function alternativesList({ text, p, top }) {
 function unknownHint() {
   const hint = document.createElement("p");
   hint.className = "hint";
-  hint.textContent = t("Nothing was kept about these words.");
+  hint.textContent = t("No probabilities were kept for these words.");
   return hint;
 }
 

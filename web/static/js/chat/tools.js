@@ -1,6 +1,6 @@
 /* The toolbar above the box: Continue, Narrate, Suggest, Status, and the menu of what follows each message of the person.
    It also shows the stage of a turn that has no message in the story.
-   Events: "ask" (detail: { kind, words }; words: the draft is a direction for the narrator). */
+   Events: "ask" (detail: the kind). */
 
 import { load, store } from "../lib/storage.js";
 import { stageText } from "./stages.js";
@@ -19,15 +19,13 @@ export class Tools extends EventTarget {
     this.after = document.getElementById("after");
     this.menu = document.getElementById("after-menu");
     this.boxes = [...this.menu.querySelectorAll("input[name=then]")];
-    this.direct = document.getElementById("narrate-words");
     const kept = load("then", chat) ?? [];
     for (const box of this.boxes) box.checked = kept.includes(box.value);
     this.#updateBadge();
     this.row.addEventListener("click", (event) => {
       const kind = event.target.closest("button[data-kind]")?.dataset.kind;
-      if (kind) this.#emitAsk(kind, false);
+      if (kind) this.#emitAsk(kind);
     });
-    this.direct.addEventListener("click", () => this.#emitAsk("narrate", true));
     this.after.addEventListener("click", () => this.#toggleMenu(this.menu.hidden));
     this.menu.addEventListener("change", () => this.#saveFollowers());
     document.addEventListener("pointerdown", (event) => {
@@ -55,14 +53,13 @@ export class Tools extends EventTarget {
     if (subject) this.doing.dataset.state = stage.state;
   }
 
-  #emitAsk(kind, words) {
+  #emitAsk(kind) {
     this.#toggleMenu(false);
-    this.dispatchEvent(new CustomEvent("ask", { detail: { kind, words } }));
+    this.dispatchEvent(new CustomEvent("ask", { detail: kind }));
   }
 
   #toggleMenu(open) {
     this.menu.hidden = !open;
-    this.direct.disabled = this.composer.empty || this.row.hasAttribute("data-busy");
     this.after.setAttribute("aria-expanded", String(open));
   }
 
