@@ -36,6 +36,20 @@ def before(db: Database, chat_id: str, ordinal: int, n: int) -> MessagePage:
     return _page(db, n, Message.chat_id == chat_id, Message.ordinal < max(0, min(ordinal, MAX_ORDINAL)))
 
 
+def after(db: Database, chat_id: str, ordinal: int, n: int) -> MessagePage:
+    """The first `n` of the messages after this ordinal; `more`: whether others come after them."""
+    conditions = Message.chat_id == chat_id, Message.ordinal > max(-1, min(ordinal, MAX_ORDINAL))
+    oldest_first = select(*messages.MESSAGE).where(*conditions, Message.deleted_at.is_(None)).order_by(Message.ordinal)
+    with db.reading() as session:
+        rows = session.execute(oldest_first.limit(n + 1)).all()
+        return MessagePage(messages.views_of(session, rows[:n]), len(rows) > n)
+
+
+def around(db: Database, chat_id: str, ordinal: int, n: int) -> tuple[MessagePage, MessagePage]:
+    """Half of `n` messages before this ordinal, and as many from it on."""
+    return before(db, chat_id, ordinal, n // 2), after(db, chat_id, ordinal - 1, n - n // 2)
+
+
 def n_forgotten(db: Database, chat_id: str, ordinal: int) -> int:
     """How many messages the model has forgotten if its memory begins at this ordinal: those before, not pinned."""
     if ordinal <= 0:

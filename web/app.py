@@ -27,7 +27,7 @@ from web.live import routes as live
 from web.lorebooks import lorebook_page
 from web.rendering import amounts
 from web.services import Services, build_services
-from web.stories import chat_files, chat_page, home, personas
+from web.stories import chat_files, chat_page, home, personas, search_page
 
 BLUEPRINTS = (
     accounts.blueprint,
@@ -44,6 +44,7 @@ BLUEPRINTS = (
     pictures.blueprint,
     chat_page.blueprint,
     chat_files.blueprint,
+    search_page.blueprint,
     health.blueprint,
     installable.blueprint,
     metrics.blueprint,

@@ -4,7 +4,7 @@ What it does: terms.py makes terms of a text (stems of English words, bigrams of
 to date behind the writers' backs, find.py looks a query up, excerpts.py shows where it was found.
 """
 
-from store.search.find import Found, Hit, find
+from store.search.find import Found, Hit, find, titles
 from store.search.index import index_some, remove
 
-__all__ = ["Found", "Hit", "find", "index_some", "remove"]
+__all__ = ["Found", "Hit", "find", "index_some", "remove", "titles"]

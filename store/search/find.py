@@ -6,19 +6,24 @@ anything.
 What it refuses to know: pages. `Found.before` continues a search where it ended.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
+from store import texts
+from store.chats import list_chats
 from store.db import Database
 from store.messages import own_chat
 from store.models import Alternative, Character, Chat, Message, User
 from store.search import tables
 from store.search.excerpts import Piece, excerpt
 from store.search.index import place_of_chat, place_of_owner
-from store.search.terms import Phrase, phrases_of, places_of, terms_of
+from store.search.terms import MAX_PHRASES, Phrase, phrases_of, places_of, terms_of
+from store.views import ChatView
 from store.visibility import allowed_ratings
 
 PAGE = 30
@@ -69,6 +74,18 @@ def find(
         place = place_of_chat(chat_id) if chat_id else place_of_owner(owner_id)
         seek = _Seek(session, owner_id, allowed_ratings(role), tables.query_text(session, place, phrases))
         return _collect(seek, phrases, before or _NEWEST, most)
+
+
+def titles(db: Database, owner_id: str, query: str, most: int = 6) -> tuple[ChatView, ...]:
+    """The stories whose title, character or own name has all words of `query`, the one used last first."""
+    words = [texts.name_key(word) for word in query.split()[:MAX_PHRASES]]
+
+    def fits(chat: ChatView) -> bool:
+        named = unicodedata.normalize("NFKC", f"{chat.title} {chat.character_name} {chat.user_name}").casefold()
+        return all(word in named for word in words)
+
+    found = (chat for chat in list_chats(db, owner_id) if fits(chat)) if words else iter(())
+    return tuple(islice(found, most))
 
 
 def _collect(seek: "_Seek", phrases: tuple[Phrase, ...], before: int, most: int) -> Found:

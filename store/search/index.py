@@ -19,7 +19,7 @@ from store.models import Alternative, Chat, Message
 from store.search import tables
 from store.search.terms import terms_of
 
-BATCH = 200
+BATCH = 100
 _PAUSE_S = 0.002
 
 

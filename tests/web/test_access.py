@@ -41,6 +41,8 @@ ROUTES = {
     ("chats.earlier_messages", "GET"): CHAT,
     ("chats.cost_of_change", "GET"): CHAT,
     ("chats.delete", "POST"): CHAT,
+    ("search.show", "GET"): MEMBER,  # and its story one's own: test_search_page.py
+    ("search.passage", "GET"): CHAT,
     ("characters.show", "GET"): SEEN,
     ("characters.new", "GET"): MEMBER,
     ("characters.create", "POST"): MEMBER,

@@ -10,6 +10,7 @@
 import { Announcement } from "../lib/announcement.js";
 import { Commands } from "./commands.js";
 import { Composer } from "./composer.js";
+import { Jump } from "./jump.js";
 import { MessageActions } from "./message_actions.js";
 import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
@@ -118,6 +119,7 @@ export class ChatController {
     if (this.turn?.id !== snapshot.turn?.id) this.turn = null;
     else if (this.turn && snapshot.after === 0) this.turn.seq = 0;
     this.story.sync(snapshot.messages, snapshot.earlier);
+    this.jump ??= new Jump(this.story, this.chat, (words) => this.composer.showNotice(words));
     this.actions.applySetup(snapshot);
     this.statusPanel.show(this.story.status);
     if (late) this.turnEnd.missed(late, snapshot.suggestion);

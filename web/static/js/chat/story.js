@@ -84,7 +84,12 @@ export class Story extends EventTarget {
   /** Older messages, put before all others without moving what is being read. */
   prependOlder(messages) {
     const height = this.scroller.scrollHeight;
-    const anchor = this.list.firstElementChild;
+    this.insertBefore(messages, this.list.firstElementChild);
+    this.scroller.scrollTop += this.scroller.scrollHeight - height;
+  }
+
+  /** Messages that belong directly before the element `anchor`. */
+  insertBefore(messages, anchor) {
     for (const message of messages) {
       this.known.set(message.id, message);
       const element = this.#cloneBlank();
@@ -92,7 +97,17 @@ export class Story extends EventTarget {
       this.list.insertBefore(element, anchor);
     }
     this.#updateAllButtons();
-    this.scroller.scrollTop += this.scroller.scrollHeight - height;
+  }
+
+  /** Bring a message into view and mark it for a moment; the view stays there while words come. */
+  reveal(id) {
+    this.#following = false;
+    const element = this.elementOf(id);
+    delete element.dataset.found;
+    element.scrollIntoView({ block: "center" });
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    element.dataset.found = "";
   }
 
   setEarlier(count) {
