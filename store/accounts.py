@@ -183,14 +183,21 @@ def set_limits(
     db: Database, user_id: str, daily_minutes: int | None, quiet_from: str | None, quiet_until: str | None
 ) -> UserView:
     """How long a day, and when not. None: no limit. Raises NotFound, Refused "bad_limit"."""
-    clocks = [time for time in (quiet_from, quiet_until) if time is not None]
-    is_valid = len(clocks) != 1 and all(_CLOCK.fullmatch(time) for time in clocks)
-    if not is_valid or not (daily_minutes is None or 1 <= daily_minutes <= 24 * 60):
-        raise Refused("bad_limit")
+    refuse_bad_limits(daily_minutes, quiet_from, quiet_until)
     with db.session() as session:
         user = _get(session, user_id)
         user.daily_minutes, user.quiet_from, user.quiet_until = daily_minutes, quiet_from, quiet_until
         return user_view(user)
+
+
+def refuse_bad_limits(daily_minutes: int | None, quiet_from: str | None, quiet_until: str | None) -> None:
+    """Raise Refused "bad_limit" for limits that a person cannot have."""
+    if daily_minutes is not None and not 1 <= daily_minutes <= 24 * 60:
+        raise Refused("bad_limit.minutes")
+    if (quiet_from is None) != (quiet_until is None):
+        raise Refused("bad_limit.half")
+    if not all(_CLOCK.fullmatch(time) for time in (quiet_from, quiet_until) if time is not None):
+        raise Refused("bad_limit.clock")
 
 
 def delete_account(db: Database, user_id: str) -> None:

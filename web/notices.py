@@ -1,12 +1,19 @@
 """Notices (flash messages): one line at the top of the next page that says what was done, or why it was not.
 
 What it does: carries a code in the session; the words are in templates/_notices.html and in web/i18n/sentences.py.
+A form that was refused comes back with what was typed, after a redirect to the page that it stands on
+(post/redirect/get): `bring_back` carries it there, `brought_back` takes it, once. Passwords are never carried.
 """
 
-from flask import Flask, flash
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, flash, session
 
 from store.errors import Refused
 from web.i18n.language import error_sentence
+
+_FORM, MAX_TYPED = "form that comes back", 40
 
 
 def done(code: str) -> None:
@@ -17,6 +24,20 @@ def done(code: str) -> None:
 def refused(refusal: Refused) -> None:
     """Say on the next page why something was not done."""
     flash(refusal.reason, "refused")
+
+
+def bring_back(form: str, errors: Mapping[str, str], typed: Mapping[str, str] | None = None) -> None:
+    """Keep a refused form for the next page: its name, its errors by field, what was typed into its short fields."""
+    short = {name: value[:MAX_TYPED] for name, value in (typed or {}).items()}
+    session[_FORM] = {"form": form, "errors": dict(errors), "typed": short}
+
+
+def brought_back(form: str) -> dict[str, Any] | None:
+    """The refused form of this name, `errors` and `typed`; None when none is on its way back."""
+    if session.get(_FORM, {}).get("form") != form:
+        return None
+    kept: dict[str, Any] = session.pop(_FORM)
+    return kept
 
 
 def init_app(app: Flask) -> None:

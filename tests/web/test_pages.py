@@ -91,9 +91,11 @@ class TestSettings:
         other = Browser(site.address)
         other.submit("/login", {"name": "Ada", "password": PASSWORD})
         wrong = me.send("/settings/password", {"old_password": "not mine", "new_password": NEW_PASSWORD})
-        assert (wrong.status_code, wrong.headers["Location"]) == (302, "/settings#password")
+        assert (wrong.status_code, wrong.headers["Location"]) == (302, "/settings#change-password")
         page = me.get("/settings").text
         assert "This is not your password." in page
+        assert re.search(r"<input [^>]*autofocus[^>]*id=\"old_password\"", page), "and is in sight"
+        assert page.count('id="password"') == 1, "the label of the last form names its own field"
         assert me.get("/settings").text != page, "it is said once"
         me.send("/settings/password", {"old_password": PASSWORD, "new_password": "short"})
         assert 'data-testid="new-password-error">A password has 8 characters or more' in me.get("/settings").text
@@ -142,6 +144,12 @@ class TestSettings:
         assert [one.status_code for one in tries] == [302] * 8 + [429] * 2
 
 
+def person_wrong(page):
+    """The code of what is wrong in the form of a person."""
+    found = re.search(r'data-testid="person-wrong" data-code="([^"]+)"', page)
+    return found and found[1]
+
+
 class TestPeople:
     def test_only_an_admin_gets_in(self, me, boss):
         assert me.get("/people").status_code == 403
@@ -173,12 +181,19 @@ class TestPeople:
         kim = accounts.get_user(database, me.view.id)
         assert (kim.role, kim.daily_minutes, kim.quiet_from, kim.quiet_until) == ("teen", 45, "21:00", "07:00")
         for wrong in ("0", "-5", "1.5", "９", "9" * 30):
-            boss.send(f"/people/{me.view.id}", {**form, "daily_minutes": wrong})
-            assert code_of(boss.get("/people")) == "bad_limit"
+            answer = boss.submit("/people", {**form, "role": "child", "daily_minutes": wrong}, f"/people/{me.view.id}")
+            assert person_wrong(answer.text) == "bad_limit.minutes"
+            assert f'name="daily_minutes" type="number" min="1" max="1440" value="{wrong}"' in answer.text
+            assert '<option value="child" selected>' in answer.text, "what else was typed is there, too"
+            assert accounts.get_user(database, me.view.id) == kim, "and nothing of it is saved"
+        half = boss.submit("/people", {**form, "quiet_until": ""}, f"/people/{me.view.id}")
+        assert person_wrong(half.text) == "bad_limit.half"
+        assert person_wrong(boss.get("/people").text) is None
         boss.send(f"/people/{me.view.id}", {"role": "adult", "daily_minutes": ""})
         assert accounts.get_user(database, me.view.id).daily_minutes is None
-        boss.send(f"/people/{boss.view.id}", {"role": "adult"})
-        assert code_of(boss.get("/people")) == "last_admin"
+        last = boss.submit("/people", {"role": "adult", "daily_minutes": "30"}, f"/people/{boss.view.id}")
+        assert person_wrong(last.text) == "last_admin"
+        assert accounts.get_user(database, boss.view.id).daily_minutes is None
 
 
 class TestPersonas:

@@ -26,6 +26,7 @@ blueprint = Blueprint("people", __name__, url_prefix="/people")
 EXPIRIES = (1, 7, 30)
 DEFAULT_ROLE = "adult"
 _MINUTES = re.compile(r"\d{1,4}", re.ASCII)
+_FIELDS = ("role", "daily_minutes", "quiet_from", "quiet_until")
 
 
 @blueprint.get("")
@@ -73,18 +74,19 @@ def reset(user_id: str) -> str:
 @blueprint.post("/<user_id>")
 @admin_only
 def change(user_id: str) -> Response:
-    """Change role, daily minutes and quiet hours of a person."""
-    form = request.form
-    minutes = form.get("daily_minutes", "").strip()
+    """Change role, daily minutes and quiet hours of a person: all of it, or nothing, and the form comes back."""
+    typed = {name: request.form.get(name, "").strip() for name in _FIELDS}
+    minutes = typed["daily_minutes"]
+    allowed = None if not minutes else int(minutes) if _MINUTES.fullmatch(minutes) else 0
+    quiet = typed["quiet_from"] or None, typed["quiet_until"] or None
     try:
-        allowed = None if not minutes else int(minutes) if _MINUTES.fullmatch(minutes) else 0
-        quiet = form.get("quiet_from") or None, form.get("quiet_until") or None
+        accounts.refuse_bad_limits(allowed, *quiet)
+        changed = accounts.set_role(services().database, user_id, typed["role"])
         accounts.set_limits(services().database, user_id, allowed, *quiet)
-        changed = accounts.set_role(services().database, user_id, form.get("role", ""))
         notices.done("person")
     except Refused as refusal:
-        notices.refused(refusal)
-        return redirect(url_for("people.show"))
+        notices.bring_back("person", {user_id: refusal.reason}, typed)
+        return redirect(url_for("people.show", _anchor=f"person-{user_id}"))
     stays = changed.id != me().id or changed.role == "admin"
     return redirect(url_for("people.show" if stays else "home.show"))
 
@@ -96,7 +98,7 @@ def _page(**more: Any) -> str:
         {"view": one, "state": _state(one), "used_by": names.get(one.used_by or "")}
         for one in accounts.list_invites(services().database)
     ]
-    options = {"roles": ROLES, "expiries": EXPIRIES, "me": me()}
+    options = {"roles": ROLES, "expiries": EXPIRIES, "me": me(), "refused": notices.brought_back("person")}
     return render_template("people.html", people=everybody, invites=invites, **options, **more)
 
 

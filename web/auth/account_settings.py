@@ -100,7 +100,7 @@ def password() -> Response:
     if form.validate() and not _is_mine(form.old_password.data):
         form.old_password.errors = [gettext("This is not your password.")]
     if form.errors:
-        return _back_to(form, "password")
+        return _back_to(form, "change-password")
     with KNOWN.turn():
         hashed = passwords.hash_password(form.new_password.data)
     sign_in(accounts.change_password(services().database, me().id, hashed))
