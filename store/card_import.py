@@ -42,6 +42,7 @@ def import_card(
     user: UserView,
     card: dict[str, Any],
     picture: bytes | None = None,
+    background: bytes | None = None,
     now: float | None = None,
     quota: Quota = GENEROUS,
 ) -> ImportResult:
@@ -56,7 +57,9 @@ def import_card(
         if hidden:
             return ImportResult(hidden, duplicate)
     options: dict[str, Any] = {"tagline": stored_card.tagline_of(card), "rating": UNRATED, "locale": locale_of(card)}
-    character = characters.save_character(db, user, card, picture=picture, now=now, quota=quota, **options)
+    character = characters.save_character(
+        db, user, card, picture=picture, background=background, now=now, quota=quota, **options
+    )
     if duplicate:
         characters.delete_character(db, user, character.id, now)
     return ImportResult(character, duplicate)

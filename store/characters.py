@@ -58,10 +58,13 @@ def save_character(
     locale: str = "en",
     character_id: str | None = None,
     picture: bytes | None = None,
+    background: bytes | None = None,
     now: float | None = None,
     quota: Quota = GENEROUS,
 ) -> CharacterView:
     """Create a character of this person, or change one. `card` is the `data` object of a V3 card, kept as it is.
+
+    `background` is shown behind its stories; no bytes take away the one that is there.
 
     Raises NotFound (another person's), Refused "bad_card", "bad_picture", "bad_rating" (not for this role),
     "too_many_characters", "quota".
@@ -83,9 +86,12 @@ def save_character(
             session.add(row)
         row.name, row.card, row.rating, row.locale = name, dict(card), rating, locale
         row.tagline = " ".join(texts.clean(tagline).split())[:MAX_TAGLINE]
+        if picture or background:
+            quotas.refuse_if_over(session, user.id, quota, n_bytes=len(picture or b"") + len(background or b""))
         if picture is not None:
-            quotas.refuse_if_over(session, user.id, quota, n_bytes=len(picture))
             row.avatar = pictures.replace(session, user.id, row.avatar, picture, clock(now))
+        if background is not None:
+            row.background = pictures.replace_or_remove(session, user.id, row.background, background, clock(now))
         session.flush()
         return character_view(row)
 

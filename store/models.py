@@ -35,7 +35,6 @@ IN_QUEUE = ("queued", *RUNNING)
 UNFINISHED = ("waiting", *IN_QUEUE)
 ENDED = ("done", "failed", "cancelled")
 
-
 _IS_ENDED = one_of("state", ENDED)
 HAS_ENDED = text(one_of("turns.state", ENDED))
 """The same text as in two partial indexes, or the planner does not use them."""
@@ -113,6 +112,7 @@ class Character(Base):
     tagline: Mapped[str]
     card: Mapped[dict[str, Any]]
     avatar: Mapped[str]
+    background: Mapped[str] = mapped_column(default="")
     rating: Mapped[str]
     locale: Mapped[str]
     created_at: Mapped[float]

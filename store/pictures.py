@@ -1,12 +1,13 @@
-"""Picture table: uploaded pictures of characters, and who may see them.
+"""Picture table: uploaded pictures and backgrounds of characters, and who may see them.
 
 What it does: stores the bytes with a checked media type; `get_picture_for` checks access: a picture is shown to the
-people who may see a character that has it. `avatar` of a character is `picture:<id>`, or the name of a bundled file.
+people who may see a character that has it. `avatar` of a character is `picture:<id>`, or the name of a bundled file;
+`background` is `picture:<id>` or empty.
 What it refuses to know: the rule of access (visibility.py), and how a picture is shown or made smaller (web).
 To add a format: its first bytes in `_MAGIC`.
 """
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from store.db import Database
@@ -45,10 +46,16 @@ def get_picture_for(db: Database, user: UserView, picture_id: str) -> PictureVie
     """One picture. Raises NotFound, also when this person may not see its character."""
     with db.reading() as session:
         picture = session.get(Picture, picture_id)
-        owners = session.scalars(select(Character).where(Character.avatar == f"{PREFIX}{picture_id}"))
+        owners = session.scalars(select(Character).where(_has(picture_id)))
         if picture is None or not any(visible(character, user) for character in owners):
             raise NotFound("picture")
         return picture_view(picture)
+
+
+def _has(picture_id: str) -> ColumnElement[bool]:
+    """The SQL condition: characters with this picture."""
+    name = f"{PREFIX}{picture_id}"
+    return or_(Character.avatar == name, Character.background == name)
 
 
 def replace(session: Session, owner_id: str, avatar: str, data: bytes, now: float) -> str:
@@ -58,6 +65,14 @@ def replace(session: Session, owner_id: str, avatar: str, data: bytes, now: floa
     picture = Picture(id=new_id(), owner_id=owner_id, media_type=kind, data=data, created_at=now)
     session.add(picture)
     return f"{PREFIX}{picture.id}"
+
+
+def replace_or_remove(session: Session, owner_id: str, name: str, data: bytes, now: float) -> str:
+    """Like `replace`; without data the picture goes, and the new name is empty."""
+    if data:
+        return replace(session, owner_id, name, data, now)
+    remove(session, name)
+    return ""
 
 
 def remove(session: Session, avatar: str) -> None:

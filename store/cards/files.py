@@ -18,7 +18,7 @@ from typing import Any
 
 from store import texts
 from store.bounded_json import BOM
-from store.cards import charx, png, stored_card, webp
+from store.cards import assets, charx, png, stored_card, webp
 from store.cards.card_json import MAX_JSON_BYTES, read_json
 from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.cards.normalize import MAX_NAME, normalize
@@ -26,7 +26,7 @@ from store.import_findings import Finding
 
 _V2_KEYWORD, _V3_KEYWORD = "chara", "ccv3"
 _JPEG = b"\xff\xd8\xff"
-_CARD, _EMBEDDED = "card.json", ("embeded://", "embedded://")
+_CARD = "card.json"
 _BEGINS = (b"{", b"eyJ", b"ewo", b"ewk", b"eyA")  # of an object, as it is and in base64
 _CHAT = re.compile(rb'\{[^\n]{0,99}"(?:user_name|character_name|chat_metadata)"[^\n]*\n\s*\{')  # the first of its lines
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -34,10 +34,11 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 @dataclass(frozen=True)
 class CardFile:
-    """A card in its stored form (stored_card.py), and the picture in the file, if there was one."""
+    """A card in its stored form (stored_card.py), with picture and background if the file has them."""
 
     card: dict[str, Any]
     picture: bytes | None = field(default=None, repr=False)
+    background: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -51,13 +52,13 @@ def read_card(data: bytes, filename: str) -> CardFile:
         raise CardError("empty_file")
     if len(data) > MAX_FILE_BYTES:
         raise CardError("file_too_large")
-    value, picture, notes = _open(data)
-    normalized = normalize(value)
-    normalized.notes[:0] = notes
+    opened = _open(data)
+    normalized = normalize(opened.value)
+    normalized.notes[:0] = opened.notes
     if not normalized.data["name"].strip():
         normalized.data["name"] = _name_of(filename)
         normalized.notes.append(Finding("approximated", "data.name", "no_name"))
-    return CardFile(stored_card.to_stored(normalized), picture)
+    return CardFile(stored_card.to_stored(normalized), opened.picture, opened.background)
 
 
 def write_json(card: Mapping[str, Any]) -> bytes:
@@ -72,10 +73,17 @@ def write_png(picture: bytes, card: Mapping[str, Any]) -> bytes:
     return png.with_texts(picture, {_V2_KEYWORD: _packed(card, 2), _V3_KEYWORD: _packed(card, 3)})
 
 
-Opened = tuple[Any, bytes | None, list[Finding]]
+@dataclass(frozen=True)
+class _Opened:
+    """What a container has: the card as JSON, perhaps pictures, and findings from reading it."""
+
+    value: Any
+    picture: bytes | None = None
+    notes: list[Finding] = field(default_factory=list)
+    background: bytes | None = None
 
 
-def _open(data: bytes) -> Opened:
+def _open(data: bytes) -> _Opened:
     if data.startswith(png.MAGIC):
         return _open_png(data)
     if webp.is_webp(data):
@@ -88,58 +96,51 @@ def _open(data: bytes) -> Opened:
         raise CardError("unknown_file")
     if _CHAT.match(data):
         raise CardError("is_chat")
-    return read_json(data), None, []
+    return _Opened(read_json(data))
 
 
-def _open_png(data: bytes) -> Opened:
+def _open_png(data: bytes) -> _Opened:
     cards = png.texts(data, (_V2_KEYWORD, _V3_KEYWORD))
     if not cards:
         raise CardError("no_card_in_picture")
     picture, notes = png.without_metadata(data), list[Finding]()
     if _V3_KEYWORD in cards:
         try:
-            return _decoded(cards[_V3_KEYWORD]), picture, notes
+            return _Opened(_decoded(cards[_V3_KEYWORD]), picture, notes)
         except CardError:
             if _V2_KEYWORD not in cards:
                 raise
             notes.append(Finding("approximated", "", "fallback"))
-    return _decoded(cards[_V2_KEYWORD]), picture, notes
+    return _Opened(_decoded(cards[_V2_KEYWORD]), picture, notes)
 
 
-def _open_webp(data: bytes) -> Opened:
+def _open_webp(data: bytes) -> _Opened:
     for text in webp.texts(data):
         if len(text) > 1:
             try:
-                return _decoded(text), data, []
+                return _Opened(_decoded(text), data)
             except CardError:
                 if text.lstrip()[:3].startswith(_BEGINS):
                     raise  # otherwise it is the description of a photo
     raise CardError("no_card_in_picture")
 
 
-def _open_archive(data: bytes) -> Opened:
+def _open_archive(data: bytes) -> _Opened:
     files = charx.list_files(data)
     if _CARD not in files:
         raise CardError("no_card_in_zip")
     value = read_json(charx.unpack(data, files[_CARD], MAX_JSON_BYTES, "card_too_large"))
-    main = _main_picture(value)
-    picture = charx.unpack(data, files[main], MAX_FILE_BYTES, "file_too_large") if main in files else None
-    left_out = sum(not name.endswith("/") for name in files) - 1 - (picture is not None)
-    return value, picture, [Finding("approximated", "", "assets_left_out", {"n": left_out})] if left_out else []
+    data_of_card = value.get("data") if isinstance(value, dict) else None
+    paths = (assets.picture_path(data_of_card), assets.background_path(data_of_card))
+    picture, background = (_unpacked(data, files.get(path)) for path in paths)
+    used = {path for path in paths if path in files}
+    left_out = sum(not name.endswith("/") for name in files) - 1 - len(used)
+    notes = [Finding("approximated", "", "assets_left_out", {"n": left_out})] if left_out else []
+    return _Opened(value, picture, notes, background)
 
 
-def _main_picture(value: Any) -> str:
-    """The path of the main picture inside the archive; empty if the card names none."""
-    data = value.get("data") if isinstance(value, dict) else None
-    assets = data.get("assets") if isinstance(data, dict) else None
-    listed = assets if isinstance(assets, list) else []
-    icons = [asset for asset in listed if isinstance(asset, dict) and asset.get("type") == "icon"]
-    icons.sort(key=lambda icon: icon.get("name") != "main")
-    for icon in icons:
-        uri = icon.get("uri")
-        if isinstance(uri, str) and uri.startswith(_EMBEDDED):
-            return uri.split("://", 1)[1]
-    return ""
+def _unpacked(data: bytes, file: charx.ArchivedFile | None) -> bytes | None:
+    return charx.unpack(data, file, MAX_FILE_BYTES, "file_too_large") if file else None
 
 
 def _decoded(text: bytes) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from store.cards.assets import background_path
 from store.cards.normalize import KNOWN
 from store.cards.stored_card import RECORD, notes_of, record_of
 from store.import_findings import Finding, FindingVerdict
@@ -53,7 +54,7 @@ def _lists(card: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("kept", "data.group_only_greetings", "groups_only")
     if _mapping(card.get("creator_notes_multilingual")):
         yield Finding("applied", "data.creator_notes_multilingual", "shown")
-    if any(not _is_main(one) for one in _list(card.get("assets"))):
+    if any(not _is_used(card, one) for one in _list(card.get("assets"))):
         yield Finding("kept", "data.assets", "assets_unused")
     for name in _UNUSED:
         if card.get(name) not in (None, "", []):
@@ -93,8 +94,11 @@ def _others(card: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("kept", _path("", name), "other_copy" if name in KNOWN else "unknown")
 
 
-def _is_main(asset: Any) -> bool:
-    return _mapping(asset).get("type") == "icon" and _mapping(asset).get("name") == "main"
+def _is_used(card: Mapping[str, Any], asset: Any) -> bool:
+    kind, name, uri = (str(_mapping(asset).get(part, "")) for part in ("type", "name", "uri"))
+    if kind == "background" and any(note.reason == "background" for note in notes_of(card)):
+        return uri.partition("://")[2] == background_path(card)
+    return kind == "icon" and name == "main"
 
 
 def _path(above: str, name: str) -> str:

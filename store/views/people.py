@@ -80,6 +80,7 @@ class CharacterView:
     rating: str
     locale: str
     created_at: float
+    background: str = ""
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,25 @@ class TestContainers:
         (note,) = notes_of(read.card)
         assert (note.reason, note.values) == ("assets_left_out", {"n": 1})
 
+    def test_the_background_of_an_archive_comes_along_and_the_main_one_is_first(self):
+        assets = [
+            {"type": "background", "uri": "embeded://assets/hall.png", "name": "hall", "ext": "png"},
+            {"type": "background", "uri": "embeded://assets/sea.png", "name": "main", "ext": "png"},
+            {"type": "background", "uri": "https://cats.invalid/sea.png", "name": "main", "ext": "png"},
+        ]
+        archive = {"assets/hall.png": b"a hall", "assets/sea.png": b"the sea", "assets/main.png": b"the picture"}
+        read = read_card(as_charx(v3({**DATA, "assets": [*DATA["assets"], *assets]}), archive), "x.charx")
+        assert (read.picture, read.background) == (b"the picture", b"the sea")
+        assert [note.values for note in notes_of(read.card)] == [{"n": 1}]
+        only = read_card(as_charx(v3({**DATA, "assets": assets[2:]}), archive), "x.charx")
+        assert only.background is None, "an address in a card is never followed"
+
+    def test_a_large_background_is_refused_like_a_large_picture(self):
+        assets = [{"type": "background", "uri": "embeded://sea.png", "name": "main", "ext": "png"}]
+        with pytest.raises(CardError) as refused:
+            read_card(as_charx(v3({**DATA, "assets": assets}), {"sea.png": b"\0" * (9 << 20)}), "x.charx")
+        assert refused.value.code == "file_too_large"
+
     def test_many_chunks_of_pixels_are_no_harm(self):
         assert read_card(picture(text(b"chara", packed(v2())), n_pixels=80), "x").name == "Mo"
 

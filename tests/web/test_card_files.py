@@ -85,6 +85,21 @@ def test_a_card_with_a_picture_that_cannot_be_read_comes_without(site, ada):
     assert import_report.REASONS["no_picture"] in answer.text
 
 
+def test_a_background_in_a_card_is_shown_behind_its_stories(site, ada):
+    out = io.BytesIO()
+    Image.new("RGB", (1800, 900), "navy").save(out, "PNG")
+    assets = [{"type": "background", "uri": "embeded://sea.png", "name": "main", "ext": "png"}]
+    answer = send(ada, ("Mo.charx", as_charx(v3({**DATA, "assets": assets}), {"sea.png": out.getvalue()})))
+    (mo,) = mine(site)
+    assert import_report.REASONS["background"] in answer.text
+    assert import_report.REASONS["assets_unused"] not in answer.text
+    shown = ada.get("/pictures/" + mo.background.removeprefix("picture:"))
+    with Image.open(io.BytesIO(shown.content)) as drawn:
+        assert (drawn.format, drawn.size) == ("WEBP", (1600, 800))
+    broken = as_charx(v3({**DATA, "name": "Jo", "assets": assets}), {"sea.png": b"no picture"})
+    assert import_report.REASONS["assets_unused"] in send(ada, ("Jo.charx", broken)).text
+
+
 def test_several_files_at_once_each_by_itself(site, ada):
     files = [("a.json", as_json(v3())), ("b.gif", b"GIF89a"), ("c.png", picture()), ("d.json", as_json(v2()))]
     answer = send(ada, *files)

@@ -312,6 +312,20 @@ class TestPictures:
         assert Image.open(io.BytesIO(answer.content)).size == (800, 400)
         assert me.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
+    def test_a_background_stands_behind_the_stories_of_a_character(self, site, me, member, database):
+        made = me.character(files={"background": ("x.jpg", photo((2400, 1200)), "image/jpeg")})
+        view = characters.get_character(database, me.view, made)
+        path = "/pictures/" + view.background.removeprefix("picture:")
+        assert path in me.get(f"/characters/{made}/edit").text
+        assert f'class="backdrop" src="{path}"' in me.get(f"/chat/{me.begin_chat(made)}").text
+        assert Image.open(io.BytesIO(me.get(path).content)).size == (1600, 800)
+        assert member("Kim", "adult").get(path).status_code == 404, "like the character itself"
+        me.send(f"/characters/{made}/edit", {"name": "Mo"})
+        assert characters.get_character(database, me.view, made).background == view.background, "it stays"
+        me.send(f"/characters/{made}/edit", {"name": "Mo", "no_background": "on"})
+        assert characters.get_character(database, me.view, made).background == ""
+        assert me.get(path).status_code == 404
+
     def test_where_a_photo_was_taken_is_not_kept_and_it_stands_upright(self, me, database):
         exif = Image.Exif()
         exif[0x0112], exif[0x010F] = 6, "a telling camera"

@@ -26,7 +26,7 @@ from store.visibility import allowed_ratings
 from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import export_picture
-from web.characters.pictures import reencode
+from web.characters.pictures import BACKGROUND_SIDE, MAX_SIDE, reencode
 from web.errors import Problem
 from web.file_transfer import UploadResult
 from web.i18n.language import error_sentence
@@ -121,16 +121,20 @@ def as_png(character_id: str) -> Response:
 def _import_card(file: FileStorage, filename: str) -> ImportResult:
     """Raises CardError, Refused."""
     read = read_card(file.stream.read(MAX_FILE_BYTES + 1), filename)
-    picture, card = _picture(read.picture), read.card
+    picture, background, card = _picture(read.picture), _picture(read.background, BACKGROUND_SIDE), read.card
     if read.picture and picture is None:
         card = stored_card.with_note(card, Finding("approximated", "picture", "no_picture"))
-    return card_import.import_card(services().database, me(), card, picture, quota=services().settings.quota)
+    if background:
+        card = stored_card.with_note(card, Finding("applied", "data.assets", "background"))
+    return card_import.import_card(
+        services().database, me(), card, picture, background, quota=services().settings.quota
+    )
 
 
-def _picture(data: bytes | None) -> bytes | None:
-    """The picture as it is kept; None if it cannot be read, for the card matters more."""
+def _picture(data: bytes | None, max_side: int = MAX_SIDE) -> bytes | None:
+    """A picture as it is kept; None if it cannot be read, for the card matters more."""
     try:
-        return reencode(data) if data else None
+        return reencode(data, max_side) if data else None
     except Refused:
         return None
 

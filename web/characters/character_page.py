@@ -22,7 +22,7 @@ from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_form
 from web.characters.card_form import CardForm
-from web.characters.pictures import reencode
+from web.characters.pictures import BACKGROUND_SIDE, MAX_SIDE, reencode
 from web.characters.tags import tags_of
 from web.i18n.language import language
 from web.rendering.prose import render
@@ -158,7 +158,8 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
             rating=after.rating,
             locale=after.locale if after.locale in LOCALES else LOCALES[0],
             character_id=character.id if character else None,
-            picture=_picture(),
+            picture=_picture("picture"),
+            background=b"" if "no_background" in request.form else _picture("background", BACKGROUND_SIDE),
             quota=services().settings.quota,
         )
     except Refused as refusal:
@@ -169,10 +170,10 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
     return redirect(url_for("characters.show", character_id=kept.id))
 
 
-def _picture() -> bytes | None:
-    upload = request.files.get("picture")
+def _picture(field: str, max_side: int = MAX_SIDE) -> bytes | None:
+    upload = request.files.get(field)
     data = upload.read() if upload else b""
-    return reencode(data) if data else None
+    return reencode(data, max_side) if data else None
 
 
 def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:

@@ -23,6 +23,7 @@ from web.services import services
 blueprint = Blueprint("pictures", __name__)
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE, MAX_PIXELS, QUALITY = 800, 16_000_000, 84
+BACKGROUND_SIDE = 1600
 DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError),
     *(struct.error, zlib.error, Image.DecompressionBombError, Warning),
@@ -46,24 +47,24 @@ def show(picture_id: str) -> Response:
     return response
 
 
-def reencode(data: bytes) -> bytes:
-    """The same picture as WEBP of at most MAX_SIDE pixels a side. Raises Refused "bad_picture"."""
+def reencode(data: bytes, max_side: int = MAX_SIDE) -> bytes:
+    """The same picture as WEBP of at most `max_side` pixels a side. Raises Refused "bad_picture"."""
     try:
         with _decoding_lock, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _reencode(data)
+            return _reencode(data, max_side)
     except DECODE_ERRORS as error:
         raise Refused("bad_picture") from error
 
 
-def _reencode(data: bytes) -> bytes:
+def _reencode(data: bytes, max_side: int) -> bytes:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # a big photo is decoded at a fraction of its size
+        image.draft("RGB", (max_side, max_side))  # a big photo is decoded at a fraction of its size
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels")
         image.load()
         upright = ImageOps.exif_transpose(image)
-    upright.thumbnail((MAX_SIDE, MAX_SIDE))
+    upright.thumbnail((max_side, max_side))
     clear = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     out = io.BytesIO()
     clear.save(out, "WEBP", quality=QUALITY)

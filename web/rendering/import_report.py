@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     "tags": marked("Tags to find the character by."),
     "status": marked("What the status panel keeps track of."),
     "no_picture": marked("The picture could not be read. The character comes without one."),
+    "background": marked("Shown behind the stories with this character."),
     "assets_left_out": marked("Other files beside the card and its picture are not taken over. There are %(n)s."),
     "assets_unused": marked("Names of other pictures and sounds: they are not shown, and never fetched from anywhere."),
     "groups_only": marked("Only for stories with several characters."),
