@@ -94,7 +94,7 @@ def locale_of(card: dict[str, Any]) -> str:
 
 def _check_limit(db: Database, user: UserView) -> list[CharacterView]:
     """The person's own characters. Raises Refused "too_many_characters"."""
-    own = [character for character in characters.list_characters(db, user) if character.owner_id]
+    own = list(characters.list_own(db, user))
     if len(own) >= MAX_CHARACTERS:
         raise Refused("too_many_characters", most=MAX_CHARACTERS)
     return own

@@ -63,7 +63,7 @@ def import_chat(
 
     def make(session: Session) -> tuple[Chat, Fill]:
         owner, character = session.get(User, owner_id), session.get(Character, character_id)
-        if owner is None or character is None or not visible(character, owner):
+        if owner is None or character is None or not visible(session, character, owner):
             raise NotFound("character")
         quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=len(document.messages))
         user_name = texts.clean_name(document.user_name) or owner.name

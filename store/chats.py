@@ -73,7 +73,7 @@ def create_chat(
 def _who_meet(session: Session, owner_id: str, character_id: str) -> tuple[User, Character]:
     """The person and the character of a new chat. Raises NotFound."""
     owner, character = session.get(User, owner_id), session.get(Character, character_id)
-    if owner is None or character is None or not visible(character, owner):
+    if owner is None or character is None or not visible(session, character, owner):
         raise NotFound("character")
     return owner, character
 

@@ -57,6 +57,18 @@ TEXTS: Mapping[str, str] = {
     "bad_rating": "A character may not be rated above what you may see yourself.",
     "adults_bring": "Cards are imported by adults: ask one of them to do it for you.",
     "too_many_characters": "There is room for {most} characters: remove one first.",
+    "bad_audience": "It can be shared with nobody, with chosen people or with everyone here: choose one of them.",
+    "share_with_whom": "Nobody is chosen: tick at least one person, or share it with nobody.",
+    "share_with_adults": "You can share with adults only: ask one of them to share it with others.",
+    "too_many_shared": (
+        "You can share {most} characters and {most} lorebooks, each kind {mb} MB in all: share less, or shorten one."
+    ),
+    "wish_empty": "Say in a few words whom you would like to meet.",
+    "wish_long": "A wish has {most} characters at most: say it shorter.",
+    "too_many_wishes": "You are waiting for {most} answers already: wait for one, or take one back.",
+    "grown_ups": "Grown-ups make, import and share characters themselves.",
+    "adults_grant": "Only an adult can answer a wish.",
+    "wish_rated": "{name} is not rated for the age of {who}: choose another character, or change its rating first.",
     "quota.stories": "There is room for {most} stories: delete one that you do not need any more.",
     "quota.messages": (
         "There is room for {most} messages in all your stories: delete a story that you do not need any more, then try "

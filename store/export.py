@@ -7,20 +7,21 @@ To add a column: its name in `_ACCOUNT`, in `_chat` or in `_message`; a table: a
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from store import messages
 from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound
-from store.models import Character, Chat, LorebookRow, Persona, PresetRow, User
+from store.models import Character, Chat, LorebookRow, Persona, PresetRow, Share, User, Wish
 from store.views import MessageView, chat_view
-from store.visibility import allowed_ratings
+from store.visibility import PRIVATE, Shareable, allowed_ratings
 
 _ACCOUNT = ("name", "role", "locale", "theme", "text_size", "notify", "sound", "created_at")
 
 
 def export_account(db: Database, user_id: str) -> dict[str, Any]:
-    """Account, personas, presets, own characters with their cards, lorebooks, chats with all they have.
+    """Account, personas, presets, own characters with their cards, what is shared, wishes, lorebooks, chats with all.
 
     Raises NotFound.
 
@@ -37,6 +38,7 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
         may_see = allowed_ratings(user.role)
         shown = [row for row in characters if row.rating in may_see]
         books = session.scalars(select(LorebookRow).where(LorebookRow.owner_id == user_id).order_by(LorebookRow.name))
+        wishes = session.scalars(select(Wish).where(Wish.owner_id == user_id).order_by(Wish.created_at))
         chats = session.scalars(
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
         ).all()
@@ -46,6 +48,8 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
             "personas": [{"name": row.name, "description": row.description} for row in personas],
             "presets": [{"name": row.name, "settings": row.settings} for row in presets],
             "characters": [stored_card.envelope(row.card) for row in shown],
+            "shared": _shared(session, user_id),
+            "wishes": [{"text": row.text, "state": row.state, "created_at": row.created_at} for row in wishes],
             "withheld": {"characters": len(characters) - len(shown), "chats": len(chats) - len(open_chats)},
             "lorebooks": [{"name": row.name, "data": row.data} for row in books],
             "chats": [
@@ -56,6 +60,19 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
                 for chat in open_chats
             ],
         }
+
+
+def _shared(session: Session, user_id: str) -> list[dict[str, Any]]:
+    """What the person shares, and with whom: everybody (`people` is empty), or chosen people by their names."""
+    found: list[dict[str, Any]] = []
+    columns: tuple[tuple[Shareable, Any], ...] = (Character, Share.character_id), (LorebookRow, Share.book_id)
+    for table, column in columns:
+        own = table.owner_id == user_id, table.shared != PRIVATE, table.deleted_at.is_(None)
+        rows = session.execute(select(table.id, table.name, table.shared).where(*own).order_by(table.name, table.id))
+        for thing_id, name, audience in rows:
+            people = select(User.name).join(Share, Share.person_id == User.id).where(column == thing_id)
+            found.append({"name": name, "with": audience, "people": sorted(session.scalars(people))})
+    return found
 
 
 def _chat(chat: Any) -> dict[str, Any]:

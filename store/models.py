@@ -25,8 +25,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from store.model_base import Base, one_of, partial_index
 from store.presets.tables import PresetRow as PresetRow
+from store.sharing.tables import Share as Share
+from store.sharing.tables import Wish as Wish
+from store.sign_in_tables import ROLES as ROLES
+from store.sign_in_tables import EndedSession as EndedSession
+from store.sign_in_tables import Invite as Invite
 
-ROLES = ("admin", "adult", "teen", "child")
 RATINGS = ("everyone", "teen", "adult")
 SPEAKERS = ("user", "character", "narrator", "system")
 KINDS = ("chat", "retry", "continue", "narrate", "suggest", "status")
@@ -72,35 +76,11 @@ class User(Base):
     deleted_at: Mapped[float | None]
 
 
-class EndedSession(Base):
-    """A browser's session that was signed out; `id` is the hashed key in its cookie (see sign_ins.py)."""
-
-    __tablename__ = "ended_sessions"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    ended_at: Mapped[float] = mapped_column(index=True)
-
-
-class Invite(Base):
-    """An invitation for one person; only a hash of its token is kept."""
-
-    __tablename__ = "invites"
-    __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    role: Mapped[str]
-    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[float]
-    expires_at: Mapped[float]
-    used_at: Mapped[float | None]
-    used_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
-    revoked_at: Mapped[float | None]
-
-
 class Character(Base):
-    """A character to talk to. `card` is the `data` object of a V3 card; no owner means bundled."""
+    """A character to talk to. `card` is the `data` object of a V3 card; no owner means bundled.
+
+    `shared`: who else may use it (visibility.py).
+    """
 
     __tablename__ = "characters"
     __table_args__ = (CheckConstraint(one_of("rating", RATINGS), name="rating"),)
@@ -114,6 +94,7 @@ class Character(Base):
     avatar: Mapped[str]
     background: Mapped[str] = mapped_column(default="")
     rating: Mapped[str]
+    shared: Mapped[str] = mapped_column(default="private", server_default="private")
     locale: Mapped[str]
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]
@@ -144,7 +125,10 @@ class Picture(Base):
 
 
 class LorebookRow(Base):
-    """A lorebook outside of a card, to be used in any chat. `data` is its file, unchanged."""
+    """A lorebook outside of a card, to be used in any chat. `data` is its file, unchanged.
+
+    `deleted_at`: hidden, only stories that have it still use it (sharing/keepsakes.py).
+    """
 
     __tablename__ = "books"
 
@@ -152,7 +136,10 @@ class LorebookRow(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str]
     data: Mapped[dict[str, Any]]
+    rating: Mapped[str] = mapped_column(default="everyone", server_default="everyone")
+    shared: Mapped[str] = mapped_column(default="private", server_default="private")
     created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class SiteStateRow(Base):

@@ -1,21 +1,21 @@
 """Picture table: uploaded pictures and backgrounds of characters, and who may see them.
 
 What it does: stores the bytes with a checked media type; `get_picture_for` checks access: a picture is shown to the
-people who may see a character that has it. `avatar` of a character is `picture:<id>`, or the name of a bundled file;
-`background` is `picture:<id>` or empty.
+people who may see a character that has it, or have a story with one. `avatar` of a character is `picture:<id>`, or the
+name of a bundled file; `background` is `picture:<id>` or empty.
 What it refuses to know: the rule of access (visibility.py), and how a picture is shown or made smaller (web).
 To add a format: its first bytes in `_MAGIC`.
 """
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import new_id
-from store.models import Character, Picture
+from store.models import Character, Chat, Picture
 from store.views import PictureView, UserView, picture_view
-from store.visibility import visible
+from store.visibility import allowed_ratings, may_see
 
 MAX_BYTES = 4 << 20
 PREFIX = "picture:"
@@ -46,8 +46,12 @@ def get_picture_for(db: Database, user: UserView, picture_id: str) -> PictureVie
     """One picture. Raises NotFound, also when this person may not see its character."""
     with db.reading() as session:
         picture = session.get(Picture, picture_id)
-        owners = session.scalars(select(Character).where(_has(picture_id)))
-        if picture is None or not any(visible(character, user) for character in owners):
+        in_story = exists().where(
+            *(Chat.character_id == Character.id, Chat.owner_id == user.id, Chat.deleted_at.is_(None)),
+            Character.rating.in_(allowed_ratings(user.role)),
+        )
+        seen = select(Character.id).where(_has(picture_id), or_(may_see(Character, user), in_story))
+        if picture is None or session.scalar(seen.limit(1)) is None:
             raise NotFound("picture")
         return picture_view(picture)
 

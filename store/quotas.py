@@ -74,8 +74,8 @@ def refuse_if_over(
 def refuse_another(session: Session, owner_id: str, table: Counted) -> None:
     """Raises Refused where a person has as many characters, lorebooks, personas or presets as anybody may."""
     own = select(func.count()).select_from(table).where(table.owner_id == owner_id)
-    if table is Character:
-        own = own.where(Character.deleted_at.is_(None))
+    if table is Character or table is LorebookRow:
+        own = own.where(table.deleted_at.is_(None))
     if (session.scalar(own) or 0) >= MOST[table]:
         raise Refused(_REASONS[table], most=MOST[table])
 
@@ -113,8 +113,7 @@ def _json_of(table: type[Character | LorebookRow]) -> Any:
 
 
 def _own_rows(owner_id: str, table: type[Character | LorebookRow]) -> list[ColumnElement[bool]]:
-    kept = [Character.deleted_at.is_(None)] if table is Character else []
-    return [table.owner_id == owner_id, *kept]
+    return [table.owner_id == owner_id, table.deleted_at.is_(None)]
 
 
 def reply_bytes(text: str, tokens: tuple[int, ...] | None) -> int:

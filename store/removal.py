@@ -4,7 +4,8 @@ What it does: everything in batches (batches.py), so that nobody waits for it, a
 interrupted. A deleted story keeps an empty row and its turns as numbers: daily minutes and usage stay right. Of a
 deleted account nothing stays.
 What it refuses to know: who deleted what (chats.py, accounts.py), and when it is called (web/server/maintenance.py).
-To add a table of people: a line in `_OWN`; one that points at messages: before their removal in `_remove_some`.
+To add a table of people: a line in `_OWN`, or in `_forget_sharing` where it names two of them; one that points at
+messages: before their removal in `_remove_some`.
 """
 
 from collections.abc import Iterator
@@ -28,10 +29,13 @@ from store.models import (
     Persona,
     Picture,
     PresetRow,
+    Share,
     Turn,
     User,
+    Wish,
 )
 from store.quotas import GENEROUS, Quota
+from store.sharing import keepsakes
 
 BUILDING = 0.0
 """`deleted_at` of a chat that is still being written in batches: all readers take it for deleted."""
@@ -86,13 +90,25 @@ def remove_account(db: Database, user_id: str) -> None:
     """Remove an account that is marked as deleted, with everything that it has."""
     with db.reading() as session:
         chats = tuple(session.scalars(select(Chat.id).where(Chat.owner_id == user_id)))
+    keepsakes.keep_all(db, user_id)
     for chat_id in chats:
         _remove_messages(db, chat_id)
+    with db.session() as session:
+        _forget_sharing(session, user_id)
     in_batches(db, lambda session: any(_remove_rows(session, user_id)))
     with db.session() as session:
         session.execute(update(Invite).where(Invite.created_by == user_id).values(created_by=None))
         session.execute(delete(Invite).where(Invite.used_by == user_id))
         session.execute(delete(User).where(User.id == user_id))
+
+
+def _forget_sharing(session: Session, user_id: str) -> None:
+    """Remove what a person shared, got and asked for; what others asked for stays theirs."""
+    session.execute(delete(Share).where(or_(Share.owner_id == user_id, Share.person_id == user_id)))
+    session.execute(delete(Wish).where(Wish.owner_id == user_id))
+    session.execute(update(Wish).where(Wish.answered_by == user_id).values(answered_by=None))
+    theirs = select(Character.id).where(Character.owner_id == user_id)
+    session.execute(update(Wish).where(Wish.character_id.in_(theirs)).values(character_id=None))
 
 
 def _due(keep_s: float, quota: Quota, now: float) -> Select[str]:

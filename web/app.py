@@ -27,6 +27,7 @@ from web.live import routes as live
 from web.lorebooks import lorebook_page
 from web.rendering import amounts
 from web.services import Services, build_services
+from web.sharing import share_pages
 from web.stories import chat_files, chat_page, home, personas, search_page
 
 BLUEPRINTS = (
@@ -41,6 +42,7 @@ BLUEPRINTS = (
     card_files.blueprint,
     character_page.blueprint,
     lorebook_page.blueprint,
+    share_pages.blueprint,
     pictures.blueprint,
     chat_page.blueprint,
     chat_files.blueprint,
@@ -80,6 +82,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     card_files.init_app(app)
     chat_files.init_app(app)
     lorebook_page.init_app(app)
+    share_pages.init_app(app)
     character_page.init_app(app)  # before the check of the token, which reads the form
     security.refuse_nameless_fields(app)
     CSRFProtect(app)

@@ -23,7 +23,8 @@ def done(code: str) -> None:
 
 def refused(refusal: Refused) -> None:
     """Say on the next page why something was not done."""
-    flash(refusal.reason, "refused")
+    said: Any = {"reason": refusal.reason, "values": dict(refusal.values)}
+    flash(said, "refused")
 
 
 def bring_back(form: str, errors: Mapping[str, str], typed: Mapping[str, str] | None = None) -> None:
@@ -41,9 +42,9 @@ def brought_back(form: str) -> dict[str, Any] | None:
 
 
 def init_app(app: Flask) -> None:
-    """Give templates `refusal(code)`, the sentence of a refusal."""
+    """Give templates `refusal(code, values)`, the sentence of a refusal."""
     app.add_template_global(_refusal, "refusal")
 
 
-def _refusal(code: str) -> str:
-    return error_sentence(Refused(code))
+def _refusal(code: str, values: Mapping[str, str | int] | None = None) -> str:
+    return error_sentence(Refused(code, **(values or {})))

@@ -81,6 +81,7 @@ class CharacterView:
     locale: str
     created_at: float
     background: str = ""
+    shared: str = "private"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class LorebookView:
     name: str
     data: dict[str, Any] = field(repr=False)
     created_at: float
+    rating: str = "everyone"
+    shared: str = "private"
 
 
 @dataclass(frozen=True)

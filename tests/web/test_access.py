@@ -12,12 +12,13 @@ from PIL import Image
 
 from store import accounts, characters, chats, export, personas
 from store.lore import books
+from store.sharing import shares, wishes
 from tests.harness.people import PASSWORD, Browser
 from web.auth import passwords
 
 ANYBODY, MEMBER, ADMIN = "anybody", "member", "admin"
-OWN = CHAT, PERSONA, CHARACTER, SEEN, PICTURE, BOOK = (
-    *("own chat", "own persona", "own character", "character", "picture", "own lorebook"),
+OWN = CHAT, PERSONA, CHARACTER, SEEN, PICTURE, BOOK, SEEN_BOOK, WISH = (
+    *("own chat", "own persona", "own character", "character", "picture", "own lorebook", "lorebook", "own wish"),
 )
 ROUTES = {
     ("assets.file", "GET"): ANYBODY,
@@ -62,17 +63,24 @@ ROUTES = {
     ("chat_files.export", "GET"): CHAT,
     ("lorebooks.show_all", "GET"): MEMBER,
     ("lorebooks.create", "POST"): MEMBER,
-    ("lorebooks.show", "GET"): BOOK,
+    ("lorebooks.show", "GET"): SEEN_BOOK,
+    ("lorebooks.copy", "POST"): SEEN_BOOK,
     ("lorebooks.rename", "POST"): BOOK,
     ("lorebooks.delete", "POST"): BOOK,
-    ("lorebooks.try_out", "POST"): BOOK,
+    ("lorebooks.try_out", "POST"): SEEN_BOOK,
     ("lorebooks.new_entry", "GET"): BOOK,
     ("lorebooks.create_entry", "POST"): BOOK,
     ("lorebooks.edit_entry", "GET"): BOOK,
     ("lorebooks.change_entry", "POST"): BOOK,
     ("lorebooks.delete_entry", "POST"): BOOK,
-    ("lorebooks.as_v3", "GET"): BOOK,
-    ("lorebooks.original", "GET"): BOOK,
+    ("lorebooks.as_v3", "GET"): SEEN_BOOK,
+    ("lorebooks.original", "GET"): SEEN_BOOK,
+    ("sharing.share_character", "POST"): CHARACTER,
+    ("sharing.share_lorebook", "POST"): BOOK,
+    ("sharing.ask", "POST"): MEMBER,
+    ("sharing.take_back", "POST"): WISH,
+    ("sharing.grant", "POST"): MEMBER,  # for adults, with an own character: test_sharing_pages.py
+    ("sharing.decline", "POST"): MEMBER,  # for adults: test_sharing_pages.py
     ("pictures.show", "GET"): PICTURE,
     ("personas.show", "GET"): MEMBER,
     ("personas.new", "GET"): MEMBER,
@@ -102,7 +110,14 @@ ROUTES = {
     ("password_resets.submit", "POST"): ANYBODY,
 }
 ROLES = ("admin", "adult", "teen", "child")
-FORM = {"name": "Mallory", "title": "mine now", "description": "mine now", "role": "admin", "password": PASSWORD}
+FORM = {
+    "name": "Mallory",
+    "title": "mine now",
+    "description": "mine now",
+    "role": "admin",
+    "password": PASSWORD,
+    "audience": "private",
+}
 JSON = {"Accept": "application/json"}
 
 
@@ -141,6 +156,9 @@ def adas(site, enter):
     Image.new("RGB", (9, 9)).save(out, "PNG")
     character = characters.save_character(database, ada, {"name": "Mo"}, picture=out.getvalue())
     chat = chats.create_chat(database, ada.id, character.id, "Ada")
+    accounts.set_role(database, ada.id, "teen")
+    wishes.ask(database, accounts.get_user(database, ada.id), "a fox")
+    accounts.set_role(database, ada.id, "adult")
     return {
         "user_id": ada.id,
         "character_id": character.id,
@@ -148,6 +166,7 @@ def adas(site, enter):
         "picture_id": character.avatar.removeprefix("picture:"),
         "lorebook_id": books.add_book(database, ada.id, {"entries": [{"keys": ["a"], "content": "b"}]}, "Seas").id,
         "place": "0",
+        "wish_id": wishes.list_own(database, ada)[0].id,
         "persona_id": personas.save_persona(database, ada.id, "Ann", "A sailor.").id,
         "invite_id": accounts.create_invite(database, "adult")[0].id,
         "token": "0" * 43,
@@ -214,6 +233,23 @@ def test_only_an_admin_gets_into_the_admins_rooms(site, database, enter, adas, r
     assert {key: one for key, one in found.items() if one != (403, "not_allowed")} == {}
     assert accounts.get_user(database, adas["user_id"]).role == "adult"
     assert all(not one.revoked_at for one in accounts.list_invites(database))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_gets_something_shared_reads_it_and_changes_nothing(site, database, enter, adas, role):
+    ada = accounts.find_user(database, "Ada")
+    mallory = enter("Mallory", role)
+    shares.share(database, ada, "character", adas["character_id"], "house")
+    shares.share(database, ada, "lorebook", adas["lorebook_id"], "people", [accounts.find_user(database, "Mallory").id])
+    before = export.export_account(database, ada.id)
+    allowed = refusals(site, mallory, {SEEN, PICTURE, SEEN_BOOK}, adas)
+    assert {key: one for key, one in allowed.items() if one[0] not in (200, 302)} == {}
+    found = refusals(site, mallory, {CHARACTER, BOOK}, adas)
+    assert {key: one for key, one in found.items() if one != (404, "not_found")} == {}
+    assert export.export_account(database, ada.id) == before
+    shares.share(database, ada, "character", adas["character_id"], "house", rating="adult")
+    seen = refusals(site, mallory, {SEEN, PICTURE}, adas)
+    assert {one[0] for one in seen.values()} == {200 if role in ("admin", "adult") else 404}
 
 
 @pytest.mark.parametrize("role", ROLES)

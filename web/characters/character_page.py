@@ -10,11 +10,13 @@ from typing import Any
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chat_macros, macros, personas
+from store import characters, chat_macros, macros, personas, pictures
 from store.accounts import LOCALES
 from store.cards import stored_card
 from store.errors import NotFound, Refused
 from store.models import RATINGS
+from store.sharing import wishes
+from store.sharing.shares import Sharing
 from store.status import MAX_FIELDS
 from store.views import CharacterView, PersonaView
 from store.visibility import allowed_ratings
@@ -55,7 +57,7 @@ def new() -> str:
     """An empty form, or one that begins as a copy of a character."""
     source = request.args.get("from")
     if not source:
-        return _form_page(None, CardForm(locale=me().locale))
+        return _form_page(None, CardForm(locale=me().locale), wish=request.args.get("wish", ""))
     copied = characters.get_character(services().database, me(), source)
     return _form_page(None, card_form.form_of(copied), source=copied.id)
 
@@ -98,8 +100,14 @@ def delete(character_id: str) -> Response:
     return redirect(url_for("home.show"))
 
 
-def character_page(character: CharacterView, chosen: PersonaView | None = None, name: str = "", wrong: str = "") -> str:
-    """A character's page, perhaps with what is wrong in the form to begin a story."""
+def character_page(
+    character: CharacterView,
+    chosen: PersonaView | None = None,
+    name: str = "",
+    wrong: str = "",
+    refused: tuple[Sharing, str, str] | None = None,
+) -> str:
+    """A character's page, perhaps with what is wrong in the form to begin a story or, `refused`, to share it."""
     return render_template(
         "character.html",
         character=character,
@@ -113,6 +121,7 @@ def character_page(character: CharacterView, chosen: PersonaView | None = None, 
         chosen=chosen,
         name=name or me().name,
         wrong=wrong,
+        refused=refused,
         me=me(),
     )
 
@@ -158,8 +167,9 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
             rating=after.rating,
             locale=after.locale if after.locale in LOCALES else LOCALES[0],
             character_id=character.id if character else None,
-            picture=_picture("picture"),
-            background=b"" if "no_background" in request.form else _picture("background", BACKGROUND_SIDE),
+            picture=_picture("picture") or (_picture_of(base.avatar) if base and not character else None),
+            background=_background(None if character or not base else base),
+            avatar=base.avatar if base and not base.avatar.startswith(pictures.PREFIX) else "",
             quota=services().settings.quota,
         )
     except Refused as refusal:
@@ -167,7 +177,34 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
             raise
         return _form_page(character, after, wrong=refusal.code), 422
     notices.done("character")
+    if wish := request.form.get("wish"):
+        _grant(wish, kept)
     return redirect(url_for("characters.show", character_id=kept.id))
+
+
+def _grant(wish_id: str, made: CharacterView) -> None:
+    """Share a new character with who asked for it, or say why not; the character is kept either way."""
+    try:
+        wishes.grant(services().database, me(), wish_id, made.id)
+        notices.done("granted")
+    except Refused as refusal:
+        notices.refused(refusal)
+    except NotFound:  # somebody else has answered meanwhile
+        pass
+
+
+def _picture_of(name: str) -> bytes | None:
+    """The uploaded picture that an avatar or a background of a character names."""
+    if not name.startswith(pictures.PREFIX):
+        return None
+    return pictures.get_picture(services().database, name.removeprefix(pictures.PREFIX)).data
+
+
+def _background(copied: CharacterView | None) -> bytes | None:
+    """What becomes of the background: the new one, none (no bytes), that of a copied character, or the old one."""
+    if "no_background" in request.form:
+        return b""
+    return _picture("background", BACKGROUND_SIDE) or (_picture_of(copied.background) if copied else None)
 
 
 def _picture(field: str, max_side: int = MAX_SIDE) -> bytes | None:
@@ -176,7 +213,9 @@ def _picture(field: str, max_side: int = MAX_SIDE) -> bytes | None:
     return reencode(data, max_side) if data else None
 
 
-def _form_page(character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "") -> str:
+def _form_page(
+    character: CharacterView | None, form: CardForm, source: str = "", wrong: str = "", wish: str = ""
+) -> str:
     options: dict[str, Any] = {"ratings": allowed_ratings(me().role), "locales": LOCALES}
     if form.rating not in options["ratings"]:
         form = replace(form, rating=RATINGS[0])
@@ -185,6 +224,7 @@ def _form_page(character: CharacterView | None, form: CardForm, source: str = ""
         character=character,
         form=form,
         source=source or request.form.get("source", ""),
+        wish=wish or request.form.get("wish", ""),
         wrong=wrong,
         wrong_rows=form.wrong_rows() if wrong == "bad_status" else (),
         max_picture=MAX_UPLOAD_BYTES,

@@ -24,6 +24,7 @@ NOUNS = (
     "picture",
     "preset",
     "turn",
+    "wish",
 )
 """What `not_found` may be about: its value `what` is translated too."""
 SENTENCES: Mapping[str, str] = {

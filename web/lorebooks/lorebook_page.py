@@ -1,27 +1,26 @@
 """The pages of lorebooks: import, entries, editing, a test of which entries a text activates, export.
 
-A lorebook is named by its id, or by `of-<character>` for the one embedded in the card of a character of the person;
-both are read and changed by the same pages.
-What it refuses to know: what an entry means (store/lore), chats that use a lorebook (live/changes.py), and the form of
-an entry (entry_form.py).
+Those with whom a lorebook is shared read the same pages, without what changes it, and may copy it.
+What it refuses to know: which lorebook an address names (opened.py), what an entry means (store/lore), chats that use a
+lorebook (live/changes.py), the form of an entry (entry_form.py), and with whom it is shared (sharing/share_pages.py).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
-from store import characters
-from store.cards.card_json import MAX_JSON_BYTES, read_json
+from store.cards.card_json import read_json
 from store.cards.errors import MAX_FILE_BYTES, CardError
 from store.errors import NotFound, Refused
 from store.lore import books, edit, report
-from store.lore.book import Lorebook, body_of, read_book
+from store.lore.book import body_of, read_book
 from store.lore.match import ActivatedEntry, MatchContext, activate
+from store.sharing import shares
+from store.sharing.shares import Sharing
 from store.views import LorebookView
 from web import file_transfer, notices
 from web.auth.accounts import Page, me, signed_in
@@ -29,42 +28,18 @@ from web.characters import card_files
 from web.errors import Problem
 from web.i18n.language import error_sentence, gettext
 from web.lorebooks import entry_form
+from web.lorebooks.opened import OpenedLorebook, to_change, to_read
 from web.rendering import import_report
 from web.services import services
 
 blueprint = Blueprint("lorebooks", __name__, url_prefix="/books")
-MAX_LOREBOOKS, CHARACTER_PREFIX = 200, "of-"
+MAX_LOREBOOKS = 200
 EMPTY_LOREBOOK: Mapping[str, Any] = {"spec": "lorebook_v3", "data": {"extensions": {}, "entries": []}}
 
 
 def init_app(app: Flask) -> None:
     """Allow uploads of as many bytes as on the page of the cards: a card may have a lorebook in it."""
     file_transfer.allow_uploads(app, ["lorebooks.create"], lambda: card_files.MAX_BYTES)
-
-
-@dataclass(frozen=True)
-class OpenedLorebook:
-    """A lorebook of the person: stored by itself, or embedded in a card (`character_id`)."""
-
-    id: str
-    name: str
-    data: Mapping[str, Any]
-    character_id: str = ""
-
-    @property
-    def book(self) -> Lorebook:
-        """The parsed lorebook."""
-        return read_book(self.data)
-
-    def keep(self, data: Mapping[str, Any]) -> None:
-        """Save changed data where the lorebook is stored. Raises Refused "book_too_large"."""
-        database = services().database
-        if len(json.dumps(data, ensure_ascii=False).encode(errors="replace")) > MAX_JSON_BYTES:
-            raise Refused("book_too_large")
-        if self.character_id:
-            books.change_own_book(database, me().id, self.character_id, data)
-        else:
-            books.change_book(database, me().id, self.id, data)
 
 
 @blueprint.get("")
@@ -101,7 +76,21 @@ def create() -> Page:
 @signed_in
 def show(lorebook_id: str) -> str:
     """A lorebook with its entries."""
-    return _lorebook_page(_open(lorebook_id))
+    return lorebook_page(lorebook_id)
+
+
+@blueprint.post("/<lorebook_id>/copy")
+@signed_in
+def copy(lorebook_id: str) -> Response:
+    """Make an own copy of a lorebook."""
+    opened = to_read(lorebook_id)
+    try:
+        kept = books.add_book(services().database, me().id, opened.data, opened.name, rating=opened.rating)
+    except Refused as refusal:
+        notices.refused(refusal)
+        return redirect(url_for("lorebooks.show", lorebook_id=lorebook_id))
+    notices.done("book-copied")
+    return redirect(url_for("lorebooks.show", lorebook_id=kept.id))
 
 
 @blueprint.post("/<lorebook_id>/name")
@@ -129,30 +118,30 @@ def delete(lorebook_id: str) -> Response:
 @signed_in
 def try_out(lorebook_id: str) -> str:
     """Show which entries a text activates."""
-    opened, text = _open(lorebook_id), request.form.get("text", "")
+    opened, text = to_read(lorebook_id), request.form.get("text", "")
     found = activate({opened.id: opened.book}, MatchContext([text], 10**6, n_replies=10**6), budget=10**9)
-    return _lorebook_page(opened, tried=text, woken=found.inserted, slow=found.slow)
+    return _page(opened, tried=text, woken=found.inserted, slow=found.slow)
 
 
 @blueprint.get("/<lorebook_id>/entries/new")
 @signed_in
 def new_entry(lorebook_id: str) -> str:
     """An empty form."""
-    return _entry_page(_open(lorebook_id), None, entry_form.form_of(edit.EntryDraft()))
+    return _entry_page(to_change(lorebook_id), None, entry_form.form_of(edit.EntryDraft()))
 
 
 @blueprint.post("/<lorebook_id>/entries")
 @signed_in
 def create_entry(lorebook_id: str) -> Page:
     """Create an entry."""
-    return _save_entry(_open(lorebook_id), None)
+    return _save_entry(to_change(lorebook_id), None)
 
 
 @blueprint.get("/<lorebook_id>/entries/<place>")
 @signed_in
 def edit_entry(lorebook_id: str, place: str) -> str:
     """The form of an entry."""
-    opened = _open(lorebook_id)
+    opened = to_change(lorebook_id)
     return _entry_page(opened, place, entry_form.form_of(_draft(opened, place)))
 
 
@@ -160,14 +149,14 @@ def edit_entry(lorebook_id: str, place: str) -> str:
 @signed_in
 def change_entry(lorebook_id: str, place: str) -> Page:
     """Change an entry."""
-    return _save_entry(_open(lorebook_id), place)
+    return _save_entry(to_change(lorebook_id), place)
 
 
 @blueprint.post("/<lorebook_id>/entries/<place>/delete")
 @signed_in
 def delete_entry(lorebook_id: str, place: str) -> Response:
     """Delete an entry, unless it was changed since the person saw it."""
-    opened = _open(lorebook_id)
+    opened = to_change(lorebook_id)
     if entry_form.fingerprint(_draft(opened, place)) != request.form.get("seen"):
         notices.refused(Refused("entry_moved"))
     else:
@@ -180,7 +169,7 @@ def delete_entry(lorebook_id: str, place: str) -> Response:
 @signed_in
 def as_v3(lorebook_id: str) -> Response:
     """Export the lorebook in the V3 format."""
-    opened = _open(lorebook_id)
+    opened = to_read(lorebook_id)
     return _download(edit.as_v3(opened.data, opened.name), opened.name)
 
 
@@ -188,7 +177,7 @@ def as_v3(lorebook_id: str) -> Response:
 @signed_in
 def original(lorebook_id: str) -> Response:
     """Export the lorebook in the format of its import."""
-    opened = _open(lorebook_id)
+    opened = to_read(lorebook_id)
     return _download(opened.data, opened.name)
 
 
@@ -207,19 +196,6 @@ def _import_lorebook(file: FileStorage, filename: str) -> LorebookView:
     data = _read_file(file.stream.read(MAX_FILE_BYTES + 1))
     name = read_book(data).name or filename.rpartition(".")[0] or filename
     return books.add_book(services().database, me().id, data, name)
-
-
-def _open(lorebook_id: str) -> OpenedLorebook:
-    """The lorebook of an id in an address. Raises NotFound."""
-    if not lorebook_id.startswith(CHARACTER_PREFIX):
-        kept = books.get_book(services().database, me().id, lorebook_id)
-        return OpenedLorebook(kept.id, kept.name, kept.data)
-    character = characters.get_character(services().database, me(), lorebook_id.removeprefix(CHARACTER_PREFIX))
-    if character.owner_id != me().id:
-        raise NotFound("lorebook")
-    own = character.card.get("character_book")
-    data = own if isinstance(own, Mapping) else {"name": character.name, "extensions": {}, "entries": []}
-    return OpenedLorebook(lorebook_id, character.name, data, character.id)
 
 
 def _read_file(data: bytes) -> dict[str, Any]:
@@ -258,11 +234,22 @@ def _save_entry(opened: OpenedLorebook, place: str | None) -> Page:
 
 def _list_page(wrong: Sequence[str] = (), name: str = "") -> str:
     mine = [(one, len(read_book(one.data).entries)) for one in books.list_books(services().database, me().id)]
-    return render_template("lorebooks.html", books=mine, wrong=wrong, name=name)
+    shared = books.list_shared(services().database, me())
+    owners = shares.names(services().database, (owner_id for _, _, owner_id in shared))
+    return render_template("lorebooks.html", books=mine, shared=shared, owners=owners, wrong=wrong, name=name)
 
 
-def _lorebook_page(
-    opened: OpenedLorebook, tried: str | None = None, woken: tuple[ActivatedEntry, ...] = (), slow: tuple[str, ...] = ()
+def lorebook_page(lorebook_id: str, refused: tuple[Sharing, str, str] | None = None) -> str:
+    """The page of a lorebook; `refused`: what was chosen in the form of sharing, and what is wrong with it."""
+    return _page(to_read(lorebook_id), refused=refused)
+
+
+def _page(
+    opened: OpenedLorebook,
+    tried: str | None = None,
+    woken: tuple[ActivatedEntry, ...] = (),
+    slow: tuple[str, ...] = (),
+    refused: tuple[Sharing, str, str] | None = None,
 ) -> str:
     return render_template(
         "lorebook.html",
@@ -273,6 +260,7 @@ def _lorebook_page(
         tried=tried,
         woken=woken,
         slow=slow,
+        refused=refused,
     )
 
 

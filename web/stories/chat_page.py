@@ -28,13 +28,13 @@ PAGE_SIZE = 60
 def show(chat_id: str) -> str:
     """The page of a chat."""
     shot = snapshot.take(services().database, me().id, chat_id)
-    character = characters.get_character(services().database, me(), shot.chat.character_id)
+    character = characters.character_of_chat(services().database, me(), chat_id)
     return render_template(
         "chat.html",
         chat=shot.chat,
         character=character,
         shown=translate_frame(shot.opened(0, None), language()),
-        books=books.list_names(services().database, me().id),
+        books=books.list_names(services().database, me(), chat_id),
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
         preset_values=sampling.PRESETS,
