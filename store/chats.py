@@ -48,8 +48,9 @@ def create_chat(
     now: float | None = None,
     user_persona: str = "",
     quota: Quota = GENEROUS,
+    opening: int = 0,
 ) -> ChatView:
-    """A new chat. The card's greeting becomes the first message, its alternate greetings that message's alternatives.
+    """A new chat. The greetings of the card become the alternatives of its first message, which begins as `opening`.
 
     Raises NotFound (no such person, or no character that this person may see), Refused "bad_name", "quota".
     """
@@ -62,11 +63,11 @@ def create_chat(
         chat = new_chat(owner, character, name, clock(now))
         macros = ChatMacros(session, chat, character, chat.created_at)
         chat.user_persona = macros.resolve(about)[: texts.MAX_TEXT]
-        greeted = greetings.resolved(macros, character.card)
+        greeted = greetings.resolved(macros.resolve, character.card)
     with db.session() as session:
         _, character = _who_meet(session, owner_id, character_id)
         quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=1)
-        greetings.write_chat(session, chat, character.name, greeted)
+        greetings.write_chat(session, chat, character.name, greeted, opening)
         return chat_view(chat, character)
 
 

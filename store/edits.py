@@ -144,7 +144,7 @@ def start_over(
         chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
         chat.author_note, chat.title, chat.lore = old.author_note, old.title, dict(old.lore)
-        greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at), character.card)
+        greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at).resolve, character.card)
     with db.session() as session:
         own_chat(session, owner_id, chat_id)
         quotas.refuse_if_over(session, owner_id, quota, stories=1, messages=1)

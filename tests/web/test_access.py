@@ -45,6 +45,7 @@ ROUTES = {
     ("search.show", "GET"): MEMBER,  # and its story one's own: test_search_page.py
     ("search.passage", "GET"): CHAT,
     ("characters.show", "GET"): SEEN,
+    ("characters.openings", "GET"): SEEN,  # and its persona one's own: test_pages.py
     ("characters.new", "GET"): MEMBER,
     ("characters.create", "POST"): MEMBER,
     ("characters.edit", "GET"): CHARACTER,

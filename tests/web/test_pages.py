@@ -196,6 +196,53 @@ class TestPeople:
         assert accounts.get_user(database, boss.view.id).daily_minutes is None
 
 
+CARD = {
+    "name": "Mo",
+    "first_mes": "Good evening, {{user}}. <b>{{persona}}</b>",
+    "alternate_greetings": ["", "Meow, {{user}}!"],
+}
+
+
+class TestOpenings:
+    """How a story with a character begins is shown before, for each persona."""
+
+    @pytest.fixture
+    def mo(self, database, me):
+        return characters.save_character(database, me.view, CARD)
+
+    def test_it_follows_the_persona_and_has_all_greetings(self, me, mo, database):
+        captain = personas.save_persona(database, me.view.id, "Ann", "{{user}} is a captain of {{char}}.")
+        page = me.get(f"/characters/{mo.id}").text
+        assert page.count("data-opening=") == 2
+        assert "Good evening, Ada." in page
+        piece = me.get(f"/characters/{mo.id}/openings?persona={captain.id}").text
+        assert "Good evening, Ann. &lt;b&gt;Ann is a captain of Mo.&lt;/b&gt;" in piece
+        assert "Meow, Ann!" in piece
+        named = me.get(f"/characters/{mo.id}/openings?persona={captain.id}&name=Cap").text
+        assert "Meow, Cap!" in named
+        assert "Cap is a captain" in named
+
+    def test_a_name_that_cannot_be_one_is_that_of_the_persona(self, me, mo):
+        assert "Meow, Ada!" in me.get(f"/characters/{mo.id}/openings?name={'x' * 41}").text
+        assert "Meow, Ada!" in me.get(f"/characters/{mo.id}/openings?name=%00").text
+
+    def test_a_persona_of_somebody_else_is_not_there(self, boss, me, mo, database):
+        foreign = personas.save_persona(database, boss.view.id, "Root", "A secret.")
+        assert me.get(f"/characters/{mo.id}/openings?persona={foreign.id}").status_code == 404
+
+    @pytest.mark.parametrize(("opening", "text"), [("1", "Meow, Ada!"), ("0", "Good evening"), ("7", "Good evening")])
+    def test_a_story_begins_with_the_greeting_that_was_looked_at(self, me, mo, database, opening, text):
+        me.send("/chats", {"character": mo.id, "opening": opening})
+        (chat,) = chats.list_chats(database, me.view.id)
+        assert chats.transcript(database, chat.id)[0].text.startswith(text)
+
+    @pytest.mark.parametrize("opening", ["-1", "x", "9" * 5000])
+    def test_an_opening_that_makes_no_sense_is_the_first(self, me, mo, database, opening):
+        me.send("/chats", {"character": mo.id, "opening": opening})
+        (chat,) = chats.list_chats(database, me.view.id)
+        assert chats.transcript(database, chat.id)[0].text.startswith("Good evening")
+
+
 class TestPersonas:
     def test_make_change_and_remove_one(self, me, database):
         me.send("/personas", {"name": "Captain Ann", "description": "A <b>sailor</b>."})

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chat_macros, macros, personas, pictures
+from store import characters, personas, pictures, texts
 from store.accounts import LOCALES
 from store.cards import stored_card
 from store.errors import NotFound, Refused
@@ -24,6 +24,7 @@ from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import card_form
 from web.characters.card_form import CardForm
+from web.characters.openings import openings_of, persona_of
 from web.characters.pictures import BACKGROUND_SIDE, MAX_SIDE, reencode
 from web.characters.tags import tags_of
 from web.i18n.language import language
@@ -49,6 +50,16 @@ def init_app(app: Flask) -> None:
 def show(character_id: str) -> str:
     """A character, with the form to begin a story."""
     return character_page(characters.get_character(services().database, me(), character_id))
+
+
+@blueprint.get("/<character_id>/openings")
+@signed_in
+def openings(character_id: str) -> str:
+    """A piece of the page: how a story begins for a persona, or for a name."""
+    character = characters.get_character(services().database, me(), character_id)
+    persona = persona_of(request.args.get("persona"))
+    name = texts.clean_name(request.args.get("name", "")) or (persona.name if persona else me().name)
+    return render_template("_openings.html", character=character, openings=openings_of(character, name, persona))
 
 
 @blueprint.get("/new")
@@ -112,7 +123,7 @@ def character_page(
         "character.html",
         character=character,
         tags=tags_of(character.card),
-        greeting=render(_greeting(character, name or me().name)),
+        openings=openings_of(character, name or me().name, chosen),
         notes=render(_notes(character.card)),
         made_by=_line(character.card.get("creator")),
         card_version=_line(character.card.get("character_version")),
@@ -124,13 +135,6 @@ def character_page(
         refused=refused,
         me=me(),
     )
-
-
-def _greeting(character: CharacterView, user: str) -> str:
-    """A preview of the greeting with its macros resolved; dice and clock may give other values when a chat begins."""
-    greeting, char = character.card.get("first_mes"), chat_macros.display_name(character.name, character.card)
-    scene = macros.MacroContext(chat_macros.card_macros(character.card, char, user, macros.MacroContext()))
-    return macros.resolve(greeting if isinstance(greeting, str) else "", char=char, user=user, context=scene)
 
 
 def _notes(card: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import tags
 from web.characters.character_page import character_page
+from web.characters.openings import persona_of
 from web.i18n.language import language
 from web.services import services
 
@@ -52,12 +53,15 @@ def begin_chat() -> Page:
     """Begin a chat with a character, as oneself or as a persona."""
     form, database = request.form, services().database
     character = characters.get_character(database, me(), form.get("character", ""))
-    persona = personas.get_persona(database, me().id, form["persona"]) if form.get("persona") else None
+    persona = persona_of(form.get("persona"))
     name = form.get("name", "").strip() or (persona.name if persona else me().name)
     about = persona.description if persona else ""
+    opening = form.get("opening", default=0, type=int)
     try:
         quota = services().settings.quota
-        chat = chats.create_chat(database, me().id, character.id, name, user_persona=about, quota=quota)
+        chat = chats.create_chat(
+            database, me().id, character.id, name, user_persona=about, quota=quota, opening=opening
+        )
     except Refused as refusal:
         if refusal.code == "quota":
             raise
