@@ -45,6 +45,7 @@ class TurnJson(TypedDict):
     state: str
     attempt: int
     partial: str
+    begins: str  # what the new alternative of a retry has already
 
 
 class EndedJson(TypedDict):
@@ -139,6 +140,7 @@ def turn_json(turn: TurnView) -> TurnJson:
         "state": turn.state,
         "attempt": turn.attempt,
         "partial": turn.partial,
+        "begins": turn.params.get("begins", ""),
     }
 
 

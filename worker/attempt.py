@@ -150,7 +150,7 @@ class Attempt:
         self._plan = plan = plan_part(draft.story, self._turn, kind, self._context.framing, limits)
         draft.set_window(plan.window)
         spec = plan.spec
-        self._events.part(part, len(self._turn.parts), kind, spec.role, spec.name, spec.target_id)
+        self._events.part(part, len(self._turn.parts), kind, spec.role, spec.name, spec.target_id, spec.begins)
         end = self._generate(part, plan)
         if isinstance(end, Failure):
             return end

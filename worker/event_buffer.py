@@ -58,9 +58,13 @@ class TurnEventBuffer:
                 self._pending.append(_text_event(len(self._texts) - 1, len(self._texts[-1]), piece))
             self._texts[-1] += piece
 
-    def part(self, part: int, parts: int, kind: str, role: str, name: str, message: str | None) -> None:
-        """Begin part `part` of `parts`; `message` is the id of the message that it retries or continues."""
+    def part(
+        self, part: int, parts: int, kind: str, role: str, name: str, message: str | None, begins: str = ""
+    ) -> None:
+        """Begin part `part` of `parts`; `message` is the id of the message that it retries or continues, `begins` what
+        the new alternative of a retry has already."""
         event = {"type": "part", "part": part, "parts": parts, "kind": kind, "role": role, "name": name}
+        event |= {"begins": begins} if begins else {}
         with self._lock:
             self._parts.append(event | {"message": message})
             self._texts[part:] = [""]

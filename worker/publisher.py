@@ -51,9 +51,11 @@ class TurnEvents:
             self.buffer.text(piece)
             self._publisher.wake(self.buffer)
 
-    def part(self, part: int, parts: int, kind: str, role: str, name: str, message: str | None) -> None:
+    def part(
+        self, part: int, parts: int, kind: str, role: str, name: str, message: str | None, begins: str = ""
+    ) -> None:
         """Announce the next part of the turn; the arguments are those of `TurnEventBuffer.part`."""
-        self.buffer.part(part, parts, kind, role, name, message)
+        self.buffer.part(part, parts, kind, role, name, message, begins)
         self._publisher.wake(self.buffer)
 
     def state(self, state: str, **details: Any) -> None:

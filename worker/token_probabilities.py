@@ -52,6 +52,26 @@ def grown_words(
     return [*unknown_words("".join(word["text"] for word in grown[:n_old])), *grown[n_old:]]
 
 
+def words_spelling(text: str, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The words of `text`, which was taken from `known` up to one, and has another one in its place.
+
+    Empty where it was not: `text` spells none of the known words.
+    """
+    spelled: list[Mapping[str, Any]] = []
+    rest = text
+    for word in known:
+        shown = word["text"] if spelled else word["text"].lstrip()
+        if not rest.startswith(shown) or rest == shown:
+            break
+        spelled.append({**word, "text": shown})
+        rest = rest[len(shown) :]
+    if not known[len(spelled) :]:
+        return [*spelled, *unknown_words(rest)] if spelled else []
+    top = known[len(spelled)]["top"]
+    chosen = next((p for other, p in top if (other if spelled else other.lstrip()) == rest), None)
+    return [*spelled, {"text": rest, "p": chosen, "top": top}] if spelled or chosen is not None else []
+
+
 def unknown_words(text: str) -> list[dict[str, Any]]:
     """The entry of a text about whose words nothing was kept."""
     return [{"text": text, "p": None, "top": []}] if text else []

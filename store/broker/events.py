@@ -7,7 +7,8 @@ random id of this numbering; another one means that Redis lost the old stream) a
     state      state: waiting | queued | waking | reading | writing; perhaps ahead (turns before this one), eta_s, done
                and total (tokens read so far and in all)
     part       part (0, 1, ...) of parts begins; kind, role and name say who writes what, message is the id of the
-               message that gets another alternative (retry) or grows (continue), else null
+               message that gets another alternative (retry) or grows (continue), else null; perhaps begins (what
+               the new alternative of a retry has already, and no text event says)
     text       part, offset (characters before this piece), text (the piece; when a message grows only what is new);
                a new attempt starts again at part 0 and offset 0, and what the old one wrote stays visible until then
     done       revision, messages (all that the turn added or changed, see MessageView.as_dict), message (the first of

@@ -33,8 +33,8 @@ _TURN_ID = re.compile(r"[0-9a-f]{32}")
 class TurnCommand:
     """What a browser asks for. `id`: 32 hex characters, the idempotency key; `expected_revision`: the one last seen.
 
-    `then` names further parts of the same turn (`kinds.FOLLOWING`). `text` is the user's message, or with narrate a
-    hint to the narrator.
+    `then` names further parts of the same turn (`kinds.FOLLOWING`). `text` is the user's message, with narrate a
+    hint to the narrator, with retry what the new alternative begins with (the model goes on from there).
     """
 
     id: str
@@ -195,8 +195,13 @@ def _refuse_bad_parts(command: TurnCommand) -> None:
 
 def _params(command: TurnCommand) -> dict[str, Any]:
     params: dict[str, Any] = {"then": list(command.then)} if command.then else {}
-    hint = _checked_text(command) if KINDS[command.kind].narrates else ""
-    return {**params, "hint": hint} if hint else params
+    name = "begins" if _is_retry(command) else "hint" if KINDS[command.kind].narrates else ""
+    text = _checked_text(command) if name else ""
+    return {**params, name: text} if text else params
+
+
+def _is_retry(command: TurnCommand) -> bool:
+    return KINDS[command.kind].opening is Opening.RETRY_OF
 
 
 def _entering_text(db: Database, owner_id: str, command: TurnCommand, now: float) -> str:
@@ -205,6 +210,8 @@ def _entering_text(db: Database, owner_id: str, command: TurnCommand, now: float
     Where the chat is not as the person saw it, the text stays as it is: the command is refused or was done before.
     """
     text = texts.clean(command.text)
+    if _is_retry(command):
+        return text.lstrip()  # words of the model, to the letter: the next one may follow a blank or not
     if macros.may_be_in(text):
         with db.reading() as session:
             chat = session.get(Chat, command.chat_id)

@@ -122,7 +122,7 @@ def _leftover(session: Session, turn: Turn) -> Outcome:
         return Outcome(suggestion=turn.partial)
     if kind.result is Result.STATUS or not turn.partial.strip():
         return Outcome()
-    reply = Reply(turn.partial, finish="cancelled")
+    reply = Reply(turn.params.get("begins", "") + turn.partial, finish="cancelled")
     message = session.get(Message, turn.reply_message_id) if turn.reply_message_id else None
     if kind.opening is Opening.CONTINUES and message is not None:
         before = messages.active_alternative(session, message)

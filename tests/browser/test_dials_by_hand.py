@@ -63,3 +63,35 @@ def test_length_dials_and_own_presets(chat, books):
     chat.setup_close.click()
     chat.told("Who are you?")  # the settings make sense to the worker
     assert re.search("Who are you", chat.last()["words"])
+
+
+def test_another_word_is_picked_and_the_reply_goes_on_from_there(chat, books):
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    owner = chats.load_story(books, chat_id).chat.owner_id
+    chats.change_chat(books, owner, chat_id, settings={"top_n": 5, "temperature": 1.0})
+    chat.reload()
+    chat.told("Who are you?")
+    before = chat.last()["words"]
+    chat.more.nth(2).click()
+    chat.do_why.click()
+    words = chat.why.locator(".word")
+    at = words.count() - 4  # within the tag: the echo is sure of everything else
+    kept = "".join(words.all_text_contents()[:at])
+    words.nth(at).click()
+    pick = chat.page.get_by_test_id("pick").first
+    assert pick.bounding_box()["height"] >= 44
+    expect(pick).to_have_attribute("aria-label", re.compile("^Go on from here with"))
+    picked = pick.locator("q").text_content()
+    pick.focus()
+    chat.page.keyboard.press("Enter")
+    chat.busy()
+    chat.rest()
+    told = chat.last()
+    assert told["count"] == "2/2"
+    assert told["words"].startswith(kept + picked)
+    assert told["words"] != before
+    chat.page.keyboard.press("ArrowLeft")
+    chat.until("([text]) => [...document.querySelectorAll('[data-testid=count]')].at(-1).textContent === text", "1/2")
+    assert chat.last()["words"] == before, "the old alternative is one arrow away"
+    chat.more.nth(0).click()
+    assert chat.do_why.is_hidden()

@@ -237,6 +237,18 @@ def test_a_turn_that_was_to_stop_ends_when_its_worker_goes(database, user, chat,
     assert texts_of(database, chat) == [("user", "hi"), ("character", "Hel")]
 
 
+def test_a_new_alternative_begins_with_the_words_that_were_chosen(database, user, chat, say, finish):
+    finish(say(chat))
+    begins = " The inn {{user}} "  # to the letter: the next word may follow a blank, and no macro is resolved
+    turn = say(chat, kind="retry", text=begins)
+    assert turn.params == {"begins": begins.lstrip()}
+    turns.claim(database, turn.id, "gpu0", lease_s=5, now=0.0)
+    turns.save_partial(database, turn.id, 1, "was")
+    turns.request_cancel(database, user.id, turn.id)
+    assert turns.give_back(database, turn.id, 1).state == "cancelled"
+    assert texts_of(database, chat)[-1] == ("character", "The inn {{user}} was")
+
+
 def test_one_person_one_queued_turn(database, user, chat, make_chat, say, finish):
     first, second = say(chat, now=1.0), say(make_chat(user), now=2.0)
     assert turns.next_waiting(database, user.id).id == first.id

@@ -54,7 +54,7 @@ class PlannedTurn(Protocol):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """`hint`: what a narrator shall mention."""
+        """`hint`: what a narrator shall mention; `begins`: what a new alternative begins with."""
 
     @property
     def reply_message_id(self) -> str | None:
@@ -70,7 +70,8 @@ def plan_part(
     too long for the context.
     """
     cast = _cast(story)
-    spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, str(turn.params.get("hint", ""))))
+    hint, begins = (str(turn.params.get(name, "")) for name in ("hint", "begins"))
+    spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, hint, begins))
     reply = reply_spec(story, spec, cast, turn.id, framing, limits)
     lorebooks = lorebooks_of(story, cast)
     constant = constant_lore(lorebooks, framing, limits)

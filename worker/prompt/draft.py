@@ -16,7 +16,7 @@ from store.turns import Outcome, Reply
 from store.turns.kinds import Result
 from store.views import AlternativeView, MessageView, Story, TurnView
 from worker.prompt.turn_kinds import PartSpec
-from worker.token_probabilities import grown_words
+from worker.token_probabilities import grown_words, words_spelling
 
 
 @dataclass(slots=True)
@@ -55,6 +55,9 @@ class TurnDraft:
             return
         if spec.continues:
             words = grown_words(spec.continues.text, _known_words(spec.continues), written.text, words)
+        elif spec.begins and spec.retry_of:
+            known = words_spelling(spec.begins, _known_words(spec.retry_of))
+            words = grown_words(spec.begins, known, written.text, words)
         reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)})
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(spec, reply))
@@ -69,7 +72,7 @@ class TurnDraft:
             self.story = replace(self.story, messages=(*earlier, replace(last, alternatives=alternatives)))
 
     def _reply(self, spec: PartSpec, written: Done | Cancelled, explanations: dict[str, Any]) -> Reply:
-        before = spec.continues.text if spec.continues else ""
+        before = spec.continues.text if spec.continues else spec.begins
         kept = {"hint": spec.hint, **explanations}
         stats = asdict(written.stats) | {name: value for name, value in kept.items() if value}
         return Reply(

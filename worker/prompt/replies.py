@@ -31,10 +31,8 @@ def reply_spec(
     sampling = settings_from(of_sampler(story.chat.settings))
     note = framing.segment("note", "", spec.instruction) if spec.instruction and not spec.keep_in_session else ()
     header = framing.reply_header(spec.role, spec.name)
-    prefix: tuple[int, ...] = ()
-    if spec.continues is not None:
-        tokens = message_segment(spec.continues, framing, limits).tokens
-        prefix = tokens[len(header) : len(tokens) - len(framing.footer(spec.role))]
+    prefix = _prefix(spec, header, framing, limits)
+    if prefix:
         sampling = replace(sampling, ban_end=True)
     others = {cast.user, cast.char} - {spec.name}
     return ReplySpec(
@@ -47,6 +45,17 @@ def reply_spec(
         prefix=prefix,
         keep=spec.keep_in_session,
     )
+
+
+def _prefix(spec: PartSpec, header: tuple[int, ...], framing: PromptFraming, limits: Limits) -> tuple[int, ...]:
+    """The tokens that the reply has already: of the message that grows, or of the words that it shall begin with."""
+    if spec.continues is not None:
+        tokens = message_segment(spec.continues, framing, limits).tokens
+    elif spec.begins:
+        tokens = framing.segment(spec.role, spec.name, spec.begins)
+    else:
+        return ()
+    return tokens[len(header) : len(tokens) - len(framing.footer(spec.role))]
 
 
 def _status_spec(story: Story, cast: Cast, turn_id: str, framing: PromptFraming, limits: Limits) -> ReplySpec:

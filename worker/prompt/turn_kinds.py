@@ -50,7 +50,8 @@ class PartSpec:
     """What one part reads, who speaks next, and what becomes of the reply.
 
     `retry_of` is the message that gets another alternative, `continues` the one that grows. `instruction` is a note
-    that is read just before the reply; `hint` is what the person wanted a narrator to mention. A part with
+    that is read just before the reply; `hint` is what the person wanted a narrator to mention; `begins` is
+    the beginning of a new alternative, which the reply goes on from. A part with
     `keep_in_session` False leaves no trace in the session.
     """
 
@@ -60,6 +61,7 @@ class PartSpec:
     name: str
     instruction: str = ""
     hint: str = ""
+    begins: str = ""
     retry_of: MessageView | None = None
     continues: MessageView | None = None
     keep_in_session: bool = True
@@ -87,12 +89,14 @@ class PartSpec:
 
 @dataclass(frozen=True, slots=True)
 class PartInput:
-    """What a `PartSpec` is made from: the story, its cast, the id of the message that the turn is about, the hint."""
+    """What a `PartSpec` is made from: the story, its cast, the id of the message that the turn is about, the hint, and
+    what a new alternative of that message begins with."""
 
     story: Story
     cast: Cast
     message_id: str | None
     hint: str
+    begins: str = ""
 
 
 def _chat(part: PartInput) -> PartSpec:
@@ -106,9 +110,9 @@ def _retry(part: PartInput) -> PartSpec:
         return PartSpec("retry", part.story.messages, "character", part.cast.char)
     before = _before(part.story.messages, message)
     if message.role != "narrator":
-        return PartSpec("retry", before, "character", part.cast.char, retry_of=message)
+        return PartSpec("retry", before, "character", part.cast.char, begins=part.begins, retry_of=message)
     hint, instruction = _as_narrated(part, message)
-    return PartSpec("retry", before, "narrator", message.name, instruction, hint, retry_of=message)
+    return PartSpec("retry", before, "narrator", message.name, instruction, hint, part.begins, retry_of=message)
 
 
 def _continue(part: PartInput) -> PartSpec:

@@ -47,6 +47,7 @@ class OpenChat(CommandFrame):
 class SubmitTurn(CommandFrame):
     """Begin this turn, and `then` these parts of it. Answer: `ack`.
 
+    `text`: what the person says, a hint to the narrator, or what the new alternative of a retry begins with.
     `id` is made by the tab and is an idempotency key: the same turn sent again is acknowledged and not done twice.
     """
 

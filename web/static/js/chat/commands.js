@@ -63,8 +63,8 @@ export class Commands {
 
   #stop() {
     if (this.page.outbox.pending && !this.page.outbox.pending.handed) {
-      const { text } = this.clearOutbox(); // it surely never left this browser
-      if (text) this.page.composer.restoreDraft(text);
+      const { kind, text } = this.clearOutbox(); // it surely never left this browser
+      if (text && kind !== "retry") this.page.composer.restoreDraft(text);
       this.page.updateBusy();
     } else if (this.page.turn) {
       if (this.page.socket.send({ type: "stop", turn: this.page.turn.id })) this.page.setStage({ state: "stopping" });
@@ -122,6 +122,7 @@ export class Commands {
     composer.addEventListener("alternative", ({ detail: step }) => {
       if (story.last?.role !== "user") this.#chooseAlternative(story.last, step);
     });
+    actions.probabilities.addEventListener("pick", ({ detail: text }) => this.#submit("retry", text));
     tools.addEventListener("ask", ({ detail }) => this.#askFor(detail));
     document.getElementById("failure-retry").addEventListener("click", () => this.#retryFailed());
     story.addEventListener("act", ({ detail }) => this.#actOnMessage(detail));

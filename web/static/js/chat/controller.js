@@ -155,8 +155,8 @@ export class ChatController {
       if (this.outbox.pending) setTimeout(() => this.open(), TRY_AGAIN_MS); // it goes out again after the next snapshot
     }
     if (refusal.id !== null && refusal.id === this.outbox.pending?.id) {
-      const { text } = this.commands.clearOutbox();
-      if (text) this.composer.restoreDraft(text);
+      const { kind, text } = this.commands.clearOutbox();
+      if (text && kind !== "retry") this.composer.restoreDraft(text);
       this.open();
     }
     this.composer.showNotice(refusal.error.message, { stale: ["moved_on", "bad_frame"].includes(refusal.error.code) });

@@ -13,7 +13,7 @@ import { RereadCosts } from "./reread_cost.js";
 import { SetupPanel } from "./setup_panel.js";
 import { Toast } from "../lib/toast.js";
 import { TokenProbabilities } from "./token_probabilities.js";
-import { activeAlternative, isFromStoryteller } from "./message.js";
+import { activeAlternative, isFromStoryteller, isReply } from "./message.js";
 import { t } from "../lib/i18n.js";
 
 export class MessageActions {
@@ -111,7 +111,7 @@ export class MessageActions {
     const message = this.story.known.get(id);
     if (message?.active !== position) return;
     this.loreUsed.close();
-    if (words.length) this.probabilities.show(this.story.elementOf(id), words);
+    if (words.length) this.probabilities.show(this.story.elementOf(id), words, message === this.story.last && isReply(message));
     else this.composer.showNotice(t("No probabilities were kept for this message."));
   }
 

@@ -120,6 +120,6 @@ export class StreamingMessages {
     if (one.element.shown !== null) prose.replaceChildren(); // what the server rendered is not ours to patch
     one.element.shown = null;
     delete one.element.dataset.stale;
-    draw(prose, one.base + one.part.text);
+    draw(prose, one.base + (one.part.begins ?? "") + one.part.text);
   }
 }

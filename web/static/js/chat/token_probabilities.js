@@ -1,6 +1,7 @@
 /* The token probabilities ("why these words"): a reply as a heat map in the place of its text. A click, or the arrow keys,
    show the alternatives of a word. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py;
-   of a text about which nothing was kept `top` is empty. */
+   of a text about which nothing was kept `top` is empty.
+   Events: "pick" (detail: the text up to a word, and another word in its place, for the reply to go on from). */
 
 import { t } from "../lib/i18n.js";
 
@@ -10,15 +11,18 @@ const percent = (p) => (p >= 0.1 || p === 0 ? `${Math.round(p * 100)} %` : `${(p
 /** A word as people can see it. Most begin with a blank: that is not worth a sign. */
 const visible = (text) => text.replaceAll("\n", "⏎").replace(/^ (?=\S)/, "").replace(/^ +$/, "·") || "·";
 
-export class TokenProbabilities {
+export class TokenProbabilities extends EventTarget {
   #element = null;
 
   constructor() {
+    super();
     this.blank = document.getElementById("why-blank");
   }
 
-  show(element, words) {
+  /** `canPick`: whether the reply may go on from another word. */
+  show(element, words, canPick = false) {
     this.close();
+    this.canPick = canPick;
     this.#element = element;
     this.root = this.blank.content.firstElementChild.cloneNode(true);
     this.words = words;
@@ -51,7 +55,15 @@ export class TokenProbabilities {
     word.ariaPressed = "true";
     word.tabIndex = 0;
     word.focus({ preventScroll: true });
-    this.root.querySelector(".likely").replaceChildren(alternativesList(this.words[[...word.parentElement.children].indexOf(word)]));
+    const at = [...word.parentElement.children].indexOf(word);
+    const pick = this.canPick ? (other) => this.#pick(at, other) : null;
+    this.root.querySelector(".likely").replaceChildren(...alternatives(this.words[at], pick));
+  }
+
+  #pick(at, other) {
+    const before = this.words.slice(0, at).map(({ text }) => text);
+    this.close();
+    this.dispatchEvent(new CustomEvent("pick", { detail: before.join("") + other }));
   }
 
   #onKey(event) {
@@ -77,14 +89,23 @@ function wordElement({ text, p }) {
   return word;
 }
 
-/** What could have stood in the place of a word, the likeliest first. */
-function alternativesList({ text, p, top }) {
-  if (!top.length) return unknownHint();
+/** What could have stood in the place of a word, the likeliest first; with `pick`, buttons to go on from there. */
+function alternatives({ text, p, top }, pick) {
+  if (!top.length) return [unknownHint()];
   const list = document.createElement("ol");
-  for (const [other, chance] of top) if (chance > 0) list.append(alternativeItem(other, chance, other === text));
+  for (const [other, chance] of top) {
+    const isChosen = other === text;
+    if (chance > 0) list.append(alternativeItem(other, chance, isChosen, !isChosen && isWhole(other) && pick));
+  }
   if (!top.some(([other]) => other === text)) list.append(alternativeItem(text, p, true));
-  return list;
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = t("Choose another one, and the reply is told anew from there.");
+  return pick ? [list, hint] : [list];
 }
+
+/** Whether this is text, not a part of a character. */
+const isWhole = (text) => text !== "" && !text.includes("\ufffd");
 
 /** Of a text that the reply began with before it went on, nothing may be known. */
 function unknownHint() {
@@ -94,14 +115,22 @@ function unknownHint() {
   return hint;
 }
 
-function alternativeItem(text, p, chosen) {
+function alternativeItem(text, p, chosen, pick = null) {
   const item = document.createElement("li");
   item.toggleAttribute("data-chosen", chosen);
+  const place = pick ? document.createElement("button") : item;
   const [word, chance, bar] = ["q", "b", "span"].map((name) => document.createElement(name));
   word.textContent = visible(text);
   chance.textContent = p === null ? t("less than these") : percent(p);
   bar.className = "bar";
   bar.style.setProperty("--full", `${Math.round((p ?? 0) * 100)}%`);
-  item.append(word, chance, bar);
+  place.append(word, chance, bar);
+  if (!pick) return item;
+  const goOn = t("Go on from here with");
+  place.type = "button";
+  place.dataset.testid = "pick";
+  place.setAttribute("aria-label", `${goOn} “${visible(text)}”, ${chance.textContent}`);
+  place.addEventListener("click", () => pick(text));
+  item.append(place);
   return item;
 }

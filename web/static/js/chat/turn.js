@@ -4,13 +4,13 @@
 const ROLES = { narrate: "narrator", suggest: "user", status: "status" };
 
 export class Turn {
-  constructor({ id, kind, state = "sending", attempt = 0, partial = "" }) {
+  constructor({ id, kind, state = "sending", attempt = 0, partial = "", begins = "" }) {
     this.id = id;
     this.kind = kind;
     this.attempt = attempt;
     this.seq = 0;
     this.stage = { state };
-    this.parts = [{ kind, role: ROLES[kind] ?? "character", name: "", message: null, text: partial }];
+    this.parts = [{ kind, role: ROLES[kind] ?? "character", name: "", message: null, begins, text: partial }];
   }
 
   /** The part that is being done now. */
@@ -19,11 +19,11 @@ export class Turn {
   }
 
   /** A `part` event. */
-  beginPart({ part: index, attempt, kind, role, name, message }) {
+  beginPart({ part: index, attempt, kind, role, name, message, begins = "" }) {
     this.attempt = Math.max(attempt, this.attempt);
     this.parts.length = Math.min(this.parts.length, index + 1);
     if (this.parts.length <= index) this.parts.push({ text: "" });
-    Object.assign(this.part, { kind, role, name, message });
+    Object.assign(this.part, { kind, role, name, message, begins });
   }
 
   /** A `text` event. Offsets count characters as the server does: code points. */
