@@ -23,8 +23,8 @@ from store.settings import PREFIX, Settings, SettingsError, load_settings
 def web(settings: Settings) -> int:
     """Become the web server."""
     room_processes.migrate(settings)
-    if invitation := room_processes.admin_invitation(settings):
-        print(f"inglenook: first admin: {invitation}", flush=True)
+    if invited := room_processes.admin_invitation(settings):
+        print(f"inglenook: first admin: {invited[0].link}", flush=True)
     return become(room_processes.web_command())
 
 

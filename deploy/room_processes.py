@@ -15,7 +15,8 @@ import redis
 
 from store.broker import client, registry
 from store.db import Database
-from store.invitations import first_admin_link
+from store.invitations import first_admin_offers
+from store.links.offers import Offer
 from store.settings import AUTO, Settings
 
 Check = Callable[[], bool]
@@ -41,11 +42,11 @@ def migrate(settings: Settings) -> None:
         db.close()
 
 
-def admin_invitation(settings: Settings) -> str:
-    """The link of a new invitation for the first admin; empty as soon as there is an admin."""
+def admin_invitation(settings: Settings) -> tuple[Offer, ...]:
+    """The links of a new invitation for the first admin, the likeliest first; none as soon as there is an admin."""
     db = Database(settings.database_url)
     try:
-        return first_admin_link(db, settings)
+        return first_admin_offers(db, settings)
     finally:
         db.close()
 

@@ -22,6 +22,7 @@ from typing import TextIO
 from deploy import room_processes
 from deploy.database_check import check_database, database_trouble
 from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
+from deploy.offers import tell_offers
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
 from deploy.start_table import start_table
@@ -136,8 +137,9 @@ def announce(settings: Settings) -> None:
     if worker and (table := start_table(worker.engine)):
         say(f"\n{table}")
     say(f"\n  inglenook is at  {room_processes.address(settings)}")
-    if invitation := room_processes.admin_invitation(settings):
-        say(f"  first admin      {invitation}")
+    if invited := room_processes.admin_invitation(settings):
+        say(f"  first admin      {invited[0].link}")
+        tell_offers(invited, settings, say)
     say("  Ctrl+C stops it.\n")
 
 

@@ -5,15 +5,27 @@ What it refuses to know: who reads them. The path of the invitation page is the 
 
 from store import accounts
 from store.db import Database
+from store.links.offers import Offer, offers
 from store.settings import Settings
 
 
-def invitation_link(db: Database, settings: Settings, role: str) -> str:
-    """A link that makes one account of this role, for a week. Raises Refused "bad_role"."""
+def invitation_offers(db: Database, settings: Settings, role: str) -> tuple[Offer, ...]:
+    """A link that makes one account of this role, for a week, with each address that others can open. Raises Refused
+    "bad_role"."""
     _, token = accounts.create_invite(db, role)
-    return f"{settings.origins[0]}/invite/{token}"
+    return offers(settings.origins, f"/invite/{token}")
+
+
+def invitation_link(db: Database, settings: Settings, role: str) -> str:
+    """The same, with the likeliest address only."""
+    return invitation_offers(db, settings, role)[0].link
+
+
+def first_admin_offers(db: Database, settings: Settings) -> tuple[Offer, ...]:
+    """The links for the first admin; none as soon as there is one."""
+    return () if accounts.has_admin(db) else invitation_offers(db, settings, "admin")
 
 
 def first_admin_link(db: Database, settings: Settings) -> str:
-    """A link for the first admin; empty as soon as there is one."""
-    return "" if accounts.has_admin(db) else invitation_link(db, settings, "admin")
+    """The likeliest of them; empty as soon as there is one."""
+    return next((offer.link for offer in first_admin_offers(db, settings)), "")

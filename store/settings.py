@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from store import secret_key as key_file
+from store.links.addresses import WILDCARDS, machine_addresses
 from store.quotas import Quota
 
 PREFIX = "INGLENOOK_"
@@ -41,11 +42,12 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the data folder.")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis: queues, live events, worker registry.")
     redis_password_file: str = Field("", description="File that holds Redis' password, for a URL that has none.")
-    host: str = Field("127.0.0.1", description="Address that the web server listens on.")
+    host: str = Field("127.0.0.1", description="Address that the web server listens on; 0.0.0.0: all of this machine.")
     port: int = Field(8420, ge=0, le=65535, description="Port that the web server listens on.")
     public_origins: str = Field(
         "",
-        description="Origins that browsers may use, separated by commas; empty means this host and port.",
+        description="Origins that browsers may use, separated by commas; empty means this host and port, with 0.0.0.0 "
+        "each address that this machine has when it starts.",
     )
     trusted_proxies: int = Field(
         0, ge=0, le=8, description="Proxies in front of the web server whose X-Forwarded-* lines count."
@@ -161,7 +163,7 @@ class Settings(BaseSettings):
         if self.redis_password_file:
             _set(self, "redis_url", _with_password(self.redis_url, Path(self.redis_password_file)))
         if not self.public_origins:
-            hosts = dict.fromkeys((self.host, "localhost", "127.0.0.1"))
+            hosts = dict.fromkeys((*_hosts(self.host), "localhost", "127.0.0.1"))
             _set(self, "public_origins", ",".join(f"http://{host}:{self.port}" for host in hosts))
         return self
 
@@ -220,6 +222,11 @@ def _sentences(error: ValidationError) -> str:
         given = "..." if field in _SECRETS else repr(problem["input"])
         lines.append(f"{PREFIX}{field.upper()}={given} is wrong: {problem['msg']}. {about}")
     return "\n".join(lines)
+
+
+def _hosts(listened_on: str) -> tuple[str, ...]:
+    """The hosts under which a server that listens on an address can be opened."""
+    return machine_addresses() if listened_on in WILDCARDS else (listened_on,)
 
 
 def _set(settings: Settings, field: str, value: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from deploy.installation import CHECKOUT, Installation, find_installation, open_database
+from deploy.offers import tell_offers
 from deploy.preflight import DeployError
 from store import accounts, export, invitations
 from store.db import Database
@@ -29,7 +30,9 @@ def invite_command(role: str) -> None:
     """Print a link that makes one account; it is good for a week."""
     installation = find_installation()
     with open_database(installation) as db:
-        click.echo(invitations.invitation_link(db, installation.settings, role))
+        offered = invitations.invitation_offers(db, installation.settings, role)
+    click.echo(offered[0].link)
+    tell_offers(offered, installation.settings, click.echo)
 
 
 @click.group("user")

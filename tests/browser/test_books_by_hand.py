@@ -111,4 +111,4 @@ def test_the_pages_work_without_scripts(house, browser, people, books):
     chat.delete_book_really.click()
     expect(chat.said).to_have_attribute("data-code", "book-gone")
     context.close()
-    assert lorebooks.list_names(books, user) == ()
+    assert lorebooks.list_books(books, user) == ()

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import ValidationError
 
+from store.links.addresses import machine_addresses
 from store.settings import Settings, SettingsError, load_settings
 
 
@@ -17,7 +18,11 @@ def test_an_empty_environment_gives_the_defaults():
 def test_values_come_from_the_environment_and_others_are_left_alone():
     settings = load_settings({"INGLENOOK_PORT": "9000", "INGLENOOK_HOST": "0.0.0.0", "PATH": "/bin", "PORT": "1"})
     assert settings.port == 9000
-    assert settings.origins == ("http://0.0.0.0:9000", "http://localhost:9000", "http://127.0.0.1:9000")
+    assert settings.origins == (
+        *(f"http://{address}:9000" for address in machine_addresses()),
+        "http://localhost:9000",
+        "http://127.0.0.1:9000",
+    )
 
 
 def test_origins_are_split_and_lose_their_slash():

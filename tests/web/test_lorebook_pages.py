@@ -83,7 +83,7 @@ def test_several_files_come_in_each_by_itself(site, me):
     answer = me.send("/books", {}, "/books", files=[*files, ("file", ("bad.json", "{", "application/json"))])
     assert answer.status_code == 422
     assert "bad.json: The card is damaged" in answer.text
-    assert [name for _, name in books.list_names(site.database, me.view.id)] == ["one", "one", "two", "two"]
+    assert [name for _, name in books.list_names(site.database, me.view)] == ["one", "one", "two", "two"]
 
 
 def test_a_book_without_a_name_is_called_like_its_file(me):

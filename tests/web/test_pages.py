@@ -160,6 +160,8 @@ class TestPeople:
         answer = boss.send("/people/invitations", {"role": "child", "days": "1"}, page="/people")
         link = re.search(r'value="(http[^"]+/invite/[^"]+)"', answer.text).group(1)
         assert link.startswith(site.address)
+        assert 'data-testid="only-here"' in answer.text, "this server listens on 127.0.0.1"
+        assert 'data-testid="qr"' in answer.text
         assert link not in boss.get("/people").text
         child = Browser(site.address).sign_up(link.removeprefix(site.address), "Kim")
         assert "/people" not in child.get("/").text

@@ -15,6 +15,8 @@ from werkzeug.wrappers import Response
 from store import accounts
 from store.accounts import DAY_S
 from store.errors import NotFound, Refused
+from store.links.addresses import machine_addresses
+from store.links.offers import Offer, offers
 from store.models import ROLES
 from store.views import InviteView
 from web import notices
@@ -48,7 +50,7 @@ def invite() -> Response | str:
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
-    return _page(new_invite=created, link=_own_origin() + url_for("accounts.sign_up_form", token=token))
+    return _page(new_invite=created, offered=_offers(url_for("accounts.sign_up_form", token=token)))
 
 
 @blueprint.post("/invitations/<invite_id>/revoke")
@@ -67,8 +69,8 @@ def reset(user_id: str) -> str:
     person = accounts.get_user(services().database, user_id)
     if person is None:
         raise NotFound("account")
-    link = _own_origin() + url_for("password_resets.show", token=password_resets.make_token(person))
-    return _page(reset_person=person, link=link)
+    path = url_for("password_resets.show", token=password_resets.make_token(person))
+    return _page(reset_person=person, offered=_offers(path))
 
 
 @blueprint.post("/<user_id>")
@@ -99,6 +101,7 @@ def _page(**more: Any) -> str:
         for one in accounts.list_invites(services().database)
     ]
     options = {"roles": ROLES, "expiries": EXPIRIES, "me": me(), "refused": notices.brought_back("person")}
+    options["others_at"] = next(iter(machine_addresses()), "")
     return render_template("people.html", people=everybody, invites=invites, **options, **more)
 
 
@@ -108,6 +111,11 @@ def _state(invite: InviteView) -> str:
     if invite.revoked_at:
         return "revoked"
     return "open" if invite.expires_at > time.time() else "expired"
+
+
+def _offers(path: str) -> tuple[Offer, ...]:
+    """A link with each address under which others can open it, first the one that the admin uses."""
+    return offers(services().settings.origins, path, _own_origin())
 
 
 def _own_origin() -> str:

@@ -2,14 +2,11 @@
 import { fillTimes } from "../lib/times.js";
 
 fillTimes(document);
-const link = document.getElementById("link");
-const copy = document.getElementById("copy");
-
-link?.addEventListener("focus", () => link.select());
-if (copy && navigator.clipboard) {
+for (const link of document.querySelectorAll("[data-link]")) link.addEventListener("focus", () => link.select());
+for (const copy of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
   copy.hidden = false;
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(link.value);
+    await navigator.clipboard.writeText(copy.parentElement.querySelector("[data-link]").value);
     copy.textContent = copy.dataset.done;
   });
 }
