@@ -107,7 +107,7 @@ def export_chat(db: Database, owner_id: str, chat_id: str) -> ChatDocument:
 def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[Finding]:
     """Set the fields of a new chat from the document; yields a finding for each that was changed or is unused."""
     title = " ".join(texts.clean(document.title).split())
-    chat.title = title[:MAX_TITLE] or chat.title
+    chat.title, chat.title_from = title[:MAX_TITLE] or chat.title, "hand" if title else ""
     for name in _SAME_NAMES:
         setattr(chat, name, getattr(document, name))
     extras = {

@@ -198,6 +198,7 @@ def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> Ch
         chat = own_chat(session, owner_id, chat_id)
         for name, value in values.items():
             setattr(chat, name, value)
+        chat.title_from = "hand" if "title" in values else chat.title_from
         session.flush()
         return chat_view(chat, messages.character_of(session, chat))
 
@@ -236,6 +237,22 @@ def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = N
         refuse_if_changed(session, chat, chat.revision)
         chat.deleted_at = clock(now)
         raise_revision(chat, clock(now))
+
+
+def delete_chats(db: Database, owner_id: str, chat_ids: Collection[str], now: float | None = None) -> int:
+    """Hide several chats, each in a transaction of its own; how many stay because a turn is under way in them.
+
+    Raises NotFound before anything is hidden when one of them is another person's or gone.
+    """
+    for chat_id in chat_ids:
+        get_chat(db, owner_id, chat_id)
+    n_busy = 0
+    for chat_id in chat_ids:
+        try:
+            delete_chat(db, owner_id, chat_id, now)
+        except Refused:
+            n_busy += 1
+    return n_busy
 
 
 def choose_alternative(

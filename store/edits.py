@@ -144,6 +144,7 @@ def start_over(
         chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
         chat.author_note, chat.title, chat.lore = old.author_note, old.title, dict(old.lore)
+        chat.title_from = "hand" if old.title_from == "hand" else ""
         greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at).resolve, character.card)
     with db.session() as session:
         own_chat(session, owner_id, chat_id)
@@ -204,6 +205,8 @@ def _like(old: Chat, now: float) -> Chat:
         owner_id=old.owner_id,
         character_id=old.character_id,
         title=_next_title(old.title),
+        title_from="hand",
+        parent_id=old.id,
         revision=1,
         user_name=old.user_name,
         user_persona=old.user_persona,

@@ -23,6 +23,8 @@ TEXTS: Mapping[str, str] = {
     "not_for_you": (
         "This story is not for your age: it is kept, and comes back when you may see it again. Ask an admin."
     ),
+    "busy_stories": "Some stories are still there: a reply is being written in them. Wait for it, then try again.",
+    "none_chosen": "No story was chosen: tick those that you want to delete.",
     "busy": "A reply is still being written in this story: wait for it or press stop.",
     "too_many_waiting": "You already have {most} replies waiting: wait until one of them is done.",
     "empty": "There is nothing to send: write something first.",

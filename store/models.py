@@ -157,7 +157,8 @@ class Chat(Base):
 
     `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
     the end of the prompt and withdrawn without a trace. `lore` names the lorebooks beside the character's own and keeps
-    what their entries remember. `extras` is what an imported file had and no code reads; an export writes it again.
+    what their entries remember. `parent_id`: the story that this one branched off. `title_from`: "" (the name of the
+    character), "hand" or "model". `extras` is what an imported file had and no code reads; an export writes it again.
     """
 
     __tablename__ = "chats"
@@ -171,6 +172,8 @@ class Chat(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     character_id: Mapped[str] = mapped_column(ForeignKey("characters.id"), index=True)
     title: Mapped[str]
+    title_from: Mapped[str] = mapped_column(default="", server_default="")
+    parent_id: Mapped[str | None] = mapped_column(String(32))
     revision: Mapped[int]
     user_name: Mapped[str]
     user_persona: Mapped[str] = mapped_column(default="")
@@ -199,6 +202,7 @@ class Message(Base):
         Index(
             "ix_messages_pinned", "chat_id", "ordinal", sqlite_where=text("pinned = 1"), postgresql_where=text("pinned")
         ),
+        partial_index("ix_messages_shown", "chat_id", "ordinal", where="deleted_at IS NULL"),
         Index(
             "ix_messages_waiting",
             "created_at",

@@ -72,3 +72,20 @@ def test_a_word_of_long_ago_is_found_and_shown_in_its_place(sit, people, books, 
 @pytest.fixture(params=VIEWS)
 def view(request):
     return request.param
+
+
+def test_several_stories_are_chosen_and_deleted(sit, people, books, house, view):
+    chat = sit(view)
+    owner, _ = people(0)
+    gone = [bring(books, owner, f"Away {n} {view}", ["Hello."]) for n in range(2)]
+    chat.page.goto(f"{house.address}/chats")
+    row = chat.page.locator(f"[data-testid=story-row][data-chat='{gone[0]}']")
+    expect(row.get_by_test_id("last-line")).to_have_text("Hello.")
+    expect(row.get_by_test_id("pick")).to_be_hidden()
+    chat.choosing.check()
+    for one in gone:
+        chat.page.locator(f"[data-testid=story-row][data-chat='{one}']").get_by_test_id("pick").check()
+    chat.delete_several.click()
+    chat.delete_several_yes.click()
+    expect(chat.said).to_have_text("The chosen stories are deleted.")
+    assert not {one.id for one in chats.list_chats(books, owner)} & set(gone)

@@ -38,6 +38,7 @@ ROUTES = {
     ("home.all_chats", "GET"): MEMBER,
     ("home.begin_chat", "POST"): MEMBER,  # what its form names: test_what_a_form_names_must_be_ones_own
     ("home.rename_chat", "POST"): CHAT,
+    ("home.delete_chats", "POST"): MEMBER,  # what its form names: test_what_a_form_names_must_be_ones_own
     ("chats.show", "GET"): CHAT,
     ("chats.earlier_messages", "GET"): CHAT,
     ("chats.cost_of_change", "GET"): CHAT,
@@ -260,6 +261,7 @@ def test_what_a_form_names_must_be_ones_own(site, database, enter, adas, role):
         ("/chats", {"character": adas["character_id"]}),
         ("/chats", {"character": site.mara, "persona": adas["persona_id"]}),
         ("/characters", {"name": "Mo", "source": adas["character_id"]}),
+        ("/chats/delete", {"chat": adas["chat_id"]}),
     ):
         answer = mallory.post(path, form, token_of(mallory), headers=JSON)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), (path, form)

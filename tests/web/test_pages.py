@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from store import accounts, characters, chats, personas, pictures
+from store import accounts, characters, chats, edits, personas, pictures, turns
 from tests.harness.people import PASSWORD, Browser
 from tests.harness.socket_client import Closed
+from web.stories import home
 
 NEW_PASSWORD = "another seat, warmer still"
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
@@ -452,3 +453,44 @@ def test_a_tab_that_is_signed_out_elsewhere_gets_nothing_more(site, me):
     with pytest.raises(Closed) as closed:
         tab.open(chat)
     assert closed.value.code == 1008
+
+
+def test_several_stories_are_deleted_at_once(site, me):
+    made = [chats.create_chat(site.database, me.view.id, site.mara, "Ada").id for _ in range(3)]
+    assert me.get("/chats").text.count('data-testid="pick"') == 3
+    answer = me.send("/chats/delete", {"chat": made[:2]}, "/chats")
+    assert answer.headers["Location"] == "/chats"
+    page = me.get("/chats").text
+    assert "The chosen stories are deleted." in page
+    assert [chat.id for chat in chats.list_chats(site.database, me.view.id)] == made[2:]
+
+
+def test_of_several_stories_those_that_are_busy_stay_and_none_chosen_is_said(site, me):
+    made = [chats.create_chat(site.database, me.view.id, site.mara, "Ada") for _ in range(2)]
+    turns.begin_turn(site.database, me.view.id, turns.TurnCommand("0" * 32, made[0].id, "chat", 1, "Hello"))
+    me.send("/chats/delete", {"chat": [chat.id for chat in made]}, "/chats")
+    assert "Some stories are still there" in me.get("/chats").text
+    assert [chat.id for chat in chats.list_chats(site.database, me.view.id)] == [made[0].id]
+    me.send("/chats/delete", {}, "/chats")
+    assert "No story was chosen" in me.get("/chats").text
+
+
+def test_a_list_says_what_was_said_last_how_long_a_story_is_and_what_it_branched_off(site, me):
+    chat = chats.create_chat(site.database, me.view.id, site.mara, "Ada")
+    chats.change_chat(site.database, me.view.id, chat.id, title="Tea & rain")
+    (greeting,) = chats.transcript(site.database, chat.id)
+    edits.branch(site.database, me.view.id, greeting.id)
+    for path in ("/", "/chats"):
+        page = me.get(path).text
+        assert "branch of “Tea &amp; rain”" in page
+        assert page.count("1 message<") == 2
+        assert page.count('data-testid="last-line"') == 2
+
+
+def test_a_long_list_shows_the_newest_and_all_when_asked(site, me, monkeypatch):
+    for _ in range(4):
+        chats.create_chat(site.database, me.view.id, site.mara, "Ada")
+    monkeypatch.setattr(home, "MAX_LISTED", 3)
+    page = me.get("/chats").text
+    assert (page.count('data-testid="pick"'), "Show all 4 stories" in page) == (3, True)
+    assert me.get("/chats?all=1").text.count('data-testid="pick"') == 4

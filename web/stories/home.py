@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from store import characters, chats, personas
 from store.errors import Refused
+from store.stories import listing
 from web import notices
 from web.auth.accounts import Page, me, signed_in
 from web.characters import tags
@@ -18,7 +19,7 @@ from web.i18n.language import language
 from web.services import services
 
 blueprint = Blueprint("home", __name__)
-MAX_RECENT = 6
+MAX_RECENT, MAX_LISTED, MAX_AT_ONCE = 6, 100, 500
 
 
 @blueprint.get("/")
@@ -26,12 +27,13 @@ MAX_RECENT = 6
 def show() -> str:
     """The newest chats of the person and the characters that they may see."""
     database = services().database
-    mine, everybody = chats.list_chats(database, me().id), characters.list_characters(database, me())
+    mine, n_chats = listing.list_stories(database, me().id, MAX_RECENT)
+    everybody = characters.list_characters(database, me())
     everybody = tuple(sorted(everybody, key=lambda one: one.locale != language()))  # whom I understand comes first
     return render_template(
         "home.html",
-        chats=mine[:MAX_RECENT],
-        n_chats=len(mine),
+        stories=mine,
+        n_chats=n_chats,
         characters=everybody,
         tags_of=tags.tags_of,
         tags=tags.most_common_tags(everybody),
@@ -43,8 +45,10 @@ def show() -> str:
 @blueprint.get("/chats")
 @signed_in
 def all_chats() -> str:
-    """All chats of the person."""
-    return render_template("chats.html", chats=chats.list_chats(services().database, me().id))
+    """The chats of the person, those used last first; with `?all` more than MAX_LISTED of them."""
+    most = None if "all" in request.args else MAX_LISTED
+    stories, n = listing.list_stories(services().database, me().id, most)
+    return render_template("chats.html", stories=stories, n_stories=n, me=me())
 
 
 @blueprint.post("/chats")
@@ -67,6 +71,20 @@ def begin_chat() -> Page:
             raise
         return character_page(character, chosen=persona, name=name, wrong=refusal.code), 422
     return redirect(url_for("chats.show", chat_id=chat.id))
+
+
+@blueprint.post("/chats/delete")
+@signed_in
+def delete_chats() -> Response:
+    """Delete the chats that the form names, at most MAX_AT_ONCE of them."""
+    chosen = list(dict.fromkeys(request.form.getlist("chat")))[:MAX_AT_ONCE]
+    if not chosen:
+        notices.refused(Refused("none_chosen"))
+    elif chats.delete_chats(services().database, me().id, chosen):
+        notices.refused(Refused("busy_stories"))
+    else:
+        notices.done("stories-gone")
+    return redirect(url_for("home.all_chats"))
 
 
 @blueprint.post("/chats/<chat_id>/rename")

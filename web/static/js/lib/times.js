@@ -28,5 +28,8 @@ function relativeTime(date) {
   if (minutes > -1) return t("just now");
   if (minutes > -60) return words.format(minutes, "minute");
   if (minutes > -60 * 24) return words.format(Math.round(minutes / 60), "hour");
-  return words.format(Math.round(minutes / 60 / 24), "day");
+  const days = Math.round(minutes / 60 / 24);
+  if (days > -60) return words.format(days, "day");
+  if (days > -720) return words.format(Math.round(days / 30.4), "month");
+  return words.format(Math.round(days / 365.25), "year");
 }
