@@ -199,16 +199,9 @@ class Message(Base):
     __table_args__ = (
         UniqueConstraint("chat_id", "ordinal"),
         CheckConstraint(one_of("role", SPEAKERS), name="role"),
-        Index(
-            "ix_messages_pinned", "chat_id", "ordinal", sqlite_where=text("pinned = 1"), postgresql_where=text("pinned")
-        ),
+        partial_index("ix_messages_pinned", "chat_id", "ordinal", where="pinned", sqlite="pinned = 1"),
         partial_index("ix_messages_shown", "chat_id", "ordinal", where="deleted_at IS NULL"),
-        Index(
-            "ix_messages_waiting",
-            "created_at",
-            sqlite_where=text("indexed = 0"),
-            postgresql_where=text("NOT indexed"),
-        ),
+        partial_index("ix_messages_waiting", "created_at", where="NOT indexed", sqlite="indexed = 0"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

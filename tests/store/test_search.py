@@ -259,3 +259,14 @@ def test_the_thread_of_a_web_process_indexes_what_waits_and_what_an_old_database
         session.execute(text("DELETE FROM search_entries"))
     Indexing(database, redis).run_once()
     assert len(search.find(database, user.id, "lantern", chat.id, most=1000).hits) == 450
+
+
+def test_whoever_waits_is_found_by_an_index(database):
+    """The question is asked every other second: it must not read all messages."""
+    with database.reading() as session:
+        if session.get_bind().dialect.name != "sqlite":
+            pytest.skip("the plan of a small table on PostgreSQL says nothing")
+        options = {"compile_kwargs": {"literal_binds": True}}
+        waiting = search.index._waiting().order_by(Message.created_at).limit(5).compile(session.get_bind(), **options)
+        plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {waiting}"))]
+    assert plan[0] == "SCAN messages USING INDEX ix_messages_waiting"
