@@ -35,17 +35,29 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def create_invite(
-    db: Database, role: str, created_by: str | None = None, ttl_s: float = 7 * DAY_S, now: float | None = None
+    db: Database,
+    role: str,
+    created_by: str | None = None,
+    ttl_s: float = 7 * DAY_S,
+    now: float | None = None,
+    name: str = "",
 ) -> tuple[InviteView, str]:
-    """A new invitation and its token, which is stored nowhere (only its hash is). Raises Refused "bad_role"."""
+    """A new invitation and its token, which is stored nowhere (only its hash is); `name`: for whom it is, may be empty.
+
+    Raises Refused "bad_role", "bad_name".
+    """
     if role not in ROLES:
         raise Refused("bad_role")
+    invited = texts.clean_name(name)
+    if name.strip() and not invited:
+        raise Refused("bad_name")
     token = secrets.token_urlsafe(32)
     created_at = clock(now)
     invite = Invite(
         id=new_id(),
         token_hash=_hash(token),
         role=role,
+        name=invited,
         created_by=created_by,
         created_at=created_at,
         expires_at=created_at + ttl_s,
@@ -179,6 +191,20 @@ def set_role(db: Database, user_id: str, role: str) -> UserView:
         return user_view(user)
 
 
+def suspend(db: Database, user_id: str, suspended: bool, now: float | None = None) -> UserView:
+    """Keep a person out, signed out everywhere, or let them in again; everything of theirs stays.
+
+    Raises NotFound, Refused "last_admin".
+    """
+    with db.session() as session:
+        user = _get(session, user_id)
+        if suspended:
+            _refuse_if_last_admin(session, user, False)
+            sign_ins.end_all(session, user)
+        user.suspended_at = clock(now) if suspended else None
+        return user_view(user)
+
+
 def set_limits(
     db: Database, user_id: str, daily_minutes: int | None, quiet_from: str | None, quiet_until: str | None
 ) -> UserView:
@@ -221,7 +247,8 @@ def _get(session: Session, user_id: str) -> User:
 
 
 def _refuse_if_last_admin(session: Session, user: User, stays: bool) -> None:
-    other_admins = select(func.count()).where(User.role == "admin", User.id != user.id, _PRESENT)
+    may_act = User.id != user.id, _PRESENT, User.suspended_at.is_(None)
+    other_admins = select(func.count()).where(User.role == "admin", *may_act)
     if user.role == "admin" and not stays and not session.scalar(other_admins):
         raise Refused("last_admin")
 

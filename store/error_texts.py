@@ -48,6 +48,8 @@ TEXTS: Mapping[str, str] = {
     "bad_invite": "This invitation is no longer valid: ask for a new one.",
     "bad_reset": "This link is no longer valid: ask for a new one.",
     "bad_password": "The name or the password is wrong.",
+    "suspended": "This account is suspended: ask an admin to let you in again.",
+    "not_yourself": "You cannot do that to your own account: another admin can, or you delete it in your settings.",
     "bad_preference": "This language, theme or text size is not known here.",
     "bad_limit.minutes": "A daily limit is a whole number from 1 to 1440 minutes: change it, or leave it empty.",
     "bad_limit.half": "Quiet time needs its beginning and its end: add the other time, or leave both empty.",

@@ -9,10 +9,10 @@ from store.links.offers import Offer, offers
 from store.settings import Settings
 
 
-def invitation_offers(db: Database, settings: Settings, role: str) -> tuple[Offer, ...]:
+def invitation_offers(db: Database, settings: Settings, role: str, name: str = "") -> tuple[Offer, ...]:
     """A link that makes one account of this role, for a week, with each address that others can open. Raises Refused
-    "bad_role"."""
-    _, token = accounts.create_invite(db, role)
+    "bad_role", "bad_name"."""
+    _, token = accounts.create_invite(db, role, name=name)
     return offers(settings.origins, f"/invite/{token}")
 
 

@@ -49,6 +49,7 @@ class User(Base):
 
     `notify` and `sound`: how a browser tells them that a reply is there.
     `stored_messages` and `stored_bytes` count what stands in their stories (quotas.py).
+    `suspended_at`: an admin keeps them out, everything of theirs stays.
     `deleted_at`: the account is gone for everybody, and what it had is being removed.
     `daily_minutes` and the quiet hours (`HH:MM`, local time of the server) limit those who need it; None: no limit.
     """
@@ -70,6 +71,7 @@ class User(Base):
     daily_minutes: Mapped[int | None]
     quiet_from: Mapped[str | None]
     quiet_until: Mapped[str | None]
+    suspended_at: Mapped[float | None]
     stored_messages: Mapped[int] = mapped_column(BigInteger, default=0)
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[float]

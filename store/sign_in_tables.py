@@ -22,7 +22,7 @@ class EndedSession(Base):
 
 
 class Invite(Base):
-    """An invitation for one person; only a hash of its token is kept."""
+    """An invitation for one person; only a hash of its token is kept. `name`: for whom it is, if an admin wrote it."""
 
     __tablename__ = "invites"
     __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
@@ -30,6 +30,7 @@ class Invite(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     role: Mapped[str]
+    name: Mapped[str] = mapped_column(default="", server_default="")
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[float]
     expires_at: Mapped[float]

@@ -41,13 +41,17 @@ def find_signed_in(db: Database, user_id: str, epoch: int, key: str) -> UserView
         user = session.get(User, user_id)
         if user is None or user.deleted_at is not None or user.session_epoch != epoch:
             return None
+        if user.suspended_at is not None:
+            return None
         has_ended = session.get(EndedSession, key) is not None
         return None if has_ended else user_view(user)
 
 
 def read_sign_ins(db: Database, now: float | None = None) -> SignIns:
     """What open tabs are compared with."""
-    people = select(User.id, User.session_epoch, User.role).where(User.deleted_at.is_(None))
+    people = select(User.id, User.session_epoch, User.role).where(
+        User.deleted_at.is_(None), User.suspended_at.is_(None)
+    )
     ended = select(EndedSession.id).where(EndedSession.ended_at > clock(now) - RECENT_S)
     with db.reading() as session:
         by_id = {row.id: (row.session_epoch, row.role) for row in session.execute(people)}

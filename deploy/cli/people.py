@@ -26,11 +26,12 @@ from store.views import UserView
 
 @click.command("invite")
 @click.option("--role", type=click.Choice(ROLES), default="adult", show_default=True, help="what the new person may do")
-def invite_command(role: str) -> None:
+@click.option("--name", default="", help="for whom it is: stands in the admin's list and in the person's form")
+def invite_command(role: str, name: str) -> None:
     """Print a link that makes one account; it is good for a week."""
     installation = find_installation()
     with open_database(installation) as db:
-        offered = invitations.invitation_offers(db, installation.settings, role)
+        offered = invitations.invitation_offers(db, installation.settings, role, name)
     click.echo(offered[0].link)
     tell_offers(offered, installation.settings, click.echo)
 
@@ -81,6 +82,22 @@ def user_sign_out(name: str) -> None:
     """Sign somebody out of all their browsers."""
     _change(name, lambda db, person: accounts.sign_out_everywhere(db, person.id))
     click.echo(f"{name} is signed out everywhere.")
+
+
+@user_group.command("suspend")
+@click.argument("name")
+def user_suspend(name: str) -> None:
+    """Keep somebody out; everything of theirs is kept."""
+    _change(name, lambda db, person: accounts.suspend(db, person.id, True))
+    click.echo(f"{name} is suspended, and signed out everywhere.")
+
+
+@user_group.command("resume")
+@click.argument("name")
+def user_resume(name: str) -> None:
+    """Let somebody in again who was suspended."""
+    _change(name, lambda db, person: accounts.suspend(db, person.id, False))
+    click.echo(f"{name} can sign in again.")
 
 
 @user_group.command("delete")

@@ -28,6 +28,7 @@ class UserView:
     quiet_from: str | None
     quiet_until: str | None
     created_at: float
+    suspended_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class InviteView:
     used_at: float | None
     used_by: str | None
     revoked_at: float | None
+    name: str = ""
 
 
 @dataclass(frozen=True)

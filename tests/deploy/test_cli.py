@@ -131,6 +131,14 @@ def test_signing_out_everywhere(installation, ada):
     assert installation.people()["Ada"].session_epoch == ada.session_epoch + 1
 
 
+def test_somebody_is_suspended_and_let_in_again(installation, ada):
+    installation("user", "suspend", "Ada")
+    assert installation.people()["Ada"].suspended_at
+    assert installation.people()["Ada"].session_epoch == ada.session_epoch + 1
+    installation("user", "resume", "Ada")
+    assert installation.people()["Ada"].suspended_at is None
+
+
 def test_removing_somebody_asks_first(installation, ada):
     link = installation("invite", "--role", "admin").strip()
     db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")

@@ -101,6 +101,8 @@ ROUTES = {
     ("people.invite", "POST"): ADMIN,
     ("people.revoke", "POST"): ADMIN,
     ("people.change", "POST"): ADMIN,
+    ("people.suspend", "POST"): ADMIN,
+    ("people.delete", "POST"): ADMIN,
     ("admin.show", "GET"): ADMIN,
     ("admin.now", "GET"): ADMIN,
     ("admin.pause", "POST"): ADMIN,

@@ -1,4 +1,4 @@
-"""The admin's page of accounts: roles, limits, invitations, links for a forgotten password.
+"""The admin's page of accounts: roles, limits, suspension, removal, invitations, links for a forgotten password.
 
 What it refuses to know: chats and characters. An admin does not see other people's stories.
 To add a setting of a person: a column in store/models.py with its migration, its field in UserView
@@ -7,6 +7,7 @@ To add a setting of a person: a column in store/models.py with its migration, it
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -46,7 +47,9 @@ def invite() -> Response | str:
     try:
         role = request.form.get("role", DEFAULT_ROLE)
         ttl_s = float((days if days in EXPIRIES else EXPIRIES[1]) * DAY_S)
-        created, token = accounts.create_invite(services().database, role, created_by=me().id, ttl_s=ttl_s)
+        created, token = accounts.create_invite(
+            services().database, role, created_by=me().id, ttl_s=ttl_s, name=request.form.get("name", "")
+        )
     except Refused as refusal:
         notices.refused(refusal)
         return redirect(url_for("people.show"))
@@ -91,6 +94,33 @@ def change(user_id: str) -> Response:
         return redirect(url_for("people.show", _anchor=f"person-{user_id}"))
     stays = changed.id != me().id or changed.role == "admin"
     return redirect(url_for("people.show" if stays else "home.show"))
+
+
+@blueprint.post("/<user_id>/suspend")
+@admin_only
+def suspend(user_id: str) -> Response:
+    """Keep a person out, or let them in again; everything of theirs stays."""
+    is_kept_out = request.form.get("suspended") == "1"
+    return _other(user_id, lambda: accounts.suspend(services().database, user_id, is_kept_out), "suspended", "let-in")
+
+
+@blueprint.post("/<user_id>/delete")
+@admin_only
+def delete(user_id: str) -> Response:
+    """Delete a person's account with everything in it, for good."""
+    return _other(user_id, lambda: accounts.delete_account(services().database, user_id), "person-gone")
+
+
+def _other(user_id: str, act: Callable[[], object], *codes: str) -> Response:
+    """Do something to somebody else, and say on the page of people that it is done, or why not."""
+    try:
+        if user_id == me().id:
+            raise Refused("not_yourself")
+        act()
+        notices.done(codes[-1] if request.form.get("suspended") == "0" else codes[0])
+    except Refused as refusal:
+        notices.refused(refusal)
+    return redirect(url_for("people.show"))
 
 
 def _page(**more: Any) -> str:

@@ -121,6 +121,9 @@ def submit_login() -> Page:
     if not (password_tries.is_password(form.name.data, user, form.password.data) and user):
         form.password.errors = [error_sentence(Refused("bad_password"))]
         return render_template("login.html", form=form), 422
+    if user.suspended_at is not None:
+        form.password.errors = [error_sentence(Refused("suspended"))]
+        return render_template("login.html", form=form), 403
     _store_language(user, language.chosen())
     sign_in(user)
     return redirect(safe_next_url(request.args.get("next", "")))
@@ -130,10 +133,10 @@ def submit_login() -> Page:
 def sign_up_form(token: str) -> Page:
     """The sign-up form of an invitation."""
     try:
-        accounts.find_invite(services().database, token)
+        invited = accounts.find_invite(services().database, token)
     except Refused:
         return render_template("invite.html", form=None), 410
-    return render_template("invite.html", form=SignUpForm())
+    return render_template("invite.html", form=SignUpForm(data={"name": invited.name}))
 
 
 @blueprint.post("/invite/<token>")

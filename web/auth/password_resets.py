@@ -77,7 +77,8 @@ def _user_of(token: str) -> UserView | None:
     except (BadData, ValueError, TypeError):
         return None
     person = accounts.get_user(services().database, str(user_id))
-    return person if person and person.session_epoch == epoch else None
+    is_valid = person is not None and person.session_epoch == epoch and person.suspended_at is None
+    return person if is_valid else None
 
 
 def _signer() -> URLSafeTimedSerializer:
