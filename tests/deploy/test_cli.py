@@ -132,6 +132,12 @@ def test_signing_out_everywhere(installation, ada):
 
 
 def test_somebody_is_suspended_and_let_in_again(installation, ada):
+    assert "This is the only admin" in installation("user", "suspend", "Ada", status=1)
+    link = installation("invite", "--role", "admin", "--name", "Eve").strip()
+    db = Database(f"sqlite:///{installation.data / 'inglenook.db'}")
+    assert accounts.find_invite(db, link.rpartition("/")[2]).name == "Eve"
+    accounts.sign_up(db, link.rpartition("/")[2], "Eve", "hash")
+    db.close()
     installation("user", "suspend", "Ada")
     assert installation.people()["Ada"].suspended_at
     assert installation.people()["Ada"].session_epoch == ada.session_epoch + 1
