@@ -8,6 +8,9 @@ LONG = "Tell me about the light, the stairs, the gulls and the storm of last Oct
 MESSAGES = """() => [...document.querySelectorAll('[data-testid=message]')].map((one) => ({
   role: one.dataset.role, count: one.querySelector('[data-testid=count]').textContent,
   words: one.querySelector('[data-testid=prose]').textContent.replace(/\\s+/g, ' ').trim() }))"""
+TO_THE_BEGINNING = """() => { const earlier = document.getElementById('earlier');
+  if (!earlier.hidden) document.getElementById('main').scrollTop = 0;
+  return earlier.hidden }"""
 BUSY = "[data-testid=send][data-mode=stop]"
 
 
@@ -86,6 +89,10 @@ class ChatPage:
         self.busy()
         self.rest()
         return self
+
+    def scroll_to_the_beginning(self):
+        """Scroll up until every message is on the page."""
+        self.until(TO_THE_BEGINNING)
 
     def press(self, *keys):
         """Keys, with nothing in focus but the page or the box."""

@@ -182,10 +182,7 @@ def test_stories_that_are_brought(house, books, mallory, victim):
     for one in new:
         victim.open(f"/chat/{one}/report").unharmed()
         chat = ChatPage(victim.page, victim.address).open(one)
-        while chat.earlier.is_visible():
-            shown = chat.message.count()
-            chat.earlier.click()
-            expect(chat.message.nth(shown)).to_be_attached()
+        chat.scroll_to_the_beginning()
         victim.unharmed()
     victim.open("/chats").unharmed()
 

@@ -94,10 +94,7 @@ def told(books, mallory, cast):
 def test_a_story(told, victim):
     chat = ChatPage(victim.page, victim.address).open(told.id)
     victim.unharmed()
-    while chat.earlier.is_visible():
-        shown = chat.message.count()
-        chat.earlier.click()
-        chat.until("([shown]) => document.querySelectorAll('[data-testid=message]').length > shown", shown)
+    chat.scroll_to_the_beginning()
     victim.unharmed()
     assert chat.message.count() > len(CLEAN)
     for number in range(3):

@@ -164,7 +164,7 @@ def up_and_down_again(chat, story):
     chat.page.evaluate("document.getElementById('main').scrollTop = 300")
     chat.until(SHOWN, 120)
     assert chat.prose.nth(60).is_visible(), "what was being read has not moved away"
-    chat.page.evaluate("document.getElementById('main').scrollTop = 0")
+    chat.scroll_to_the_beginning()
     chat.until(SHOWN, N)
     expect(chat.earlier).to_be_hidden()
     expect(chat.newest).to_be_visible()
