@@ -89,3 +89,45 @@ def test_several_stories_are_chosen_and_deleted(sit, people, books, house, view)
     chat.delete_several_yes.click()
     expect(chat.said).to_have_text("The chosen stories are deleted.")
     assert not {one.id for one in chats.list_chats(books, owner)} & set(gone)
+
+
+MARK = "() => { window.isTheSame = true; }"
+
+
+def test_a_story_is_left_for_another_one_without_a_page_load(sit, people, books):
+    """On a wide screen: the list beside the chat, the address, the back button, the drawer beside the story."""
+    chat = sit("1280")
+    owner, _ = people(0)
+    first = chat.page.url.rsplit("/", 1)[1]
+    other = bring(books, owner, "The other tale", ["A kettle sings.", "It is nearly night."])
+    chat.page.evaluate(MARK)
+    chat.reload()
+    chat.page.evaluate(MARK)
+    row = chat.page.locator(f"[data-testid=beside-story][data-chat='{other}']")
+    expect(row).to_contain_text("It is nearly night.")
+    row.click()
+    chat.page.wait_for_url(f"**/chat/{other}")
+    chat.rest()
+    expect(row).to_have_attribute("aria-current", "page")
+    assert [one["words"] for one in chat.messages()] == ["A kettle sings.", "It is nearly night."]
+    chat.told("Is it?")
+    assert chat.roles()[-2:] == ["user", "character"]
+    chat.setup_button.click()
+    expect(chat.setup_name).to_have_value("The other tale")
+    chat.draft.fill("The story stays in reach.")
+    expect(chat.story_list).to_be_hidden()
+    chat.setup_close.click()
+    chat.draft.fill("")
+    chat.page.go_back()
+    chat.page.wait_for_url(f"**/chat/{first}")
+    expect(chat.message).to_have_count(1)
+    chat.rest()
+    chat.press("ArrowUp")
+    assert chat.page.evaluate("() => window.isTheSame"), "the page was loaded anew"
+
+
+def test_on_a_phone_there_is_no_list_and_the_drawer_lies_over_the_story(sit):
+    chat = sit("390")
+    expect(chat.story_list).to_be_hidden()
+    chat.setup_button.click()
+    assert chat.setup.evaluate("(one) => one.matches(':modal')")

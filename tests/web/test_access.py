@@ -36,6 +36,7 @@ ROUTES = {
     ("live.live", "GET"): MEMBER,  # the commands inside: test_live_foreign.py
     ("home.show", "GET"): MEMBER,
     ("home.all_chats", "GET"): MEMBER,
+    ("home.beside", "GET"): MEMBER,
     ("home.begin_chat", "POST"): MEMBER,  # what its form names: test_what_a_form_names_must_be_ones_own
     ("home.rename_chat", "POST"): CHAT,
     ("home.delete_chats", "POST"): MEMBER,  # what its form names: test_what_a_form_names_must_be_ones_own

@@ -143,7 +143,15 @@ NOT_PAGES = {
     "pictures.show",
 }
 NOT_PAGES |= {"lorebooks.as_v3", "lorebooks.original", "card_files.as_json", "card_files.as_png", "chat_files.export"}
-NOT_PAGES |= {"characters.openings", "metrics.metrics", "admin.now", "chats.cost_of_change", "search.passage"}
+NOT_PAGES |= {
+    "characters.openings",
+    "metrics.metrics",
+    "admin.now",
+    "chats.cost_of_change",
+    "search.passage",
+    "home.beside",
+}
+NOT_PAGES |= {"search.passage", "home.beside"}
 NOT_PAGES |= {"installable.manifest", "installable.service_worker"}
 PAGES = sorted(endpoint for endpoint, method in ROUTES if method == "GET" and endpoint not in NOT_PAGES)
 

@@ -19,7 +19,7 @@ from web.i18n.language import language
 from web.services import services
 
 blueprint = Blueprint("home", __name__)
-MAX_RECENT, MAX_LISTED, MAX_AT_ONCE = 6, 100, 500
+MAX_RECENT, MAX_LISTED, MAX_AT_ONCE, MAX_BESIDE = 6, 100, 500, 40
 
 
 @blueprint.get("/")
@@ -49,6 +49,14 @@ def all_chats() -> str:
     most = None if "all" in request.args else MAX_LISTED
     stories, n = listing.list_stories(services().database, me().id, most)
     return render_template("chats.html", stories=stories, n_stories=n, me=me())
+
+
+@blueprint.get("/chats/beside")
+@signed_in
+def beside() -> str:
+    """The list beside the chat `open`: a part of a page."""
+    stories, n = listing.list_stories(services().database, me().id, MAX_BESIDE)
+    return render_template("_beside.html", stories=stories, n_stories=n, open=request.args.get("open", ""))
 
 
 @blueprint.post("/chats")

@@ -2,6 +2,7 @@
    Events: "send" (detail: the text, "" for an empty send), "stop", "retry", "continue", "alternative" (detail: -1 or 1),
    "edit" (the last own message), "typed" (the person changed the draft), "wait" (Enter while a reply is under way). */
 
+import { listen } from "../lib/page_scope.js";
 import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
 
@@ -26,7 +27,7 @@ export class Composer extends EventTarget {
       event.preventDefault();
       this.#onButton();
     });
-    document.addEventListener("keydown", (event) => this.#onKey(event));
+    listen(document, "keydown", (event) => this.#onKey(event));
     this.#draftChanged();
     if (!byTouch.matches) this.focus();
   }

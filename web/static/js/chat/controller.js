@@ -16,6 +16,7 @@ import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
 import { StatusPanel } from "./status_panel.js";
 import { Story } from "./story.js";
+import { StorySwitcher } from "./switching.js";
 import { Suggestion } from "./suggestion.js";
 import { Tools } from "./tools.js";
 import { Turn } from "./turn.js";
@@ -83,6 +84,12 @@ export class ChatController {
     if (this.outbox.pending) this.commands.showUnsent();
     this.updateBusy();
     this.socket.connect();
+  }
+
+  /** Another story takes the place of this one. */
+  end() {
+    this.socket.end();
+    this.actions.readAloud.speech.stop();
   }
 
   /** Whether a turn is under way or a command waits for its acknowledgement. */
@@ -267,4 +274,8 @@ export class ChatController {
   }
 }
 
-new ChatController().start();
+new StorySwitcher(() => {
+  const controller = new ChatController();
+  controller.start();
+  return controller;
+});

@@ -4,6 +4,7 @@
    the newest ones. What lies between is a gap: a button above the message behind it brings the next ones.
    What it refuses to know: search, and how a message looks. */
 
+import { listen } from "../lib/page_scope.js";
 import { t } from "../lib/i18n.js";
 
 const JSON_ONLY = { headers: { Accept: "application/json" } };
@@ -12,7 +13,7 @@ const JSON_ONLY = { headers: { Accept: "application/json" } };
 export class Jump {
   constructor(story, chat, say) {
     [this.story, this.chat, this.say] = [story, chat, say];
-    window.addEventListener("hashchange", () => this.follow());
+    listen(window, "hashchange", () => this.follow());
     this.follow();
   }
 

@@ -1,6 +1,8 @@
 /* The context menu of a message: one menu for all, placed beside the button that opened it. Arrow keys, Home and End move
    the focus, Escape and Tab close. Events: "choose" (detail: { act, message }). */
 
+import { listen } from "../lib/page_scope.js";
+
 export class MessageMenu extends EventTarget {
   #message = null;
   #button = null;
@@ -16,11 +18,11 @@ export class MessageMenu extends EventTarget {
     this.root.addEventListener("focusout", ({ relatedTarget }) => {
       if (relatedTarget && !this.root.contains(relatedTarget)) this.close(false);
     });
-    document.addEventListener("pointerdown", ({ target }) => {
+    listen(document, "pointerdown", ({ target }) => {
       if (!this.root.contains(target) && !this.#button?.contains(target)) this.close(false);
     });
     document.getElementById("main").addEventListener("scroll", () => this.#closeWhenScrolled(), { passive: true });
-    window.addEventListener("resize", () => this.close());
+    listen(window, "resize", () => this.close());
   }
 
   /** `offers`: act -> false (not there), "off" (there, not now), a text (its words), or true. */

@@ -1,6 +1,7 @@
 /* Reading aloud on the chat page: a message from its menu, or each new reply if that was switched on in this browser. The
    button that stops it is there while something is read; a new message of the person stops it, too. */
 
+import { listen } from "../lib/page_scope.js";
 import { Speech } from "../lib/speech.js";
 import { load, store } from "../lib/storage.js";
 import { isFromStoryteller } from "./message.js";
@@ -21,7 +22,7 @@ export class ReadAloud {
     this.each.addEventListener("change", () => store("aloud", "each", this.each.checked || null));
     this.hush.addEventListener("click", () => this.speech.stop());
     this.speech.addEventListener("end", () => this.#show(null));
-    addEventListener("pagehide", () => this.speech.stop()); // a browser reads on otherwise
+    listen(window, "pagehide", () => this.speech.stop()); // a browser reads on otherwise
   }
 
   /** What the menu of a message offers: words, or false. */

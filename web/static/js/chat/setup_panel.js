@@ -6,6 +6,7 @@ import { SamplerSettings } from "./sampler_settings.js";
 import { t } from "../lib/i18n.js";
 
 const FIELDS = ["title", "user_persona", "author_note", "reference"];
+const BESIDE = matchMedia("(min-width: 80rem)"); // there is room for the panel beside the story
 
 export class SetupPanel extends EventTarget {
   #saved = null; // what the server has
@@ -38,7 +39,10 @@ export class SetupPanel extends EventTarget {
 
   open() {
     this.kept.textContent = "";
-    this.panel.showModal();
+    if (this.panel.open) return this.panel.close();
+    if (BESIDE.matches) this.panel.show(); // a drawer: the story stays in reach
+    else this.panel.showModal();
+    return undefined;
   }
 
   /** The chat as the server has it. */
@@ -108,7 +112,10 @@ export class SetupPanel extends EventTarget {
 
   /** Keys stay inside; a press beside it, or on a button for it, closes it. */
   #prepareDialog(dialog) {
-    dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    dialog.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Escape" && !dialog.matches(":modal")) dialog.close();
+    });
     dialog.addEventListener("click", ({ target }) => {
       if (target === dialog || target.closest("[data-close]")) dialog.close();
     });

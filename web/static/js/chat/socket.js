@@ -1,6 +1,8 @@
 /* The web socket: connects, reconnects with exponential backoff and jitter, detects a dead connection by heartbeat. Knows
    no frame's meaning but ping and pong. Events: "up", "down" (detail: seconds until the next try), "message" (detail: the frame). */
 
+import { listen } from "../lib/page_scope.js";
+
 const PAUSES_S = [0.5, 1, 1, 1.5, 2, 2, 4, 8, 15]; // a restart is over in a few seconds; what lasts longer may last long
 const PING_EVERY_MS = 20000;
 const ANSWER_WITHIN_MS = 8000;
@@ -16,9 +18,9 @@ export class Socket extends EventTarget {
     super();
     this.url = new URL(path, location.href);
     this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    window.addEventListener("online", () => this.reconnectNow());
-    window.addEventListener("offline", () => this.#abandon());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#checkConnection());
+    listen(window, "online", () => this.reconnectNow());
+    listen(window, "offline", () => this.#abandon());
+    listen(document, "visibilitychange", () => document.visibilityState === "visible" && this.#checkConnection());
   }
 
   get up() {
@@ -46,6 +48,14 @@ export class Socket extends EventTarget {
   /** Try again now, if the line is down. */
   reconnectNow() {
     if (!this.#socket || this.#socket.readyState === WebSocket.CLOSED) this.connect();
+  }
+
+  /** Close it for good. */
+  end() {
+    const socket = this.#socket;
+    this.#abandon();
+    clearTimeout(this.#retryTimer);
+    if (socket) this.#socket = null;
   }
 
   /** True when the message was handed to the line; that is no promise that it arrives. */

@@ -1,5 +1,6 @@
 /* The status panel: the newest status of the chat, as a button in the page's head and as a card. */
 
+import { listen } from "../lib/page_scope.js";
 import { briefValues, factList } from "../lib/fact_list.js";
 import { load, store } from "../lib/storage.js";
 import { t } from "../lib/i18n.js";
@@ -19,7 +20,7 @@ export class StatusPanel {
       this.open(false, true);
       this.button.focus();
     });
-    document.addEventListener("pointerdown", ({ target }) => {
+    listen(document, "pointerdown", ({ target }) => {
       if (!WIDE.matches && !this.card.contains(target) && !this.button.contains(target)) this.open(false);
     });
   }

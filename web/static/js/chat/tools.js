@@ -2,6 +2,7 @@
    It also shows the stage of a turn that has no message in the story.
    Events: "ask" (detail: the kind). */
 
+import { listen } from "../lib/page_scope.js";
 import { load, store } from "../lib/storage.js";
 import { stageText } from "./stages.js";
 import { t } from "../lib/i18n.js";
@@ -28,10 +29,10 @@ export class Tools extends EventTarget {
     });
     this.after.addEventListener("click", () => this.#toggleMenu(this.menu.hidden));
     this.menu.addEventListener("change", () => this.#saveFollowers());
-    document.addEventListener("pointerdown", (event) => {
+    listen(document, "pointerdown", (event) => {
       if (!this.menu.contains(event.target) && !this.after.contains(event.target)) this.#toggleMenu(false);
     });
-    document.addEventListener("keydown", (event) => this.#onKey(event), { capture: true });
+    listen(document, "keydown", (event) => this.#onKey(event), { capture: true });
   }
 
   /** What follows each message of mine, in the order of doing. */

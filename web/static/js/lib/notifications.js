@@ -3,6 +3,7 @@
    Deduplicated over the windows of a browser: an end that came while the page was offline is announced later only if no
    other window has announced it (the last announced turn is in the storage). */
 
+import { listen } from "./page_scope.js";
 import { Sound } from "./sound.js";
 import { load, store } from "./storage.js";
 import { t } from "./i18n.js";
@@ -15,7 +16,7 @@ export class Notifications {
     this.story = story;
     this.chat = chat;
     this.sound = "sound" in story.dataset ? new Sound() : null;
-    document.addEventListener("visibilitychange", () => document.hidden || this.#shown?.close());
+    listen(document, "visibilitychange", () => document.hidden || this.#shown?.close());
   }
 
   /** A turn has ended as `state`: "done", "failed" or "cancelled". */
