@@ -254,13 +254,13 @@ def test_the_admins_page(visit, books, browser, view):
     page.get_by_test_id("revoke").first.click()
     said(page, "revoked")
     guest = page.locator(f"[data-testid=guest][data-name='{kim.name}']")
-    guest.locator("summary").press("Enter")
+    guest.locator("summary").first.press("Enter")
     guest.get_by_test_id("minutes").fill("45")
     guest.get_by_test_id("quiet-from").fill("20:30")
     guest.get_by_test_id("quiet-until").fill("07:00")
     guest.get_by_test_id("save-person").click()
     said(page, "person")
-    expect(guest).to_contain_text("45 min a day")
+    expect(guest).to_contain_text("45 min of play a day")
     assert accounts.get_user(books, kim.id).quiet_from == "20:30"
 
 

@@ -1,8 +1,11 @@
-"""Sharing in real browsers: a child asks, a parent grants and shares, and takes back; wide and narrow."""
+"""Sharing and people in real browsers, wide and narrow: a child asks, a parent grants and takes back; an admin invites
+by name, suspends and removes."""
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from chat_page import VIEWS
 from playwright.sync_api import expect
+from test_accessible import AXE
 from test_house_pages import NAMELESS, PALE, TINY
 
 from store import accounts, characters, chats
@@ -60,6 +63,8 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
     parent.reload()
     wish = parent.get_by_test_id("wish").filter(has_text=kim.name)
     settled(parent)
+    parent.evaluate(AXE_SCRIPT)
+    assert [one for one in parent.evaluate(AXE) if one[0] in ("serious", "critical")] == []
     wish.get_by_test_id("wish-grant").click()  # the likeliest character is chosen already
     expect(parent.get_by_test_id("said")).to_have_attribute("data-code", "granted")
 
@@ -108,3 +113,46 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
     child.get_by_test_id("copy-book").click()
     expect(child.get_by_test_id("rename-book")).to_be_visible()
     assert len(chats.list_chats(books, kim.id)) == 1
+
+
+@pytest.mark.parametrize(("view", "scheme"), [("1280", "dark"), ("390", "light")])
+def test_an_admin_invites_by_name_suspends_and_removes(house, books, enter, view, scheme):
+    boss, _ = enter(f"Root of {view}", "admin", view, scheme)
+    kid, kim = enter(f"Tim of {view}", "child", view)
+    boss.goto(f"{house.address}/people")
+    boss.get_by_test_id("invited-name").fill("Grandma Ruth")
+    boss.get_by_test_id("invite").click()
+    fresh = boss.get_by_test_id("fresh-invitation")
+    expect(fresh).to_contain_text("Grandma Ruth")
+    expect(fresh.get_by_test_id("only-here")).to_be_visible()  # the server of the tests listens on 127.0.0.1
+    expect(fresh.get_by_test_id("qr").locator("svg")).to_be_visible()
+    assert fresh.get_by_test_id("qr").bounding_box()["width"] >= 150
+    settled(boss)
+    boss.evaluate(AXE_SCRIPT)
+    assert [one for one in boss.evaluate(AXE) if one[0] in ("serious", "critical")] == []
+    link = fresh.get_by_test_id("invitation-link").input_value()
+    kid.goto(link)
+    expect(kid.get_by_test_id("name")).to_have_value("Grandma Ruth")
+
+    guest = boss.locator(f"[data-testid=guest][data-name='{kim.name}']")
+    guest.locator("summary").first.click()
+    settled(boss)
+    guest.get_by_test_id("suspend").click()
+    expect(guest.get_by_test_id("is-suspended")).to_be_visible()
+    kid.goto(house.address)
+    kid.get_by_test_id("name").fill(kim.name)
+    kid.get_by_test_id("password").fill("a long enough password")
+    kid.get_by_test_id("sign-in").click()
+    expect(kid.get_by_text("This account is suspended")).to_be_visible()
+    settled(kid)
+    guest.locator("summary").first.click()
+    guest.get_by_test_id("suspend").click()
+    kid.get_by_test_id("password").fill("a long enough password")
+    kid.get_by_test_id("sign-in").click()
+    kid.get_by_test_id("characters").wait_for()
+    guest.locator("summary").first.click()
+    guest.get_by_test_id("delete-person").click()
+    settled(boss)
+    guest.get_by_test_id("delete-person-really").click()
+    expect(guest).to_have_count(0)
+    assert accounts.get_user(books, kim.id) is None
