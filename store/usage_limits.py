@@ -1,6 +1,7 @@
 """Usage limits (screen time): quiet hours and minutes per day, checked when a turn begins.
 
-What it does: `refuse_if_over` runs in the transaction that accepts a turn. Days and hours are those of the server's
+What it does: `refuse_if_over` runs in the transaction that accepts a turn; `today` and `quiet_time` say before what is
+left. Days and hours are those of the server's
 clock. The minutes of a day are the time of a person's turns and the pauses between them of up to five minutes.
 What it refuses to know: who sets the limits (accounts.py).
 """
@@ -20,7 +21,7 @@ from store.messages import clock
 from store.models import HAS_ENDED, UNFINISHED, Turn, User
 from store.views import UserView
 
-PAUSE_S = 300.0
+PAUSE_S, DAY_S = 300.0, 86_400.0
 Played = tuple[float, float | None]
 """When a turn was created, and when it ended; None: not yet. In seconds since the epoch."""
 
@@ -36,6 +37,37 @@ class MinutesToday:
     def left(self) -> int:
         """Whole minutes left, a begun one counted as whole; never below 0."""
         return max(0, math.ceil(self.allowed - self.used))
+
+
+@dataclass(frozen=True)
+class QuietTime:
+    """The quiet hours of a person: times of the day, and the seconds until they next begin, and next end."""
+
+    begins: str
+    ends: str
+    begins_in_s: float
+    ends_in_s: float
+
+    @property
+    def is_now(self) -> bool:
+        """Whether no turn can begin at this moment."""
+        return self.ends_in_s < self.begins_in_s
+
+
+def quiet_time(user: UserView, now: float | None = None) -> QuietTime | None:
+    """The quiet hours of a person as they stand now; None without any."""
+    begins, ends = user.quiet_from, user.quiet_until
+    if not begins or not ends or begins == ends:
+        return None
+    moment = dt.datetime.fromtimestamp(clock(now))
+    passed_s = (moment - moment.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    return QuietTime(begins, ends, _seconds_until(begins, passed_s), _seconds_until(ends, passed_s))
+
+
+def _seconds_until(time: str, passed_s: float) -> float:
+    """From so many seconds after midnight to the next such time (HH:MM): 0 < s <= a day."""
+    hours, minutes = time.split(":")
+    return (int(hours) * 3600 + int(minutes) * 60 - passed_s) % DAY_S or DAY_S
 
 
 def refuse_if_over(session: Session, user: User, now: float) -> MinutesToday | None:

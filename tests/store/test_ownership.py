@@ -74,6 +74,27 @@ def test_quiet_hours_reach_over_midnight(database, user, chat, clock, quiet):
         assert say(database, chat, at(clock))
 
 
+@pytest.mark.parametrize(
+    ("clock", "begins_in_min", "ends_in_min", "is_now"),
+    [
+        ("20:30", 30, 630, False),
+        ("20:59:30", 0.5, 600.5, False),
+        ("21:00", 24 * 60, 600, True),
+        ("00:00", 21 * 60, 420, True),
+        ("07:00", 14 * 60, 24 * 60, False),
+    ],
+)
+def test_quiet_time_is_known_before(database, user, clock, begins_in_min, ends_in_min, is_now):
+    kim = accounts.set_limits(database, user.id, None, "21:00", "07:00")
+    quiet = usage_limits.quiet_time(kim, at(clock))
+    assert (quiet.begins_in_s / 60, quiet.ends_in_s / 60, quiet.is_now) == (begins_in_min, ends_in_min, is_now)
+
+
+def test_without_quiet_hours_there_is_no_quiet_time(database, user):
+    assert usage_limits.quiet_time(accounts.set_limits(database, user.id, 5, None, None)) is None
+    assert usage_limits.quiet_time(accounts.set_limits(database, user.id, None, "21:00", "21:00")) is None
+
+
 def test_daily_minutes_count_play_and_not_pauses(database, user, chat):
     accounts.set_limits(database, user.id, 6, None, None)
     for clock in ("10:00:00", "10:02:00", "12:00:00", "12:02:30"):

@@ -1,5 +1,6 @@
 """The plain pages over real HTTP: settings, people, personas, characters, the shelf of stories."""
 
+import datetime as dt
 import io
 import re
 
@@ -95,7 +96,7 @@ class TestSettings:
         assert (wrong.status_code, wrong.headers["Location"]) == (302, "/settings#change-password")
         page = me.get("/settings").text
         assert "This is not your password." in page
-        assert re.search(r"<input [^>]*autofocus[^>]*id=\"old_password\"", page), "and is in sight"
+        assert re.search(r'aria-invalid="true"[^>]*id="old_password"|id="old_password" aria-invalid="true"', page)
         assert page.count('id="password"') == 1, "the label of the last form names its own field"
         assert me.get("/settings").text != page, "it is said once"
         me.send("/settings/password", {"old_password": PASSWORD, "new_password": "short"})
@@ -197,6 +198,32 @@ class TestPeople:
         last = boss.submit("/people", {"role": "adult", "daily_minutes": "30"}, f"/people/{boss.view.id}")
         assert person_wrong(last.text) == "last_admin"
         assert accounts.get_user(database, boss.view.id).daily_minutes is None
+
+
+class TestQuietTime:
+    """It is said on the home page and above the box, before it is met as a refusal."""
+
+    @pytest.mark.parametrize(
+        ("starts_in_min", "home", "chat"), [(120, "later", "later"), (45, "soon", "later"), (15, "soon", "soon")]
+    )
+    def test_it_is_said_before(self, site, me, database, starts_in_min, home, chat):
+        moment = dt.datetime.now() + dt.timedelta(minutes=starts_in_min)
+        end = moment + dt.timedelta(hours=8)
+        accounts.set_limits(database, me.view.id, None, f"{moment:%H:%M}", f"{end:%H:%M}")
+        assert f'data-soon="60" data-state="{home}"' in me.get("/").text
+        page = me.get(f"/chat/{me.begin_chat(site.mara)}").text
+        assert f'data-soon="30" data-state="{chat}"' in page
+        assert f"Quiet time begins at {moment:%H:%M}" in page
+
+    def test_and_while_it_is(self, me, database):
+        now = dt.datetime.now()
+        times = (f"{now - dt.timedelta(minutes=5):%H:%M}", f"{now + dt.timedelta(minutes=30):%H:%M}")
+        accounts.set_limits(database, me.view.id, None, *times)
+        assert 'data-state="now"' in me.get("/").text
+        assert f"It is quiet time until {times[1]}" in me.get("/").text
+
+    def test_who_has_none_reads_nothing_of_it(self, me):
+        assert "quiet-time" not in me.get("/").text
 
 
 CARD = {

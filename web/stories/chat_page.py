@@ -43,6 +43,7 @@ def show(chat_id: str) -> str:
         stops={"most": sampling.MAX_STOPS, "letters": sampling.MAX_STOP_CHARS},
         me=me(),
         today=usage_limits.today(services().database, me()),
+        quiet=usage_limits.quiet_time(me()),
     )
 
 

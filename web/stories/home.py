@@ -7,7 +7,7 @@ What it refuses to know: the chat page itself (chat_page.py), and the form to be
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from store import characters, chats, personas
+from store import characters, chats, personas, usage_limits
 from store.errors import Refused
 from store.stories import listing
 from web import notices
@@ -39,6 +39,7 @@ def show() -> str:
         tags=tags.most_common_tags(everybody),
         choose=bool(personas.list_personas(database, me().id)),
         me=me(),
+        quiet=usage_limits.quiet_time(me()),
     )
 
 

@@ -191,6 +191,7 @@ export class ChatController {
     this.outage.hidden = !trouble;
     this.outage.dataset.outage = trouble;
     this.announcement.show(announcement);
+    if (this.turn) this.#showTurn(); // it may wait for another reason now
   }
 
   /** A `state` event, or a stage that this page knows by itself. */

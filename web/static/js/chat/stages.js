@@ -1,4 +1,4 @@
-/* The stages of a turn (queued, waking, reading, writing) in words for people; kinds of turns; turn ids. Pure. */
+/* The stages of a turn (queued, waking, reading, writing) in words for people; kinds of turns; turn ids. */
 
 import { t, tn } from "../lib/i18n.js";
 
@@ -11,14 +11,21 @@ export const writesMessage = (kind) => MESSAGE_KINDS.has(kind);
 export function stageText(stage) {
   switch (stage.state) {
     case "sending": return t("sending");
-    case "waiting": return t("waiting for a free place");
-    case "queued": return queueText(stage);
+    case "waiting": return troubleText() ?? t("waiting for a free place");
+    case "queued": return troubleText() ?? queueText(stage);
     case "waking": return t("waking up");
     case "reading": return stage.total ? t("reading, {percent} %", { percent: percentOf(stage) }) : t("reading");
     case "writing": return t("writing");
     case "stopping": return t("stopping");
     default: return t("getting ready");
   }
+}
+
+/** Why nothing goes on just now, if the service has said so: a pause, or nobody there to reply. */
+function troubleText() {
+  const outage = document.getElementById("outage");
+  if (!outage || outage.hidden) return null;
+  return outage.dataset.outage === "paused" ? t("paused: goes on later") : t("waiting for the storyteller");
 }
 
 function queueText({ ahead, eta_s: eta }) {

@@ -2,6 +2,7 @@
    is chosen. Without the permission the switch goes back, with the reason beside it. */
 
 import { Sound } from "../lib/sound.js";
+import { focusWrong } from "../lib/wrong_field.js";
 import { t } from "../lib/i18n.js";
 
 const notify = document.getElementById("notify");
@@ -39,3 +40,4 @@ sound.addEventListener("change", () => sound.checked && replySound.play());
 if (notify.checked && globalThis.Notification?.permission !== "granted") {
   hint.textContent = t("Not allowed in this browser yet: switch it off and on again.");
 }
+focusWrong();

@@ -1,5 +1,6 @@
 /* The admin's page of people: times, and copying the invitation link where the browser has a clipboard. */
 import { fillTimes } from "../lib/times.js";
+import { focusWrong } from "../lib/wrong_field.js";
 
 fillTimes(document);
 for (const link of document.querySelectorAll("[data-link]")) link.addEventListener("focus", () => link.select());
@@ -10,3 +11,4 @@ for (const copy of navigator.clipboard ? document.querySelectorAll("[data-copy]"
     copy.textContent = copy.dataset.done;
   });
 }
+focusWrong();
