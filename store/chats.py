@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
-from store import context_messages, greetings, messages, quotas, sampling, texts
+from store import context_messages, greetings, introductions, messages, quotas, sampling, texts
 from store.chat_macros import ChatMacros
 from store.db import Database
 from store.errors import NotFound, Refused
@@ -34,7 +34,7 @@ from store.views import (
 )
 from store.visibility import allowed_ratings, visible
 
-CHANGEABLE = frozenset({"title", "author_note", "reference", "user_persona", "settings"})
+CHANGEABLE = frozenset({"title", "author_note", "reference", "user_name", "user_persona", "settings"})
 NOTES = frozenset({"author_note", "reference", "user_persona"})
 MAX_TITLE, MAX_NOTE = 80, 4_000
 _IDS_PER_QUERY = 250
@@ -113,36 +113,6 @@ def get_message(db: Database, message_id: str) -> MessageView:
         return messages.read_message(session, message_id)
 
 
-def token_probabilities(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """The words of an alternative with their probabilities, as worker/token_probabilities.py keeps them; none if they
-    were not asked for.
-
-    Raises NotFound, also if it is another person's, Refused "no_such_alternative".
-    """
-    return tuple(_stats(db, owner_id, message_id, position).get("words", ()))
-
-
-def lore_used(db: Database, owner_id: str, message_id: str, position: int) -> tuple[dict[str, Any], ...]:
-    """The lorebook entries used for an alternative, as worker/prompt/lore.py keeps them; empty if none were.
-
-    Raises NotFound, also if it is another person's, Refused "no_such_alternative".
-    """
-    return tuple(_stats(db, owner_id, message_id, position).get("lore", ()))
-
-
-def _stats(db: Database, owner_id: str, message_id: str, position: int) -> dict[str, Any]:
-    """The column `stats` of an alternative."""
-    with db.reading() as session:
-        message = session.get(Message, message_id)
-        if message is None or message.deleted_at is not None:
-            raise NotFound("message")
-        own_chat(session, owner_id, message.chat_id, lock=False)
-        alternatives = messages.read_message(session, message_id).alternatives
-        if not 0 <= position < len(alternatives):
-            raise Refused("no_such_alternative")
-        return alternatives[position].stats
-
-
 def missing(db: Database, chat_ids: Collection[str]) -> frozenset[str]:
     """Those of these chats that are deleted, or were never there."""
     ids, present = sorted(chat_ids), set[str]()
@@ -184,18 +154,22 @@ def load_story(db: Database, chat_id: str) -> Story:
 
 
 def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> ChatView:
-    """Set the title, the notes, the person's own description, or the sampler's settings of a chat.
+    """Set the title, the notes, the person's name and description, or the sampler's settings of a chat.
 
-    `changes`: title, author_note, reference, user_persona (texts), settings (see sampling.py). They count from the next
-    turn on; the revision stays. Raises NotFound, Refused "bad_title", "too_long", "bad_setting".
+    `changes`: title, author_note, reference, user_name, user_persona (texts), settings (see sampling.py). They count
+    from the next turn on; the revision stays. Raises NotFound, Refused "bad_title", "bad_name", "too_long",
+    "bad_setting".
     """
     unknown = set(changes) - CHANGEABLE
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]!r} cannot be changed: expected some of {', '.join(sorted(CHANGEABLE))}.")
     values = {name: _checked(name, value) for name, value in changes.items()}
-    values |= _notes(db, owner_id, chat_id, {name: text for name, text in values.items() if name in NOTES})
+    notes = {name: text for name, text in values.items() if name in NOTES}
+    values |= _notes(db, owner_id, chat_id, notes, values.get("user_name"))
     with db.session() as session:
         chat = own_chat(session, owner_id, chat_id)
+        who = [values.pop(name, getattr(chat, name)) for name in ("user_name", "user_persona")]
+        introductions.introduce(session, chat, *who)
         for name, value in values.items():
             setattr(chat, name, value)
         chat.title_from = "hand" if "title" in values else chat.title_from
@@ -211,19 +185,29 @@ def _checked(name: str, value: Any) -> Any:
         if not 0 < len(title) <= MAX_TITLE:
             raise Refused("bad_title")
         return title
+    if name == "user_name":
+        shown = texts.clean_name(value)
+        if not shown:
+            raise Refused("bad_name")
+        return shown
     text = texts.clean(value).strip()
     if len(text) > MAX_NOTE:
         raise Refused("too_long")
     return text
 
 
-def _notes(db: Database, owner_id: str, chat_id: str, texts_by_name: dict[str, str]) -> dict[str, str]:
+def _notes(
+    db: Database, owner_id: str, chat_id: str, texts_by_name: dict[str, str], user_name: str | None
+) -> dict[str, str]:
     """Notes with their macros resolved: those of the time or the last message get their present values."""
     if not any(map(may_be_in, texts_by_name.values())):
         return texts_by_name
     with db.reading() as session:
         chat = own_chat(session, owner_id, chat_id, lock=False)
-        macros = ChatMacros(session, chat, messages.character_of(session, chat), clock(None))
+        character = messages.character_of(session, chat)
+        session.expunge(chat)  # the name is for the macros only
+        chat.user_name = user_name or chat.user_name
+        macros = ChatMacros(session, chat, character, clock(None))
         notes = {name: macros.resolve(text).strip() for name, text in texts_by_name.items()}
     if any(len(note) > MAX_NOTE for note in notes.values()):
         raise Refused("too_long")

@@ -13,7 +13,7 @@ import zlib
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from store import context_messages, greetings, macros, messages, quotas, texts
+from store import context_messages, greetings, introductions, macros, messages, quotas, texts
 from store.batches import ROWS
 from store.chat_building import Fill, build_chat
 from store.chat_copies import Copying
@@ -126,6 +126,7 @@ def branch(db: Database, owner_id: str, message_id: str, now: float | None = Non
         quotas.refuse_if_over(session, owner_id, quota, stories=1)
         chat = _like(old, clock(now))
         chat.window = context_messages.branch_window(old.window, message.ordinal)
+        chat.introduced = introductions.for_branch(old.introduced, message.ordinal)
         session.add(chat)
         session.flush()
         return chat, Copying(old.id, message.ordinal, quota).fill

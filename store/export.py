@@ -81,6 +81,7 @@ def _chat(chat: Any) -> dict[str, Any]:
         "character_name",
         "user_name",
         "user_persona",
+        "introduced",
         "author_note",
         "reference",
         "settings",

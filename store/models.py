@@ -160,7 +160,8 @@ class Chat(Base):
     `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
     the end of the prompt and withdrawn without a trace. `lore` names the lorebooks beside the character's own and keeps
     what their entries remember. `parent_id`: the story that this one branched off. `title_from`: "" (the name of the
-    character), "hand" or "model". `extras` is what an imported file had and no code reads; an export writes it again.
+    character), "hand" or "model". `introduced`: as whom its beginning knows the person (introductions.py).
+    `extras` is what an imported file had and no code reads; an export writes it again.
     """
 
     __tablename__ = "chats"
@@ -181,6 +182,7 @@ class Chat(Base):
     user_persona: Mapped[str] = mapped_column(default="")
     author_note: Mapped[str] = mapped_column(default="")
     reference: Mapped[str] = mapped_column(default="")
+    introduced: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     window: Mapped[dict[str, Any]] = mapped_column(default=dict)
     lore: Mapped[dict[str, Any]] = mapped_column(default=dict)

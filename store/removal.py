@@ -83,7 +83,7 @@ def remove_chat(db: Database, chat_id: str) -> None:
             session.delete(chat)
             return
         chat.title = chat.user_name = chat.user_persona = chat.author_note = chat.reference = ""
-        chat.settings, chat.window, chat.lore, chat.extras = {}, {}, {}, {}
+        chat.settings, chat.window, chat.lore, chat.extras, chat.introduced = {}, {}, {}, {}, {}
 
 
 def remove_account(db: Database, user_id: str) -> None:

@@ -20,6 +20,7 @@ class SetupJson(TypedDict):
     title: str
     author_note: str
     reference: str
+    user_name: str
     user_persona: str
     settings: dict[str, Any]
     books: list[str]
@@ -111,6 +112,7 @@ def setup_json(chat: ChatView) -> SetupJson:
         "title": chat.title,
         "author_note": chat.author_note,
         "reference": chat.reference,
+        "user_name": chat.user_name,
         "user_persona": chat.user_persona,
         "settings": chat.settings,
         "books": chat.lore.get("books", []),

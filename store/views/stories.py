@@ -39,6 +39,7 @@ class ChatView:
     created_at: float
     updated_at: float
     lore: dict[str, Any] = field(default_factory=dict, repr=False)
+    introduced: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""How a story is told, changed by hand: length, dials, own presets; on a desktop and on a phone."""
+"""How a story is told and who one is in it, changed by hand, on a desktop and on a phone."""
 
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from store import chats
+from store import chats, personas
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 SAVED = "() => document.querySelector('[data-testid=setup-kept]').textContent === 'Saved'"
@@ -95,3 +95,28 @@ def test_another_word_is_picked_and_the_reply_goes_on_from_there(chat, books):
     assert chat.last()["words"] == before, "the old alternative is one arrow away"
     chat.more.nth(0).click()
     assert chat.do_why.is_hidden()
+
+
+def test_somebody_else_in_mid_story(chat, books):
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    owner = chats.load_story(books, chat_id).chat.owner_id
+    if not personas.list_personas(books, owner):
+        personas.save_persona(books, owner, "Captain Bea", "{{user}} sails alone.")
+    chat.reload()
+    chat.told("Who are you?")
+    chat.setup_button.click()
+    chat.setup_persona.select_option(label="Captain Bea")
+    expect(chat.setup_user_name).to_have_value("Captain Bea")
+    expect(chat.setup_user_persona).to_have_value("Captain Bea sails alone.")
+    chat.setup_user_name.fill("")
+    chat.setup_user_persona.focus()
+    expect(chat.setup_user_name).to_have_value("Captain Bea")  # nobody is without a name
+    chat.setup_user_name.fill("Bea")
+    chat.setup_user_persona.focus()
+    chat.until(SAVED)
+    chat.setup_close.click()
+    chat.told("It is me, Bea.")
+    names = [message.name for message in chats.transcript(books, chat_id) if message.role == "user"]
+    assert names == ["Ada", "Bea"]
+    told = chats.load_story(books, chat_id).chat
+    assert (told.user_name, told.introduced["name"], told.introduced["since"]) == ("Bea", "Ada", 3)

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from engine.sampling import RANGES, settings_from
-from store import chats, edits, sampling, turns
+from store import chats, edits, explanations, sampling, turns
 from store.errors import NotFound, Refused
 from store.models import Chat
 from store.turns import Reply, TurnCommand
@@ -203,7 +203,7 @@ def test_the_samplers_settings_are_those_of_the_engine():
 
 
 def test_why_a_word_was_chosen_is_told_to_its_owner_only(database, user, make_user, chat, told):
-    assert chats.token_probabilities(database, user.id, told[1].id, 0) == ()
-    assert refusal(chats.token_probabilities, database, user.id, told[1].id, 1) == "no_such_alternative"
+    assert explanations.token_probabilities(database, user.id, told[1].id, 0) == ()
+    assert refusal(explanations.token_probabilities, database, user.id, told[1].id, 1) == "no_such_alternative"
     with pytest.raises(NotFound):
-        chats.token_probabilities(database, make_user("Eve").id, told[1].id, 0)
+        explanations.token_probabilities(database, make_user("Eve").id, told[1].id, 0)

@@ -7,7 +7,7 @@ What it refuses to know: what a change costs the engine (store/edits.py says whi
 
 from collections.abc import Callable
 
-from store import chats, edits
+from store import chats, edits, explanations, personas
 from store.db import Database
 from store.lore import books
 from store.presets import own_presets
@@ -87,7 +87,10 @@ def _start_over(caller: Caller, frame: StartOver) -> None:
 
 
 def _set_up(caller: Caller, frame: SetUpChat) -> None:
-    changes = frame.model_dump(exclude={"type", "chat", "books"}, exclude_none=True)
+    changes = frame.model_dump(exclude={"type", "chat", "books", "persona"}, exclude_none=True)
+    if frame.persona is not None:
+        persona = personas.get_persona(caller.services.database, caller.user_id, frame.persona)
+        changes |= {"user_name": persona.name, "user_persona": persona.description}
     if frame.books is not None:
         books.attach(caller.services.database, caller.user_id, frame.chat, frame.books)
     chat = chats.change_chat(caller.services.database, caller.user_id, frame.chat, **changes)
@@ -111,12 +114,12 @@ def _reply_presets(caller: Caller) -> None:
 
 
 def _show_probabilities(caller: Caller, frame: ShowProbabilities) -> None:
-    words = chats.token_probabilities(caller.services.database, caller.user_id, frame.message, frame.position)
+    words = explanations.token_probabilities(caller.services.database, caller.user_id, frame.message, frame.position)
     caller.reply(Probabilities(type="why", message=frame.message, position=frame.position, words=words))
 
 
 def _show_lore_used(caller: Caller, frame: ShowLoreUsed) -> None:
-    lore = chats.lore_used(caller.services.database, caller.user_id, frame.message, frame.position)
+    lore = explanations.lore_used(caller.services.database, caller.user_id, frame.message, frame.position)
     caller.reply(LoreUsed(type="added", message=frame.message, position=frame.position, lore=lore))
 
 

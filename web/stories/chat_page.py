@@ -9,7 +9,7 @@ from flask import Blueprint, jsonify, redirect, render_template, request, url_fo
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response
 
-from store import characters, chats, message_pages, reread_cost, sampling, usage_limits
+from store import characters, chats, message_pages, personas, reread_cost, sampling, usage_limits
 from store.lore import books
 from store.presets import own_presets
 from web import serializers
@@ -38,6 +38,7 @@ def show(chat_id: str) -> str:
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
         preset_values=sampling.PRESETS,
+        personas=personas.list_personas(services().database, me().id),
         own_presets=serializers.presets_json(own_presets.list_presets(services().database, me().id)),
         lengths={"short": sampling.SHORT, "long": sampling.LONG, "range": sampling.OF_REPLIES["reply_tokens"]},
         stops={"most": sampling.MAX_STOPS, "letters": sampling.MAX_STOP_CHARS},

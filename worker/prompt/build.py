@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from engine.segments import ReplySpec, Segment
 from store.views import Story
 from worker.prompt.errors import PromptError
+from worker.prompt.introduction import cast_of, introduced_cast, with_introduction
 from worker.prompt.lore import LoreSelector, PartLore, with_lore
 from worker.prompt.lorebooks import LORE_SHARE, constant_lore, lorebooks_of
 from worker.prompt.notes import drop_old_narrations, with_notes
-from worker.prompt.persona import Cast, ConstantTexts, card_text, persona_texts
+from worker.prompt.persona import Cast, ConstantTexts, persona_texts
 from worker.prompt.replies import max_tokens_of, reply_spec
 from worker.prompt.segments import Limits, PromptFraming, example_segments, instruction_segment, name_of, segment_name
 from worker.prompt.turn_kinds import PART_KINDS, PartInput, PartSpec
@@ -69,20 +70,21 @@ def plan_part(
     `ahead`: for a preload, no reply has been requested yet. Raises PromptError when the persona or a single message is
     too long for the context.
     """
-    cast = _cast(story)
+    cast, introduced = cast_of(story), introduced_cast(story)
     hint, begins = (str(turn.params.get(name, "")) for name in ("hint", "begins"))
     spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, hint, begins))
     reply = reply_spec(story, spec, cast, turn.id, framing, limits)
-    lorebooks = lorebooks_of(story, cast)
+    lorebooks = lorebooks_of(story, introduced)
     constant = constant_lore(lorebooks, framing, limits)
-    pinned = _pinned(story, cast, framing, constant.texts)
+    pinned = _pinned(story, introduced, framing, constant.texts)
     instruction = _instruction(spec, framing)
     n_pinned = sum(len(segment.tokens) for segment in pinned)
     n_fixed = n_pinned + sum(len(segment.tokens) for segment in instruction) + max_tokens_of(reply)
-    examples = example_segments(story, cast, framing)
+    examples = example_segments(story, introduced, framing)
     before = Window.read(story.chat.window)
     messages = drop_old_narrations(spec.messages, limits.narrations)
     visible = with_notes(visible_entries(messages, before, framing, limits), story, spec, cast, framing, limits)
+    visible = with_introduction(visible, story, framing)
     selector = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
     entries = [*map(WindowEntry, examples[before.examples :]), *visible]
     kept, lore = _fit_with_lore(entries, (selector.select(ahead), selector.none()), n_fixed, limits)
@@ -124,12 +126,6 @@ def _pinned(story: Story, cast: Cast, framing: PromptFraming, lore: ConstantText
     head = Segment("persona", (*framing.reply_header("system", ""), *framing.inner_tokens(shared)))
     tail = (*framing.inner_tokens(own), *framing.footer("system"))
     return (head, Segment("setting", tail)) if tail else (head,)
-
-
-def _cast(story: Story) -> Cast:
-    nickname = card_text(story.character.card, "nickname")
-    chat = story.chat
-    return Cast(nickname or story.character.name, chat.user_name, chat.user_persona, chat.id, chat.created_at)
 
 
 def _forgotten(examples: Sequence[Segment], story: Story, spec: PartSpec, kept: set[str]) -> frozenset[str]:

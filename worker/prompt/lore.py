@@ -197,7 +197,7 @@ def with_lore(entries: Sequence[WindowEntry], lore: PartLore) -> list[WindowEntr
 
 def _is_behind(entry: WindowEntry, ordinal: int) -> bool:
     """Whether a message, or what belongs to one, stands behind another."""
-    is_lore = entry.segment.name.startswith("lore:")
+    is_lore = entry.segment.name.startswith(("lore:", "cast:"))  # they belong to the last message, wherever they stand
     return not is_lore and entry.message is not None and entry.message.ordinal > ordinal
 
 

@@ -34,7 +34,7 @@ def reply_spec(
     prefix = _prefix(spec, header, framing, limits)
     if prefix:
         sampling = replace(sampling, ban_end=True)
-    others = {cast.user, cast.char} - {spec.name}
+    others = {cast.user, cast.char, story.chat.introduced.get("name", cast.user)} - {spec.name}
     return ReplySpec(
         name=f"{spec.role if spec.keep_in_session else spec.kind}:{turn_id}",
         header=(*note, *header),

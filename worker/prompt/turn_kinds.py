@@ -32,6 +32,9 @@ _INSTRUCTIONS = {
         "hint": "The narrator mentions this: {hint}",
         "suggest": "Write the next message of {user}: one or two sentences, in the first person, as {user} talks.",
         "status": "Facts about {char} at this moment:",
+        "renamed": "From here on {char} talks with {user}. This is who {before} is called now.",
+        "about": "From here on this holds for {user}: {about}",
+        "nothing": "What was said about {before} at the beginning no longer holds.",
         "length": "Each reply has about {words} words, no more.",
     },
     "zh": {
@@ -39,6 +42,9 @@ _INSTRUCTIONS = {
         "hint": "旁白要提到:{hint}",
         "suggest": "写出{user}接下来要说的话:一两句,第一人称,符合{user}的语气。",
         "status": "{char}此刻的状态:",
+        "renamed": "从这里起,和{char}说话的人叫{user}。{before}从现在起改叫这个名字。",
+        "about": "从这里起,关于{user}:{about}",
+        "nothing": "开头关于{before}的描述不再有效。",
         "length": "每次回复约{words}字,不要更长。",
     },
 }
@@ -165,6 +171,16 @@ def length_instruction(story: Story) -> str:
     language = _language(story)
     words = round(wanted * _WORDS_PER_TOKEN[language], -1)
     return _INSTRUCTIONS[language]["length"].format(words=int(max(10, words)))
+
+
+def introduction_text(story: Story, now: Cast, before: Cast) -> str:
+    """Who the person has become, where that differs from what the beginning of the prompt says."""
+    words = {"char": now.char, "user": now.user, "before": before.user, "about": now.persona.strip()}
+    texts = _INSTRUCTIONS[_language(story)]
+    keys = ["renamed"] if now.user != before.user else []
+    if now.persona.strip() != before.persona.strip():
+        keys.append("about" if words["about"] else "nothing")
+    return "\n".join(texts[key].format(**words) for key in keys)
 
 
 def status_opening(story: Story, cast: Cast) -> str:

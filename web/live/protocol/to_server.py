@@ -143,9 +143,9 @@ class StartOver(CommandFrame):
 
 
 class SetUpChat(CommandFrame):
-    """Set the title, the notes, the person's own description, the sampler or the lorebooks of a chat. Answer: `setup`.
+    """Set the title, the notes, the person's name and description, the sampler or the lorebooks. Answer: `setup`.
 
-    A field that is left out stays as it is.
+    A field that is left out stays as it is. `persona`: the name and description are those of this persona.
     """
 
     type: Literal["setup"]
@@ -153,7 +153,9 @@ class SetUpChat(CommandFrame):
     title: str | None = None
     author_note: str | None = None
     reference: str | None = None
+    user_name: str | None = Field(None, max_length=200)
     user_persona: str | None = None
+    persona: Id | None = None
     settings: SettingsMap | None = None
     books: list[Id] | None = Field(None, max_length=32)
 

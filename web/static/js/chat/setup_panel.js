@@ -5,7 +5,7 @@
 import { SamplerSettings } from "./sampler_settings.js";
 import { t } from "../lib/i18n.js";
 
-const FIELDS = ["title", "user_persona", "author_note", "reference"];
+const FIELDS = ["title", "user_name", "user_persona", "author_note", "reference"];
 const BESIDE = matchMedia("(min-width: 80rem)"); // there is room for the panel beside the story
 
 export class SetupPanel extends EventTarget {
@@ -28,7 +28,7 @@ export class SetupPanel extends EventTarget {
     for (const dialog of [this.panel, this.over]) this.#prepareDialog(dialog);
     this.panel.addEventListener("close", () => this.#save());
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("change", () => this.#save());
+    this.form.addEventListener("change", ({ target }) => (target.id === "setup-persona" ? this.#becomePersona(target) : this.#save()));
     this.form.addEventListener("click", ({ target }) => this.#onButton(target.closest("button")));
     document.getElementById("over-yes").addEventListener("click", () => {
       this.over.close();
@@ -46,10 +46,10 @@ export class SetupPanel extends EventTarget {
   }
 
   /** The chat as the server has it. */
-  apply({ type, title, user_persona, author_note, reference, settings, books }) {
+  apply({ type, title, user_name, user_persona, author_note, reference, settings, books }) {
     if (type !== "setup") this.sampler.notSent();
     const first = !this.#saved;
-    this.#saved = { title, user_persona, author_note, reference, settings, books };
+    this.#saved = { title, user_name, user_persona, author_note, reference, settings, books };
     if (this.#unsent) return this.#save();
     for (const name of FIELDS) {
       const field = this.form.elements[name];
@@ -58,6 +58,7 @@ export class SetupPanel extends EventTarget {
     for (const book of this.books) book.checked = books.includes(book.value);
     this.sampler.apply(settings);
     if (this.sampler.isTouched) this.#save();
+    document.getElementById("story").dataset.user = user_name;
     this.#showTitle(title);
     return undefined;
   }
@@ -81,13 +82,23 @@ export class SetupPanel extends EventTarget {
     this.kept.textContent = this.#unsent ? t("Not saved yet: no connection") : t("Saving…");
   }
 
+  /** Take over the name and the description of a persona; the answer fills the fields. */
+  #becomePersona(choice) {
+    const persona = choice.value;
+    choice.value = "";
+    if (!persona) return;
+    const sent = this.send({ type: "setup", chat: this.chat, persona });
+    this.kept.textContent = sent ? t("Saving…") : t("Not saved yet: no connection");
+  }
+
   #changedFields() {
     if (!this.#saved) return {};
     const changed = FIELDS.map((name) => [name, this.form.elements[name].value.trim()]);
     const frame = Object.fromEntries(changed.filter(([name, value]) => value !== this.#saved[name].trim()));
-    if (frame.title === "") {
-      delete frame.title;
-      this.form.elements.title.value = this.#saved.title;
+    for (const name of ["title", "user_name"]) {
+      if (frame[name] !== "") continue;
+      delete frame[name];
+      this.form.elements[name].value = this.#saved[name];
     }
     if (this.sampler.differsFrom(this.#saved.settings)) frame.settings = this.sampler.value;
     const books = this.books.filter((book) => book.checked).map((book) => book.value);
