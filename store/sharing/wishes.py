@@ -22,6 +22,7 @@ from store.visibility import ADULTS, allowed_ratings
 
 MAX_TEXT, MAX_OPEN, MAX_ANSWERED = 200, 5, 20
 _MAX_SHOWN = 50
+_FIRST_HAN = "\u3400"
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,11 @@ def grantable(own: Sequence[CharacterView], wish: WishView) -> tuple[CharacterVi
 
 
 def _likeness(character: CharacterView, said: str) -> int:
-    """Negative, the lower the more words of the name a wish says."""
+    """Negative, the lower the more words of the name, or pairs of Chinese letters of it, a wish says."""
     name = character.name.casefold()
-    return -100 if name in said else -sum(word in said for word in name.split() if len(word) > 1)
+    pairs = (name[start : start + 2] for start in range(len(name) - 1) if name[start] > _FIRST_HAN)
+    parts = {*(word for word in name.split() if len(word) > 1), *pairs}
+    return -100 if name in said else -sum(part in said for part in parts)
 
 
 def _open(session: Session, user: UserView, wish_id: str) -> tuple[Wish, User]:

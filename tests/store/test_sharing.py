@@ -227,6 +227,18 @@ def test_a_child_asks_and_an_adult_grants(database, family):
         wishes.grant(database, ada, wish.id, mo.id)
 
 
+def test_the_likeliest_character_stands_first_in_both_languages(database, family):
+    ada, kim = family["Ada"], family["Kim"]
+    for name in ("Ann", "Old Oak", "小狐狸", "长风"):
+        make(database, ada, name)
+    own = characters.list_own(database, ada)
+    for text, name in (("一只会讲笑话的狐狸", "小狐狸"), ("an OAK that talks", "Old Oak"), ("anybody", "Ann")):
+        wishes.ask(database, kim, text, 1.0)
+        (wish,) = wishes.list_open(database, ada)
+        assert wishes.grantable(own, wish)[0].name == name
+        wishes.take_back(database, kim, wish.id)
+
+
 def test_wishes_are_bounded_declined_and_taken_back(database, family):
     ada, bo = family["Ada"], family["Bo"]
     for text, code in (("", "wish_empty"), ("x" * 201, "wish_long")):
