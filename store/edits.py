@@ -40,12 +40,13 @@ def edit_message(
 ) -> CommittedView:
     """Replace the text of the active alternative. Later messages stay, and are read again.
 
-    `seen`: the checksum (CRC-32) of the text that the person began to edit, if the caller knows it.
+    `seen`: the checksum (CRC-32) of the text that the person began to edit. With it the text has to be that one,
+    and the revision need not be the chat's: what else was changed meanwhile does not matter.
     Raises NotFound, Refused "moved_on", "busy", "empty", "too_long", "message_moved".
     """
     new_text = _resolved_text(db, owner_id, message_id, text, clock(now))
     with db.session() as session:
-        message, chat = _own_message(session, owner_id, message_id, expected_revision)
+        message, chat = _own_message(session, owner_id, message_id, expected_revision if seen is None else None)
         alternative = messages.active_alternative(session, message)
         if seen is not None and seen != zlib.crc32(alternative.text.encode()):
             raise Refused("message_moved")
@@ -176,13 +177,13 @@ def _resolved_text(db: Database, owner_id: str, message_id: str, text: str, now:
 
 
 def _own_message(
-    session: Session, owner_id: str, message_id: str, expected_revision: int, deleted: bool = False
+    session: Session, owner_id: str, message_id: str, expected_revision: int | None, deleted: bool = False
 ) -> tuple[Message, Chat]:
     message = session.get(Message, message_id)
     if message is None or (message.deleted_at is not None) != deleted:
         raise NotFound("message")
     chat = own_chat(session, owner_id, message.chat_id)
-    refuse_if_changed(session, chat, expected_revision)
+    refuse_if_changed(session, chat, chat.revision if expected_revision is None else expected_revision)
     return message, chat
 
 

@@ -58,7 +58,7 @@ def rules():
 def edit(chat):
     chat.more.nth(1).click()
     chat.do_edit.click()
-    chat.edit_text.wait_for()
+    chat.edit_other.evaluate("one => { one.hidden = false }")
 
 
 def menu(chat):

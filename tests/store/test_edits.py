@@ -102,6 +102,7 @@ def test_an_edit_of_a_text_that_has_changed_meanwhile_is_refused(database, user,
     assert edits.edit_message(database, user.id, told[1].id, "First", 3, seen=seen).text == "First"
     assert refusal(edits.edit_message, database, user.id, told[1].id, "Second", 4, seen=seen) == "message_moved"
     assert chats.transcript(database, chat.id)[-1].text == "First"
+    edits.pin_message(database, user.id, told[0].id, True, 4)
     assert edits.edit_message(database, user.id, told[1].id, "Second", 4, seen=zlib.crc32(b"First")).text == "Second"
 
 
