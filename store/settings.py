@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     echo_delay_ms: int = Field(0, ge=0, description="Time per decode step of the echo backend, in milliseconds.")
     stall_limit_s: float = Field(120.0, gt=0, description="Seconds of one engine step after which a worker restarts.")
     narrations: int = Field(2, ge=0, le=20, description="Narrations that stay in the model's memory.")
+    titles: bool = Field(True, description="Whether the model gives a story its title in an idle moment.")
     max_reply_tokens: int = Field(
         300, ge=1, description="Longest reply, in tokens, where a story does not ask for another length."
     )

@@ -29,6 +29,7 @@ from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
 from worker.ticker import Ticker
+from worker.titles import TITLE_EVERY_S, TitleWriter
 from worker.warmup import WARM_EVERY_S, ChatWarmer
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Service:
         )
         self._kept_ends = KeptEnds(settings.data_dir)
         self._warmer = ChatWarmer(self._context)
+        self._titles = TitleWriter(self._context)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
         self._tickers = [
@@ -67,6 +69,7 @@ class Service:
             Ticker("cancel flags", heartbeat.CANCEL_EVERY_S, heartbeat.CancelFlags(self._context).watch),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
             Ticker("warm-up", WARM_EVERY_S, self._warmer.tick),
+            *([Ticker("titles", TITLE_EVERY_S, self._titles.tick)] if settings.titles else []),
             Ticker("forgetting", FORGET_EVERY_S, lambda: forget_deleted(db, engine)),
             Ticker("kept ends", FORGET_EVERY_S, lambda: self._kept_ends.sweep(db)),
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
@@ -102,6 +105,7 @@ class Service:
         self._retire()
         self._context.running.stop_all(StopReason.DRAINING)
         self._warmer.make_way()
+        self._titles.make_way()
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
         if late := [turn.turn_id for turn in self._context.running.all()]:

@@ -14,7 +14,9 @@ def free_port() -> int:
 
 
 def environ_of(**settings: object) -> dict[str, str]:
-    """This process' environment with these settings of inglenook, and no other ones of it."""
+    """This process' environment with these settings of inglenook, and no other ones of it. Stories get no titles by
+    themselves unless asked for: a test knows its stories by them."""
+    settings = {"titles": False, **settings}
     others = {name: value for name, value in os.environ.items() if not name.startswith("INGLENOOK_")}
     return {**others, **{f"INGLENOOK_{name.upper()}": str(value) for name, value in settings.items()}}
 

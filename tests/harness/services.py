@@ -28,6 +28,7 @@ class ServiceProcesses:
         self._folder = tempfile.TemporaryDirectory(prefix="inglenook-bench-")
         self.folder = Path(self._folder.name)
         self._server = ManagedRedis(self.folder / "redis")
+        settings.setdefault("titles", False)  # a bench measures turns, not what the model does between them
         self._names, self._settings = workers, settings
         self._processes: list[subprocess.Popen[bytes]] = []
         self.database_url = str(settings.pop("database_url", "") or f"sqlite:///{self.folder}/inglenook.db")

@@ -151,7 +151,12 @@ def start_worker(database_url: str, redis: Redis, redis_server, tmp_path) -> Ite
 
     def start(name: str = "gpu0", redis_url: str = redis_server.url, **values: object) -> WorkerProcess:
         settings = {"backend": "echo", "database_url": database_url, "redis_url": redis_url, "worker_name": name}
-        settings |= {"data_dir": str(tmp_path), "disk_cache_mb": "0", **{key: str(v) for key, v in values.items()}}
+        settings |= {
+            "data_dir": str(tmp_path),
+            "disk_cache_mb": "0",
+            "titles": "0",
+            **{key: str(v) for key, v in values.items()},
+        }
         environ = {**os.environ, **{f"INGLENOOK_{key.upper()}": value for key, value in settings.items()}}
         workers.append(WorkerProcess(name, environ, redis_url, tmp_path / f"{name}.log"))
         return workers[-1].start()
