@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine import MemoryShortage, ModelError
+from engine.backend import DecodeResult, TokenRun
 from engine.backends import llama_log
 from engine.backends.llama import LlamaBackend, LlamaOptions
+from tests.engine import tiny_models
 
 TOO_MANY_CELLS = 1 << 22  # 94 GB
 
@@ -70,6 +72,22 @@ def test_a_decode_that_was_stopped_is_no_complaint(line, caplog):
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
     llama_log.note(logging.ERROR, line.replace("1", "-1").replace("= 2", "= -3").replace("removing", "no"))
     assert llama_log.last_complaint()
+
+
+def test_a_read_that_is_really_aborted_writes_no_line_into_the_log(tmp_path, caplog):
+    """worker.log had `graph_compute ... failed with error 1` for every stop of a long read."""
+    path = tmp_path / "tiny.gguf"
+    tiny_models.llama(path)
+    backend = LlamaBackend(path, LlamaOptions(n_cells=256, n_sequences=2, n_batch=64, n_gpu_layers=0))
+    caplog.clear()
+    caplog.set_level(logging.DEBUG)
+    backend.set_abort(lambda: True)
+    assert backend.decode([TokenRun(0, 0, [5] * 48)]) is DecodeResult.ABORTED
+    said = [record for record in caplog.records if record.name.startswith("engine.backends.llama")]
+    assert any("failed with error 1" in record.getMessage() for record in said), "llama.cpp complains, and"
+    assert [record.getMessage() for record in said if record.levelno > logging.DEBUG] == [], "nobody is told"
+    backend.set_abort(None)
+    backend.close()
 
 
 def test_what_llama_cpp_says_of_layers_on_the_card_is_taken_once():
