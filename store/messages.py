@@ -24,7 +24,8 @@ from store.visibility import allowed_ratings
 class Reply:
     """What a worker wrote. `tokens` belong to the model `model_key`; no `name` means the character's.
 
-    A reply that `grows` replaces the alternative that it continues: its text and tokens are the complete ones.
+    A reply that `grows` replaces the alternative that it continues: its text and tokens are the complete ones. `prompt`
+    is what it was written from (prompt_records.py).
     """
 
     text: str
@@ -35,6 +36,7 @@ class Reply:
     name: str | None = None
     role: str = "character"
     grows: bool = False
+    prompt: str | None = field(default=None, repr=False)
 
 
 _IDS_PER_QUERY = 250
@@ -121,6 +123,7 @@ def add_alternative(
             finish=reply.finish,
             turn_id=turn_id,
             stats=reply.stats,
+            prompt=reply.prompt,
             created_at=now,
         )
     )
@@ -135,6 +138,7 @@ def grow_alternative(session: Session, message: Message, reply: Reply, turn_id: 
     alternative.text, alternative.tokens = reply.text, pack_tokens(reply.tokens)
     alternative.model_key, alternative.finish = reply.model_key, reply.finish
     alternative.turn_id, alternative.stats, alternative.status = turn_id, reply.stats, None
+    alternative.prompt = reply.prompt
 
 
 def active_alternative(session: Session, message: Message) -> Alternative:

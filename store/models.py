@@ -225,7 +225,8 @@ class Message(Base):
 class Alternative(Base):
     """One alternative of a message. `tokens` are int32, little endian, of the model that `model_key` names.
 
-    `status` is what the status panel showed when this was the last message (see status.py).
+    `status` is what the status panel showed when this was the last message (see status.py), `prompt` what the model
+    read for it (prompt_records.py), of a chat's newest messages only.
     """
 
     __tablename__ = "alternatives"
@@ -241,6 +242,7 @@ class Alternative(Base):
     turn_id: Mapped[str | None] = mapped_column(String(32), index=True)
     stats: Mapped[dict[str, Any]] = mapped_column(default=dict)
     status: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    prompt: Mapped[str | None] = mapped_column(deferred=True)
     created_at: Mapped[float]
 
 

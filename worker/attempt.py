@@ -19,6 +19,7 @@ from engine.events import Cancelled, Done, Failed
 from engine.segments import TurnRequest
 from store import chats, turns
 from store.errors import Failure, Stale, StoreError
+from store.prompt_records import pack
 from store.status import fields_of
 from store.turns.kinds import Result
 from worker.context import WorkerContext
@@ -28,6 +29,7 @@ from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.draft import TurnDraft
 from worker.prompt.errors import PartError
 from worker.prompt.status import parse
+from worker.prompt_record import prompt_record
 from worker.reply_collector import ReplyCollector
 from worker.running_turns import RunningTurn, StopReason
 from worker.token_probabilities import word_probabilities
@@ -157,12 +159,18 @@ class Attempt:
         draft.add_stats(end.stats)
         if spec.result is not Result.STATUS:
             words = word_probabilities(end.tokens, self._collector.top_tokens, self._context.piece)
-            draft.add_reply(spec, end, words, plan.lore)
+            draft.add_reply(spec, end, words, plan.lore, self._prompt_of(plan, draft, end))
         elif isinstance(end, Done):
             draft.add_status(parse(fields_of(draft.story.character.card), end.text), end.tokens)
         if isinstance(end, Done) and not end.text.strip():
             return Failure("empty_reply")
         return end
+
+    def _prompt_of(self, plan: PartPlan, draft: TurnDraft, end: Done | Cancelled) -> str:
+        """What the model read for a part, as it is kept with the alternative."""
+        context = self._context
+        n_read = end.stats.n_evaluated
+        return pack(prompt_record(plan, draft.story, context.piece, context.context_tokens, n_read))
 
     def _generate(self, part: int, plan: PartPlan) -> PartEnd:
         """Have the engine read and write one part. Raises EngineClosed, RequestError."""

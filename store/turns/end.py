@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from store import messages, quotas
+from store import messages, prompt_records, quotas
 from store.db import Database, changed_row
 from store.error_texts import english
 from store.errors import Failure, NotFound, Stale
@@ -173,6 +173,7 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
         chat.window = window
     if written:
         messages.raise_revision(chat, now)
+        prompt_records.drop_old(session, chat.id, max(message.ordinal for message in written))
     session.flush()
     return _end_view(session, turn)
 

@@ -120,3 +120,14 @@ def test_somebody_else_in_mid_story(chat, books):
     assert names == ["Ada", "Bea"]
     told = chats.load_story(books, chat_id).chat
     assert (told.user_name, told.introduced["name"], told.introduced["since"]) == ("Bea", "Ada", 3)
+    chat.more.last.click()
+    chat.do_prompt.click()
+    parts = chat.prompt_segment
+    expect(parts.filter(has_text="Who the character is")).to_have_count(1)
+    expect(parts.filter(has_text="Who you have become")).to_have_count(1)
+    parts.filter(has_text="Bea · 4").locator("summary").click()
+    expect(parts.filter(has_text="Bea · 4").locator("pre")).to_contain_text("It is me, Bea.")
+    expect(chat.prompt_sum).to_contain_text("tokens were read anew")
+    assert chat.prompt.evaluate("one => one.scrollWidth <= one.clientWidth")
+    chat.page.keyboard.press("Escape")
+    expect(chat.prompt).to_be_hidden()

@@ -24,6 +24,7 @@ from web.live.protocol.to_server import (
     SetUpChat,
     ShowLoreUsed,
     ShowProbabilities,
+    ShowPrompt,
     StartOver,
     StopTurn,
     SubmitTurn,
@@ -96,6 +97,7 @@ TRIES = {
     SavePreset: None,  # names nothing
     DeletePreset: lambda hers: {"type": "delete_preset", "preset": hers["preset"]},
     ShowProbabilities: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
+    ShowPrompt: lambda hers: {"type": "prompt", "message": hers["message"], "position": 0},
     ShowLoreUsed: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
 }
 

@@ -7,7 +7,7 @@ What it refuses to know: what a change costs the engine (store/edits.py says whi
 
 from collections.abc import Callable
 
-from store import chats, edits, explanations, personas
+from store import chats, edits, explanations, personas, prompt_records
 from store.db import Database
 from store.lore import books
 from store.presets import own_presets
@@ -28,9 +28,10 @@ from web.live.protocol.to_server import (
     SetUpChat,
     ShowLoreUsed,
     ShowProbabilities,
+    ShowPrompt,
     StartOver,
 )
-from web.live.protocol.to_tab import Branched, Changed, LoreUsed, Presets, Probabilities, SetUp
+from web.live.protocol.to_tab import Branched, Changed, LoreUsed, Presets, Probabilities, Prompt, SetUp
 
 
 def _edit(caller: Caller, frame: EditMessage) -> None:
@@ -123,6 +124,11 @@ def _show_lore_used(caller: Caller, frame: ShowLoreUsed) -> None:
     caller.reply(LoreUsed(type="added", message=frame.message, position=frame.position, lore=lore))
 
 
+def _show_prompt(caller: Caller, frame: ShowPrompt) -> None:
+    prompt = prompt_records.read(caller.services.database, caller.user_id, frame.message, frame.position)
+    caller.reply(Prompt(type="prompt", message=frame.message, position=frame.position, prompt=prompt))
+
+
 def _reply_changed(
     caller: Caller,
     frame: EditMessage | DeleteMessage | RestoreMessage | DeleteBelow | RestoreBelow | PinMessage,
@@ -151,4 +157,5 @@ CHANGES: dict[type[CommandFrame], Handler] = {
     DeletePreset: _delete_preset,
     ShowProbabilities: _show_probabilities,
     ShowLoreUsed: _show_lore_used,
+    ShowPrompt: _show_prompt,
 }

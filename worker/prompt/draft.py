@@ -43,10 +43,12 @@ class TurnDraft:
         written: Done | Cancelled,
         words: Sequence[Mapping[str, Any]] = (),
         lore: Sequence[dict[str, Any]] = (),
+        prompt: str | None = None,
     ) -> None:
         """Add the text of a part that has ended or was stopped.
 
-        `words`: see token_probabilities.py, `lore`: the explanations of lore.py; both are kept with the alternative.
+        `words`: see token_probabilities.py, `lore`: the explanations of lore.py, `prompt`: prompt_record.py, packed;
+        all are kept with the alternative.
         """
         if spec.result is Result.SUGGESTION:
             self.outcome = replace(self.outcome, suggestion=written.text)
@@ -58,7 +60,7 @@ class TurnDraft:
         elif spec.begins and spec.retry_of:
             known = words_spelling(spec.begins, _known_words(spec.retry_of))
             words = grown_words(spec.begins, known, written.text, words)
-        reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)})
+        reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)}, prompt)
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(spec, reply))
 
@@ -71,7 +73,9 @@ class TurnDraft:
             alternatives = tuple(replace(a, status=status) if a is last.chosen else a for a in last.alternatives)
             self.story = replace(self.story, messages=(*earlier, replace(last, alternatives=alternatives)))
 
-    def _reply(self, spec: PartSpec, written: Done | Cancelled, explanations: dict[str, Any]) -> Reply:
+    def _reply(
+        self, spec: PartSpec, written: Done | Cancelled, explanations: dict[str, Any], prompt: str | None
+    ) -> Reply:
         before = spec.continues.text if spec.continues else spec.begins
         kept = {"hint": spec.hint, **explanations}
         stats = asdict(written.stats) | {name: value for name, value in kept.items() if value}
@@ -84,6 +88,7 @@ class TurnDraft:
             name=spec.name,
             role=spec.role,
             grows=spec.continues is not None,
+            prompt=prompt,
         )
 
     def _messages(self, spec: PartSpec, reply: Reply) -> tuple[MessageView, ...]:

@@ -191,6 +191,14 @@ class ShowLoreUsed(CommandFrame):
     position: Ordinal
 
 
+class ShowPrompt(CommandFrame):
+    """What the model read for an alternative. Answer: `prompt`."""
+
+    type: Literal["prompt"]
+    message: Id
+    position: Ordinal
+
+
 Command = Annotated[
     OpenChat
     | SubmitTurn
@@ -209,7 +217,8 @@ Command = Annotated[
     | SavePreset
     | DeletePreset
     | ShowProbabilities
-    | ShowLoreUsed,
+    | ShowLoreUsed
+    | ShowPrompt,
     Field(discriminator="type"),
 ]
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

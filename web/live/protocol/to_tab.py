@@ -121,6 +121,15 @@ class LoreUsed(TypedDict):
     lore: Sequence[Mapping[str, Any]]
 
 
+class Prompt(TypedDict):
+    """Answer to `prompt` (changes.py): fields as in worker/prompt_record.py; None: not known (any more)."""
+
+    type: Literal["prompt"]
+    message: str
+    position: int
+    prompt: Mapping[str, Any] | None
+
+
 class Place(TypedDict):
     """Where a waiting turn stands in the queue (viewer.py)."""
 
@@ -163,6 +172,7 @@ OUTGOING: Mapping[str, type[Mapping[str, Any]]] = {
     "memory": Memory,
     "why": Probabilities,
     "added": LoreUsed,
+    "prompt": Prompt,
     "place": Place,
     "service_status": ServiceStatus,
     **dict.fromkeys(("state", "part", "text", "done", "cancelled", "failed"), TurnEvent),

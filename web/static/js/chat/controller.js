@@ -39,6 +39,7 @@ const HANDLERS = {
   service_status: (page, frame) => page.onServiceStatus(frame),
   branched: (page, frame) => page.actions.goToBranch(frame),
   why: (page, frame) => page.actions.showProbabilities(frame),
+  prompt: (page, frame) => page.actions.showPrompt(frame),
   added: (page, frame) => page.actions.showLoreUsed(frame),
   memory: (page, frame) => page.actions.setMemory(frame),
   setup: (page, frame) => page.actions.applySetup(frame),

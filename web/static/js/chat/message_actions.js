@@ -9,6 +9,7 @@ import { LoreUsed } from "./lore_used.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
 import { ReadAloud } from "./read_aloud.js";
+import { PromptViewer } from "./prompt_viewer.js";
 import { RereadCosts } from "./reread_cost.js";
 import { SetupPanel } from "./setup_panel.js";
 import { Toast } from "../lib/toast.js";
@@ -28,6 +29,7 @@ export class MessageActions {
     this.editor = new MessageEditor();
     this.probabilities = new TokenProbabilities();
     this.loreUsed = new LoreUsed();
+    this.promptViewer = new PromptViewer();
     this.readAloud = new ReadAloud(story, (words) => composer.showNotice(words));
     this.toast = new Toast(composer);
     this.costs = new RereadCosts(story, page.chat);
@@ -71,6 +73,7 @@ export class MessageActions {
       pin: now === "off" ? now : message.pinned ? t("Unpin") : t("Pin"),
       branch: true,
       why: this.#hasProbabilities(message),
+      prompt: isReply(message),
       added: activeAlternative(message).lore ?? isFromStoryteller(message),
       delete: now,
       below: message === this.story.last ? false : now,
@@ -115,6 +118,12 @@ export class MessageActions {
     else this.composer.showNotice(t("No probabilities were kept for this message."));
   }
 
+  /** The answer to `prompt`: what the model read for an alternative. */
+  showPrompt({ prompt }) {
+    if (prompt) this.promptViewer.show(prompt);
+    else this.composer.showNotice(t("What the model read is only kept for the newest replies."), { calm: true });
+  }
+
   /** The answer to `added`: the lorebook entries that an alternative was written with. */
   showLoreUsed({ message: id, position, lore }) {
     if (this.story.known.get(id)?.active !== position) return;
@@ -129,6 +138,7 @@ export class MessageActions {
     else if (act === "aloud") this.readAloud.toggle(message);
     else if (act === "pin") this.#change("pin", message, { pinned: !message.pinned });
     else if (act === "branch") this.#send({ type: "branch", message: message.id });
+    else if (act === "prompt") this.#send({ type: "prompt", message: message.id, position: message.active });
     else if (act === "added") this.#send({ type: "added", message: message.id, position: message.active });
     else if (act === "below") this.#change("delete_below", message);
     else if (act === "why") this.#send({ type: "why", message: message.id, position: message.active });
