@@ -140,6 +140,8 @@ def two_windows_on_one_message(chat):
     expect(other.edit).to_have_count(0)
     expect(chat.edit_other_words).to_have_text("By the other window")
     expect(chat.edit_save).to_have_text("Save mine instead")
+    expect(chat.edit_save).to_be_in_viewport()
+    expect(chat.newest).to_be_hidden()
     chat.edit_text.fill("By this window")
     chat.edit_save.click()
     expect(chat.edit).to_have_count(0)

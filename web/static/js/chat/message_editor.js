@@ -95,7 +95,7 @@ export class MessageEditor extends EventTarget {
     other.querySelector("blockquote").textContent = text;
     this.form.querySelector("[data-testid=edit-save]").textContent = t("Save mine instead");
     this.#setWaiting(false);
-    other.scrollIntoView({ block: "nearest" });
+    this.form.scrollIntoView({ block: "nearest" });
   }
 
   #setWaiting(waiting) {
