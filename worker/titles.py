@@ -55,6 +55,11 @@ class TitleWriter:
         self._ticket: TurnTicket | None = None
         context.running.on_begin(self.make_way)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether the model is asked for a title now."""
+        return self._ticket is not None
+
     def tick(self) -> str | None:
         """Give a title to the story that was used last and has none; its id when it was given one."""
         if self._busy() or site_state.read(self._context.db).paused_since is not None:

@@ -96,7 +96,7 @@ class PageTexts(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         own = dict(attrs)
-        foreign = own.get("lang") == "en" or tag in ("script", "style")
+        foreign = own.get("lang") in ("en", "") or tag in ("script", "style")
         foreign |= own.get("translate") == "no"  # names of fields in files are of no language
         skipped = foreign or bool(self._open and self._open[-1][1])
         if not skipped:

@@ -1,8 +1,11 @@
 """The model gives stories their titles in idle moments, and stands aside for everything else."""
 
-import pytest
+import threading
 
-from store import chats, site_state
+import pytest
+from worker_lane_jobs import wait_until
+
+from store import chats, site_state, turns
 from store.models import Chat
 from store.stories import titles
 from worker.jobs import run_turn
@@ -69,6 +72,22 @@ def test_nobody_is_asked_while_somebody_writes_or_the_queue_is_paused(told, data
     site_state.set_pause(database, False)
     say(chat, "Hello", chats.get_revision(database, chat.id))
     assert TitleWriter(context, lambda: LATER).tick() is None, "a turn waits"
+
+
+def test_a_turn_makes_it_stand_aside(make_context, told, database, chat, make_chat, user, say):
+    told()
+    context = make_context(echo_delay_ms=60, max_reply_tokens=12)
+    run_turn(say(chat, "Hello", chats.get_revision(database, chat.id)).id)
+    writer, done = TitleWriter(context, lambda: LATER), []
+    thread = threading.Thread(target=lambda: done.append(writer.tick()))
+    thread.start()
+    wait_until(lambda: writer.at_work)
+    turn = say(make_chat(user), "Hello")
+    run_turn(turn.id)
+    thread.join(10)
+    assert done == [None]
+    assert turns.get_turn(database, turn.id).state == "done"
+    assert facts(database, chat)[1] == ""
 
 
 def test_a_title_by_hand_stays(told, database, chat, user):

@@ -4,7 +4,7 @@ What it refuses to know: the chat page itself (chat_page.py), and the form to be
 (characters/character_page.py).
 """
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from store import characters, chats, personas, usage_limits
@@ -54,10 +54,12 @@ def all_chats() -> str:
 
 @blueprint.get("/chats/beside")
 @signed_in
-def beside() -> str:
-    """The list beside the chat `open`: a part of a page."""
+def beside() -> Response:
+    """JSON: the HTML of the list beside the chat `open`."""
     stories, n = listing.list_stories(services().database, me().id, MAX_BESIDE)
-    return render_template("_beside.html", stories=stories, n_stories=n, open=request.args.get("open", ""))
+    return jsonify(
+        html=render_template("_beside.html", stories=stories, n_stories=n, open=request.args.get("open", ""))
+    )
 
 
 @blueprint.post("/chats")

@@ -44,7 +44,7 @@ export class StorySwitcher {
     const page = await fetch(`/chats/beside?open=${this.#shown.split("/")[2]}`).catch(() => null);
     if (!page?.ok || page.redirected) return;
     const top = this.#list.scrollTop;
-    this.#list.replaceChildren(...parsed(await page.text()).body.children);
+    this.#list.replaceChildren(...parsed((await page.json()).html).body.children);
     this.#list.scrollTop = top;
     fillTimes(this.#list);
   }
