@@ -22,7 +22,7 @@ LISTEN = """
 LATIN = """() => {
   const own = '.prose, .name, dd, .brand, .tag, output, textarea, input, [lang=en], .why .words, .likely q';
   const found = [];
-  const names = /inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P|Markdown|JSONL|JSON/g;
+  const names = /inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P|Top K|Markdown|JSONL|JSON/g;
   const look = (words) => { if (/[A-Za-z]{3}/.test(words.replace(names, '')))
     found.push(words.trim()); };
   for (const one of document.querySelectorAll('body *')) {
