@@ -4,10 +4,13 @@ Every route that a browser may get is visited by itself; one with something new 
 `values`. axe reaches the page by the debugger's line, so the pages keep their own security policy.
 """
 
+import io
+
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from chat_page import VIEWS, ChatPage, sign_in
 from flask import Flask
+from PIL import Image
 from playwright.sync_api import expect
 from two_browsers import PASSWORD
 from werkzeug.routing import Map
@@ -145,7 +148,9 @@ def pages(house, browser, books, ada):
 @pytest.fixture(scope="module")
 def values(books, ada):
     """What stands in addresses."""
-    mo = characters.save_character(books, ada, CARD, tagline="Purrs.")
+    with io.BytesIO() as sea:
+        Image.new("RGB", (160, 90), "navy").save(sea, "PNG")
+        mo = characters.save_character(books, ada, CARD, tagline="Purrs.", background=sea.getvalue())
     seas = lorebooks.add_book(books, ada.id, {"entries": [{"keys": ["sea"], "content": "It is blue."}]}, "Seas")
     return {
         "token": accounts.create_invite(books, "teen")[1],
