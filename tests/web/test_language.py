@@ -118,7 +118,7 @@ class PageTexts(HTMLParser):
 
 OURS = {"inglenook", "json", "png", "jpeg", "webp", "mb", "user", "char", "original", "start", "ctrl", "alt", "enter"}
 OURS |= {"min", "top", "dry", "xtc"}  # samplers
-OURS |= {"charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "grafana", "metrics"}
+OURS |= {"host", "charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "grafana", "metrics"}
 
 
 def leftovers(html, names):
