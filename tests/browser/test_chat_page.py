@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from chat_page import LONG, VIEWS
+from playwright.sync_api import expect
 
 from store import chats, turns
 from store.errors import Failure
@@ -43,6 +44,20 @@ def test_the_narrator_and_another_wording_of_it(chat):
     chat.busy()
     chat.rest()
     assert chat.last()["count"] == "3/3"
+
+
+def test_nothing_is_sent_before_the_page_can_send(chat):
+    """The browser by itself would load the page anew, without what was typed."""
+    held = []
+    chat.page.route("**/js/chat/controller.js", held.append)
+    chat.page.reload(wait_until="commit")
+    chat.draft.fill("Early words.")
+    expect(chat.send).to_be_disabled()
+    held[0].continue_()
+    chat.send.click()
+    chat.busy()
+    chat.rest()
+    assert chat.messages()[1]["words"] == "Early words."
 
 
 def test_the_story_goes_on_in_place(chat):

@@ -29,6 +29,7 @@ export class Composer extends EventTarget {
     });
     listen(document, "keydown", (event) => this.#onKey(event));
     this.#draftChanged();
+    this.button.disabled = false; // until now the browser itself would have sent the form, and lost the draft
     if (!byTouch.matches) this.focus();
   }
 
