@@ -10,7 +10,7 @@ What it refuses to know: tokens, and what a window holds beside the number of it
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from store import messages
@@ -34,7 +34,7 @@ def window_of(session: Session, chat: Chat) -> dict[str, Any]:
 
 def in_window(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[MessageView, ...]:
     """The messages inside the window, and the pinned ones, in order."""
-    in_chat = select(*messages.MESSAGE).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    in_chat = select(*messages.MESSAGE).where(Message.chat_id == chat.id)
     newest_first = in_chat.order_by(Message.ordinal.desc()).limit(MAX_MESSAGES)
     rows = [row for condition in conditions(window) for row in session.execute(newest_first.where(condition))][
         :MAX_MESSAGES
@@ -43,11 +43,15 @@ def in_window(session: Session, chat: Chat, window: dict[str, Any]) -> tuple[Mes
 
 
 def conditions(window: dict[str, Any]) -> Iterator[ColumnElement[bool]]:
-    """SQL conditions for these messages, the newest first: one condition for both would read the whole chat."""
+    """SQL conditions for these messages, the newest first: one condition for both would read the whole chat.
+
+    Which pinned ones are deleted is asked in a form that only the index of pinned messages answers: SQLite would take
+    the one of all messages that are shown, and read the whole chat as well.
+    """
     begins = first_ordinal(window)
-    yield Message.ordinal >= begins
+    yield and_(Message.ordinal >= begins, Message.deleted_at.is_(None))
     if begins:
-        yield and_(Message.pinned, Message.ordinal < begins)
+        yield and_(Message.pinned, Message.ordinal < begins, func.coalesce(Message.deleted_at, 0) == 0)
 
 
 def older(session: Session, chat: Chat, window: dict[str, Any], n_inside: int) -> tuple[OlderMessage, ...]:

@@ -66,7 +66,7 @@ def _sizes(session: Session, chat: Chat) -> list[_Size]:
     """The sizes of the messages in the model's memory, in order."""
     active = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
     columns = select(Message.ordinal, func.length(Alternative.tokens), func.length(Alternative.text))
-    in_chat = columns.join(Alternative, active).where(Message.chat_id == chat.id, Message.deleted_at.is_(None))
+    in_chat = columns.join(Alternative, active).where(Message.chat_id == chat.id)
     newest_first = in_chat.order_by(Message.ordinal.desc()).limit(context_messages.MAX_MESSAGES)
     conditions = context_messages.conditions(context_messages.window_of(session, chat))
     rows = [row for condition in conditions for row in session.execute(newest_first.where(condition))]

@@ -3,12 +3,15 @@
 import pytest
 from test_turn_kinds import STATUS, Play, give_status  # noqa: F401 (a fixture)
 
+from store import chats
+
 pytestmark = pytest.mark.timeout(300)
 
 
 def test_every_kind_reads_only_what_is_new(make_context, database, redis, chat, give_status):  # noqa: F811
     give_status(STATUS)
-    make_context(backend="llama", context=1024, max_reply_tokens=16, ram_cache_mb=64, threads=1)
+    make_context(backend="llama", context=1024, max_reply_tokens=24, ram_cache_mb=64, threads=1)
+    chats.change_chat(database, chat.owner_id, chat.id, settings={"seed": 1})
     play = Play(database, redis, chat)
     reply = play("chat", "Good evening! What are you doing?", ["status"])[-1]
     (mood, energy) = reply.chosen.status["fields"]

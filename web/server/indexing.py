@@ -17,7 +17,7 @@ from store import search
 from store.broker import keys
 from store.db import Database
 
-ROUND_S, SLICE_S, AFTER_TROUBLE_S = 1.5, 20.0, 15.0
+ROUND_S, SLICE_S, AFTER_TROUBLE_S, STOP_S = 1.5, 20.0, 15.0, 2.0
 log = logging.getLogger(__name__)
 
 
@@ -27,14 +27,17 @@ class Indexing:
     def __init__(self, database: Database, redis: Redis) -> None:
         self._database, self._redis = database, redis
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="indexing", daemon=True)
 
     def start(self) -> None:
         """Start the thread; it ends with the process."""
-        threading.Thread(target=self._run, name="indexing", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Begin no further batch."""
+        """Begin no further batch, and wait for the one at work: whoever stops the services closes Redis next."""
         self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
 
     def run_once(self) -> None:
         """Index what waits for it, until nothing does or the time is over."""
