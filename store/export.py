@@ -4,12 +4,13 @@ Tokens and password hashes are left out. What it refuses to know: file formats o
 To add a column: its name in `_ACCOUNT`, in `_chat` or in `_message`; a table: a key in `export_account`.
 """
 
+from base64 import b64encode
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store import messages
+from store import messages, pictures
 from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound
@@ -45,7 +46,7 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
         open_chats = [chat for chat in chats if messages.character_of(session, chat).rating in may_see]
         return {
             "account": {name: getattr(user, name) for name in _ACCOUNT},
-            "personas": [{"name": row.name, "description": row.description} for row in personas],
+            "personas": [_persona(session, row) for row in personas],
             "presets": [{"name": row.name, "settings": row.settings} for row in presets],
             "characters": [stored_card.envelope(row.card) for row in shown],
             "shared": _shared(session, user_id),
@@ -60,6 +61,13 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
                 for chat in open_chats
             ],
         }
+
+
+def _persona(session: Session, row: Persona) -> dict[str, Any]:
+    """A persona; its picture, if it has one, as a data URL."""
+    picture = pictures.named(session, row.avatar)
+    shown = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}" if picture else ""
+    return {"name": row.name, "description": row.description, "picture": shown}
 
 
 def _shared(session: Session, user_id: str) -> list[dict[str, Any]]:

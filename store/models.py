@@ -103,7 +103,7 @@ class Character(Base):
 
 
 class Persona(Base):
-    """Who a person is in a story: a name and a description, to be chosen when a chat begins."""
+    """Who a person is in a story: name, description, perhaps a picture; to be chosen when a chat begins."""
 
     __tablename__ = "personas"
 
@@ -111,11 +111,12 @@ class Persona(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str]
     description: Mapped[str]
+    avatar: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[float]
 
 
 class Picture(Base):
-    """An uploaded image; a character's `avatar` names it as `picture:<id>`."""
+    """An uploaded image; the `avatar` of a character or of a persona names it as `picture:<id>`."""
 
     __tablename__ = "pictures"
 

@@ -1,8 +1,9 @@
-"""Picture table: uploaded pictures and backgrounds of characters, and who may see them.
+"""Picture table: uploaded pictures of characters, backgrounds and personas, and who may see them.
 
 What it does: stores the bytes with a checked media type; `get_picture_for` checks access: a picture is shown to the
-people who may see a character that has it, or have a story with one. `avatar` of a character is `picture:<id>`, or the
-name of a bundled file; `background` is `picture:<id>` or empty.
+people who may see a character that has it, or have a story with one; that of a persona to its owner only. `avatar` of
+a character is `picture:<id>`, or the name of a bundled file; `background`, and `avatar` of a persona, is `picture:<id>`
+or empty.
 What it refuses to know: the rule of access (visibility.py), and how a picture is shown or made smaller (web).
 To add a format: its first bytes in `_MAGIC`.
 """
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import new_id
-from store.models import Character, Chat, Picture
+from store.models import Character, Chat, Persona, Picture
 from store.views import PictureView, UserView, picture_view
 from store.visibility import allowed_ratings, may_see
 
@@ -43,7 +44,7 @@ def get_picture(db: Database, picture_id: str) -> PictureView:
 
 
 def get_picture_for(db: Database, user: UserView, picture_id: str) -> PictureView:
-    """One picture. Raises NotFound, also when this person may not see its character."""
+    """One picture. Raises NotFound, also when this person may not see its character, or it is another's persona."""
     with db.reading() as session:
         picture = session.get(Picture, picture_id)
         in_story = exists().where(
@@ -51,7 +52,8 @@ def get_picture_for(db: Database, user: UserView, picture_id: str) -> PictureVie
             Character.rating.in_(allowed_ratings(user.role)),
         )
         seen = select(Character.id).where(_has(picture_id), or_(may_see(Character, user), in_story))
-        if picture is None or session.scalar(seen.limit(1)) is None:
+        own = select(Persona.id).where(Persona.owner_id == user.id, Persona.avatar == f"{PREFIX}{picture_id}")
+        if picture is None or all(session.scalar(found.limit(1)) is None for found in (seen, own)):
             raise NotFound("picture")
         return picture_view(picture)
 
@@ -81,6 +83,11 @@ def replace_or_remove(session: Session, owner_id: str, name: str, data: bytes, n
 
 def remove(session: Session, avatar: str) -> None:
     """Forget the picture that `avatar` names, if it names one."""
-    row = session.get(Picture, avatar.removeprefix(PREFIX)) if avatar.startswith(PREFIX) else None
+    row = named(session, avatar)
     if row is not None:
         session.delete(row)
+
+
+def named(session: Session, avatar: str) -> Picture | None:
+    """The row of the picture that `avatar` names, if it names one."""
+    return session.get(Picture, avatar.removeprefix(PREFIX)) if avatar.startswith(PREFIX) else None

@@ -84,6 +84,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     lorebook_page.init_app(app)
     share_pages.init_app(app)
     character_page.init_app(app)  # before the check of the token, which reads the form
+    personas.init_app(app)
     security.refuse_nameless_fields(app)
     CSRFProtect(app)
     _sign_in(app, services)

@@ -49,6 +49,11 @@ def _compress(response: Response, path: str) -> None:
         response.set_etag(f"{etag}-gzip")
 
 
+def avatar_url(avatar: str) -> str:
+    """The address of an uploaded picture."""
+    return url_for("pictures.show", picture_id=avatar.removeprefix(PREFIX))
+
+
 def init_app(app: Flask) -> None:
     """Serve /assets/<version>/... (config ASSET_VERSION) and give templates `asset(path)`."""
     current = app.config["ASSET_VERSION"] = version()
@@ -70,7 +75,7 @@ def init_app(app: Flask) -> None:
 
     def avatar(name: str) -> str:
         if name.startswith(PREFIX):
-            return url_for("pictures.show", picture_id=name.removeprefix(PREFIX))
+            return avatar_url(name)
         known = (STATIC / "avatars" / Path(name).name).is_file()
         return asset(f"avatars/{Path(name).name}" if known else "icon.svg")
 

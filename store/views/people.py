@@ -55,6 +55,7 @@ class PersonaView:
     name: str
     description: str
     created_at: float
+    avatar: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """How a story is told and who one is in it, changed by hand, on a desktop and on a phone."""
 
+import io
 import re
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from store import chats, personas
@@ -131,3 +133,42 @@ def test_somebody_else_in_mid_story(chat, books):
     assert chat.prompt.evaluate("one => one.scrollWidth <= one.clientWidth")
     chat.page.keyboard.press("Escape")
     expect(chat.prompt).to_be_hidden()
+
+
+def test_a_persona_has_a_face_beside_its_words(chat):
+    page, story = chat.page, chat.page.url
+    out = io.BytesIO()
+    Image.new("RGB", (300, 400), "#3f6373").save(out, "PNG")
+    page.goto(story.split("/chat/")[0] + "/personas/new")
+    page.get_by_test_id("name").fill("Cara")
+    page.get_by_test_id("picture").set_input_files({"name": "c.png", "mimeType": "image/png", "buffer": out.getvalue()})
+    page.locator("#likeness canvas").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_test_id("save").click()
+    cara = page.get_by_test_id("persona").filter(has_text="Cara")
+    shown = cara.locator("img").get_attribute("src")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(story)
+    chat.rest()
+    chat.told("Who are you?")
+    chat.setup_button.click()
+    chat.setup_persona.select_option(label="Cara")
+    expect(chat.setup_user_name).to_have_value("Cara")
+    chat.setup_close.click()
+    chat.told("It is me, Cara.")
+    faces = page.locator(".message[data-role=user] .face")
+    expect(faces.first).to_be_hidden()  # said as somebody without a picture
+    for _ in ("as it was said", "as the server has it"):
+        expect(faces.last).to_be_visible()
+        expect(faces.last).to_have_attribute("src", shown)
+        box, body = faces.last.bounding_box(), page.locator(".message[data-self] .body").bounding_box()
+        assert body["x"] + body["width"] <= box["x"]
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+        chat.reload()
+    page.goto(story.split("/chat/")[0] + "/personas")
+    cara.click()
+    page.get_by_test_id("delete-persona").click()
+    page.get_by_test_id("delete-persona-really").click()
+    page.get_by_test_id("said").wait_for()
+    page.goto(story)
+    expect(faces.last).to_be_hidden()

@@ -9,8 +9,9 @@ from sqlalchemy import Engine, event
 
 from store import accounts, characters, chats, export, personas, pictures, turns, usage_limits
 from store.errors import NotFound, Refused
-from store.models import Turn
+from store.models import Picture, Turn
 from store.presets import own_presets
+from store.quotas import Quota
 from store.turns import Reply, TurnCommand
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
@@ -202,6 +203,29 @@ def test_a_character_that_makes_no_sense_is_refused(database, make_user, card, o
     assert refusal(characters.save_character, database, tim, card, **options) == code
 
 
+def test_a_picture_of_a_persona_is_its_owners_only(database, user, make_user):
+    eve, quota = make_user("Eve"), Quota(megabytes=1)
+    made = personas.save_persona(database, user.id, "Ann", "", picture=PNG)
+    first = made.avatar.removeprefix("picture:")
+    assert pictures.get_picture_for(database, user, first).data == PNG
+    with pytest.raises(NotFound):
+        pictures.get_picture_for(database, eve, first)
+    assert personas.save_persona(database, user.id, "Ann", "A sailor.", made.id).avatar == made.avatar, "it stays"
+    assert refusal(personas.save_persona, database, user.id, "Ann", "", made.id, b"no picture") == "bad_picture"
+    large = PNG + bytes(1 << 20)
+    with pytest.raises(Refused) as refused:
+        personas.save_persona(database, user.id, "Ann", "", made.id, large, quota=quota)
+    assert refused.value.code == "quota"
+    (exported,) = export.export_account(database, user.id)["personas"]
+    assert exported["picture"].startswith("data:image/png;base64,")
+    assert personas.save_persona(database, user.id, "Ann", "", made.id, b"").avatar == ""
+    again = personas.save_persona(database, user.id, "Ann", "", made.id, PNG)
+    assert personas.faces(personas.list_personas(database, user.id)) == {"Ann": again.avatar}
+    personas.delete_persona(database, user.id, made.id)
+    with database.reading() as session:
+        assert session.query(Picture).count() == 0, "each goes with what showed it"
+
+
 def test_presets_are_ones_own(database, user, make_user):
     made = own_presets.save_preset(database, user.id, "Rain", {"top_k": 10})
     eve = make_user("Eve").id
@@ -232,7 +256,7 @@ def test_everything_of_a_person_and_nothing_of_others(database, user, make_user,
 def test_a_deleted_account_leaves_nothing(database, user, make_user, make_chat, chat):
     eve = make_user("Eve")
     others = make_chat(eve)
-    personas.save_persona(database, user.id, "Captain Ann", "A sailor.")
+    personas.save_persona(database, user.id, "Captain Ann", "A sailor.", picture=PNG)
     own_presets.save_preset(database, user.id, "Slow rain", {})
     made = characters.save_character(database, user, {"name": "Mo"}, picture=PNG)
     chats.create_chat(database, user.id, made.id, "Ann")
@@ -242,6 +266,6 @@ def test_a_deleted_account_leaves_nothing(database, user, make_user, make_chat, 
     with pytest.raises(NotFound):
         export.export_account(database, user.id)
     with database.reading() as session:
-        assert session.query(Turn).count() == 0
+        assert session.query(Turn).count() == session.query(Picture).count() == 0
     assert chats.get_chat(database, eve.id, others.id) == others
     assert accounts.sign_up(database, accounts.create_invite(database, "adult")[1], user.name, "x")

@@ -403,6 +403,30 @@ class TestPictures:
         assert characters.get_character(database, me.view, made).background == ""
         assert me.get(path).status_code == 404
 
+    def test_a_persona_has_a_face_in_its_own_stories(self, site, me, member, database):
+        me.send("/personas", {"name": "Ann"}, files={"picture": ("x.jpg", photo((2400, 1200)), "image/jpeg")})
+        (ann,) = personas.list_personas(database, me.view.id)
+        path = "/pictures/" + ann.avatar.removeprefix("picture:")
+        assert Image.open(io.BytesIO(me.get(path).content)).size == (800, 400)
+        for page in ("/personas", f"/personas/{ann.id}", f"/characters/{site.mara}"):
+            assert f'src="{path}"' in me.get(page).text, page
+        for who, n_faces in (("", 0), (ann.id, 1)):
+            begun = me.send("/chats", {"character": site.mara, "persona": who})
+            chat = chats.get_chat(database, me.view.id, begun.headers["Location"].rsplit("/", 1)[1])
+            said = turns.TurnCommand(chat.id, chat.id, "chat", chat.revision, "One lamp is enough.")
+            turns.begin_turn(database, me.view.id, said)
+            page = me.get(f"/chat/{chat.id}").text
+            assert page.count("data-self") == n_faces
+            assert page.count(f'src="{path}"') == n_faces
+        assert member("Kim", "adult").get(path).status_code == 404, "its owner's only"
+        broken = me.send(f"/personas/{ann.id}", {"name": "Bea"}, files={"picture": ("x.png", b"no", "image/png")})
+        assert (broken.status_code, "PNG, JPEG or WEBP" in broken.text) == (422, True)
+        assert 'value="Bea"' in broken.text
+        assert 'aria-invalid="true"' in broken.text
+        me.send(f"/personas/{ann.id}", {"name": "Ann", "no_picture": "on"})
+        assert personas.list_personas(database, me.view.id)[0].avatar == ""
+        assert me.get(path).status_code == 404
+
     def test_where_a_photo_was_taken_is_not_kept_and_it_stands_upright(self, me, database):
         exif = Image.Exif()
         exif[0x0112], exif[0x010F] = 6, "a telling camera"

@@ -25,24 +25,19 @@ from web.auth.accounts import Page, me, signed_in
 from web.characters import card_form
 from web.characters.card_form import CardForm
 from web.characters.openings import openings_of, persona_of
-from web.characters.pictures import BACKGROUND_SIDE, MAX_SIDE, reencode
+from web.characters.pictures import BACKGROUND_SIDE, MAX_UPLOAD_BYTES, allow_pictures, uploaded
 from web.characters.tags import tags_of
 from web.i18n.language import language
 from web.rendering.prose import render
 from web.services import services
 
 blueprint = Blueprint("characters", __name__, url_prefix="/characters")
-MAX_UPLOAD_BYTES, MAX_TEXT_BYTES = 8 << 20, 1 << 20
+MAX_TEXT_BYTES = 1 << 20
 
 
 def init_app(app: Flask) -> None:
     """Allow larger requests for the two forms that carry a picture."""
-
-    @app.before_request
-    def _room_for_a_picture() -> None:
-        if request.endpoint in ("characters.create", "characters.change"):
-            request.max_content_length = MAX_UPLOAD_BYTES + MAX_TEXT_BYTES
-            request.max_form_memory_size = MAX_TEXT_BYTES
+    allow_pictures(app, ("characters.create", "characters.change"), MAX_TEXT_BYTES)
 
 
 @blueprint.get("/<character_id>")
@@ -171,7 +166,7 @@ def _save(character: CharacterView | None, base: CharacterView | None) -> Page:
             rating=after.rating,
             locale=after.locale if after.locale in LOCALES else LOCALES[0],
             character_id=character.id if character else None,
-            picture=_picture("picture") or (_picture_of(base.avatar) if base and not character else None),
+            picture=uploaded("picture") or (_picture_of(base.avatar) if base and not character else None),
             background=_background(None if character or not base else base),
             avatar=base.avatar if base and not base.avatar.startswith(pictures.PREFIX) else "",
             quota=services().settings.quota,
@@ -208,13 +203,7 @@ def _background(copied: CharacterView | None) -> bytes | None:
     """What becomes of the background: the new one, none (no bytes), that of a copied character, or the old one."""
     if "no_background" in request.form:
         return b""
-    return _picture("background", BACKGROUND_SIDE) or (_picture_of(copied.background) if copied else None)
-
-
-def _picture(field: str, max_side: int = MAX_SIDE) -> bytes | None:
-    upload = request.files.get(field)
-    data = upload.read() if upload else b""
-    return reencode(data, max_side) if data else None
+    return uploaded("background", BACKGROUND_SIDE) or (_picture_of(copied.background) if copied else None)
 
 
 def _form_page(

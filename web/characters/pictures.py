@@ -1,7 +1,8 @@
-"""Pictures of characters: served to people who may see the character, and sanitized when they are uploaded.
+"""Pictures of characters and personas: served to people who may see them, and sanitized when they are uploaded.
 
 What it does: `reencode` decodes an upload and encodes it again, small and upright, so that only pixels are stored: no
 metadata (the place where a photo was taken) and no second file hidden in the first (polyglot).
+`allow_pictures` gives the forms that carry one their room.
 What it refuses to know: cards. A picture that holds a card is read by store/cards before it comes here.
 """
 
@@ -10,8 +11,9 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Flask, Response, make_response, request
 from PIL import Image, ImageOps
 
 from store import pictures as stored_pictures
@@ -24,6 +26,7 @@ blueprint = Blueprint("pictures", __name__)
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE, MAX_PIXELS, QUALITY = 800, 16_000_000, 84
 BACKGROUND_SIDE = 1600
+MAX_UPLOAD_BYTES = 8 << 20
 DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError),
     *(struct.error, zlib.error, Image.DecompressionBombError, Warning),
@@ -45,6 +48,24 @@ def show(picture_id: str) -> Response:
     response.set_etag(picture.id)
     response.make_conditional(request)
     return response
+
+
+def allow_pictures(app: Flask, endpoints: Sequence[str], max_text_bytes: int) -> None:
+    """Allow larger requests for forms that carry a picture; their texts stay as small as they are."""
+
+    @app.before_request
+    def _room_for_a_picture() -> None:
+        if request.endpoint in endpoints:
+            room = MAX_UPLOAD_BYTES if request.mimetype == "multipart/form-data" else 0
+            request.max_content_length = room + max_text_bytes
+            request.max_form_memory_size = max_text_bytes
+
+
+def uploaded(field: str, max_side: int = MAX_SIDE) -> bytes | None:
+    """The picture that was chosen in a field of the form, drawn anew. Raises Refused "bad_picture"."""
+    upload = request.files.get(field)
+    data = upload.read() if upload else b""
+    return reencode(data, max_side) if data else None
 
 
 def reencode(data: bytes, max_side: int = MAX_SIDE) -> bytes:

@@ -13,6 +13,7 @@ from store import characters, chats, message_pages, personas, reread_cost, sampl
 from store.lore import books
 from store.presets import own_presets
 from web import serializers
+from web.assets import avatar_url
 from web.auth.accounts import me, signed_in
 from web.i18n.language import language, translate_frame
 from web.live import snapshot
@@ -29,6 +30,7 @@ def show(chat_id: str) -> str:
     """The page of a chat."""
     shot = snapshot.take(services().database, me().id, chat_id)
     character = characters.character_of_chat(services().database, me(), chat_id)
+    selves = personas.list_personas(services().database, me().id)
     return render_template(
         "chat.html",
         chat=shot.chat,
@@ -38,7 +40,8 @@ def show(chat_id: str) -> str:
         dials=sampler_dials.DIALS,
         presets=sampler_dials.PRESETS,
         preset_values=sampling.PRESETS,
-        personas=personas.list_personas(services().database, me().id),
+        personas=selves,
+        faces={name: avatar_url(avatar) for name, avatar in personas.faces(selves).items()},
         own_presets=serializers.presets_json(own_presets.list_presets(services().database, me().id)),
         lengths={"short": sampling.SHORT, "long": sampling.LONG, "range": sampling.OF_REPLIES["reply_tokens"]},
         stops={"most": sampling.MAX_STOPS, "letters": sampling.MAX_STOP_CHARS},

@@ -1,21 +1,29 @@
-"""Personas: the names and descriptions under which a person plays. List, create, change, delete.
+"""Personas: the names, descriptions and pictures under which a person plays. List, create, change, delete.
 
 What it refuses to know: chats; a chat copies the persona that it begins with.
 """
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from store import personas
 from store.errors import Refused
+from store.views import PersonaView
 from web import notices
 from web.auth.accounts import Page, me, signed_in
+from web.characters.pictures import MAX_UPLOAD_BYTES, allow_pictures, uploaded
 from web.errors import Problem
 from web.i18n.language import gettext
 from web.services import services
 
 blueprint = Blueprint("personas", __name__, url_prefix="/personas")
 MAX_PERSONAS = 60
+MAX_TEXT_BYTES = 256 << 10
+
+
+def init_app(app: Flask) -> None:
+    """Allow larger requests for the two forms that carry a picture."""
+    allow_pictures(app, ("personas.create", "personas.change"), MAX_TEXT_BYTES)
 
 
 @blueprint.get("")
@@ -29,7 +37,7 @@ def show() -> str:
 @signed_in
 def new() -> str:
     """An empty form."""
-    return render_template("persona.html", persona=None, name="", description="", wrong="")
+    return _form_page(None, "", "")
 
 
 @blueprint.post("")
@@ -47,7 +55,7 @@ def create() -> Page:
 def edit(persona_id: str) -> str:
     """The form of a persona."""
     one = personas.get_persona(services().database, me().id, persona_id)
-    return render_template("persona.html", persona=one, name=one.name, description=one.description, wrong="")
+    return _form_page(one, one.name, one.description)
 
 
 @blueprint.post("/<persona_id>")
@@ -68,14 +76,19 @@ def delete(persona_id: str) -> Response:
 
 def _save(persona_id: str | None) -> Page:
     name, description = request.form.get("name", ""), request.form.get("description", "")
-    database = services().database
+    database, quota = services().database, services().settings.quota
     try:
-        personas.save_persona(database, me().id, name, description, persona_id)
+        picture = uploaded("picture") or (b"" if "no_picture" in request.form else None)
+        personas.save_persona(database, me().id, name, description, persona_id, picture, quota=quota)
     except Refused as refusal:
         if refusal.code == "quota":
             raise
         one = personas.get_persona(database, me().id, persona_id) if persona_id else None
-        values = {"persona": one, "name": name, "description": description, "wrong": refusal.code}
-        return render_template("persona.html", **values), 422
+        return _form_page(one, name, description, refusal.code), 422
     notices.done("persona")
     return redirect(url_for("personas.show"))
+
+
+def _form_page(persona: PersonaView | None, name: str, description: str, wrong: str = "") -> str:
+    values = {"persona": persona, "name": name, "description": description, "wrong": wrong}
+    return render_template("persona.html", max_picture=MAX_UPLOAD_BYTES, **values)

@@ -12,12 +12,21 @@ export const isReply = (message) => Boolean(message?.turn_id) && isFromStorytell
 /** Whether somebody of the story says it: the character or the narrator. */
 export const isFromStoryteller = (message) => message?.role === "character" || message?.role === "narrator";
 
+/** Beside the person's own message: the picture of their persona of this name, if there is one (store/personas.py). */
+export function showOwnFace(element, name) {
+  const faces = JSON.parse(document.getElementById("story").dataset.faces);
+  const face = Object.hasOwn(faces, name) ? faces[name] : null;
+  element.toggleAttribute("data-self", Boolean(face));
+  if (face && element.querySelector(".face").getAttribute("src") !== face) element.querySelector(".face").src = face;
+}
+
 export function fillMessage(element, message) {
   const alternative = activeAlternative(message);
   element.dataset.id = message.id;
   element.dataset.role = message.role;
   delete element.dataset.pending;
   element.querySelector(".name").textContent = message.name;
+  if (message.role === "user") showOwnFace(element, message.name);
   const prose = element.querySelector(".prose");
   if (element.shown !== alternative.html) prose.innerHTML = alternative.html; // rendered and sanitized by the server
   element.shown = alternative.html;

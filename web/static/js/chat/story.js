@@ -4,7 +4,7 @@
 
 import { StreamingMessages } from "./streaming.js";
 import { Swipes } from "./swipes.js";
-import { activeAlternative, fillMessage, isReply, toggleStatus, updateButtons } from "./message.js";
+import { activeAlternative, fillMessage, isReply, showOwnFace, toggleStatus, updateButtons } from "./message.js";
 import { draw } from "../lib/prose.js";
 import { fillTimes } from "../lib/times.js";
 import { tn } from "../lib/i18n.js";
@@ -136,6 +136,7 @@ export class Story extends EventTarget {
     const element = this.appendBlank();
     element.dataset.id = id;
     element.dataset.role = "user";
+    showOwnFace(element, this.root.dataset.user);
     element.dataset.pending = "";
     draw(element.querySelector(".prose"), text);
     this.toEnd();
