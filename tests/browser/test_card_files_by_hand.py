@@ -77,7 +77,7 @@ def test_a_card_is_dragged_in_talked_to_taken_along_and_brought_in_again(library
     expect(page.get_by_role("heading", level=1)).to_have_text("Import report: Mo")
     for verdict, word in (
         ("applied", "Description"),
-        ("approximated", "extensions.depth_prompt"),
+        ("approximated", "Depth prompt"),
         ("kept", "their"),
     ):
         expect(page.locator(f"[data-verdict={verdict}]")).to_contain_text(word)

@@ -139,7 +139,7 @@ def test_the_menu_by_key(sit):
     assert chat.more.nth(1).get_attribute("aria-expanded") == "true"
     assert chat.do_why.is_hidden(), "nobody has asked for it"
     chat.page.keyboard.press("End")
-    chat.until(FOCUSED, "do-delete")
+    chat.until(FOCUSED, "do-below")
     chat.page.keyboard.press("ArrowDown")
     chat.until(FOCUSED, "do-edit")
     chat.page.keyboard.press("Escape")
@@ -250,21 +250,35 @@ def test_a_note_written_while_the_line_is_down_is_kept_when_it_is_back(sit, book
 
 def test_a_refused_edit_stays_in_its_box(sit):
     chat = sit("1280").told("Who are you?")
-    chat.page.route_web_socket("**/ws", an_old_page)
+    chat.page.route_web_socket("**/ws", an_outdated_editor)
     chat.reload()
     chat.press("ArrowUp")
     chat.edit_text.fill("Never mind")
     chat.edit_save.click()
-    chat.page.get_by_test_id("reload").wait_for()
-    expect(chat.notice).to_contain_text("moved on")
+    expect(chat.notice).to_contain_text("changed in another window")
     assert chat.edit_text.input_value() == "Never mind"
     assert chat.edit_save.is_enabled()
+
+
+def test_a_page_that_has_missed_something_offers_to_reload(sit):
+    chat = sit("1280").told("Who are you?")
+    chat.page.route_web_socket("**/ws", an_old_page)
+    chat.reload()
+    menu(chat, 1, "pin")
+    chat.page.get_by_test_id("reload").wait_for()
+    expect(chat.notice).to_contain_text("moved on")
 
 
 def an_old_page(socket):
     """A page that has missed something: its commands name an old revision."""
     server = socket.connect_to_server()
     socket.on_message(lambda text: server.send(re.sub(r'"revision":\d+', '"revision":0', text)))
+
+
+def an_outdated_editor(socket):
+    """A page that has missed an edit: its own names the checksum of another text."""
+    server = socket.connect_to_server()
+    socket.on_message(lambda text: server.send(re.sub(r'"seen":\d+', '"seen":0', text)))
 
 
 def test_why_these_words(chat, books):

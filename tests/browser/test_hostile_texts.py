@@ -34,7 +34,7 @@ def test_names_of_characters_stories_and_people(books, mallory, crowd, cast, vic
         chats.change_chat(books, mallory.id, chat.id, title=title)
     victim.open("/").unharmed()
     assert victim.count("character") >= len(cast)
-    victim.open("/chats").unharmed()
+    victim.open("/chats?all=1").unharmed()
     assert victim.count("story-row") >= len(titles)
     victim.open("/people").unharmed()
     assert victim.count("guest") >= len(crowd)
@@ -57,7 +57,8 @@ def test_personas(books, mallory, victim):
 def test_cards(cast, victim):
     for one in (one for one in cast if one.name == "Full"):
         victim.open(f"/characters/{one.id}").unharmed()
-        assert victim.count("greeting") == victim.count("notes") == 1
+        assert victim.count("notes") == 1
+        assert victim.count("greeting") > 1
         victim.open(f"/characters/{one.id}/edit").unharmed()
         assert victim.count("greeting") > 1
 

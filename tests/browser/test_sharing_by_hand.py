@@ -75,7 +75,7 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
     expect(child.get_by_test_id("from")).to_have_text(f"from {ada.name}")
     settled(child)
     child.get_by_test_id("begin").click()
-    expect(child.get_by_text(f"Hello, {kim.name}!")).to_be_visible()
+    expect(child.get_by_test_id("prose").get_by_text(f"Hello, {kim.name}!")).to_be_visible()
     story = child.url
 
     parent.get_by_test_id("character").filter(has_text=fox).get_by_test_id("character-page").click()
@@ -96,7 +96,7 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
     child.goto(house.address)
     expect(child.get_by_test_id("character").filter(has_text=fox)).to_have_count(0)
     child.goto(story)
-    expect(child.get_by_text(f"Hello, {kim.name}!")).to_be_visible()
+    expect(child.get_by_test_id("prose").get_by_text(f"Hello, {kim.name}!")).to_be_visible()
     expect(child.get_by_test_id("send")).to_be_enabled()
 
     parent.goto(f"{house.address}/books/{book.id}")
