@@ -281,6 +281,42 @@ def an_outdated_editor(socket):
     socket.on_message(lambda text: server.send(re.sub(r'"seen":\d+', '"seen":0', text)))
 
 
+def test_an_editor_that_was_just_opened_stays_open(sit):
+    """A snapshot that was asked for before it was opened may come after, and says nothing new."""
+    chat, late = sit("390").told("Who are you?"), []
+    chat.page.route_web_socket("**/ws", lambda line: with_snapshots_by_hand(line, late))
+    chat.reload()
+    late.append("from here on")
+    menu(chat, 1, "pin")
+    chat.pinned.nth(1).wait_for()
+    while len(late) == 1:
+        chat.page.wait_for_timeout(20)
+    chat.press("ArrowUp")
+    expect(chat.edit_text).to_have_value("Who are you?")
+    chat.page.evaluate("delete document.body.dataset.line")
+    late.pop()()
+    chat.until("() => document.body.dataset.line === 'up'")
+    assert chat.edit.count() == 1
+    late.clear()
+    chat.edit_text.fill("And who is that?")
+    chat.edit_save.click()
+    chat.until(SHOWS, [chat.messages()[0]["words"], "And who is that?", chat.last()["words"]])
+    assert chat.edit.count() == 0
+
+
+def with_snapshots_by_hand(line, late):
+    """Pass everything on between page and server; once `late` holds anything, what sends a snapshot is put there."""
+    server = line.connect_to_server()
+
+    def on_frame(frame):
+        if late and '"type":"opened"' in frame.replace(" ", ""):
+            late.append(lambda: line.send(frame))
+        else:
+            line.send(frame)
+
+    server.on_message(on_frame)
+
+
 def test_why_these_words(chat, books):
     chats.change_chat(books, owner(chat, books), chat_id(chat), settings={"top_n": 5, "temperature": 1.0})
     chat.reload()

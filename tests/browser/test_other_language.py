@@ -20,7 +20,7 @@ LISTEN = """
   new MutationObserver(hear).observe(document, { subtree: true, childList: true, characterData: true });"""
 # Latin words that can be seen or heard, but for stories, names and the brand.
 LATIN = """() => {
-  const own = '.prose, .name, dd, .brand, .tag, output, textarea, input, [lang=en], .why .words, .likely q';
+  const own = '.prose, .name, dd, .brand, .tag, output, textarea, input, [lang=en], [lang=""], .why .words, .likely q';
   const found = [];
   const names = /inglenook|Ctrl|Alt|Enter|DRY|XTC|Min P|Top P|Top K|Markdown|JSONL|JSON/g;
   const look = (words) => { if (/[A-Za-z]{3}/.test(words.replace(names, '')))

@@ -38,7 +38,7 @@ export class MessageEditor extends EventTarget {
 
   /** What a change of this message costs, in words; too late when another one is being edited. */
   showCost(message, words) {
-    if (this.#message === message) this.form.querySelector(".hint").textContent = words;
+    if (this.#message?.id === message.id) this.form.querySelector(".hint").textContent = words;
   }
 
   /** What the server says now. `find(id)`: a message as it is, or nothing where it is gone. */
@@ -48,12 +48,12 @@ export class MessageEditor extends EventTarget {
     if (!now) {
       this.close();
       this.dispatchEvent(new CustomEvent("gone", { detail: text }));
-    } else if (this.#textOf(now) === text.trim()) {
-      this.close();
-    } else {
-      if (this.#textOf(now) !== this.#textOf(this.#message)) this.#showOther(this.#textOf(now));
-      this.#message = now;
+      return;
     }
+    const isNews = this.#textOf(now) !== this.#textOf(this.#message); // else the box may have been opened just now
+    this.#message = now;
+    if (isNews && this.#textOf(now) === text.trim()) this.close();
+    else if (isNews) this.#showOther(this.#textOf(now));
   }
 
   close(tell = true) {
