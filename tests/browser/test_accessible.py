@@ -107,11 +107,8 @@ def banners(chat):
 
 def offer(chat):
     """A suggestion beside words of my own."""
-    chat.draft.fill("")
+    chat.draft.fill("No!")
     chat.suggest.click()
-    chat.until("() => document.querySelector('[data-testid=draft]').value.length > 3")
-    chat.draft.press_sequentially("No!")
-    chat.rest()
     chat.offer.wait_for()
 
 

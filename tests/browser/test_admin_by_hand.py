@@ -83,7 +83,8 @@ def test_a_line_reaches_open_chats_and_stays_away_where_it_was_put_away(admin, s
     chat.back.click()
     chat.characters.wait_for()
     expect(chat.announcement).to_have_count(0)
-    page.get_by_test_id("put-away").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.get_by_test_id("put-away").click()
     expect(page.get_by_test_id("announcement")).to_be_hidden()
     page.goto(f"{page.house}/settings")
     expect(page.get_by_test_id("announcement")).to_have_count(0)

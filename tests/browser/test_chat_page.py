@@ -49,7 +49,7 @@ def test_the_narrator_and_another_wording_of_it(chat):
 def test_nothing_is_sent_before_the_page_can_send(chat):
     """The browser by itself would load the page anew, without what was typed."""
     held = []
-    chat.page.route("**/js/chat/controller.js", held.append)
+    chat.page.route("**/js/chat/controller.js", lambda route: held.append(route))
     chat.page.reload(wait_until="commit")
     chat.draft.fill("Early words.")
     expect(chat.send).to_be_disabled()
