@@ -30,6 +30,7 @@ from worker.prompt.errors import PromptError
 log = logging.getLogger(__name__)
 
 TITLE_EVERY_S = 2.0
+AGAIN_AFTER_S = 600.0  # a story that could not be asked about lets the others have their turn
 _MAX_TOKENS, _TEMPERATURE = 24, 0.5
 _INSTRUCTIONS = {
     "en": "Write a title for this story: two to six words, no quotation marks, nothing else.",
@@ -53,6 +54,7 @@ class TitleWriter:
         self._context, self._clock = context, clock
         self._lock = threading.Lock()
         self._ticket: TurnTicket | None = None
+        self._not_before: dict[str, float] = {}
         context.running.on_begin(self.make_way)
 
     @property
@@ -64,13 +66,16 @@ class TitleWriter:
         """Give a title to the story that was used last and has none; its id when it was given one."""
         if self._busy() or site_state.read(self._context.db).paused_since is not None:
             return None
-        chat_id = titles.next_untitled(self._context.db, self._context.engine.resident(), self._clock())
+        now = self._clock()
+        self._not_before = {chat: then for chat, then in self._not_before.items() if then > now}
+        chat_id = titles.next_untitled(self._context.db, self._context.engine.resident() - self._not_before.keys(), now)
         if chat_id is None:
             return None
         try:
             return chat_id if self._give(chat_id) else None
         except (StoreError, PromptError, RequestError, EngineClosed) as error:
             log.info("chat %s gets no title: %s", chat_id, error)
+            self._not_before[chat_id] = now + AGAIN_AFTER_S
             return None
 
     def make_way(self) -> None:
@@ -88,6 +93,7 @@ class TitleWriter:
         plan = self._plan(story)
         window = story.chat.window
         if any(plan.window.get(name, 0) != window.get(name, 0) for name in ("examples", "messages")):
+            self._not_before[chat_id] = self._clock() + AGAIN_AFTER_S
             return False  # there is no room for the question without forgetting something
         answer = self._ask(chat_id, plan)
         if answer is None:
