@@ -128,3 +128,15 @@ def test_an_answer_without_a_title_is_not_asked_for_again(told, database, chat):
 )
 def test_what_may_become_a_title(reply, title):
     assert titles.title_of(reply, ("Mo",)) == title
+
+
+def test_a_story_without_room_for_the_question_lets_others_have_their_titles(
+    make_context, database, chat, make_chat, user, say
+):
+    other, context = make_chat(user), make_context(context=900, max_reply_tokens=12)
+    for _ in range(2):
+        run_turn(say(other, "Hello", chats.get_revision(database, other.id)).id)
+    for _ in range(3):
+        run_turn(say(chat, "A long tale. " * 20, chats.get_revision(database, chat.id)).id)
+    writer = TitleWriter(context, lambda: LATER)
+    assert [writer.tick() for _ in range(3)] == [None, other.id, None]
