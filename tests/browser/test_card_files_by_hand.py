@@ -51,9 +51,8 @@ def drag(page, kinds, *files):
 
 
 def mine(books, who):
-    return sorted(
-        (one for one in characters.list_characters(books, who) if one.owner_id), key=lambda one: one.created_at
-    )
+    own = (one for one in characters.list_characters(books, who) if one.owner_id == who.id)
+    return sorted(own, key=lambda one: one.created_at)
 
 
 def taken_along(page, ending):

@@ -80,7 +80,7 @@ def bring(house, victim, path, field, send, files):
 
 
 def mine(books, mallory):
-    return {one.id for one in characters.list_characters(books, mallory) if one.owner_id}
+    return {one.id for one in characters.list_characters(books, mallory) if one.owner_id == mallory.id}
 
 
 def test_cards_that_are_brought(house, books, mallory, victim):

@@ -174,7 +174,7 @@ def test_a_character_is_written_by_hand(visit, books, view):
     assert (
         page.locator(".likeness img").evaluate("async (one) => { await one.decode(); return one.naturalWidth; }") == 800
     )
-    made = next(one for one in characters.list_characters(books, page.who) if one.owner_id)
+    (made,) = (one for one in characters.list_characters(books, page.who) if one.owner_id == page.who.id)
     assert made.card["alternate_greetings"] == ["Meow."]
     assert made.card["extensions"]["inglenook"]["status"][0]["maximum"] == 9
     page.get_by_test_id("edit-character").click()
