@@ -18,7 +18,8 @@ from store.private_files import UMASK
 from store.settings import PREFIX, Settings, load_settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-DATA_DIR, REDIS_URL, MODEL = PREFIX + "DATA_DIR", PREFIX + "REDIS_URL", PREFIX + "MODEL"
+DATA_DIR, MODELS_DIR, MODEL = PREFIX + "DATA_DIR", PREFIX + "MODELS_DIR", PREFIX + "MODEL"
+REDIS_URL = PREFIX + "REDIS_URL"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def find_installation(given: Mapping[str, str] = os.environ) -> Installation:
     """The installation that these variables name. Raises SettingsError."""
     os.umask(UMASK)
     environ = {DATA_DIR: str(CHECKOUT / "data"), **given}
-    environ |= {name: str(Path(environ[name]).absolute()) for name in (DATA_DIR, MODEL) if environ.get(name)}
+    environ |= {
+        name: str(Path(environ[name]).absolute()) for name in (DATA_DIR, MODELS_DIR, MODEL) if environ.get(name)
+    }
     paths = StackPaths(load_settings(environ).data_dir)
     running = read_running_settings(paths)
     environ = {**running, **{name: value for name, value in environ.items() if value or name not in running}}

@@ -88,6 +88,7 @@ def prepare(given: Mapping[str, str]) -> tuple[dict[str, str], Settings, Managed
     environ = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1", **given}
     settings = load_settings(environ)
     environ[PREFIX + "DATA_DIR"] = str(settings.data_dir.resolve())
+    environ[PREFIX + "MODELS_DIR"] = str(settings.models_dir.resolve())
     if settings.model:
         environ[PREFIX + "MODEL"] = str(Path(settings.model).resolve())
     managed_redis = None

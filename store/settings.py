@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         pattern=r"^(|.{16,})$",
         description="Key of 16 characters or more that signs cookies; empty: a file made once in the data folder.",
     )
+    models_dir: Path = Field(
+        Path("models"), description="Folder of model files; where it is not set, `models` beside the data folder."
+    )
     model: str = Field("", description="Path of the GGUF model; empty means the demo model.")
     worker_name: str = Field(
         "gpu0",
@@ -159,6 +162,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
+        if "models_dir" not in self.model_fields_set or self.models_dir == Path():
+            self.__dict__["models_dir"] = self.data_dir.parent / "models"
         if not self.database_url:
             _set(self, "database_url", f"sqlite:///{self.data_dir / 'inglenook.db'}")
         if self.redis_password_file:

@@ -75,11 +75,13 @@ def test_the_programs_get_absolute_paths_and_our_own_redis(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     environ, settings, redis = prepare({"INGLENOOK_MODEL": "x.gguf"})
     assert settings.data_dir == tmp_path / "data"
+    assert settings.models_dir == tmp_path / "models"
     assert settings.model == str(tmp_path / "x.gguf")
     assert settings.redis_url == redis.url
     assert redis.password in redis.url
     assert redis.password not in repr(redis)
     assert environ["INGLENOOK_DATA_DIR"] == str(tmp_path / "data")
+    assert environ["INGLENOOK_MODELS_DIR"] == str(tmp_path / "models")
 
 
 def test_a_redis_that_is_named_is_used(tmp_path):

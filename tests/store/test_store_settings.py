@@ -1,5 +1,6 @@
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +14,13 @@ def test_an_empty_environment_gives_the_defaults():
     assert settings.database_url == "sqlite:///data/inglenook.db"
     assert settings.origins == ("http://127.0.0.1:8420", "http://localhost:8420")
     assert (settings.lanes, settings.context, settings.backend) == (2, 0, "llama")
+
+
+def test_the_folder_of_models_lies_beside_the_data_folder_unless_it_is_named(tmp_path):
+    given = {"INGLENOOK_DATA_DIR": str(tmp_path / "data")}
+    assert load_settings(given).models_dir == tmp_path / "models"
+    assert load_settings({**given, "INGLENOOK_MODELS_DIR": ""}).models_dir == tmp_path / "models"
+    assert load_settings({**given, "INGLENOOK_MODELS_DIR": "/large/disk"}).models_dir == Path("/large/disk")
 
 
 def test_values_come_from_the_environment_and_others_are_left_alone():

@@ -50,7 +50,7 @@ def make_context(database: Database, redis: Redis, redis_server, tmp_path) -> It
 
     def make(redis_url: str = redis_server.url, **values: object) -> WorkerContext:
         given = {"backend": "echo", "disk_cache_mb": 0, **values}
-        settings = Settings(data_dir=tmp_path, redis_url=redis_url, **given)
+        settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "models", redis_url=redis_url, **given)
         engine = open_engine(settings)
         publisher = Publisher(connect(redis_url))
         publisher.start()
@@ -153,6 +153,7 @@ def start_worker(database_url: str, redis: Redis, redis_server, tmp_path) -> Ite
         settings = {"backend": "echo", "database_url": database_url, "redis_url": redis_url, "worker_name": name}
         settings |= {
             "data_dir": str(tmp_path),
+            "models_dir": str(tmp_path / "models"),
             "disk_cache_mb": "0",
             "titles": "0",
             **{key: str(v) for key, v in values.items()},
