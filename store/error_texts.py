@@ -104,6 +104,24 @@ TEXTS: Mapping[str, str] = {
     "chat_damaged": "This file is damaged at {where}: copy or download it again, then import the whole file.",
     "bad_role": "The role must be one of admin, adult, teen and child.",
     "not_found": "There is no such {what}, or it is not yours.",
+    # what the shelf of models refuses
+    "bad_model.repo": "A repository is written owner/name, such as unsloth/Qwen3.5-4B-GGUF: correct it.",
+    "bad_model.path": (
+        "A file in a repository is written like folder/name.gguf, with * for any letters: correct it, or leave it "
+        "empty to see what there is."
+    ),
+    "bad_model.name": (
+        "{name} cannot be a model here: its name must end in .gguf and have only letters A-Z, 0-9, . _ + - = @."
+    ),
+    "bad_model.url": "This is no address of a file: expected https://host/path/name.gguf.",
+    "bad_model.secret": "An address with a password in it would be kept and shown: take the password out.",
+    "bad_model.sha256": "A SHA-256 has 64 digits, 0-9 and a-f: copy it from where the file is offered.",
+    "bad_model.revision": "A revision is the name of a branch or a commit: correct it, or leave it empty.",
+    "model_name_taken": "{name} is on the shelf already, from another place: remove that one first.",
+    "model_no_source": "Nobody knows where {name} is to be had: name its repository and file, or its address.",
+    "model_not_here": "{name} is not in the models folder: get it first.",
+    "model_in_use": "A worker uses {name}: choose another model first, then remove it.",
+    "too_many_models": "The shelf has {most} entries already: remove some first.",
     # why a turn failed, as the worker says it
     "internal": "Something went wrong on the server while this reply was written. Press retry to try again.",
     "out_of_memory": (

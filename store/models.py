@@ -27,6 +27,7 @@ from store.model_base import Base, one_of, partial_index
 from store.presets.tables import PresetRow as PresetRow
 from store.sharing.tables import Share as Share
 from store.sharing.tables import Wish as Wish
+from store.shelf.tables import ModelFile as ModelFile
 from store.sign_in_tables import ROLES as ROLES
 from store.sign_in_tables import EndedSession as EndedSession
 from store.sign_in_tables import Invite as Invite

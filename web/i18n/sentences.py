@@ -19,6 +19,7 @@ NOUNS = (
     "invitation",
     "lorebook",
     "message",
+    "model",
     "page",
     "persona",
     "picture",
