@@ -149,6 +149,8 @@ def test_what_was_popped_for_nothing_is_taken_out(database, redis, two_workers, 
 
 def test_a_lease_that_nobody_could_renew_is_no_sign_of_death(database, database_url, redis, two_workers, people, say):  # noqa: F811
     """Somebody keeps the database from taking writes: the worker lives, and renews as soon as it can."""
+    if not database_url.startswith("sqlite"):
+        pytest.skip("on PostgreSQL nobody keeps another from writing his own rows")
     (chat,) = people(1)
     turn = say(chat)
     claim = turns.claim(database, turn.id, "gpu0", 6.0)
