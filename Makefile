@@ -15,7 +15,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
+.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-downloads check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ attack: venv-dev ## what a neighbour feels while one account does the worst it m
 KILLS ?= 100
 check-kills: venv-dev ## kill -9 of a worker in mid-reply, KILLS=100 times: how long until text moves again
 	@exec $(PY) -m tests.nemesis.kills --n $(KILLS)
+
+RUNS ?= 500
+check-downloads: venv-dev ## models fetched from a bad hub, with kills: 0 wrong files, 0 bytes twice: RUNS=500 SEED=1
+	@exec $(PY) -m tests.nemesis.downloads --runs $(RUNS) --seed $(SEED)
 
 ROUNDS ?= 3
 check-rolling: venv-dev ## restart every worker and web server while people write: ROUNDS=3

@@ -1,4 +1,4 @@
-"""Container entry point: `python -m deploy.container web | worker | check-web | check-worker`.
+"""Container entry point: `python -m deploy.container web | worker | downloader | check-...`.
 
 What it does: waits for the Redis password and for the database server, migrates (in one container at a time), then
 replaces itself by its program (exec), so that signals reach that directly. The web container first prints an invitation
@@ -34,6 +34,12 @@ def worker(settings: Settings) -> int:
     return become(room_processes.worker_command())
 
 
+def downloader(settings: Settings) -> int:
+    """Become the downloader."""
+    room_processes.migrate(settings)
+    return become(room_processes.downloader_command())
+
+
 def check_web(settings: Settings) -> int:
     """0 if the web server in this container answers."""
     return 0 if room_processes.web_answers(settings) else 1
@@ -44,6 +50,11 @@ def check_worker(settings: Settings) -> int:
     return 0 if room_processes.worker_answers(settings) else 1
 
 
+def check_downloader(settings: Settings) -> int:
+    """0 if the downloader gives signs of life."""
+    return 0 if room_processes.downloader_answers(settings) else 1
+
+
 PASSWORD_WITHIN_S = 30
 DATABASE_WITHIN_S = 60.0  # a server that has just been made, on a slow disk
 EXIT_CONFIG = 78  # sysexits.h
@@ -51,8 +62,10 @@ Action = Callable[[Settings], int]
 ACTIONS: dict[str, Action] = {
     "web": web,
     "worker": worker,
+    "downloader": downloader,
     "check-web": check_web,
     "check-worker": check_worker,
+    "check-downloader": check_downloader,
 }
 
 
@@ -65,7 +78,7 @@ def main(argv: list[str], database_within_s: float = DATABASE_WITHIN_S) -> int:
     try:
         settings, action = load_settings(), ACTIONS[argv[0]]
         protect(settings.data_dir)
-        if action in (web, worker):
+        if action in (web, worker, downloader):
             check_database(settings)
             await_database(settings.database_url, database_within_s)
         return _do(action, settings)

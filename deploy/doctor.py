@@ -21,7 +21,7 @@ from deploy import room_processes
 from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
 from deploy.doctor_stores import examine_stores
 from deploy.installation import CHECKOUT, Installation, find_installation
-from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port
+from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port, free_space_mb
 from store.settings import PREFIX, SettingsError, load_settings
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine"]
@@ -46,6 +46,7 @@ def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterat
     yield finding
     yield from examine_stores(installation, disk)
     yield from _port(installation)
+    yield from _downloads(installation)
     yield from _model(installation, trial)
 
 
@@ -104,6 +105,19 @@ def _port(installation: Installation) -> Iterator[DoctorFinding]:
             yield DoctorFinding("port", OK, f"{settings.port} on {settings.host} is free")
         except DeployError as fault:
             yield DoctorFinding("port", FAIL, str(fault))
+
+
+def _downloads(installation: Installation) -> Iterator[DoctorFinding]:
+    """Whether models can be fetched, and how much room there is for them."""
+    settings, folder = installation.settings, installation.settings.models_dir
+    should_run = installation.is_running or not installation.manages_redis
+    if should_run and not room_processes.downloader_answers(settings):
+        advice = "Look into its log (data/logs/downloader.log, `docker compose logs downloader`)."
+        yield DoctorFinding("downloads", WARN, "the downloader gives no sign of life: no model can be fetched", advice)
+    elif not folder.is_dir():
+        yield DoctorFinding("downloads", OK, f"there is no folder {folder} here yet, the first model makes it")
+    else:
+        yield DoctorFinding("downloads", OK, f"models lie in {folder}, {free_space_mb(folder) / 1000:.1f} GB free")
 
 
 def _model(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:

@@ -1,4 +1,4 @@
-"""Start commands and health checks of the web and worker processes.
+"""Start commands and health checks of the web, worker and downloader processes.
 
 `make run` and the containers both use it, so that they cannot differ. It asks the rooms only through `store` and over
 HTTP, or runs them as commands; it imports neither web nor worker.
@@ -9,6 +9,7 @@ service in docker-compose.yml.
 import http.client
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 import redis
@@ -20,6 +21,7 @@ from store.links.offers import Offer
 from store.settings import AUTO, Settings
 
 Check = Callable[[], bool]
+BEAT_FILE, BEAT_WITHIN_S = "downloader.beat", 120.0  # it waits for a server for a minute at the most
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -31,6 +33,11 @@ def web_command() -> list[str]:
 def worker_command() -> list[str]:
     """The command that owns one GPU and answers turns."""
     return [sys.executable, "-m", "worker"]
+
+
+def downloader_command() -> list[str]:
+    """The command that fetches models."""
+    return [sys.executable, "-m", "web.downloader"]
 
 
 def migrate(settings: Settings) -> None:
@@ -88,6 +95,14 @@ def worker_view(settings: Settings) -> registry.WorkerView | None:
     if settings.worker_name == AUTO:
         return next((worker for worker in workers.values() if worker.host == socket.gethostname()), None)
     return workers.get(settings.worker_name)
+
+
+def downloader_answers(settings: Settings) -> bool:
+    """True if the downloader of this data folder has given a sign of life within BEAT_WITHIN_S."""
+    try:
+        return time.time() - (settings.data_dir / BEAT_FILE).stat().st_mtime < BEAT_WITHIN_S
+    except OSError:
+        return False
 
 
 def address(settings: Settings) -> str:

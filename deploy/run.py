@@ -1,10 +1,10 @@
 """`make run`: the whole stack on one machine, in the foreground, until Ctrl+C.
 
-Order: settings, one stack per data folder (lock), pre-flight checks, supervisord, Redis, migration, then worker and web
-at once; when both answer, the address (and an invitation while there is no admin). After that it watches: it ends when
-a program reports a wrong configuration (exit status 78), and restarts programs that supervisord has given up. What it
-refuses to know: how programs are kept running (supervise.py) and started (room_processes.py). To add a program: see
-room_processes.py.
+Order: settings, one stack per data folder (lock), pre-flight checks, supervisord, Redis, migration, then worker, web
+and downloader at once; when the first two answer, the address (and an invitation while there is no admin). After that
+it watches: it ends when a program reports a wrong configuration (exit status 78), and restarts programs that
+supervisord has given up. What it refuses to know: how programs are kept running (supervise.py) and started
+(room_processes.py). To add a program: see room_processes.py.
 """
 
 import contextlib
@@ -103,6 +103,7 @@ def programs(paths: StackPaths, managed_redis: ManagedRedis | None) -> list[Prog
     rooms_programs = [
         Program("worker", room_processes.worker_command(), ROOMS, settle_s=5, stop_s=6),
         Program("web", room_processes.web_command(), ROOMS, settle_s=5, stop_s=5),
+        Program("downloader", room_processes.downloader_command(), ROOMS, settle_s=5, stop_s=5),
     ]
     if managed_redis is None:
         return rooms_programs

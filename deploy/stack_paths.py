@@ -17,6 +17,8 @@ from pathlib import Path
 from deploy.preflight import DeployError, unusable
 from store.settings import PREFIX
 
+HUB_TOKEN = PREFIX + "HUB_TOKEN"
+"""Never written to a file, not even to a private one."""
 LONGEST_SOCKET_FOLDER = 75  # the kernel allows a path of 107 bytes, and supervisord adds its pid for a moment
 
 
@@ -97,7 +99,7 @@ def is_running(paths: StackPaths) -> bool:
 @contextlib.contextmanager
 def running_settings(paths: StackPaths, environ: Mapping[str, str]) -> Iterator[None]:
     """While the stack runs, keep its settings in a file (mode 0600), so that commands find it with the same ones."""
-    ours = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+    ours = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX) and name != HUB_TOKEN}
     paths.settings.unlink(missing_ok=True)
     descriptor = os.open(paths.settings, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -122,6 +122,51 @@ TEXTS: Mapping[str, str] = {
     "model_not_here": "{name} is not in the models folder: get it first.",
     "model_in_use": "A worker uses {name}: choose another model first, then remove it.",
     "too_many_models": "The shelf has {most} entries already: remove some first.",
+    # why a model is not here (yet), as the downloader says it
+    "fetch.no_network": "{host} cannot be reached. It is tried again by itself; what is here already is kept.",
+    "fetch.lost_line": "The line to {host} breaks again and again. It is tried again by itself, from where it broke.",
+    "fetch.proxy": "The proxy does not answer: look at HTTPS_PROXY. It is tried again by itself.",
+    "fetch.tls": "The certificate of {host} is not valid here: look at the clock and the proxy of this machine.",
+    "fetch.busy": "{host} asks us to wait: too many requests. It is tried again by itself.",
+    "fetch.down": "{host} does not work at the moment. It is tried again by itself.",
+    "fetch.bad_answer": "{host} answers something that makes no sense here. It is tried again by itself.",
+    "fetch.expired": "{host} leads to an address that has expired. It is tried again by itself.",
+    "fetch.no_range": "{host} cannot go on in the middle of a file. It is tried again by itself.",
+    "fetch.redirects": "{host} leads to an address that is not safe, or in circles: choose another source.",
+    "fetch.not_found": "{host} has no such model: look at the names of the repository and the file.",
+    "fetch.gated": (
+        "This model is given only to those who have agreed to its terms: agree on {host}, make a token there, set it "
+        "as INGLENOOK_HUB_TOKEN and start again."
+    ),
+    "fetch.token": (
+        "{host} does not let us in: it needs a token (INGLENOOK_HUB_TOKEN), or the one that is set is wrong."
+    ),
+    "fetch.refused": "{host} refuses the file (status {status}): look at its name, or choose another source.",
+    "fetch.parts": "{missing} of the {parts} parts of {name} are missing there: choose another file.",
+    "fetch.no_hash": (
+        "{host} does not say the SHA-256 of this file, and a file that cannot be checked is not fetched: type the hash "
+        "beside the address."
+    ),
+    "fetch.no_hash_there": "The hub does not say the SHA-256 of {name}, so it cannot be checked: choose another file.",
+    "fetch.other_hash": "The SHA-256 that was typed is not that of {name}: correct it, or leave it empty.",
+    "fetch.no_size": "{host} does not say how large this file is: choose another source.",
+    "fetch.split_address": (
+        "{name} is one part of a split model: name the repository and the file instead of an address."
+    ),
+    "fetch.wrong_size": "{host} has another file under this name (its size differs): look at it again.",
+    "fetch.other_file": "{host} has another file under this name (its hash differs): look at it again.",
+    "fetch.wrong_hash": (
+        "What came from {host} is not the file that it should be (its SHA-256 is wrong), so it was deleted: try again, "
+        "or choose another source."
+    ),
+    "fetch.not_gguf": "{name} is no GGUF file, or its header is damaged: choose another file.",
+    "fetch.disk_full": (
+        "The disk of the models has {free_mb} MB free and {needed_mb} MB are needed: make room, then try again. What "
+        "is here already is kept."
+    ),
+    "fetch.folder": "The models folder {folder} cannot be used ({why}): let the user of the server write there.",
+    "fetch.name_there": "Another file lies in the models folder under the name {name}: rename or remove it first.",
+    "fetch.internal": "Something went wrong in the downloader: its log says what. Try again.",
     # why a turn failed, as the worker says it
     "internal": "Something went wrong on the server while this reply was written. Press retry to try again.",
     "out_of_memory": (

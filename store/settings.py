@@ -25,8 +25,10 @@ from store.links.addresses import WILDCARDS, machine_addresses
 from store.quotas import Quota
 
 PREFIX = "INGLENOOK_"
+HUBS = ("https://huggingface.co", "https://hf-mirror.com", "https://modelscope.cn")
+_FOREIGN = {"hub_sources": "HF_ENDPOINT", "hub_token": "HF_TOKEN"}
 AUTO = "auto"
-_SECRETS = frozenset({"secret_key", "metrics_token"})  # their values are not repeated in an error
+SECRETS = frozenset({"secret_key", "metrics_token", "hub_token"})  # their values are not repeated in an error
 
 
 class SettingsError(ValueError):
@@ -61,6 +63,17 @@ class Settings(BaseSettings):
         Path("models"), description="Folder of model files; where it is not set, `models` beside the data folder."
     )
     model: str = Field("", description="Path of the GGUF model; empty means the demo model.")
+    hub_sources: str = Field(
+        "",
+        description="Hubs that models are fetched from, in turn, separated by commas; empty: HF_ENDPOINT if that is "
+        "set, huggingface.co, hf-mirror.com and modelscope.cn.",
+    )
+    hub_token: str = Field(
+        "",
+        pattern=r"^(|[!-~]{8,500})$",
+        description="Token for models that are given to those only who have agreed to their terms; empty: HF_TOKEN. "
+        "Only the first hub and huggingface.co get it.",
+    )
     worker_name: str = Field(
         "gpu0",
         pattern=r"^[A-Za-z0-9_-]{1,40}$",
@@ -180,6 +193,12 @@ class Settings(BaseSettings):
         return tuple(part for part in parts if part)
 
     @property
+    def hubs(self) -> tuple[str, ...]:
+        """The addresses of the hubs, in the order in which they are tried, without a slash at the end."""
+        parts = (part.strip().rstrip("/") for part in self.hub_sources.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part)) or HUBS
+
+    @property
     def quota(self) -> Quota:
         """What one person may keep."""
         return Quota(self.max_stories, self.max_messages, self.max_storage_mb)
@@ -202,10 +221,18 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     for name, value in environ.items():
         if name.upper().startswith(PREFIX):
             values[_field_of(name)] = value
+    for field, name in _FOREIGN.items():
+        if not values.get(field) and environ.get(name):
+            values[field] = _foreign(field, environ[name])
     try:
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_sentences(error)) from None
+
+
+def _foreign(field: str, value: str) -> str:
+    """The value of a setting that has the name that all programs use for it."""
+    return value.strip() if field == "hub_token" else ",".join((value.strip(), *HUBS))
 
 
 def _field_of(name: str) -> str:
@@ -225,7 +252,7 @@ def _sentences(error: ValidationError) -> str:
             continue
         field = str(problem["loc"][0])
         about = Settings.model_fields[field].description if field in Settings.model_fields else ""
-        given = "..." if field in _SECRETS else repr(problem["input"])
+        given = "..." if field in SECRETS else repr(problem["input"])
         lines.append(f"{PREFIX}{field.upper()}={given} is wrong: {problem['msg']}. {about}")
     return "\n".join(lines)
 

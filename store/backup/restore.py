@@ -28,7 +28,9 @@ from store.settings import Settings
 _BATCH_BYTES = 4 << 20
 _LEAVING_S = 2.0
 _MISFITS = (DatabaseTrouble, ValueError, TypeError, KeyError, AttributeError, OverflowError)  # whatever a row may hold
-_IN_USE = "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker`)."
+_IN_USE = (
+    "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker downloader`)."
+)
 _NOT_EMPTY = (
     "People live in this house already: `--replace` puts what is there aside and restores the backup in its place."
 )

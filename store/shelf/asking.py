@@ -7,7 +7,7 @@ To add a wish: a value in tables.WANTED (a migration: it is a constraint), a fun
 about it (transfers.py).
 """
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store.db import Database
@@ -79,6 +79,12 @@ def forget_row(session: Session, row: ModelFile) -> None:
     session.execute(delete(ModelPart).where(ModelPart.file_id == row.id))
     session.execute(delete(ModelPlan).where(ModelPlan.file_id == row.id))
     session.delete(row)
+
+
+def forget_bytes(session: Session, row: ModelFile) -> None:
+    """Nothing of a file is here any more."""
+    session.execute(update(ModelPart).where(ModelPart.file_id == row.id).values(done=0))
+    row.done, row.speed = 0, 0.0
 
 
 def _ask(db: Database, source: ModelSource, wanted: str, by: str, now: float | None) -> ModelFileView:

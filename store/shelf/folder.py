@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from store.db import Database
 from store.messages import clock, new_id
-from store.shelf.asking import forget_row
+from store.shelf.asking import forget_bytes, forget_row
 from store.shelf.reading import MAX_FILES, row_of
 from store.shelf.tables import ModelChoice, ModelFile, ModelPlan
 
@@ -98,4 +98,5 @@ def _left(session: Session, row: ModelFile, now: float) -> None:
     if not (chosen or row.repo or row.url or row.wanted == "remove"):
         forget_row(session, row)
         return
-    row.state, row.done, row.changed_at = "gone", 0, now
+    forget_bytes(session, row)
+    row.state, row.changed_at = "gone", now

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from store.errors import Refused
 
+HEADERS = "model_headers"
+"""The folder in the data folder that has the headers of models that are not here (`header_names`)."""
 MAX_NAME, MAX_PATH, MAX_URL = 160, 400, 2000
 SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 MAX_PARTS = 64
@@ -18,6 +20,10 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+=@-]*\.gguf$", re.IGNORECASE)
 _REPO = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
 _PATH = re.compile(r"^[A-Za-z0-9*?][A-Za-z0-9._+=@*?-]*(/[A-Za-z0-9*?][A-Za-z0-9._+=@*?-]*)*$")
 _REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+_PAGE = re.compile(
+    r"^https://(?:huggingface\.co|hf\.co|hf-mirror\.com|(?:www\.)?modelscope\.cn/models)/"
+    r"(?P<repo>[^/?#]+/[^/?#]+)/(?:resolve|blob|file/view)/(?P<revision>[^/?#]+)/(?P<path>[^?#]+)"
+)
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -48,6 +54,8 @@ class ModelSource:
 def source_of(repo: str = "", path: str = "", url: str = "", sha256: str = "", revision: str = "") -> ModelSource:
     """A checked source from what a person typed. Raises Refused "bad_model...."."""
     repo, path, url, sha256 = repo.strip(), path.strip(), url.strip(), sha256.strip().lower()
+    if page := _PAGE.match(url):  # what people copy from a hub's page
+        repo, revision, path, url = page["repo"], revision or unquote(page["revision"]), unquote(page["path"]), ""
     if sha256 and not _SHA256.match(sha256):
         raise Refused("bad_model.sha256")
     if revision and not _REVISION.match(revision):
@@ -85,6 +93,13 @@ def is_safe_path(path: str) -> bool:
 def is_sha256(text: str) -> bool:
     """Whether a text is a SHA-256 in lower-case hexadecimal digits."""
     return bool(_SHA256.match(text))
+
+
+def header_names(file_id: str, n_parts: int) -> tuple[str, ...]:
+    """The names of the files in `DATA_DIR/model_headers` that hold the beginnings of a model's parts."""
+    if n_parts == 1:
+        return (f"{file_id}.gguf",)
+    return tuple(f"{file_id}-{one:05d}-of-{n_parts:05d}.gguf" for one in range(1, n_parts + 1))
 
 
 def part_names(name: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def find_file(db: Database, name: str) -> ModelFileView | None:
     return found[0] if found else None
 
 
-def views_of(session: Session, wanted: Select[tuple[ModelFile]]) -> tuple[ModelFileView, ...]:
+def views_of(session: Session, wanted: Select[ModelFile]) -> tuple[ModelFileView, ...]:
     """The views of some rows, three queries in all."""
     rows = session.scalars(wanted).all()
     parts, plans = _parts_of(session, rows), _plans_of(session, rows)

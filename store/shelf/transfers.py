@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from store.db import Database
 from store.errors import Failure
 from store.messages import clock
-from store.shelf.asking import forget_row
+from store.shelf.asking import forget_bytes, forget_row
 from store.shelf.names import ModelSource
 from store.shelf.reading import row_of, views_of
 from store.shelf.tables import ModelFile, ModelPart
@@ -106,14 +106,30 @@ def record_progress(
         return row.wanted
 
 
+def record_kept(db: Database, file_id: str, failure: Failure, now: float | None = None) -> None:
+    """The files cannot be deleted: the row stays as it is, and says why."""
+    with db.session() as session:
+        row = row_of(session, file_id)
+        row.wanted, row.reason, row.changed_at = "", reason_of(failure), clock(now)
+
+
+def record_canceled(db: Database, file_id: str, now: float | None = None) -> None:
+    """What was fetched is deleted."""
+    with db.session() as session:
+        row = row_of(session, file_id)
+        forget_bytes(session, row)
+        row.state, row.reason, row.changed_at = "canceled", {}, clock(now)
+
+
 def record_removed(db: Database, file_id: str, now: float | None = None) -> None:
     """The files are deleted: the row is gone, its wish stays until the workers have deleted the blocks (folder.py)."""
     with db.session() as session:
         row = row_of(session, file_id)
-        row.state, row.done, row.speed, row.changed_at = "gone", 0, 0.0, clock(now)
+        forget_bytes(session, row)
+        row.state, row.changed_at = "gone", clock(now)
 
 
-def _unfinished() -> Select[tuple[ModelFile]]:
+def _unfinished() -> Select[ModelFile]:
     stopping = ModelFile.wanted.in_(("pause", "cancel")) & ModelFile.state.in_((*_ACTIVE, "looked"))
     giving_up = (ModelFile.wanted == "cancel") & (ModelFile.state == "paused")
     removing = (ModelFile.wanted == "remove") & (ModelFile.state != "gone")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from deploy.cli.main import cli
 from deploy.installation import find_installation
-from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
+from deploy.stack_paths import HUB_TOKEN, StackPaths, exclusive_lock, running_settings
 from store import accounts, chats
 from store.characters import list_characters
 from store.db import Database
@@ -220,10 +220,10 @@ def test_the_commands_use_the_settings_of_the_stack_that_runs(installation):
     """Its port, its origins, its database; what is given with the command wins, and a stale file counts for nothing."""
     paths = StackPaths(installation.data)
     paths.make()
-    started = {"INGLENOOK_PORT": "9123", "INGLENOOK_WORKER_NAME": "gpu7", "HOME": "/none"}
+    started = {"INGLENOOK_PORT": "9123", "INGLENOOK_WORKER_NAME": "gpu7", "HOME": "/none", HUB_TOKEN: "hf_a_secret"}
     with exclusive_lock(paths), running_settings(paths, started):
         assert paths.settings.stat().st_mode & 0o777 == 0o600
-        assert "HOME" not in paths.settings.read_text()
+        assert not any(name in paths.settings.read_text() for name in ("HOME", "hf_a_secret"))
         assert installation("invite").startswith("http://127.0.0.1:9123/invite/")
         found = find_installation(installation.settings)
         assert (found.settings.port, found.settings.worker_name, found.is_running) == (9123, "gpu7", True)

@@ -49,7 +49,14 @@ def test_every_container_is_locked_up(file, name, service):
     assert service["cap_drop"] == ["ALL"]
     assert service["restart"] == "unless-stopped"
     own = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}  # to hand a volume over and give up root
-    may = {"web": set(), "worker": set(), "redis": own, "postgres": own, "caddy": {"NET_BIND_SERVICE"}}
+    may = {
+        "web": set(),
+        "worker": set(),
+        "downloader": set(),
+        "redis": own,
+        "postgres": own,
+        "caddy": {"NET_BIND_SERVICE"},
+    }
     assert set(service.get("cap_add", ())) <= may[name]
 
 
@@ -72,13 +79,21 @@ def test_an_override_takes_nothing_of_that_away():
             )
 
 
-def test_only_web_and_caddy_have_a_way_out_and_open_ports():
+def test_only_web_caddy_and_the_downloader_have_a_way_out_and_only_the_first_two_open_ports():
     for file, name, service in NEW:
-        outside = name in ("web", "caddy")
-        assert ("outside" in service["networks"]) is outside, (file, name)
-        assert bool(service.get("ports")) is outside, (file, name)
+        assert ("outside" in service["networks"]) is (name in ("web", "caddy", "downloader")), (file, name)
+        assert bool(service.get("ports")) is (name in ("web", "caddy")), (file, name)
     networks = yaml.load((ROOT / BASE).read_text(encoding="utf-8"), Loader)["networks"]
     assert networks["default"] == {"internal": True}
+
+
+def test_the_worker_reads_the_models_the_downloader_writes_them_and_only_it_has_the_token():
+    volumes = {name: service.get("volumes", []) for name, service in services(BASE).items()}
+    assert [name for name, mounted in volumes.items() if "./models:/models" in mounted] == ["downloader"]
+    assert [name for name, mounted in volumes.items() if "./models:/models:ro" in mounted] == ["worker"]
+    knows = [name for name, one in services(BASE).items() if "HF_TOKEN" in one.get("environment", {})]
+    assert knows == ["downloader"]
+    assert "outside" not in services(BASE)["worker"]["networks"]
 
 
 def test_nobody_gets_past_caddy_to_the_server_that_believes_what_caddy_says():

@@ -29,9 +29,9 @@ def test_a_database_that_does_not_come_is_one_sentence_without_its_password(clos
 
 def test_a_container_without_its_database_ends_with_that_sentence(closed_door, monkeypatch, capsys):
     monkeypatch.setenv("INGLENOOK_DATABASE_URL", closed_door)
-    assert [main([room], database_within_s=0.1) for room in ("web", "worker")] == [EXIT_CONFIG] * 2
+    assert [main([room], database_within_s=0.1) for room in ("web", "worker", "downloader")] == [EXIT_CONFIG] * 3
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
+    assert len(said) == 3
     assert all(line.startswith("inglenook: The database does not answer") for line in said)
 
 

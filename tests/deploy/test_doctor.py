@@ -198,6 +198,15 @@ def test_a_wrong_password(machine, guarded_redis, given):
     assert "wrong" not in lines["redis"][1]
 
 
+def test_a_downloader_that_gives_no_sign_of_life(machine, redis_server):
+    machine.set(redis_url=redis_server.url)
+    says(machine.doctor(trial=False), "downloads", "warn", "no sign of life", "downloader.log")
+    (machine.data / "downloader.beat").touch()
+    says(machine.doctor(trial=False), "downloads", "ok", "the first model makes it")
+    os.utime(machine.data / "downloader.beat", (1.0, 1.0))
+    says(machine.doctor(trial=False), "downloads", "warn", "no sign of life")
+
+
 def test_the_right_password_and_a_redis_that_keeps_nothing(machine, guarded_redis):
     machine.set(redis_url=guarded_redis.url.replace("redis://", "redis://:sesame@"))
     status, lines = machine.doctor()

@@ -38,6 +38,17 @@ def test_origins_are_split_and_lose_their_slash():
     assert settings.origins == ("https://a.example", "https://b.example")
 
 
+def test_hubs_and_their_token_have_the_names_that_all_programs_use():
+    assert load_settings({}).hubs == ("https://huggingface.co", "https://hf-mirror.com", "https://modelscope.cn")
+    named = load_settings({"HF_ENDPOINT": "https://hub.example/", "HF_TOKEN": "hf_something"})
+    assert named.hubs[:2] == ("https://hub.example", "https://huggingface.co")
+    assert named.hub_token == "hf_something"
+    ours = load_settings({"HF_ENDPOINT": "https://a", "INGLENOOK_HUB_SOURCES": "https://b, https://b/", "HF_TOKEN": ""})
+    assert (ours.hubs, ours.hub_token) == (("https://b",), "")
+    with pytest.raises(SettingsError, match=r"INGLENOOK_HUB_TOKEN=\.\.\. is wrong"):
+        load_settings({"HF_TOKEN": "two words"})
+
+
 def test_a_misspelt_name_is_refused_with_the_nearest_one():
     with pytest.raises(SettingsError, match=r"INGLENOOK_REDIS_ULR.*Did you mean INGLENOOK_REDIS_URL"):
         load_settings({"INGLENOOK_REDIS_ULR": "redis://x"})

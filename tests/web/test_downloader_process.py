@@ -1,0 +1,90 @@
+"""The downloader as a process: one file and the end, the lock, a stop in the middle, settings that are wrong."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from test_downloader import NAME, PATH, REPO, SOURCE, gguf
+
+from store.settings import Settings
+from store.shelf import asking
+from store.shelf.reading import get_file
+from tests.harness.hub import Hub
+from tests.harness.processes import environ_of
+from tests.harness.waiting import wait_for
+from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, token_of
+from web.downloader.http import Token
+from web.downloader.service import lock_of
+
+FILE = gguf(4_000_000)  # the first look takes 2 MiB of it
+
+
+@pytest.fixture
+def hub():
+    with Hub() as hub:
+        hub.add(REPO, PATH, FILE)
+        yield hub
+
+
+@pytest.fixture
+def start(database_url, tmp_path, hub):
+    """Starts `python -m web.downloader` with some arguments."""
+
+    def start(*arguments, **settings):
+        settings = {"data_dir": tmp_path / "data", "database_url": database_url, "hub_sources": hub.url, **settings}
+        command = [sys.executable, "-m", "web.downloader", *arguments]
+        return subprocess.Popen(command, env=environ_of(**settings), stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_with_an_id_it_fetches_that_file_and_ends(database, tmp_path, start):
+    file = asking.ask_to_get(database, SOURCE)
+    with lock_of(tmp_path / "models"), start(file.id) as busy:
+        assert busy.wait(60) == EXIT_BUSY
+    with start(file.id) as process:
+        assert process.wait(60) == 0
+    assert get_file(database, file.id).state == "installed"
+    assert (tmp_path / "models" / NAME).read_bytes() == FILE
+
+
+def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(database, tmp_path, start, hub):
+    hub.faults.slow_s = 0.05
+    file = asking.ask_to_get(database, SOURCE)
+    with start() as process:
+        wait_for(lambda: get_file(database, file.id).state == "fetching", "the download")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert (tmp_path / "data" / "downloader.beat").exists()
+    assert get_file(database, file.id).state == "waiting"
+    hub.faults.slow_s = 0.0
+    with start() as process:
+        wait_for(lambda: get_file(database, file.id).state == "installed", "the rest")
+        process.kill()
+    assert (tmp_path / "models" / NAME).read_bytes() == FILE
+    assert hub.sent_twice(PATH) <= 1 << 19
+
+
+def test_a_hub_that_is_no_address_is_one_sentence(start):
+    with start(hub_sources="hub.example") as process:
+        assert process.wait(60) == EXIT_CONFIG
+        assert process.stderr.read() == (
+            "inglenook: hub.example is no address of a hub: expected one such as https://huggingface.co.\n"
+        )
+
+
+def test_the_token_is_for_the_first_hub_and_huggingface_and_goes_nowhere_in_the_open():
+    token = token_of(Settings(hub_token="hf_a_secret", hub_sources="http://nas.example,https://mirror.example"))
+    shown = {"Authorization": "Bearer hf_a_secret"}
+    assert token.headers("https://huggingface.co/a/b/resolve/main/x.gguf") == shown
+    for other in (
+        "https://mirror.example/x",
+        "http://huggingface.co/x",
+        "http://nas.example/x",
+        "https://nas.example/x",
+    ):
+        assert token.headers(other) == {}
+    assert token.headers("https://huggingface.co.evil.example/x") == {}
+    assert token.headers("https://huggingface.co:8443/x") == {}
+    assert Token("", frozenset(("https://huggingface.co:443",))).headers("https://huggingface.co/x") == {}

@@ -1,0 +1,95 @@
+"""`python -m web.downloader [ID]`: fetches what the shelf wants until it is stopped; with the id of a file only that.
+
+Exit status: 0; 75 (EX_TEMPFAIL) where another downloader is at work in this models folder and an id is given (that one
+does it); 78 (EX_CONFIG) for a wrong setting. Without an id it waits for the lock.
+"""
+
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from store.db import Database
+from store.private_files import protect
+from store.settings import HUBS, Settings, SettingsError, load_settings
+from web.downloader.http import Client, Token, origin
+from web.downloader.hubs import MODELSCOPE, Hub, hub_of
+from web.downloader.jobs import Jobs
+from web.downloader.service import Locked, Service, lock_of
+from web.downloader.troubles import Trouble
+
+EXIT_BUSY, EXIT_CONFIG = 75, 78
+BEAT_S, LOCK_AGAIN_S = 2.0, 5.0
+BEAT_FILE = "downloader.beat"
+
+log = logging.getLogger("web.downloader")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the downloader; the exit status."""
+    try:
+        settings = load_settings()
+        hubs = [hub_of(address) for address in settings.hubs]
+    except (SettingsError, ValueError) as error:
+        print(f"inglenook: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIG
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    protect(settings.data_dir)
+    db = Database(settings.database_url)
+    try:
+        return _run(db, settings, hubs, arguments[0] if arguments else "")
+    finally:
+        db.close()
+
+
+def token_of(settings: Settings) -> Token:
+    """The token, and who may see it: huggingface.co, and the first hub where the operator has named one."""
+    first = settings.hubs[0].removeprefix(MODELSCOPE)
+    return Token(settings.hub_token, frozenset((origin(first), origin(HUBS[0]))))
+
+
+def _run(db: Database, settings: Settings, hubs: list[Hub], only: str) -> int:
+    beat = _beat(settings.data_dir / BEAT_FILE)
+    jobs = Jobs(db, Client(token_of(settings)), hubs, settings.models_dir, settings.data_dir, beat)
+    while True:
+        beat()
+        try:
+            with lock_of(settings.models_dir):
+                Service(db, jobs, beat).run(only)
+                return 0
+        except Locked:
+            if only:
+                return EXIT_BUSY
+        except Trouble as trouble:
+            log.warning("The models folder cannot be used: %s", dict(trouble.failure.values))
+            if only:
+                return 1
+        time.sleep(LOCK_AGAIN_S)
+
+
+def _beat(file: Path) -> Callable[[], None]:
+    """Touches a file, every BEAT_S seconds at the most."""
+    last = [0.0]
+
+    def beat() -> None:
+        if time.monotonic() - last[0] >= BEAT_S:
+            last[0] = time.monotonic()
+            with contextlib.suppress(OSError):
+                file.touch()
+
+    return beat
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
