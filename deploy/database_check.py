@@ -92,7 +92,7 @@ def _refuse_emptied(settings: Settings, file: Path) -> None:
     if trace is None:
         return
     raise DeployError(
-        f"The database {file} is empty, and yet people have lived in this house ({trace} is here): bring the last "
+        f"The database {file} is empty, and yet people have used this installation ({trace} is here): bring the last "
         f"backup back, {restore_command(settings)}. To begin anew without their stories, move the folder "
         f"{settings.data_dir} away."
     )

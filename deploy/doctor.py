@@ -97,7 +97,7 @@ def _port(installation: Installation) -> Iterator[DoctorFinding]:
     elif installation.is_running:
         log = settings.data_dir / "logs" / "web.log"
         yield DoctorFinding(
-            "port", FAIL, f"{settings.port}: this house runs, its web server does not answer", f"Look into {log}."
+            "port", FAIL, f"{settings.port}: inglenook runs, its web server does not answer", f"Look into {log}."
         )
     else:
         try:

@@ -60,19 +60,21 @@ def open_database(installation: Installation, any_version: bool = False) -> Iter
     version."""
     if installation.file is not None and not installation.file.exists():
         raise DeployError(
-            f"There is no house in {installation.settings.data_dir}: start it once, or name its folder in {DATA_DIR}."
+            f"There is no installation in {installation.settings.data_dir}: start it once, or name its folder in "
+            f"{DATA_DIR}."
         )
     db = Database(installation.settings.database_url)
     try:
         version = db.version()
         if version is None:
             raise DeployError(
-                "There is no house in this database: start inglenook once, or correct INGLENOOK_DATABASE_URL."
+                "There is no installation in this database: start inglenook once, or correct INGLENOOK_DATABASE_URL."
             )
         if not any_version and version != known_versions()[-1]:
             raise DeployError(
-                f"The tables of this house have version {version}, this inglenook works with {known_versions()[-1]}: "
-                "start inglenook again, that brings them up to date (`inglenook backup` before that does no harm)."
+                f"The tables of this database have version {version}, this inglenook works with "
+                f"{known_versions()[-1]}: start inglenook again, that brings them up to date (`inglenook backup` "
+                "before that does no harm)."
             )
         yield db
     finally:

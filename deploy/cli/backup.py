@@ -31,7 +31,7 @@ COUNTED_TABLES = ("users", "characters", "chats", "messages", "pictures")
 @click.argument("file", type=click.Path(allow_dash=True, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="replace FILE if it is there")
 def backup_command(file: Path, overwrite: bool) -> None:
-    """Write the whole house into FILE, while people go on writing.
+    """Write the whole installation into FILE, while people go on writing.
 
     FILE may be a folder (the file is named by the time) or - for standard output. It holds every story and the key
     that signs cookies: keep it where only you can read it.
@@ -54,12 +54,12 @@ def backup_command(file: Path, overwrite: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--replace", is_flag=True, help="even if people live here: what is there is put aside")
 def restore_command(file: Path, replace: bool) -> None:
-    """Make this house the one in FILE (- for standard input). It must not be running."""
+    """Make this installation the one in FILE (- for standard input). It must not be running."""
     settings = find_installation().settings
     with exclusive_lock(StackPaths(settings.data_dir)), _source(file, settings.data_dir) as path:
         restored = restore_backup(settings, path, replace)
     made_at = datetime.fromtimestamp(restored.made_at)
-    click.echo(f"The house of {made_at:%Y-%m-%d %H:%M} is back: {_counts_text(restored.rows)}.")
+    click.echo(f"The backup of {made_at:%Y-%m-%d %H:%M} is back: {_counts_text(restored.rows)}.")
     if restored.aside is not None:
         click.echo(f"What was here before lies in {restored.aside}.")
     click.echo("Start inglenook now.")
@@ -77,7 +77,7 @@ def _target(file: Path, overwrite: bool, data_dir: Path) -> Iterator[Path]:
     if str(file) == "-":
         leftovers.sweep(data_dir, TEMPORARY)
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=data_dir) as folder, leftovers.held(Path(folder)):
-            yield Path(folder) / "house.zip"
+            yield Path(folder) / "backup.zip"
         return
     if file.is_dir():
         file = file / f"inglenook-{time.strftime('%Y%m%d-%H%M%S')}.zip"

@@ -10,7 +10,7 @@ from deploy.doctor import FAIL, examine
 @click.command("doctor")
 @click.option("--quick", is_flag=True, help="do not load the model for a trial")
 def doctor_command(quick: bool) -> None:
-    """Check this machine and this house. Exit status 1 if something must be mended."""
+    """Check this machine and this installation. Exit status 1 if something must be mended."""
     failed = 0
     for finding in examine(trial=not quick):
         click.echo(finding.text())

@@ -58,7 +58,7 @@ class Sentences(click.Group):
 
 @click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Keep a house of inglenook running: check it, invite and help people, save it and bring it back."""
+    """Keep an installation of inglenook running: check it, invite and help people, save it and bring it back."""
 
 
 for command in (

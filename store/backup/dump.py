@@ -98,7 +98,7 @@ def _write(db: Database, draft: Path, secret_key: str | None, made_at: float) ->
         with db.snapshot() as connection:
             version = tables_version(connection)
             if version is None:
-                raise BackupError("There is nothing to save: this house has never been started.")
+                raise BackupError("There is nothing to save: this installation has never been started.")
             for table in reflect_tables(connection).sorted_tables:
                 if table.name != VERSIONS:
                     writer.table(table.name, [column.name for column in table.columns], _rows(connection, table))

@@ -32,7 +32,7 @@ _IN_USE = (
     "Somebody is using this database: stop inglenook first (Ctrl+C, or `docker compose stop web worker downloader`)."
 )
 _NOT_EMPTY = (
-    "People live in this house already: `--replace` puts what is there aside and restores the backup in its place."
+    "People use this installation already: `--replace` puts what is there aside and restores the backup in its place."
 )
 
 
@@ -275,6 +275,6 @@ def _install_key(settings: Settings, staged: Path | None, aside: Path | None) ->
         return
     path = settings.data_dir / "secret_key"
     if path.exists() and aside is not None:
-        with suppress(OSError):  # the old house would ask its people to sign in again
+        with suppress(OSError):  # the old installation would ask its people to sign in again
             shutil.copy2(path, aside / path.name)
     staged.replace(path)

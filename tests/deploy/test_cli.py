@@ -89,7 +89,7 @@ def test_the_command_is_installed_and_lists_what_it_can_do():
 )
 def test_a_house_that_is_not_there_is_not_made_by_asking(new_installation, arguments):
     installation = new_installation("nowhere")
-    assert "There is no house in" in installation(*arguments, status=1)
+    assert "There is no installation in" in installation(*arguments, status=1)
     assert not installation.data.exists()
 
 
@@ -190,7 +190,7 @@ def test_a_backup_comes_back_on_an_empty_machine(installation, ada, new_installa
     assert "is back: 1 user" in other("restore", file)
     assert set(other.people()) == {"Ada"}
     assert (other.data / "secret_key").read_text() == KEY
-    assert "People live in this house already" in other("restore", file, status=1)
+    assert "People use this installation already" in other("restore", file, status=1)
     assert "What was here before lies in" in other("restore", file, "--replace")
 
 

@@ -116,7 +116,7 @@ def test_an_emptied_database_is_not_taken_for_a_new_house(house, run, emptied, t
     if trace == "a log":
         file.with_name("inglenook.db-wal").write_bytes(GARBAGE)
     said = run()
-    assert f"The database {file} is empty, and yet people have lived in this house" in said
+    assert f"The database {file} is empty, and yet people have used this installation" in said
     assert "inglenook restore" in said
     if trace == "a log":
         assert file.with_name("inglenook.db-wal").read_bytes() == GARBAGE
