@@ -113,6 +113,16 @@ class Engine:
         forgetting.forget_on_disk(self._kv, request, files)
         return request.forgotten
 
+    def delete_files_of(self, model_folder: str) -> int:
+        """Delete what another model has left in the disk tier, under the first 16 letters of its key; the number of
+        files. Any thread."""
+        if (disk := self.blocks.disk) is None:
+            return 0
+        names = disk.names(f"{model_folder}/")
+        for name in names:
+            disk.delete(name)
+        return len(names)
+
     def stats(self) -> EngineStats:
         """Cells, blocks, evictions, and what all turns took."""
         return gather(self.options, self.backend.n_cells, self._kv.cells, self.blocks, self._tally)

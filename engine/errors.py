@@ -2,6 +2,8 @@
 
 EngineError
 |- ModelError        the model file is missing, broken, or cannot be used with these settings
+|  |- CutOff         the file ends in the middle of something: it is damaged, or not all of it is here
+|  |- DoesNotFit     no plan fits into the memory that there is
 |  `- MemoryShortage there is less memory than the plan was made for; a smaller plan may fit
 |- ComputeError      the card is lost or out of memory in the midst of work: only a new process can go on
 |- RequestError      a turn requests something impossible (also a ValueError); the caller must change it
@@ -20,6 +22,18 @@ class ModelError(EngineError):
     """The model cannot be loaded or used; the message says why and what to do."""
 
     code = "model"
+
+
+class CutOff(ModelError):
+    """The model file ends too early."""
+
+
+class DoesNotFit(ModelError):
+    """The least plan needs `needed` bytes of a budget of `budget` bytes, of the card or of the RAM."""
+
+    def __init__(self, message: str, needed: int, budget: int, on_card: bool) -> None:
+        super().__init__(message)
+        self.needed, self.budget, self.on_card = needed, budget, on_card
 
 
 class MemoryShortage(ModelError):

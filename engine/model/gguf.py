@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.errors import ModelError
+from engine.errors import CutOff, ModelError
 
 MAX_HEADER = 512 << 20
 MAX_VALUES = 100_000
@@ -63,11 +63,12 @@ class Header:
     tensors: tuple[Tensor, ...]
 
 
-def read_header(path: Path) -> Header:
-    """Read a file's metadata. Raises ModelError."""
+def read_header(path: Path, whole_bytes: int = 0) -> Header:
+    """Read a file's metadata. `whole_bytes`: the size of the whole file, where `path` holds only its beginning. Raises
+    ModelError."""
     try:
         with path.open("rb") as file:
-            return _Reader(file, path).header()
+            return _Reader(file, path, whole_bytes).header()
     except FileNotFoundError as error:
         raise ModelError(f"there is no model file at {path}: give the path of a GGUF file") from error
     except OSError as error:
@@ -77,9 +78,9 @@ def read_header(path: Path) -> Header:
 class _Reader:
     """Reads one open file from its beginning."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, whole_bytes: int) -> None:
         self._file, self._path = file, path
-        self._size = path.stat().st_size
+        self._size = whole_bytes or path.stat().st_size
         self._offset = 0
         self._n_values = 0
         self._lengths: dict[str, int] = {}
@@ -189,8 +190,8 @@ class _Reader:
         if self._offset > MAX_HEADER:
             raise self._bad(f"its metadata is longer than {MAX_HEADER >> 20} MiB")
 
-    def _cut_off(self) -> ModelError:
-        return ModelError(
+    def _cut_off(self) -> CutOff:
+        return CutOff(
             f"{self._path} is cut off or damaged (it ends after {self._size} bytes, in the middle of something): "
             "download it again"
         )

@@ -11,6 +11,7 @@ belongs in engine/backends/llama.py.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -98,11 +99,15 @@ class ModelInfo:
 def read_model_info(path: Path) -> ModelInfo:
     """The facts of a model file, including the other parts of a split one. Raises ModelError."""
     first = _first_part(path)
-    header = read_header(first)
-    tensors = list(header.tensors)
-    for part in _other_parts(first):
-        tensors += read_header(part).tensors
-    return _MetadataReader(first, header, tensors).info()
+    return info_of_parts([(part, 0) for part in (first, *_other_parts(first))])
+
+
+def info_of_parts(parts: Sequence[tuple[Path, int]]) -> ModelInfo:
+    """The same from the beginnings of the files alone: for each part a file that holds its header at least, and the
+    bytes of the whole part (0: it is whole). Raises ModelError."""
+    headers = [read_header(path, whole_bytes) for path, whole_bytes in parts]
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    return _MetadataReader(parts[0][0], headers[0], tensors).info()
 
 
 def _first_part(path: Path) -> Path:

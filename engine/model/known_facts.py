@@ -34,6 +34,10 @@ class KnownFacts:
         """The fact, as JSON has it; None where it is not known."""
         return self._read().get(key)
 
+    def all(self) -> dict[str, Any]:
+        """Every fact, by its key."""
+        return self._read()
+
     def keep(self, key: str, fact: object) -> None:
         """Add or replace a fact; a failure is only logged."""
         if self.path is None:

@@ -43,16 +43,36 @@ def plan_model(
     `remember` that stays as it is.
     """
     model = read_model_info(path)
-    kept = KnownFacts(facts / "kv_types.json" if facts else None, "KV types")
+    kept, probe = _known_facts(facts)
     plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)))
-    safe = ShiftProbe(facts / "probes.json" if facts else None).usable_kv_type(
-        path, model, plan.kv_type, plan.n_gpu_layers, main_gpu
-    )
+    safe = probe.usable_kv_type(path, model, plan.kv_type, plan.n_gpu_layers, main_gpu)
     if safe != plan.kv_type:
         plan = plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
     if remember and len(request.kv_types) > 1 and kept.get(file_key(path)) != plan.kv_type:
         kept.keep(file_key(path), plan.kv_type)
     return plan
+
+
+def foresee_plan(
+    model: ModelInfo, path: Path | None, request: PlanRequest, budget_bytes: int, facts: Path | None = None
+) -> MemoryPlan:
+    """The plan that `plan_model` would make, as far as that can be told without loading the model: quantized KV cells
+    that were never tried with it count as usable, and nothing is remembered.
+
+    `path`: the whole model, of which something may be known already; None: only its header is here. Raises ModelError.
+    """
+    kept, probe = _known_facts(facts)
+    plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)) if path else None)
+    result = probe.known(path, model, plan.kv_type, plan.n_gpu_layers)
+    if result and not result.works:
+        plan = plan_memory(model, budget_bytes, replace(request, kv_types=("f16",)))
+    return plan
+
+
+def _known_facts(folder: Path | None) -> tuple[KnownFacts, ShiftProbe]:
+    """What a folder keeps: the KV type of each model, and the results of probes."""
+    kept = KnownFacts(folder / "kv_types.json" if folder else None, "KV types")
+    return kept, ShiftProbe(folder / "probes.json" if folder else None)
 
 
 def _with_kept_type(model: ModelInfo, budget_bytes: int, request: PlanRequest, kept: object) -> MemoryPlan:

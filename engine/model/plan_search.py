@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil
 
-from engine.errors import ModelError
+from engine.errors import DoesNotFit, ModelError
 from engine.model.info import ModelInfo
 from engine.model.memory_plan import CONTEXT_STEP, DENSE_SEQUENCES, GIB, KV_VALUE_BYTES, MemoryPlan, whole_steps
 
@@ -98,17 +98,18 @@ def _smallest(model: ModelInfo, budget_bytes: int, request: PlanRequest, n_gpu_l
     return min(_variants(base, (1,)), key=lambda plan: plan.total_bytes)
 
 
-def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> ModelError:
+def _refusal(model: ModelInfo, budget_bytes: int, request: PlanRequest) -> DoesNotFit:
     everything = model.n_layers + 1
     n_gpu_layers = min(request.gpu_layers, everything) if request.gpu_layers >= 0 else everything
     least = _smallest(model, budget_bytes, request, n_gpu_layers)
-    return ModelError(
+    words = (
         f"{model.name or model.architecture} ({model.quantization}) does not fit into {_gib(budget_bytes)} of "
         f"{'card memory' if least.on_gpu else 'RAM'}: weights {_gib(least.weight_bytes)}, what one chat keeps of "
         f"{least.context} tokens {_gib(least.kv_bytes)}, computing {_gib(least.compute_bytes)} and "
         f"{_gib(least.reserve_bytes)} kept free are {_gib(least.total_bytes)}, "
         f"{_gib(least.total_bytes - budget_bytes)} too much. {_advice(model, budget_bytes, request, least)}"
     )
+    return DoesNotFit(words, least.total_bytes, budget_bytes, least.on_gpu)
 
 
 def _advice(model: ModelInfo, budget_bytes: int, request: PlanRequest, least: MemoryPlan) -> str:

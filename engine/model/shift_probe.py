@@ -81,19 +81,26 @@ class ShiftProbe:
         self, path: Path, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0, main_gpu: int = 0
     ) -> ProbeResult:
         """The result: known beforehand, cached, or probed now."""
+        known = self.known(path, model, kv_type, n_gpu_layers)
+        if known is None:
+            known = self.run(path, kv_type, n_gpu_layers, main_gpu)
+            if not known.passing:
+                self._cache.keep(_key(path, kv_type, n_gpu_layers), {"works": known.works, "reason": known.reason})
+        return known
+
+    def known(self, path: Path | None, model: ModelInfo, kv_type: str, n_gpu_layers: int = 0) -> ProbeResult | None:
+        """The result without a trial; None: only a trial would tell. `path` None: the model is not here yet."""
         if kv_type == "f16" or not any(model.kv_heads):
             return ProbeResult(True)
         if model.key_length in self.known_crashes:
             return ProbeResult(
                 False, f"heads of {model.key_length} values crash llama.cpp when quantized cells are moved"
             )
-        key, cache = _key(path, kv_type, n_gpu_layers), KnownFacts(self.cache, "results of shift probes")
-        cached = _result(cache.get(key))
-        if cached is None:
-            cached = self.run(path, kv_type, n_gpu_layers, main_gpu)
-            if not cached.passing:
-                cache.keep(key, {"works": cached.works, "reason": cached.reason})
-        return cached
+        return _result(self._cache.get(_key(path, kv_type, n_gpu_layers))) if path else None
+
+    @property
+    def _cache(self) -> KnownFacts:
+        return KnownFacts(self.cache, "results of shift probes")
 
     def run(self, path: Path, kv_type: str, n_gpu_layers: int = 0, main_gpu: int = 0) -> ProbeResult:
         """Probe now, whatever is known or cached: runs this module as a child process."""

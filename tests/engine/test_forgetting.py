@@ -98,3 +98,19 @@ def test_a_dead_engine_says_so(engine):
     engine.close()
     with pytest.raises(EngineClosed):
         engine.forget(frozenset({"x"}))
+
+
+def test_what_another_model_has_left_on_disk_is_deleted_by_its_key(make_engine, tmp_path):
+    options = {"folder": tmp_path, "ram_bytes": 1 << 20, "disk_bytes": 1 << 24}
+    old = make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, salt="old"), **options)
+    told(old, "story", "Hello")
+    old.close()
+    engine = make_engine(EchoBackend(n_cells=4096, n_sequences=8, n_batch=64, salt="new"), **options)
+    told(engine, "story", "Hello")
+    engine.blocks.disk.flush()
+    n_both = len(files(tmp_path, ".kv"))
+    assert engine.delete_files_of(old.model_key[:16]) > 0
+    assert 0 < len(files(tmp_path, ".kv")) < n_both
+    used = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert engine.blocks.disk.used_bytes() == used
+    assert engine.delete_files_of("nobody") == 0
