@@ -15,14 +15,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deploy import room_processes
 from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
 from deploy.doctor_stores import examine_stores
-from deploy.installation import CHECKOUT, Installation, find_installation
+from deploy.installation import CHECKOUT, MODEL, Installation, find_installation, open_database
 from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port, free_space_mb
-from store.settings import PREFIX, SettingsError, load_settings
+from store.db import DatabaseTrouble
+from store.error_texts import english
+from store.settings import AUTO, PREFIX, Settings, SettingsError, load_settings
+from store.shelf import choices
+from store.shelf.views import ChoiceView
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine"]
 
@@ -30,6 +35,7 @@ DISK_TEST_BYTES = 16_000_000
 SLOW_MB_PER_S = 20.0
 LOW_DISK_MB = 2_000
 TRIAL_LIMIT_S = 900
+FIRST_WORKER = "gpu0"
 
 
 def examine(given: Mapping[str, str] = os.environ, trial: bool = True) -> Iterator[DoctorFinding]:
@@ -126,14 +132,41 @@ def _model(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:
             "model", OK, "looked at in the worker container: `docker compose exec worker inglenook doctor`"
         )
         return
-    settings = installation.settings
+    settings, chosen = installation.settings, chosen_model(installation)
+    yield from choice_findings(settings, chosen)
+    path = settings.models_dir / chosen.name if chosen and chosen.name else Path(settings.model)
     try:
-        if settings.backend == "llama" and settings.model:
-            check_model(Path(settings.model))
+        if settings.backend == "llama" and path != Path():
+            check_model(path)
     except DeployError as fault:
         yield DoctorFinding("model", FAIL, str(fault))
         return
+    if chosen and chosen.name:
+        installation = replace(installation, environ={**installation.environ, MODEL: str(path)})
     yield from _worker_diagnosis(installation, trial and not room_processes.worker_answers(settings))
+
+
+def chosen_model(installation: Installation) -> ChoiceView | None:
+    """The model that was chosen for the worker of these settings; None: none was, or the database cannot tell."""
+    worker = installation.settings.worker_name
+    try:
+        with open_database(installation) as db:
+            return choices.choice_of(db, FIRST_WORKER if worker == AUTO else worker)
+    except (DeployError, DatabaseTrouble):
+        return None
+
+
+def choice_findings(settings: Settings, chosen: ChoiceView | None) -> Iterator[DoctorFinding]:
+    """Which model the worker runs, if one was chosen, and why it is not another."""
+    if chosen is None:
+        return
+    default = f"{Path(settings.model).name}, as INGLENOOK_MODEL says" if settings.model else "the demo model"
+    name = chosen.name or default
+    if failure := chosen.failure:
+        words = f"{name} answers instead of the one that was chosen: {english(failure.reason, failure.values)}"
+        yield DoctorFinding("chosen model", WARN, words, "Choose another one on the page Models.")
+    elif chosen.name:
+        yield DoctorFinding("chosen model", OK, f"{name}, chosen on the page Models; without that {default}")
 
 
 def _worker_diagnosis(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:

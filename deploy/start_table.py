@@ -10,6 +10,13 @@ from collections.abc import Iterator
 from store.broker.registry import EngineView
 
 GIB = 1 << 30
+WHY = {
+    "chosen": "{file}, chosen on the page Models",
+    "started": "as INGLENOOK_MODEL says",
+    "demo": "the demo model",
+    "instead": "instead of the chosen one: the page Models says why",
+}
+"""Why this model answers."""
 
 
 def start_table(engine: EngineView) -> str:
@@ -19,7 +26,8 @@ def start_table(engine: EngineView) -> str:
 
 def rows(engine: EngineView) -> Iterator[tuple[str, str]]:
     """Name and words of each line."""
-    yield "model", f"{engine.model_name}, {engine.kind}"
+    why = WHY.get(engine.model_why, "").format(file=engine.model_file)
+    yield "model", f"{engine.model_name}, {engine.kind}{why and f' ({why})'}"
     yield "card", _card(engine)
     yield "memory", _memory(engine)
     yield "chats", f"{engine.lanes} at once, {engine.context:,} tokens each, KV cells in {engine.kv_type}"

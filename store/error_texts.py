@@ -121,6 +121,19 @@ TEXTS: Mapping[str, str] = {
     "model_no_source": "Nobody knows where {name} is to be had: name its repository and file, or its address.",
     "model_not_here": "{name} is not in the models folder: get it first.",
     "model_in_use": "A worker uses {name}: choose another model first, then remove it.",
+    # why a model cannot be used, as a worker says it
+    "model_gone": "{name} is not in the models folder any more: get it again, or choose another.",
+    "model_cut_off": "{name} is damaged, it ends too early: get it again.",
+    "model_unusable": "{name} cannot be used here: {why}",
+    "model_too_large.card": (
+        "{name} does not fit on the card: it needs {needed} GiB at the least, {budget} GiB are there. Choose a smaller "
+        "one."
+    ),
+    "model_too_large.ram": (
+        "{name} does not fit into the memory: it needs {needed} GiB at the least, {budget} GiB are there. Choose a "
+        "smaller one."
+    ),
+    "model_kills": "{name} has ended the worker {times} times while it was loaded: choose another.",
     "too_many_models": "The shelf has {most} entries already: remove some first.",
     # why a model is not here (yet), as the downloader says it
     "fetch.no_network": "{host} cannot be reached. It is tried again by itself; what is here already is kept.",

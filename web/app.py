@@ -91,7 +91,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     live.init_app(app)
-    app.context_processor(lambda: {"trouble": services.maintenance.trouble})
+    app.context_processor(lambda: {"trouble": services.maintenance.trouble, "change_s": services.maintenance.change_s})
     return app
 
 

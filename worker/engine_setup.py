@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from engine import Engine, EngineOptions, Framing, ModelError, Segment, TurnRequ
 from engine.backend import Backend
 from engine.model.budgets import FreeBytes, disk_tier_budget, free_for_engine, model_budget, ram_tier_budget
 from engine.model.hardware import demo_model, free_ram_bytes, ram_bytes
+from engine.model.info import ModelInfo, read_model_info
 from engine.model.llama_build import llama_build
-from engine.model.loader import cards, load_model, plan_model
+from engine.model.loader import cards, foresee_plan, load_model, plan_model
 from engine.model.memory_plan import GIB, KV_VALUE_BYTES, MIB, MemoryPlan
 from engine.model.plan_search import PlanRequest
 from engine.text.framing_styles import FramingStyle
@@ -37,6 +39,8 @@ WARM_UP_S = 5.0
 ECHO_CONTEXT = 16_384  # the echo backend's tokens are bytes
 KV_TYPES = tuple(KV_VALUE_BYTES)
 """In the order of preference."""
+MakePlan = Callable[[PlanRequest, int], MemoryPlan]
+"""From what is asked for and a budget in bytes to a plan; raises ModelError."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,15 @@ def _echo(settings: Settings) -> LoadedModel:
     from engine.backends.echo import EchoBackend
 
     context = settings.context or ECHO_CONTEXT
+    path = Path(settings.model) if settings.model else None
+    if path is not None:
+        read_model_info(path)  # a file that no backend could load is refused
     backend = EchoBackend(
         context * (settings.lanes + 1),
         max(16, 2 * settings.lanes + 1),
         n_context_train=context,
         delay_s=settings.echo_delay_ms / 1000,
+        salt=path.name if path else "",
     )
     return LoadedModel(backend, context, settings.lanes, free_bytes(settings))
 
@@ -155,25 +163,46 @@ def memory_plan(
     A model that is too large for the card is planned without it, unless a number of layers was asked for.
     `share`: how much of the card's budget may be used (failed_plans.py); `main_gpu`: which card (card_lock.py).
     """
+
+    def make(request: PlanRequest, budget_bytes: int) -> MemoryPlan:
+        return plan_model(path, request, budget_bytes, settings.data_dir, remember, main_gpu)
+
+    plan, why = _plan(settings, free, share, make)
+    if why:
+        log.warning("the card is not used, the CPU computes, which is slow: %s", why)
+    return plan
+
+
+def foreseen_plan(settings: Settings, model: ModelInfo, path: Path | None, free: FreeBytes) -> MemoryPlan:
+    """The memory plan that a model would get, as far as its header tells; nothing is loaded or remembered.
+
+    `path`: the whole file, of which something may be known; None: only its header is here. Raises ModelError.
+    """
+
+    def make(request: PlanRequest, budget_bytes: int) -> MemoryPlan:
+        return foresee_plan(model, path, request, budget_bytes, settings.data_dir)
+
+    return _plan(settings, free, 1.0, make)[0]
+
+
+def _plan(settings: Settings, free: FreeBytes, share: float, make: MakePlan) -> tuple[MemoryPlan, ModelError | None]:
+    """The plan, and why it does without the card although there is one."""
     try:
-        return _plan(settings, path, free, remember, share, main_gpu)
+        return _plan_on(settings, free, share, make), None
     except ModelError as error:
         if settings.gpu_layers >= 0 or not free.card:
             raise
         with contextlib.suppress(ModelError):  # the RAM is too small as well
-            plan = _plan(settings, path, replace(free, card=0), remember, 1.0, main_gpu)
-            log.warning("the card is not used, the CPU computes, which is slow: %s", error)
-            return plan
+            return _plan_on(settings, replace(free, card=0), 1.0, make), error
         raise
 
 
-def _plan(settings: Settings, path: Path, free: FreeBytes, remember: bool, share: float, main_gpu: int) -> MemoryPlan:
+def _plan_on(settings: Settings, free: FreeBytes, share: float, make: MakePlan) -> MemoryPlan:
     gpu_layers = settings.gpu_layers if free.card else 0
     kv_types = KV_TYPES if settings.kv_type == AUTO else (settings.kv_type,)
     request = PlanRequest(settings.context, settings.lanes, gpu_layers, kv_types)
     budget_bytes = model_budget(free if gpu_layers else replace(free, card=0), int(settings.vram_gb * GIB))
-    budget_bytes = int(share * budget_bytes) if gpu_layers else budget_bytes
-    return plan_model(path, request, budget_bytes, settings.data_dir, remember, main_gpu)
+    return make(request, int(share * budget_bytes) if gpu_layers else budget_bytes)
 
 
 def subject_of_failures(settings: Settings, path: Path, device: Device | None) -> str:
@@ -193,7 +222,12 @@ def _llama(settings: Settings) -> LoadedModel:
         now = cards()[lock.place] if device else None  # another program may load, too
         return memory_plan(settings, path, free_bytes(settings, now), share=share, main_gpu=lock.place)
 
-    plan, backend = failed.load(planned, lambda plan: (plan, _loaded(settings, path, plan, lock.place)))
+    try:
+        plan, backend = failed.load(planned, lambda plan: (plan, _loaded(settings, path, plan, lock.place)))
+    except ModelError:
+        failed.end()
+        lock.release()  # another model may be loaded instead
+        raise
     return LoadedModel(backend, plan.context, plan.lanes, free, plan, device, failed, lock)
 
 

@@ -23,7 +23,7 @@ from engine.model.memory_plan import MemoryPlan
 from engine.model.story_size import StorySize
 from store.broker.registry import EngineView
 from store.settings import Settings
-from worker.engine_setup import LoadedModel
+from worker.model_choice import OpenedModel, shelf_name
 
 if TYPE_CHECKING:
     from engine.backends.llama_devices import Device
@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 class EngineReporter:
     """Reports the engine of this worker."""
 
-    def __init__(self, settings: Settings, engine: Engine, loaded: LoadedModel | None) -> None:
+    def __init__(self, settings: Settings, engine: Engine, opened: OpenedModel | None) -> None:
         self._engine = engine
         options = engine.options
         view = EngineView(
             since=time.time(), lanes=options.lanes, context=options.context, max_reply=settings.max_reply_tokens
         )
-        plan = loaded.plan if loaded else None
-        if loaded and plan:
-            self._constant = planned(view, plan, loaded.device)
+        if opened:
+            view = replace(view, model_file=opened.name or shelf_name(settings), model_why=opened.why)
+        if opened and opened.loaded.plan:
+            self._constant = planned(view, opened.loaded.plan, opened.loaded.device)
         else:
-            self._constant = replace(view, model_name=settings.backend)
+            self._constant = replace(view, model_name=view.model_file or settings.backend)
 
     def now(self) -> EngineView:
         """The constant facts and the present counters."""

@@ -41,7 +41,7 @@ def run_turn(turn_id: str) -> None:
 def _dispatch_next(context: WorkerContext, chat_id: str, owner_id: str) -> None:
     """Pin the chat to this worker and dispatch its owner's next turn; `reconcile` repairs it if that fails."""
     try:
-        registry.pin(context.redis, [chat_id], context.worker_name)
+        registry.pin(context.redis, [chat_id], context.worker_name, context.engine.model_key)
         queue.dispatch(context.db, context.redis, owner_id)
     except RedisError as error:
         log.warning("the next turn of %s waits for Redis: %s", owner_id, error)

@@ -1,7 +1,8 @@
 """The worker process: settings, logging, the lock, signals, exit codes. Its parts are in service.py.
 
 Exit codes: 0 stopped as asked; 78 the settings or the model file are wrong (a supervisor should not try again); 70
-the engine died (it should); 1 stopped the hard way, by a second signal or because lanes did not end in time.
+the engine died (it should); 75 another model was chosen, which the next start loads (model_switch.py); 1 stopped the
+hard way, by a second signal or because lanes did not end in time.
 SIGTERM and SIGINT drain: running turns stop at the next token and are given back, at most about 5 s. A second one
 exits at once.
 """
@@ -20,14 +21,19 @@ from store.broker.client import connect
 from store.db import Database
 from store.private_files import protect
 from store.settings import AUTO, Settings, SettingsError, load_settings
-from worker.engine_setup import load, open_engine
 from worker.gpu_lock import DataFolderError, WorkerLock, first_free
+from worker.model_choice import open_chosen
 from worker.service import Service, requeue_own_turns
 
 log = logging.getLogger("worker")
 
-EXIT_OK, EXIT_HARD, EXIT_ENGINE_DIED, EXIT_CONFIG = 0, 1, 70, 78
+EXIT_OK, EXIT_HARD, EXIT_ENGINE_DIED, EXIT_SWITCH, EXIT_CONFIG = 0, 1, 70, 75, 78
 WATCH_EVERY_S = 0.2
+_ENDS = {
+    EXIT_OK: "stopping",
+    EXIT_ENGINE_DIED: "the engine died",
+    EXIT_SWITCH: "stopping, for another model",
+}
 QUIET = ("rq.worker", "rq.queue", "rq.job", "alembic", "rq.registry")
 
 
@@ -69,18 +75,17 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     db.migrate()
     with connect(settings.redis_url) as redis:
         requeue_own_turns(db, redis, settings.worker_name)
-    loaded = load(settings)
-    engine = open_engine(settings, loaded)
-    service = Service(settings, db, engine, loaded)
+    opened = open_chosen(settings, db)
+    service = Service(opened.settings, db, opened.engine, opened)
     if stop.is_set():
         return EXIT_OK
     service.start()
-    while service.alive() and not stop.wait(WATCH_EVERY_S):
+    while service.alive() and not service.switches() and not stop.wait(WATCH_EVERY_S):
         pass
-    code = EXIT_OK if service.alive() else EXIT_ENGINE_DIED
-    log.log(logging.ERROR if code else logging.INFO, "the engine died" if code else "stopping")
-    if loaded.failed:
-        loaded.failed.note(engine.failure)
+    code = _exit_code(service, stop)
+    log.log(logging.ERROR if code == EXIT_ENGINE_DIED else logging.INFO, _ENDS[code])
+    if opened.loaded.failed:
+        opened.loaded.failed.note(opened.engine.failure)
     if service.stalled():
         log.error("the engine has been at one step for too long: this process ends, another one goes on")
         os._exit(
@@ -89,6 +94,13 @@ def _work(settings: Settings, stop: threading.Event) -> int:
     drained = service.drain()
     service.close()
     return code if drained or code else EXIT_HARD
+
+
+def _exit_code(service: Service, stop: threading.Event) -> int:
+    """Why the loop has ended. A stop wins over a change of the model: nobody starts this process again."""
+    if not service.alive():
+        return EXIT_ENGINE_DIED
+    return EXIT_SWITCH if service.switches() and not stop.is_set() else EXIT_OK
 
 
 def _install_signals(stop: threading.Event) -> None:

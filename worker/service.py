@@ -21,10 +21,13 @@ from store.db import Database
 from store.settings import Settings
 from worker import heartbeat
 from worker.context import WorkerContext, open_context
-from worker.engine_setup import LoadedModel, framing_of
+from worker.engine_setup import framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
 from worker.kept_ends import KeptEnds
+from worker.model_choice import OpenedModel
+from worker.model_shelf import SHELF_EVERY_S, ShelfKeeper
+from worker.model_switch import SWITCH_EVERY_S, SwitchWatcher
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
@@ -40,10 +43,11 @@ DRAIN_S = 4.0
 class Service:
     """One worker process at work."""
 
-    def __init__(self, settings: Settings, db: Database, engine: Engine, loaded: LoadedModel | None = None) -> None:
+    def __init__(self, settings: Settings, db: Database, engine: Engine, opened: OpenedModel | None = None) -> None:
         self._settings, self._db, self._engine = settings, db, engine
-        self._reporter = EngineReporter(settings, engine, loaded)
+        self._reporter = EngineReporter(settings, engine, opened)
         self._redis = connect(settings.redis_url)
+        self._switch = SwitchWatcher(settings, db, self._redis, opened) if opened else None
         self._context = WorkerContext(
             worker_name=settings.worker_name,
             db=db,
@@ -74,6 +78,12 @@ class Service:
             Ticker("kept ends", FORGET_EVERY_S, lambda: self._kept_ends.sweep(db)),
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
+        if opened and self._switch:
+            shelf = ShelfKeeper(settings, db, opened)
+            self._tickers += [
+                Ticker("shelf", SHELF_EVERY_S, shelf.tick),
+                Ticker("switch", SWITCH_EVERY_S, self._switch.watch),
+            ]
 
     def start(self) -> None:
         """Take turns from now on."""
@@ -88,6 +98,8 @@ class Service:
             lambda: jobs.open_queue(connect(self._settings.redis_url), name),
             self._context.draining,
         )
+        if self._switch:
+            self._switch.serving()
         log.info("worker %s is ready: %d lanes of %d tokens", name, len(self._lanes), self._context.context_tokens)
 
     def alive(self) -> bool:
@@ -97,6 +109,10 @@ class Service:
     def stalled(self) -> bool:
         """Whether one step of the engine takes longer than the limit: the backend hangs, and only an exit helps."""
         return self._engine.stalled_s() > self._settings.stall_limit_s
+
+    def switches(self) -> bool:
+        """Whether this process has to end because another model was chosen."""
+        return self._switch is not None and self._switch.due.is_set()
 
     def drain(self, limit_s: float = DRAIN_S) -> bool:
         """Drain: take no more turns and give the running ones back; True when every lane has ended within `limit_s`."""

@@ -56,8 +56,14 @@ def worker(worker_name: str) -> str:
     return f"{PREFIX}:worker:{worker_name}"
 
 
+def switches() -> str:
+    """Hash: the workers that are changing their model, each with JSON {"name", "about_s", "at"} until it answers."""
+    return f"{PREFIX}:switches"
+
+
 def pin(chat_id: str) -> str:
-    """String: the worker that last had a chat's session, so its KV blocks too. Goes after a month without turns."""
+    """String: the worker that last had a chat's session, so its KV blocks too, and the key of its model. Goes after a
+    month without turns."""
     return f"{PREFIX}:chat:{chat_id}:worker"
 
 

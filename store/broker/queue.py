@@ -20,7 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from store import site_state, turns
-from store.broker import cancel, eta, events, jobs, keys, registry
+from store.broker import cancel, eta, events, jobs, keys, registry, routing
 from store.db import Database, DatabaseTrouble
 from store.errors import Stale, StoreError
 from store.quotas import GENEROUS, Quota
@@ -52,7 +52,7 @@ def accept(
     It is queued for its chat's worker if the person has no other unfinished turn, else waiting. Raises what
     `turns.begin_turn` raises.
     """
-    return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(redis, command.chat_id), quota)
+    return turns.begin_turn(db, owner_id, command, now, max_waiting, _route(db, redis, command.chat_id), quota)
 
 
 def deliver(db: Database, redis: Redis, begun: BegunTurn, now: float | None = None) -> None:
@@ -71,9 +71,9 @@ def deliver(db: Database, redis: Redis, begun: BegunTurn, now: float | None = No
             log.warning("A turn of %s waits for the database: %s", turn.owner_id, error)
 
 
-def _route(redis: Redis, chat_id: str) -> str | None:
+def _route(db: Database, redis: Redis, chat_id: str) -> str | None:
     try:
-        return registry.route(redis, chat_id)
+        return routing.route(db, redis, chat_id)
     except RedisError as error:
         log.warning("A turn of chat %s waits for Redis: %s", chat_id, error)
         return None
@@ -96,7 +96,7 @@ def dispatch(db: Database, redis: Redis, owner_id: str, now: float | None = None
     """
     try:
         waiting = turns.next_waiting(db, owner_id)
-        worker = registry.route(redis, waiting.chat_id) if waiting else None
+        worker = routing.route(db, redis, waiting.chat_id) if waiting else None
         turn = turns.enqueue_next(db, owner_id, worker, now) if worker else None
         if turn is not None:
             _make_job(redis, turn)

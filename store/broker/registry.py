@@ -2,13 +2,13 @@
 
 What it does: a worker calls `announce` every second or so (a heartbeat); without it its entry expires after a few
 seconds. `route` sends a chat to the worker that has its session, else to the one it is pinned to, else to the least
-loaded.
+loaded; where workers run different models, to one of the chat's own model while such a one lives.
 What it refuses to know: turns, RQ's jobs (only the length of a queue), what a dead worker leaves behind (recovery.py).
 To add a figure of an engine: a field of EngineView with a default, set in worker/engine_stats.py.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -28,11 +28,14 @@ class EngineView:
 
     Counters (`n_...`, `..._s`) begin with the process, at `since`. `gpu_layers` 0: no card; a plan of 0 bytes: none
     was made (the echo backend). `device` is the card, `build` llama.cpp's backend for it. `story_...`: bytes that a
-    story of `context` tokens keeps.
+    story of `context` tokens keeps. `model_file`: its name in the models folder, "" where it lies elsewhere;
+    `model_why`: "chosen", "started" (INGLENOOK_MODEL), "demo", or "instead" of one that cannot be used.
     """
 
     since: float = 0.0
     model_name: str = ""
+    model_file: str = ""
+    model_why: str = ""
     kind: str = ""
     kv_type: str = ""
     device: str = ""
@@ -148,16 +151,21 @@ def read(entry: Any) -> WorkerView | None:
     return None if entry is None else _view(entry)
 
 
-def pin(redis: Redis, chat_ids: Iterable[str], name: str) -> None:
-    """Pin chats to the worker that has their KV blocks."""
+def pin(redis: Redis, chat_ids: Iterable[str], name: str, model: str = "") -> None:
+    """Pin chats to the worker that has their KV blocks, and to its model: `WorkerView.model`."""
     with redis.pipeline(transaction=False) as pipe:
         for chat_id in chat_ids:
-            pipe.set(keys.pin(chat_id), name, ex=PIN_TTL_S)
+            pipe.set(keys.pin(chat_id), f"{name} {model}".rstrip(), ex=PIN_TTL_S)
         pipe.execute()
 
 
-def route(redis: Redis, chat_id: str) -> str | None:
-    """The name of the worker that gets the next turn of this chat; None when none is alive."""
+def route(redis: Redis, chat_id: str, last_model: Callable[[], str] = str) -> str | None:
+    """The name of the worker that gets the next turn of this chat; None when none is alive.
+
+    That which has its session; else the one it is pinned to; if that is gone or runs another model now, the least
+    loaded of those that run the chat's model, which its blocks and its style belong to. `last_model` tells that model
+    where Redis does not know the chat (any more): it is asked only if the workers differ.
+    """
     with redis.pipeline(transaction=False) as pipe:
         pipe.smembers(keys.workers())
         pipe.get(keys.pin(chat_id))
@@ -166,9 +174,15 @@ def route(redis: Redis, chat_id: str) -> str | None:
     for worker in workers.values():
         if chat_id in worker.chats:
             return worker.name
-    if isinstance(pinned, bytes) and pinned.decode() in workers:
-        return pinned.decode()
-    return _least_loaded(redis, workers)
+    name, _, model = pinned.decode().partition(" ") if isinstance(pinned, bytes) else ("", "", "")
+    if name in workers and workers[name].model == (model or workers[name].model):
+        return name
+    if len({worker.model for worker in workers.values()}) > 1:
+        model = model or last_model()
+    same = {of: worker for of, worker in workers.items() if worker.model == model}
+    if name in workers and not same:
+        return name
+    return _least_loaded(redis, same or workers)
 
 
 def loads(redis: Redis, workers: Mapping[str, WorkerView]) -> dict[str, tuple[WorkerView, int]]:

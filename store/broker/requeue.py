@@ -8,7 +8,7 @@ import logging
 from redis import Redis
 
 from store import turns
-from store.broker import keys, registry
+from store.broker import keys, routing
 from store.broker.jobs import enqueue
 from store.broker.queue import announce_queued, remove_job
 from store.db import Database
@@ -24,7 +24,7 @@ def requeue_at_front(
     started_first = sorted(lost, key=lambda turn: (turn.started_at is None, turn.queued_at or 0.0, turn.created_at))
     placed = []
     for turn in reversed(started_first):
-        worker = target or registry.route(redis, turn.chat_id) or turn.worker
+        worker = target or routing.route(db, redis, turn.chat_id) or turn.worker
         if worker is None or not turns.assign(db, turn.id, worker, now):
             continue  # it ended or was claimed meanwhile
         remove_job(redis, turn)

@@ -1,5 +1,7 @@
 """The start table: what a newcomer reads in the terminal."""
 
+import pytest
+
 from deploy.start_table import start_table
 from store.broker.registry import NOTHING_KNOWN, EngineView
 
@@ -32,6 +34,20 @@ def test_what_it_says_of_a_card_that_is_too_small():
     engine = EngineView(budget_bytes=GIB, layers=31, device="NVIDIA GeForce MX150", build="CUDA")
     words = "card     NVIDIA GeForce MX150 is not used, the model does not fit into its memory: the CPU computes"
     assert words in start_table(engine)
+
+
+@pytest.mark.parametrize(
+    ("why", "file", "words"),
+    [
+        ("chosen", "qwen.gguf", "Smol, llama, Q4_1 (qwen.gguf, chosen on the page Models)"),
+        ("started", "", "Smol, llama, Q4_1 (as INGLENOOK_MODEL says)"),
+        ("demo", "", "Smol, llama, Q4_1 (the demo model)"),
+        ("instead", "a.gguf", "Smol, llama, Q4_1 (instead of the chosen one: the page Models says why)"),
+    ],
+)
+def test_which_model_answers_and_why(why, file, words):
+    engine = EngineView(budget_bytes=GIB, model_name="Smol", kind="llama, Q4_1", model_why=why, model_file=file)
+    assert start_table(engine).splitlines()[0] == f"  model    {words}"
 
 
 def test_an_engine_without_a_plan_has_no_table():

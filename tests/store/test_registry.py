@@ -51,6 +51,36 @@ def test_else_to_the_least_loaded(redis):
     assert registry.route(redis, "chat") == "gpu1"
 
 
+def test_a_story_goes_to_the_worker_of_its_own_model_while_such_a_one_lives(redis):
+    for name, model in (("gpu0", "qwen"), ("gpu1", "nemo"), ("gpu2", "nemo")):
+        registry.announce(redis, worker(name, model=model, running=int(name == "gpu1")))
+    registry.pin(redis, ["chat"], "gpu0", "nemo")
+    assert registry.route(redis, "chat") == "gpu2", "its worker runs another model now: the least loaded with its own"
+    registry.pin(redis, ["chat"], "gpu1", "nemo")
+    assert registry.route(redis, "chat") == "gpu1"
+    registry.pin(redis, ["chat"], "gpu3", "nemo")
+    assert registry.route(redis, "chat") == "gpu2", "its worker is gone"
+    expire(redis, "gpu1")
+    expire(redis, "gpu2")
+    assert registry.route(redis, "chat") == "gpu0", "nobody has its model: its text is read by another"
+
+
+def test_a_worker_that_has_changed_its_model_keeps_its_stories_if_nobody_else_has_the_old_one(redis):
+    registry.announce(redis, worker("gpu0", model="qwen", running=2))
+    registry.announce(redis, worker("gpu1", model="qwen"))
+    registry.pin(redis, ["chat"], "gpu0", "nemo")
+    assert registry.route(redis, "chat") == "gpu0"
+
+
+def test_where_redis_has_forgotten_a_story_its_last_reply_tells_its_model(redis):
+    registry.announce(redis, worker("gpu0", model="qwen"))
+    registry.announce(redis, worker("gpu1", model="nemo", running=2))
+    assert registry.route(redis, "chat", lambda: "nemo") == "gpu1"
+    assert registry.route(redis, "chat", lambda: "") == "gpu0"
+    registry.announce(redis, worker("gpu1", model="qwen", running=2))
+    assert registry.route(redis, "chat", lambda: 1 / 0) == "gpu0", "with one model nobody is asked"
+
+
 def test_without_workers_nowhere(redis):
     registry.pin(redis, ["chat"], "gpu0")
     assert registry.route(redis, "chat") is None

@@ -45,6 +45,7 @@ def character(card, **changes):
 def sent(form, **changes):
     """What a browser sends of a form that shows this: line ends as CR LF."""
     pairs = [("name", form.name), ("tagline", form.tagline), ("rating", form.rating), ("locale", form.locale)]
+    pairs += [("wants_model", form.wants_model)]
     pairs += [("tags", form.tags), *form.texts.items(), *(("greeting", one) for one in form.greetings)]
     for row in form.status:
         pairs += [(f"status_{key}", value) for key, value in vars(row).items()]
@@ -81,6 +82,14 @@ def test_a_change_changes_only_itself():
     assert through(ODD, tags="cats, sea")["tags"] == ["cats", "sea"]
     assert through(ODD, tags="")["tags"] == []
     assert through(ODD, greeting="Another")["alternate_greetings"] == ["Another"]
+
+
+def test_the_model_that_a_character_wants_is_a_line_of_its_own():
+    made = through(ODD, wants_model="  Qwen,\n Gemma 4 ")["extensions"]
+    assert made["inglenook"] == {**ODD["extensions"]["inglenook"], "wants_model": "Qwen, Gemma 4"}
+    assert through({**ODD, "extensions": made}, wants_model="")["extensions"] == ODD["extensions"]
+    odd = {**ODD, "extensions": {"inglenook": {"wants_model": ["Qwen"]}}}
+    assert through(odd) == odd
 
 
 def test_other_status_fields_leave_other_extensions_alone():

@@ -66,7 +66,8 @@ def now() -> Response:
     """JSON: the current HTML of each piece, for the page that is open."""
     view = _view()
     pieces = {name: str(get_template_attribute("_dashboard.html", name)(view)) for name in PIECES}
-    return jsonify({"pieces": pieces, "trouble": services().maintenance.trouble})
+    maintenance = services().maintenance
+    return jsonify({"pieces": pieces, "trouble": maintenance.trouble, "change_s": maintenance.change_s})
 
 
 @blueprint.post("/pause")

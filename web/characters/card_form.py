@@ -19,6 +19,7 @@ from werkzeug.datastructures import MultiDict
 from store import texts
 from store.status import MAX_FIELDS, read_field
 from store.views import CharacterView
+from store.wanted_model import one_line, wanted_model
 from web.characters import tags
 
 TEXTS = (
@@ -74,6 +75,7 @@ class CardForm:
     rating: str = "everyone"
     locale: str = "en"
     tags: str = ""
+    wants_model: str = ""
     texts: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(TEXTS, ""))
     greetings: tuple[str, ...] = ()
     status: tuple[StatusRow, ...] = ()
@@ -95,6 +97,7 @@ def form_of(character: CharacterView) -> CardForm:
         rating=character.rating,
         locale=character.locale,
         tags=", ".join(tags.tags_of(card)),
+        wants_model=wanted_model(card),
         texts={name: _text(card.get(name)) for name in TEXTS},
         greetings=tuple(filter(str.strip, map(_text, greetings))),
         status=tuple(_row(number, entry) for number, entry in enumerate(_status(card)) if isinstance(entry, Mapping)),
@@ -111,6 +114,7 @@ def read_form(form: "MultiDict[str, str]") -> CardForm:
         rating=form.get("rating", "everyone"),
         locale=form.get("locale", "en"),
         tags=_text(form.get("tags")),
+        wants_model=one_line(form.get("wants_model", "")),
         texts={name: _text(form.get(name)) for name in TEXTS},
         greetings=tuple(filter(str.strip, map(_text, form.getlist("greeting"))))[:MAX_GREETINGS],
         status=tuple(row for row in rows if row.name.strip()),
@@ -131,6 +135,8 @@ def merge_into(card: Mapping[str, Any], before: CardForm, after: CardForm) -> di
         merged["tags"] = list(tags.split_tags(after.tags))
     if after.status != before.status:
         merged["extensions"] = _with_status(merged, after.status)
+    if after.wants_model != before.wants_model:
+        merged["extensions"] = _with_own(merged, "wants_model", after.wants_model)
     return merged
 
 
@@ -141,10 +147,15 @@ def _with_status(card: Mapping[str, Any], rows: tuple[StatusRow, ...]) -> dict[s
     for row in rows:
         more = {key: value for key, value in old.get(row.source, {}).items() if key not in _PARTS}
         entries.append(row.entry() | more)
+    return _with_own(card, "status", entries)
+
+
+def _with_own(card: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The extensions of a card with this value of ours; without it where there is none any more."""
     extensions = _mapping(card.get("extensions"))
-    own = _mapping(extensions.get("inglenook")) | {"status": entries}
-    if not entries:
-        del own["status"]
+    own = _mapping(extensions.get("inglenook")) | {name: value}
+    if not value:
+        del own[name]
     return extensions | {"inglenook": own}
 
 

@@ -1,7 +1,8 @@
 """Periodic maintenance: one thread per web process that reconciles SQL with Redis and watches the service status.
 
 What it does, every ROUND_S: reads the state of the installation (store/site_state.py) and whether Redis and a worker
-are there; when that has changed, every tab gets `service_status`. Then it enqueues again the turns that a lost Redis or
+are there, which models answer, and whether one is being changed; when that has changed, every tab gets
+`service_status`. Then it enqueues again the turns that a lost Redis or
 worker left behind (store.broker.recovery.reconcile). It also samples the load for the charts of the admin's page.
 What it refuses to know: requests and web sockets.
 To add a duty: a method that catches RedisError and SQLAlchemyError, called by `run_once`.
@@ -17,7 +18,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import site_state, statistics
-from store.broker import recovery, registry
+from store.broker import recovery, registry, switching
 from store.db import Database
 from store.site_state import SiteState
 from web.admin.trend import Trend
@@ -28,7 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class PeriodicMaintenance:
-    """The thread, and what it saw last: `site_state`, and `trouble`: "" (none), "redis", "worker" or "paused"."""
+    """The thread, and what it saw last.
+
+    `trouble`: "" (none), "redis", "worker", "paused", or "model" while one is being changed, which takes about
+    `change_s` seconds; `answering`: the models that are there; `models`: the same with the names of their files.
+    """
 
     def __init__(self, database: Database, redis: Redis, broadcast: Callable[[ServiceStatus], None]) -> None:
         self._database = database
@@ -38,6 +43,8 @@ class PeriodicMaintenance:
         self._thread: threading.Thread | None = None
         self._refreshing = threading.Lock()
         self.trouble = ""
+        self.change_s = 0
+        self.answering = self.models = ""
         self.site_state = SiteState()
         self.trend = Trend()
 
@@ -56,7 +63,14 @@ class PeriodicMaintenance:
         """The frame with the status, for tabs."""
         announcement = self.site_state.announcement
         line = {"id": announcement.id, "text": announcement.text} if announcement else None
-        return {"type": "service_status", "trouble": self.trouble, "announcement": line}
+        return {
+            "type": "service_status",
+            "trouble": self.trouble,
+            "change_s": self.change_s,
+            "answering": self.answering,
+            "models": self.models,
+            "announcement": line,
+        }
 
     def run_once(self) -> None:
         """One round of maintenance."""
@@ -89,12 +103,20 @@ class PeriodicMaintenance:
     def _find_trouble(self) -> str:
         try:
             workers = registry.alive(self._redis)
+            switches = switching.under_way(self._redis) if not workers else ()
         except RedisError:
             return "redis"
         self._sample(workers.values())
+        self.change_s = max((one.about_s for one in switches), default=0)
+        self._see_models([one.engine for one in workers.values()])
         if not workers:
-            return "worker"
+            return "model" if switches else "worker"
         return "" if self.site_state.paused_since is None else "paused"
+
+    def _see_models(self, engines: Iterable[registry.EngineView]) -> None:
+        names = sorted({(engine.model_name, engine.model_file) for engine in engines})
+        self.answering = ", ".join(dict.fromkeys(name for name, _ in names if name))
+        self.models = ", ".join(" ".join(filter(None, pair)) for pair in names)
 
     def _sample(self, workers: Iterable[registry.WorkerView]) -> None:
         try:

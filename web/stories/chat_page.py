@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from store import characters, chats, message_pages, personas, reread_cost, sampling, usage_limits
 from store.lore import books
 from store.presets import own_presets
+from store.wanted_model import is_met, wanted_model
 from web import serializers
 from web.assets import avatar_url
 from web.auth.accounts import me, signed_in
@@ -31,6 +32,7 @@ def show(chat_id: str) -> str:
     shot = snapshot.take(services().database, me().id, chat_id)
     character = characters.character_of_chat(services().database, me(), chat_id)
     selves = personas.list_personas(services().database, me().id)
+    wants, models = wanted_model(character.card), services().maintenance.models
     return render_template(
         "chat.html",
         chat=shot.chat,
@@ -45,6 +47,8 @@ def show(chat_id: str) -> str:
         own_presets=serializers.presets_json(own_presets.list_presets(services().database, me().id)),
         lengths={"short": sampling.SHORT, "long": sampling.LONG, "range": sampling.OF_REPLIES["reply_tokens"]},
         stops={"most": sampling.MAX_STOPS, "letters": sampling.MAX_STOP_CHARS},
+        wants=wants,
+        wants_met=not models or is_met(wants, models),
         me=me(),
         today=usage_limits.today(services().database, me()),
         quiet=usage_limits.quiet_time(me()),

@@ -145,7 +145,10 @@ class ServiceStatus(TypedDict):
     """What holds for the whole installation (server/maintenance.py), for every tab."""
 
     type: Literal["service_status"]
-    trouble: str  # "", "redis", "worker" or "paused"
+    trouble: str  # "", "redis", "worker", "paused" or "model" (it is being changed)
+    change_s: int  # about how long that takes
+    answering: str  # the names of the models that answer now; "" while there is none
+    models: str  # the same with the names of their files
     announcement: dict[str, Any] | None
 
 

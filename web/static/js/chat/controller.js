@@ -23,6 +23,8 @@ import { Turn } from "./turn.js";
 import { TurnEnd } from "./turn_end.js";
 import { offerEarlierMessages, watchConnection } from "./connection_banner.js";
 import { showMinutesLeft } from "./daily_limit.js";
+import { showOutage } from "../lib/outage.js";
+import { showWantedModel } from "./wanted_model.js";
 import { t } from "../lib/i18n.js";
 
 const TRY_AGAIN_MS = 2000;
@@ -56,6 +58,7 @@ export class ChatController {
   turn = null; // the unfinished turn, see turn.js
   #opening = false; // asked for a snapshot, which has not come yet
   #newestRevision = 0; // the newest revision that was heard of
+  #answering = ""; // the model that answers, or did last
 
   constructor() {
     this.story = new Story();
@@ -187,10 +190,12 @@ export class ChatController {
     if (this.turn?.id === place.turn && WAITING_STATES.includes(this.turn.stage.state)) this.setStage(place);
   }
 
-  /** The status of the service: whether turns can be served, and the announcement. */
-  onServiceStatus({ trouble, announcement }) {
-    this.outage.hidden = !trouble;
-    this.outage.dataset.outage = trouble;
+  /** The status of the service: whether turns can be served, which model serves them, and the announcement. */
+  onServiceStatus({ trouble, change_s: seconds, answering, models, announcement }) {
+    showOutage(this.outage, trouble, seconds);
+    showWantedModel(document.getElementById("wanted-model"), models);
+    if (this.#answering && answering && answering !== this.#answering) this.composer.showNotice(t("{name} answers now.", { name: answering }), { passing: true });
+    this.#answering = answering || this.#answering;
     this.announcement.show(announcement);
     if (this.turn) this.#showTurn(); // it may wait for another reason now
   }

@@ -25,7 +25,11 @@ export function stageText(stage) {
 function troubleText() {
   const outage = document.getElementById("outage");
   if (!outage || outage.hidden) return null;
-  return outage.dataset.outage === "paused" ? t("paused: goes on later") : t("waiting for the storyteller");
+  switch (outage.dataset.outage) {
+    case "paused": return t("paused: goes on later");
+    case "model": return t("waiting for the new model");
+    default: return t("waiting for the storyteller");
+  }
 }
 
 function queueText({ ahead, eta_s: eta }) {

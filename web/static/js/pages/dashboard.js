@@ -1,6 +1,7 @@
 /* The admin's dashboard: polls the server every few seconds and replaces the pieces that changed. No polling while the page
    is hidden. A piece that has the keyboard focus or an open <details> is not replaced until it is left. */
 import { LOCALE, fillTimes } from "../lib/times.js";
+import { showOutage } from "../lib/outage.js";
 
 const REFRESH_MS = 2500;
 const board = document.getElementById("board");
@@ -33,8 +34,7 @@ async function refresh() {
   if (answer?.ok) {
     const now = await answer.json();
     for (const [name, html] of Object.entries(now.pieces)) putPiece(name, html);
-    outage.hidden = !now.trouble;
-    outage.dataset.outage = now.trouble;
+    showOutage(outage, now.trouble, now.change_s);
   }
   scheduleRefresh();
 }
