@@ -36,6 +36,7 @@ from store.models import (
 )
 from store.quotas import GENEROUS, Quota
 from store.sharing import keepsakes
+from store.shelf.tables import ModelChoice, ModelFile
 
 BUILDING = 0.0
 """`deleted_at` of a chat that is still being written in batches: all readers take it for deleted."""
@@ -99,6 +100,8 @@ def remove_account(db: Database, user_id: str) -> None:
     with db.session() as session:
         session.execute(update(Invite).where(Invite.created_by == user_id).values(created_by=None))
         session.execute(delete(Invite).where(Invite.used_by == user_id))
+        session.execute(update(ModelFile).where(ModelFile.added_by == user_id).values(added_by=""))
+        session.execute(update(ModelChoice).where(ModelChoice.chosen_by == user_id).values(chosen_by=""))
         session.execute(delete(User).where(User.id == user_id))
 
 

@@ -40,8 +40,10 @@ def find_file(db: Database, name: str) -> ModelFileView | None:
 
 
 def views_of(session: Session, wanted: Select[ModelFile]) -> tuple[ModelFileView, ...]:
-    """The views of some rows, three queries in all."""
+    """The views of some rows, three queries in all, one where there are none."""
     rows = session.scalars(wanted).all()
+    if not rows:
+        return ()
     parts, plans = _parts_of(session, rows), _plans_of(session, rows)
     return tuple(file_view(row, tuple(parts[row.id]), tuple(plans[row.id])) for row in rows)
 

@@ -121,6 +121,21 @@ def record_canceled(db: Database, file_id: str, now: float | None = None) -> Non
         row.state, row.reason, row.changed_at = "canceled", {}, clock(now)
 
 
+def refuse_all(db: Database, failure: Failure, now: float | None = None) -> None:
+    """Nothing can be done now, and somebody has to act: everything that is to be done has failed."""
+    for file in work_to_do(db):
+        if file.wanted == "remove":
+            record_kept(db, file.id, failure, now)
+        else:
+            record_state(db, file.id, "failed", failure, now)
+
+
+def header_owners(db: Database) -> frozenset[str]:
+    """The ids of the files whose headers may be needed: those that are not here."""
+    with db.reading() as session:
+        return frozenset(session.scalars(select(ModelFile.id).where(ModelFile.state != "installed")))
+
+
 def record_removed(db: Database, file_id: str, now: float | None = None) -> None:
     """The files are deleted: the row is gone, its wish stays until the workers have deleted the blocks (folder.py)."""
     with db.session() as session:

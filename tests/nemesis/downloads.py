@@ -243,7 +243,7 @@ def download(folder: str, hubs: list[str], file_id: str) -> None:
 def check(runs: int, seed: int, at_once: int = 2) -> Figures:
     """All runs, `at_once` at the same time."""
     figures = Figures()
-    _START.set_forkserver_preload(["tests.nemesis.downloads", "web.downloader.service", "web.downloader.jobs"])
+    _START.set_forkserver_preload(["tests.harness.hub", "web.downloader.service", "web.downloader.jobs"])
     with tempfile.TemporaryDirectory(prefix="inglenook-db-") as name:
         migrated = Path(name) / "inglenook.db"
         db = Database(f"sqlite:///{migrated}")

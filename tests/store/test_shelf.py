@@ -2,6 +2,7 @@
 
 import pytest
 
+from store import accounts, removal
 from store.errors import Failure, NotFound, Refused
 from store.shelf import asking, choices, folder, transfers
 from store.shelf.names import ModelSource, is_file_name, part_names, source_of
@@ -158,6 +159,17 @@ def test_a_model_in_use_is_not_removed_and_one_that_is_not_goes_with_its_blocks(
     assert folder.to_clean_up(database) == (mine.id,)
     asking.forget(database, mine.id)
     assert list_files(database) == ()
+
+
+def test_who_asked_and_who_chose_is_forgotten_with_their_account(database, make_user):
+    ada, bo = make_user("Ada"), make_user("Bo")
+    files = [asking.ask_to_get(database, ModelSource(REPO, f"{one.name}.gguf"), by=one.id) for one in (ada, bo)]
+    transfers.record_state(database, files[0].id, "installed")
+    choices.choose(database, "gpu0", files[0].name, by=ada.id)
+    accounts.delete_account(database, ada.id)
+    removal.remove_deleted(database)
+    assert [get_file(database, one.id).added_by for one in files] == ["", bo.id]
+    assert choices.choice_of(database, "gpu0").chosen_by == ""
 
 
 def test_a_choice_loads_serves_and_falls_back(database):

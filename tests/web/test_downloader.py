@@ -6,18 +6,21 @@ import random
 import shutil
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from store.shelf import asking, transfers
 from store.shelf.names import HEADERS, ModelSource, header_names
 from store.shelf.reading import get_file, list_files
 from tests.harness.hub import Faults, Hub
-from web.downloader import header, part_file
+from web.downloader import header, hubs, part_file
 from web.downloader.http import Client, Token, origin, retry_after_s
 from web.downloader.hubs import hub_of
 from web.downloader.jobs import Jobs
 from web.downloader.service import Locked, Service, lock_of
 
 REPO, PATH, NAME = "family/Tiny-GGUF", "q4/tiny-Q4_K_M.gguf", "tiny-Q4_K_M.gguf"
+KEYS = ("type", "path", "size", "lfs", "oid", "Type", "Path", "Size", "Sha256", "cardData", "license", "license_name")
 SECRET = "hf_only_for_its_hub"
 
 
@@ -400,6 +403,55 @@ def test_a_redirect_to_what_is_no_web_address_is_refused(downloader, hub):
         hub.faults.redirect_to = where
         file = downloader.get()
         assert (file.state, reason(file)) == ("failed", "fetch.redirects")
+
+
+def test_a_proxy_of_the_environment_is_used(database, tmp_path, hub, monkeypatch):
+    for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    hub.address = "http://hub.invalid"
+    assert Downloader(database, tmp_path, hub).get().state == "installed"
+    assert {path.split("/")[2] for path, _ in hub.asked} == {"hub.invalid"}
+
+
+def test_headers_of_models_that_nobody_has_on_the_shelf_are_swept(downloader):
+    kept = asking.ask_to_look(downloader.db, SOURCE)
+    gone = asking.ask_to_look(downloader.db, ModelSource(REPO, "q8/tiny-Q8_0.gguf"))
+    downloader.work()
+    asking.forget(downloader.db, gone.id)
+    downloader.jobs.sweep_headers()
+    assert tuple(path.name for path in (downloader.data / HEADERS).iterdir()) == header_names(kept.id, 1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_a_hub_says_is_a_file_with_a_safe_name_or_nothing(said):
+    for read in (hubs._file, hubs._modelscope_file):
+        file = read(said)
+        if file is not None:
+            assert file.path.endswith(".gguf")
+            assert ".." not in file.path
+            assert not file.path.startswith("/")
+            assert 0 < file.size <= hubs.MAX_SIZE
+            assert file.sha256 == "" or len(file.sha256) == 64
+    if isinstance(said, dict):
+        assert len(hubs._licence(said)) <= 60
+
+
+@given(st.binary(max_size=300), st.integers(0, 60))
+def test_whatever_bytes_come_as_a_header_have_a_length_or_are_none(data, cut):
+    for bytes_here in (data, FILE[:cut] + data):
+        try:
+            length = header.header_bytes(bytes_here)
+        except header.NotGguf:
+            continue
+        assert length is None or 0 < length <= len(bytes_here)
 
 
 def test_one_downloader_at_a_time(tmp_path):

@@ -66,6 +66,14 @@ def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(datab
     assert hub.sent_twice(PATH) <= 1 << 19
 
 
+def test_a_models_folder_that_cannot_be_written_is_told_to_who_asks(database, tmp_path, start):
+    (tmp_path / "models").write_text("a file where the folder should be")
+    file = asking.ask_to_get(database, SOURCE)
+    with start(file.id) as process:
+        assert process.wait(60) == 1
+    assert get_file(database, file.id).failure.reason == "fetch.folder"
+
+
 def test_a_hub_that_is_no_address_is_one_sentence(start):
     with start(hub_sources="hub.example") as process:
         assert process.wait(60) == EXIT_CONFIG

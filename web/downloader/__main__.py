@@ -16,6 +16,7 @@ from types import FrameType
 from store.db import Database
 from store.private_files import protect
 from store.settings import HUBS, Settings, SettingsError, load_settings
+from store.shelf import transfers
 from web.downloader.http import Client, Token, origin
 from web.downloader.hubs import MODELSCOPE, Hub, hub_of
 from web.downloader.jobs import Jobs
@@ -68,7 +69,7 @@ def _run(db: Database, settings: Settings, hubs: list[Hub], only: str) -> int:
             if only:
                 return EXIT_BUSY
         except Trouble as trouble:
-            log.warning("The models folder cannot be used: %s", dict(trouble.failure.values))
+            transfers.refuse_all(db, trouble.failure)
             if only:
                 return 1
         time.sleep(LOCK_AGAIN_S)

@@ -25,6 +25,7 @@ from web.downloader.transfer import PAUSE_S, Transfer
 from web.downloader.troubles import Final, Passing, Stopped, Trouble
 
 WORKING = ("look", "get")
+_ID_LENGTH = 32
 
 
 class Jobs:
@@ -89,6 +90,13 @@ class Jobs:
             transfers.record_kept(self._db, file.id, trouble.failure)
             return
         transfers.record_state(self._db, file.id, state, trouble.failure)
+
+    def sweep_headers(self) -> None:
+        """Delete the headers of models that are here by now, or on the shelf no more."""
+        owners = transfers.header_owners(self._db)
+        for path in self._headers.iterdir() if self._headers.is_dir() else ():
+            if path.name.lstrip(".")[:_ID_LENGTH] not in owners:
+                path.unlink(missing_ok=True)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from web.downloader.troubles import Final, Passing, Trouble
 log = logging.getLogger(__name__)
 POLL_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 300.0
+SWEEP_S = 3600.0
 LOCK = ".downloader.lock"
 INTERNAL = "fetch.internal"
 
@@ -61,11 +62,13 @@ class Service:
     sleep: Callable[[float], None] = time.sleep
     _waits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of each file that met a passing trouble: when it is tried again, and how long it waited."""
+    _sweep_at: float = 0.0
 
     def run(self, only: str = "") -> None:
         """Work until this process is stopped; `only`: until the file of this id wants nothing more."""
         while True:
             self.beat()
+            self._sweep()
             try:
                 file = self.next_work(only)
                 if file is not None:
@@ -108,6 +111,14 @@ class Service:
         wait_s = max(trouble.after_s, longer if file.reason else FIRST_WAIT_S)
         log.info("%s waits %.0f s: %s", file.name, wait_s, trouble.failure.reason)
         self._waits[file.id] = (self.clock() + wait_s, min(wait_s, LONGEST_WAIT_S))
+
+    def _sweep(self) -> None:
+        if self.clock() >= self._sweep_at:
+            self._sweep_at = self.clock() + SWEEP_S
+            try:
+                self.jobs.sweep_headers()
+            except (OSError, DatabaseTrouble) as error:
+                log.warning("Old headers stay for now: %s", error)
 
     def _is_ended(self, file_id: str) -> bool:
         file = get_file(self.db, file_id)
