@@ -124,7 +124,7 @@ def record_canceled(db: Database, file_id: str, now: float | None = None) -> Non
 def refuse_all(db: Database, failure: Failure, now: float | None = None) -> None:
     """Nothing can be done now, and somebody has to act: everything that is to be done has failed."""
     for file in work_to_do(db):
-        if file.wanted == "remove":
+        if file.wanted not in ("look", "get"):
             record_kept(db, file.id, failure, now)
         else:
             record_state(db, file.id, "failed", failure, now)

@@ -473,6 +473,20 @@ def test_one_that_waits_does_not_hold_up_the_next(downloader, hub):
     assert get_file(downloader.db, first.id).state == "installed"
 
 
+@pytest.mark.parametrize("command", [asking.cancel, asking.remove])
+def test_what_cannot_be_deleted_says_why_and_is_not_tried_again_and_again(downloader, hub, monkeypatch, command):
+    file = downloader.get() if command is asking.remove else asking.ask_to_get(downloader.db, SOURCE)
+
+    def read_only(_path, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(part_file.Path, "unlink", read_only)
+    command(downloader.db, file.id)
+    downloader.work()
+    kept = get_file(downloader.db, file.id)
+    assert (kept.state, kept.wanted, reason(kept)) == (file.state, "", "fetch.folder")
+
+
 def test_a_folder_that_cannot_be_written_says_so(database, tmp_path, hub):
     (tmp_path / "models").write_text("a file where the folder should be")
     file = Downloader(database, tmp_path, hub).get()

@@ -86,7 +86,7 @@ class Jobs:
         state = "waiting" if isinstance(trouble, Passing) else "failed"
         if state == "waiting" and file.state == "asked":
             state = "asked"
-        if file.wanted == "remove":
+        if file.wanted not in WORKING:  # its files cannot be deleted
             transfers.record_kept(self._db, file.id, trouble.failure)
             return
         transfers.record_state(self._db, file.id, state, trouble.failure)
