@@ -150,17 +150,16 @@ def _until_installed(draw: Draw, db: Database, folder: Path, hubs: list[str], hu
     counts, n_kills = draw.name not in ("no ranges", "a liar"), 0
     for kill in (*draw.kills, None):
         seen = {path: len(hub.starts[path]) for path in draw.names}
-        lying = _on_disk(draw, folder)
+        lying, twice = _on_disk(draw, folder), sum(map(hub.sent_twice, draw.names))
         was_killed = _start(folder, hubs, hub, file.id, kill)
         if counts:
             again = (max(0, lying[path] - hub.starts[path][n]) for path, n in seen.items() if len(hub.starts[path]) > n)
             figures.fetched_again += sum(again)
+            figures.most_lost = max(figures.most_lost, sum(map(hub.sent_twice, draw.names)) - twice)
         if not was_killed:
             break
         n_kills += 1
     figures.kills += n_kills
-    if counts and n_kills:
-        figures.most_lost = max(figures.most_lost, sum(map(hub.sent_twice, draw.names)) // n_kills)
     now = get_file(db, file.id)
     if now.state != "installed":
         figures.wrong.append(f"seed {draw.seed}: {now.state} {dict(now.reason)}")

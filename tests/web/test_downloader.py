@@ -46,7 +46,9 @@ class Downloader:
         origins = frozenset(origin(hub.url) for hub in hubs[:1])
         speaks = [hub_of(getattr(hub, "address", hub.url)) for hub in hubs]
         client = Client(Token(token, origins))
-        self.jobs = Jobs(database, client, speaks, self.models, self.data, pause_s=0.0, clock=self.clock)
+        self.in_use = set()
+        more = {"pause_s": 0.0, "clock": self.clock, "in_use": lambda: self.in_use}
+        self.jobs = Jobs(database, client, speaks, self.models, self.data, **more)
         self.service = Service(database, self.jobs, clock=self.clock)
 
     def clock(self):
@@ -471,6 +473,15 @@ def test_one_that_waits_does_not_hold_up_the_next(downloader, hub):
     downloader.now += 1000
     downloader.work()
     assert get_file(downloader.db, first.id).state == "installed"
+
+
+def test_the_model_that_a_worker_was_started_with_is_not_deleted_under_it(downloader):
+    file = downloader.get()
+    downloader.in_use = {NAME}
+    asking.remove(downloader.db, file.id)
+    downloader.work()
+    kept = get_file(downloader.db, file.id)
+    assert (kept.state, kept.wanted, reason(kept), downloader.content()) == ("installed", "", "model_in_use", FILE)
 
 
 @pytest.mark.parametrize("command", [asking.cancel, asking.remove])

@@ -7,13 +7,15 @@ import sys
 import pytest
 from test_downloader import NAME, PATH, REPO, SOURCE, gguf
 
+from store.broker import registry
+from store.broker.registry import EngineView, WorkerView
 from store.settings import Settings
 from store.shelf import asking
 from store.shelf.reading import get_file
 from tests.harness.hub import Hub
 from tests.harness.processes import environ_of
 from tests.harness.waiting import wait_for
-from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, token_of
+from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, models_in_use, token_of
 from web.downloader.http import Token
 from web.downloader.service import lock_of
 
@@ -72,6 +74,13 @@ def test_a_models_folder_that_cannot_be_written_is_told_to_who_asks(database, tm
     with start(file.id) as process:
         assert process.wait(60) == 1
     assert get_file(database, file.id).failure.reason == "fetch.folder"
+
+
+def test_what_workers_run_is_in_their_heartbeats(redis, redis_server):
+    assert models_in_use(Settings(redis_url="redis://127.0.0.1:1/0")) == frozenset()
+    view = WorkerView("gpu0", "m", 2, 0, (), 1.0, engine=EngineView(model_file=NAME))
+    registry.announce(redis, view)
+    assert models_in_use(Settings(redis_url=redis_server.url)) == {NAME}
 
 
 def test_a_hub_that_is_no_address_is_one_sentence(start):

@@ -13,6 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from redis.exceptions import RedisError
+
+from store.broker import registry
+from store.broker.client import connect
 from store.db import Database
 from store.private_files import protect
 from store.settings import HUBS, Settings, SettingsError, load_settings
@@ -56,9 +60,19 @@ def token_of(settings: Settings) -> Token:
     return Token(settings.hub_token, frozenset((origin(first), origin(HUBS[0]))))
 
 
+def models_in_use(settings: Settings) -> frozenset[str]:
+    """The names of the models that living workers run; none where Redis is away: then no worker is at work."""
+    try:
+        with connect(settings.redis_url) as redis:
+            return frozenset(worker.engine.model_file for worker in registry.alive(redis).values())
+    except RedisError:
+        return frozenset()
+
+
 def _run(db: Database, settings: Settings, hubs: list[Hub], only: str) -> int:
     beat = _beat(settings.data_dir / BEAT_FILE)
-    jobs = Jobs(db, Client(token_of(settings)), hubs, settings.models_dir, settings.data_dir, beat)
+    client, folders = Client(token_of(settings)), (settings.models_dir, settings.data_dir)
+    jobs = Jobs(db, client, hubs, *folders, beat, in_use=lambda: models_in_use(settings))
     while True:
         beat()
         try:

@@ -7,7 +7,7 @@ To add a wish: store/shelf/asking.py says what else; then a line in `Jobs.do`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from store.db import Database
@@ -29,7 +29,8 @@ _ID_LENGTH = 32
 
 
 class Jobs:
-    """What one downloader can do. `on_step` is called often, also while a disk is read."""
+    """What one downloader can do. `on_step` is called often, also while a disk is read; `in_use` gives the names of the
+    models that workers run."""
 
     def __init__(
         self,
@@ -41,10 +42,11 @@ class Jobs:
         on_step: Callable[[], None] = lambda: None,
         pause_s: float = PAUSE_S,
         clock: Callable[[], float] = time.monotonic,
+        in_use: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._db, self._client, self._hubs = db, client, hubs
         self._models, self._headers = models, data / HEADERS
-        self._on_step, self._pause_s, self._clock = on_step, pause_s, clock
+        self._on_step, self._pause_s, self._clock, self._in_use = on_step, pause_s, clock, in_use
 
     def do(self, file: ModelFileView) -> Trouble | None:
         """Do what is wanted of a file, and write how it ended; the trouble that it met. A row that is forgotten
@@ -195,6 +197,8 @@ class Jobs:
         transfers.record_canceled(self._db, file.id)
 
     def _remove(self, file: ModelFileView) -> None:
+        if file.name in self._in_use():  # as started: no choice in SQL says so
+            raise Final("model_in_use", name=file.name)
         self._delete(file)
         transfers.record_removed(self._db, file.id)
 
