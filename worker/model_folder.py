@@ -38,6 +38,11 @@ class ModelFolder:
         self._seen: Mapping[str, FoundModel] | None = None
         self._at_rest: dict[str, FoundModel] = {}
 
+    @property
+    def present(self) -> frozenset[str]:
+        """The names of all models that were there at the last look, at rest or not."""
+        return frozenset(self._seen or ())
+
     def look(self) -> Mapping[str, FoundModel] | None:
         """The models that are at rest, by name; None at the first look, which has nothing to compare with.
 

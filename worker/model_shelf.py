@@ -53,13 +53,20 @@ class ShelfKeeper:
         found = self._folder.look()
         if found is None:
             return
-        folder.record_folder(self._db, {name: one.size for name, one in found.items()})
+        self._record(found)
         files = reading.list_files(self._db)
         self._clean_up()
         next((file for file in files if self._examine(file, found)), None)
         if self._clock() >= self._weigh_at:
             self._weigh_at = self._clock() + WEIGH_EVERY_S
             self._weigh(files)
+
+    def _record(self, found: Mapping[str, FoundModel]) -> None:
+        """Make the rows agree with the folder. A file that has just been installed is there, and not at rest yet."""
+        here = self._folder.present
+        installed = {one.name: one.size for one in reading.list_files(self._db) if one.state == "installed"}
+        sizes = {name: size for name, size in installed.items() if name in here}
+        folder.record_folder(self._db, sizes | {name: one.size for name, one in found.items()})
 
     # -- facts and plans --------------------------------------------------------------------------------------------
 

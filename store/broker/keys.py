@@ -57,7 +57,8 @@ def worker(worker_name: str) -> str:
 
 
 def switches() -> str:
-    """Hash: the workers that are changing their model, each with JSON {"name", "about_s", "at"} until it answers."""
+    """Hash: the workers that are changing their model, each with JSON {"name", "about_s", "at"} until it answers, or
+    for some hours."""
     return f"{PREFIX}:switches"
 
 

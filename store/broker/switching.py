@@ -15,6 +15,8 @@ from redis import Redis
 from store.broker import keys
 
 LEAST_S = 60.0
+KEPT_S = 4 * 3600
+"""Longer than any change counts as one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,10 @@ class Switch:
 def begin(redis: Redis, worker: str, name: str, about_s: int, now: float | None = None) -> None:
     """A worker is about to stop for another model."""
     entry = {"name": name, "about_s": about_s, "at": time.time() if now is None else now}
-    redis.hset(keys.switches(), worker, json.dumps(entry))
+    with redis.pipeline() as pipe:
+        pipe.hset(keys.switches(), worker, json.dumps(entry))
+        pipe.expire(keys.switches(), KEPT_S)
+        pipe.execute()
 
 
 def end(redis: Redis, worker: str) -> None:

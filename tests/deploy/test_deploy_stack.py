@@ -9,10 +9,15 @@ import urllib.request
 
 import pytest
 
+from store.broker import registry
+from store.db import Database
+from store.shelf import choices, reading
+from tests.engine import tiny_models
 from tests.harness import processes
 from tests.harness.people import Player
 from tests.harness.processes import environ_of, free_port
 from tests.harness.stack import ROOT, Stack
+from tests.harness.waiting import wait_for
 
 VICTIMS = {"worker": ("-m\0worker",), "web": ("gunicorn",), "redis": ("redis-server",)}
 
@@ -159,6 +164,35 @@ def test_kill_9_loses_nothing(stack, player, victim):
         assert last["role"] == "character" or opened["unanswered"]["error"]["message"]
     assert len(set(killed)) == 2
     assert set(killed).isdisjoint(stack.pids(*VICTIMS[victim]))
+
+
+def test_the_supervisor_starts_a_worker_again_that_ends_for_another_model(stack, player):
+    """In mid-reply: the turn goes on after it, and the choice stays over a kill."""
+    stack.models.mkdir(exist_ok=True)
+    tiny_models.llama(stack.models / "tiny.gguf")
+    db = Database(f"sqlite:///{stack.data / 'inglenook.db'}")
+    wait_for(lambda: reading.find_file(db, "tiny.gguf"))
+    before = stack.pids(*VICTIMS["worker"])
+    turn = player.submit("Goes on with another model.", player.open()["revision"])
+    player.wait("text")
+    choices.choose(db, "gpu0", "tiny.gguf")
+    opened = player.settle()
+    assert (opened["messages"][-1]["turn_id"], opened["messages"][-1]["role"]) == (turn, "character")
+    with stack.redis() as redis:
+        first = wait_for(lambda: _engine(redis, "tiny.gguf"))
+        assert set(before).isdisjoint(stack.pids(*VICTIMS["worker"]))
+        stack.kill(*VICTIMS["worker"])
+        wait_for(lambda: _engine(redis, "tiny.gguf", not_since=first.since))
+    assert choices.choice_of(db, "gpu0").state == "serving"
+    db.close()
+
+
+def _engine(redis, model_file, not_since=0.0):
+    """The engine that runs this model because it was chosen, once it has begun at another time."""
+    worker = registry.alive(redis).get("gpu0")
+    engine = worker.engine if worker else registry.NOTHING_KNOWN
+    known = (engine.model_file, engine.model_why) == (model_file, "chosen")
+    return engine if known and engine.since != not_since else None
 
 
 def test_sending_again_after_a_kill_makes_one_turn(stack, player):

@@ -21,9 +21,10 @@ class Stack:
 
     def __init__(self, data, **settings):
         self.data = Path(data)
+        self.models = self.data / "models"
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environ = environ_of(**{"data_dir": data, "port": self.port, **settings})
+        self.environ = environ_of(**{"data_dir": data, "models_dir": self.models, "port": self.port, **settings})
         self.lines = []
         self._up = threading.Event()
         self._process = None

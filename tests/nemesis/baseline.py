@@ -23,6 +23,7 @@ LASTING = {  # keys without an end of their own: how many members they may have 
 }
 PASSING = (  # keys with one
     r"inglenook:turn:#:(events|cancel|popped_unclaimed|end_unannounced)",
+    r"inglenook:switches",
     r"inglenook:last_(reconcile|cleaning|rewrite)",
     r"inglenook:sign-in:(address:.*|\w+:(tries|door))",
     r"inglenook:chat:#:worker",

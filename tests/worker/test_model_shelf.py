@@ -109,6 +109,15 @@ def test_a_header_that_was_only_looked_at_gives_what_the_whole_file_gives_after_
     )
 
 
+def test_a_file_that_was_just_installed_does_not_count_as_gone(shelf, tiny):
+    file = asking.ask_to_get(shelf.database, source_of("someone/models", "tiny.gguf"))
+    shelf.tick()
+    shutil.copy(tiny, shelf.models / "tiny.gguf")
+    transfers.record_state(shelf.database, file.id, "installed")
+    assert shelf.tick(1)["tiny.gguf"].state == "installed", "it is there, although not at rest yet"
+    assert shelf.tick(1)["tiny.gguf"].facts["architecture"] == "llama"
+
+
 def removed(shelf, name):
     """Removed as the downloader does it, on somebody's wish."""
     file = reading.find_file(shelf.database, name)
