@@ -160,7 +160,7 @@ def choice_findings(settings: Settings, chosen: ChoiceView | None) -> Iterator[D
     """Which model the worker runs, if one was chosen, and why it is not another."""
     if chosen is None:
         return
-    default = f"{Path(settings.model).name}, as INGLENOOK_MODEL says" if settings.model else "the demo model"
+    default = f"{Path(settings.model).name} (INGLENOOK_MODEL)" if settings.model else "the demo model"
     name = chosen.name or default
     if failure := chosen.failure:
         words = f"{name} answers instead of the one that was chosen: {english(failure.reason, failure.values)}"

@@ -17,6 +17,8 @@ from deploy.doctor import disk_finding, examine
 from deploy.doctor_finding import FAIL, DoctorFinding
 from deploy.preflight import Disk
 from store.db import Database, known_versions, migration_config
+from store.errors import Failure
+from store.shelf import choices, folder
 from tests.harness.nvidia import nvidia_smi
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +112,26 @@ def test_a_model_that_was_cut_off(machine, tiny, tmp_path):
     broken.write_bytes(tiny.read_bytes()[:400_000])
     machine.runs_model(broken)
     says(machine.doctor(), "model", "fail", "is cut off or damaged", "Download it again")
+
+
+def test_the_model_that_was_chosen_is_the_one_that_is_examined(machine, tiny):
+    machine.runs_model("/nowhere/x.gguf", context=512)
+    models = machine.data.parent / "models"
+    models.mkdir()
+    shutil.copy(tiny, models / "mine.gguf")
+    db = Database(f"sqlite:///{machine.data / 'inglenook.db'}")
+    folder.record_folder(db, {"mine.gguf": tiny.stat().st_size})
+    choices.choose(db, "gpu0", "mine.gguf")
+    found = machine.doctor(trial=False)
+    says(found, "chosen model", "ok", "mine.gguf, chosen on the page Models; without that x.gguf (INGLENOOK_MODEL)")
+    assert "mine.gguf: tiny-llama" in found[1]["model"][1]
+    choices.fall_back(db, "gpu0", "mine.gguf", Failure("model_cut_off", {"name": "mine.gguf"}))
+    db.close()
+    lines = machine.doctor(trial=False)[1]
+    assert lines["chosen model"][0] == "warn"
+    assert "x.gguf (INGLENOOK_MODEL) answers instead" in lines["chosen model"][1]
+    assert "mine.gguf is damaged, it ends too early: get it again." in lines["chosen model"][1]
+    assert "There is no model file at /nowhere/x.gguf" in lines["model"][1]
 
 
 def test_a_model_whose_tensors_are_not_what_they_should_be(machine, tiny, tmp_path):
