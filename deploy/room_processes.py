@@ -21,7 +21,7 @@ from store.links.offers import Offer
 from store.settings import AUTO, Settings
 
 Check = Callable[[], bool]
-BEAT_FILE, BEAT_WITHIN_S = "downloader.beat", 120.0  # it waits for a server for a minute at the most
+BEAT_FILE, BEAT_WITHIN_S = "downloader.beat", 300.0  # three hubs that do not answer take two minutes
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 

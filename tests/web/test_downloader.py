@@ -306,6 +306,24 @@ def test_a_pause_is_heard_in_the_middle_of_a_file(downloader, hub, monkeypatch):
     assert 0 < (downloader.models / f".{NAME}.part").stat().st_size < len(FILE)
 
 
+def test_a_pause_is_heard_while_nothing_comes(downloader, hub, monkeypatch):
+    file = asking.ask_to_look(downloader.db, SOURCE)
+    downloader.work()
+    asking.get(downloader.db, file.id)
+    hub.faults.cut_after, hub.asked[:] = [0], []
+    stream = downloader.jobs._client.stream
+
+    def and_pause(*arguments):
+        asking.pause(downloader.db, file.id)
+        return stream(*arguments)
+
+    monkeypatch.setattr(downloader.jobs._client, "stream", and_pause)
+    downloader.tick = 1.0
+    downloader.work()
+    assert get_file(downloader.db, file.id).state == "paused"
+    assert len(hub.asked) == 2, "one address, one try"
+
+
 def test_a_disk_without_room_is_seen_before_and_a_full_one_in_the_middle(downloader, hub, monkeypatch):
     usage = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(path)._replace(free=1 << 20))

@@ -69,6 +69,7 @@ def _fetch_to(client: Client, places: Sequence[str], draft: Path, wanted: int, o
             troubles.append(trouble)
         except LOST:
             troubles.append(Passing("fetch.lost_line", host=host(place)))
+        on_step(0)
     raise weightiest(troubles)
 
 

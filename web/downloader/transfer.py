@@ -66,6 +66,7 @@ class Transfer:
             if not left or in_vain >= TRIES_WITHOUT_A_BYTE * len(left):
                 raise weightiest(list(self._troubles.values()))
             self.sleep(self.pause_s)
+            self.on_bytes(self.part.offset)  # a pause is heard also while nothing comes
         return used
 
     def _read(self, place: str, alone: bool) -> Trouble | None:
