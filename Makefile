@@ -15,13 +15,16 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-downloads check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
+.PHONY: help run model test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-downloads check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
 run: venv ## start everything on this machine; Ctrl+C stops it
 	@exec env $(chosen) $(PY) -m deploy.run
+
+model: venv ## fetch a model and let it answer: NAME=qwen3.5-4b, or NAME=owner/name FILE=x.gguf (.venv/bin/inglenook model find)
+	@exec $(PY) -m deploy.cli model get '$(NAME)' $(if $(FILE),--file '$(FILE)') --use
 
 # Half of the time a test waits for a process or a clock: two processes for each core.
 TESTS ?= $$((2 * $$(getconf _NPROCESSORS_ONLN)))

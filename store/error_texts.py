@@ -121,6 +121,7 @@ TEXTS: Mapping[str, str] = {
     "model_no_source": "Nobody knows where {name} is to be had: name its repository and file, or its address.",
     "model_not_here": "{name} is not in the models folder: get it first.",
     "model_in_use": "A worker uses {name}: choose another model first, then remove it.",
+    "no_such_worker": "No worker is called {name}: reload the page.",
     # why a model cannot be used, as a worker says it
     "model_gone": "{name} is not in the models folder any more: get it again, or choose another.",
     "model_cut_off": "{name} is damaged, it ends too early: get it again.",

@@ -19,7 +19,7 @@ from store.db import Database
 from store.settings import Settings
 from store.sign_ins import find_signed_in
 from web import announcements, assets, errors, health, installable, notices, security, uploads
-from web.admin import dashboard, metrics, people
+from web.admin import dashboard, metrics, model_page, people
 from web.auth import account_settings, accounts, password_resets, rate_limits, session_cookie
 from web.characters import card_files, character_page, pictures
 from web.i18n import language
@@ -35,6 +35,7 @@ BLUEPRINTS = (
     account_settings.blueprint,
     people.blueprint,
     dashboard.blueprint,
+    model_page.blueprint,
     announcements.blueprint,
     password_resets.blueprint,
     personas.blueprint,
@@ -79,6 +80,7 @@ def create_app(settings: Settings, database: Database, redis: Redis) -> Flask:
     amounts.init_app(app)
     announcements.init_app(app)
     dashboard.init_app(app)
+    model_page.init_app(app)
     card_files.init_app(app)
     chat_files.init_app(app)
     lorebook_page.init_app(app)

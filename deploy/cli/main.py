@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from deploy.cli.backup import backup_command, restore_command
 from deploy.cli.doctor import doctor_command
+from deploy.cli.models import model_group
 from deploy.cli.people import export_command, invite_command, user_group
 from deploy.cli.stats import stats_command
 from deploy.preflight import DeployError
@@ -65,6 +66,7 @@ for command in (
     doctor_command,
     invite_command,
     user_group,
+    model_group,
     backup_command,
     restore_command,
     export_command,

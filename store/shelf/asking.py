@@ -52,7 +52,8 @@ def pause(db: Database, file_id: str, now: float | None = None) -> ModelFileView
 
 
 def cancel(db: Database, file_id: str, now: float | None = None) -> ModelFileView:
-    """Give up fetching; what is here is deleted by the downloader. Raises NotFound."""
+    """Give up fetching, also what has failed or fits several files; what is here is deleted by the downloader. Raises
+    NotFound."""
     return _stop(db, file_id, "cancel", None, now)
 
 
@@ -129,7 +130,7 @@ def _want(row: ModelFile, wanted: str, now: float) -> None:
 def _stop(db: Database, file_id: str, wanted: str, state: str | None, now: float | None) -> ModelFileView:
     with db.session() as session:
         row = row_of(session, file_id)
-        if row.state not in ("installed", *AGAIN):
+        if row.state not in ("installed", *AGAIN) or (wanted == "cancel" and row.state == "failed"):
             row.wanted, row.changed_at = wanted, clock(now)
             if state and row.state in ("looked", "waiting"):
                 row.state, row.speed = state, 0.0

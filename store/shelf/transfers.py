@@ -146,7 +146,7 @@ def record_removed(db: Database, file_id: str, now: float | None = None) -> None
 
 def _unfinished() -> Select[ModelFile]:
     stopping = ModelFile.wanted.in_(("pause", "cancel")) & ModelFile.state.in_((*_ACTIVE, "looked"))
-    giving_up = (ModelFile.wanted == "cancel") & (ModelFile.state == "paused")
+    giving_up = (ModelFile.wanted == "cancel") & ModelFile.state.in_(("paused", "failed", "listed"))
     removing = (ModelFile.wanted == "remove") & (ModelFile.state != "gone")
     looking = (ModelFile.wanted == "look") & (ModelFile.state == "asked")
     getting = (ModelFile.wanted == "get") & ModelFile.state.not_in(ENDED)

@@ -127,6 +127,17 @@ def test_a_failure_says_why_and_is_not_tried_again_until_somebody_asks(database)
     assert transfers.next_work(database).id == file.id
 
 
+@pytest.mark.parametrize("state", ["failed", "listed", "paused", "looked"])
+def test_what_came_to_nothing_can_be_given_up(database, state):
+    """It leaves the list, and the downloader deletes what is here of it."""
+    file = asking.ask_to_get(database, SOURCE)
+    transfers.record_state(database, file.id, state)
+    asking.cancel(database, file.id)
+    assert (transfers.next_work(database).id, transfers.next_work(database).wanted) == (file.id, "cancel")
+    transfers.record_canceled(database, file.id)
+    assert transfers.next_work(database) is None
+
+
 def test_a_file_that_lay_in_the_folder_and_one_that_left_it(database):
     mine = fetched(database)
     assert folder.record_folder(database, {mine.name: 1000, "dropped.gguf": 70})

@@ -13,6 +13,8 @@ from PIL import Image
 from store import accounts, characters, chats, export, personas
 from store.lore import books
 from store.sharing import shares, wishes
+from store.shelf import asking
+from store.shelf.names import source_of
 from tests.harness.people import PASSWORD, Browser
 from web.auth import passwords
 
@@ -108,6 +110,13 @@ ROUTES = {
     ("admin.now", "GET"): ADMIN,
     ("admin.pause", "POST"): ADMIN,
     ("admin.announce", "POST"): ADMIN,
+    ("models.show", "GET"): ADMIN,
+    ("models.now", "GET"): ADMIN,
+    ("models.ask", "POST"): ADMIN,
+    ("models.ask_suggested", "POST"): ADMIN,
+    ("models.choose_file", "POST"): ADMIN,
+    ("models.change", "POST"): ADMIN,
+    ("models.use", "POST"): ADMIN,
     ("announcements.put_away", "POST"): MEMBER,
     ("metrics.metrics", "GET"): ADMIN,  # and whoever has the token: test_metrics.py
     ("people.reset", "POST"): ADMIN,
@@ -174,6 +183,10 @@ def adas(site, enter):
         "wish_id": wishes.list_own(database, ada)[0].id,
         "persona_id": personas.save_persona(database, ada.id, "Ann", "A sailor.").id,
         "invite_id": accounts.create_invite(database, "adult")[0].id,
+        "file_id": asking.ask_to_look(database, source_of("owner/name", "a.gguf")).id,
+        "command": "pause",
+        "entry_id": "qwen3.5-4b",
+        "wish": "look",
         "token": "0" * 43,
         "tag": "x",
         "ending": "json",

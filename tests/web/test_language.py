@@ -118,6 +118,7 @@ class PageTexts(HTMLParser):
 
 OURS = {"inglenook", "json", "png", "jpeg", "webp", "mb", "user", "char", "original", "start", "ctrl", "alt", "enter"}
 OURS |= {"min", "top", "dry", "xtc"}  # samplers
+OURS |= {"gguf", "url", "sha", "models"}
 OURS |= {"host", "charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "grafana", "metrics"}
 
 
@@ -147,6 +148,7 @@ NOT_PAGES |= {
     "characters.openings",
     "metrics.metrics",
     "admin.now",
+    "models.now",
     "chats.cost_of_change",
     "search.passage",
     "home.beside",
