@@ -112,9 +112,8 @@ def test_what_is_here_says_what_it_can_do_on_this_card(site, kim, worker, here):
     assert "A worker looks whether it fits" in entry(kim, "here", here)
     folder.record_plan(site.database, here.id, "gpu0", {**PLAN, "block_bytes": 1_200_000_000})
     said = entry(kim, "here", here)
-    assert "memory of its stories: 1.2 GB" in said
     assert "Tale Teller 4B" in said
-    assert "sliding window Q4_K_M 3.0 GB up to 131,072 tokens" in said
+    assert "sliding window Q4_K_M 3.0 GB memory of its stories: 1.2 GB up to 131,072 tokens" in said
     assert "Fits on the card. 2 people at a time, 16,384 tokens each." in said
     assert "about 40 in RAM, 300 on disk" in said
     assert "Stories of any length go on without being read again." in said
