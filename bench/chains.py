@@ -29,12 +29,18 @@ class Reference(Enum):
 
 @dataclass(slots=True)
 class Difference:
-    """How far subject and reference were apart: largest difference of a probability, and disagreements of the first."""
+    """How far subject and reference were apart: largest difference of a probability, and disagreements of the first.
+
+    `n_read_again`: probes of a chat that has forgotten something and of which the subject has read more since than the
+    reference: what is read again sees less than it saw at first, so the two are not the same text any more and nothing
+    is compared. With a window that happens where a cut leaves no whole window before it.
+    """
 
     n_probes: int = 0
     n_exact: int = 0
     n_first_differs: int = 0
     largest: float = 0.0
+    n_read_again: int = 0
 
     def note(self, subject: dict[int, float], reference: dict[int, float]) -> None:
         self.n_probes += 1
@@ -74,6 +80,8 @@ class Chat:
     name: str
     segments: list[Segment]
     forgotten: set[str] = field(default_factory=set)
+    has_hole: bool = False
+    read_again: bool = False
 
 
 class Chain:
@@ -161,14 +169,14 @@ class Chain:
             self._forget(chat, 1, self.random.randrange(2, len(chat.segments) - 1))
 
     def lore(self, chat: Chat) -> None:
+        chat.has_hole |= any(segment.ephemeral for segment in chat.segments[:-1])
         chat.segments = [segment for segment in chat.segments if not segment.ephemeral]
         chat.segments.append(replace(self._segment("lore", 15), ephemeral=True))
 
     def suggest(self, chat: Chat) -> None:
         """Writes a few tokens and takes them back."""
         spec = self._reply("user", max_tokens=6)
-        for engine in (self.subject, self.reference):
-            list(engine.submit(self._request(chat, spec, engine)).events())
+        self._ask_both(chat, spec)
 
     def restart(self) -> None:
         self.n_restarts += 1
@@ -176,6 +184,7 @@ class Chain:
         self.subject = self._make()
 
     def _forget(self, chat: Chat, start: int, end: int) -> None:
+        chat.has_hole = True
         chat.forgotten.update(segment.name for segment in chat.segments[start:end])
         del chat.segments[start:end]
 
@@ -183,18 +192,26 @@ class Chain:
 
     def probe(self, chat: Chat) -> None:
         """Compare what both engines think comes next."""
-        spec = self._reply("probe", max_tokens=1)
-        self.difference.note(
-            self._next(self.subject, self._request(chat, spec, self.subject)),
-            self._next(self.reference, self._request(chat, spec, self.reference)),
-        )
+        subject, reference = self._ask_both(chat, self._reply("probe", max_tokens=1))
+        if chat.read_again:
+            self.difference.n_read_again += 1
+        else:
+            self.difference.note(subject, reference)
+
+    def _ask_both(self, chat: Chat, spec: ReplySpec) -> tuple[dict[int, float], dict[int, float]]:
+        """What subject and reference think comes first of the reply."""
+        subject, n_subject = self._ask(self.subject, self._request(chat, spec, self.subject))
+        reference, n_reference = self._ask(self.reference, self._request(chat, spec, self.reference))
+        chat.read_again |= self._kind is Reference.same and chat.has_hole and n_subject > n_reference
+        return subject, reference
 
     @staticmethod
-    def _next(engine: Engine | Apart, request: TurnRequest) -> dict[int, float]:
+    def _ask(engine: Engine | Apart, request: TurnRequest) -> tuple[dict[int, float], int]:
+        """The likeliest first tokens of the reply, and how many tokens were read for it."""
         events = list(engine.submit(request).events(timeout_s=60))
         assert isinstance(events[-1], Done), events[-1]
         tops = [top for event in events if isinstance(event, Text) for top in event.top]
-        return dict(tops[0])
+        return dict(tops[0]), events[-1].stats.n_evaluated
 
     def _request(self, chat: Chat, spec: ReplySpec, engine: Engine | Apart) -> TurnRequest:
         use_blocks = engine is self.subject or self._kind is Reference.same
@@ -218,17 +235,17 @@ class Chain:
 
 
 class WindowChain(Chain):
-    """A window may be read again from further back than other cells. So there are no edits after an eviction (what is
-    read again sees less then), and only the newest messages are deleted: one from the middle leaves a hole, which is
-    closed where all behind it is read again, and a window of four tokens sees a hole of one.
+    """A window may be read again from further back than other cells. So there are no edits behind a hole (what is read
+    again sees less then), and only the newest messages are deleted: one from the middle leaves a hole, which is closed
+    where all behind it is read again, and a window of four tokens sees a hole of one.
     """
 
     def edit(self, chat: Chat) -> None:
-        if not chat.forgotten:
+        if not chat.has_hole:
             super().edit(chat)
 
     def delete(self, chat: Chat) -> None:
-        if not chat.forgotten and len(chat.segments) > 2:
+        if not chat.has_hole and len(chat.segments) > 2:
             del chat.segments[self.random.randrange(1, len(chat.segments)) :]
 
 
