@@ -4,6 +4,6 @@ const parts = (hint) => hint.split(/[,，、]/).map((part) => part.trim().toLowe
 
 /** `models`: the names of those that answer, "" while there is none (then nothing is said). As store/wanted_model.py. */
 export function showWantedModel(line, models) {
-  if (!line || !models) return;
-  line.hidden = parts(line.dataset.wants).some((part) => models.toLowerCase().includes(part));
+  if (!line) return;
+  line.hidden = !models || parts(line.dataset.wants).some((part) => models.toLowerCase().includes(part));
 }
