@@ -56,7 +56,8 @@ class ShelfKeeper:
         self._record(found)
         files = reading.list_files(self._db)
         self._clean_up()
-        next((file for file in files if self._examine(file, found)), None)
+        if any(self._examine(file, found) for file in files):  # one at the most
+            self._weigh_at = min(self._weigh_at, self._clock() + SHELF_EVERY_S)
         if self._clock() >= self._weigh_at:
             self._weigh_at = self._clock() + WEIGH_EVERY_S
             self._weigh(files)

@@ -7,6 +7,7 @@ import pytest
 
 from engine import ModelError
 from store.db import Database
+from store.error_texts import english
 from store.settings import Settings
 from store.shelf import choices, folder
 from tests.engine import tiny_models
@@ -99,6 +100,22 @@ def test_then_to_the_one_of_the_start_then_to_the_demo_model(opened, settings, d
     model = opened(model=str(settings.models_dir / "a.gguf"))
     assert (model.settings.model, model.why, model.failure.values["name"]) == ("", "instead", "b.gguf")
     assert choice(database)[0] == ""
+
+
+def test_one_that_llama_cpp_refuses_gives_way(opened, settings, database):
+    """Its header and its plan are right: only loading it tells."""
+    path = settings.models_dir / "b.gguf"
+    path.write_bytes(path.read_bytes().replace(b"blk.1.ffn_up", b"blk.1.ffn_op"))
+    choices.choose(database, "gpu0", "b.gguf")
+    model = opened(backend="llama", model=str(settings.models_dir / "a.gguf"), context=512, lanes=1)
+    assert (model.name, model.why, model.loaded.plan.context) == ("", "instead", 512)
+    assert model.failure.reason == "model_unusable"
+    assert "b.gguf cannot be used here: llama.cpp cannot load b.gguf" in sentence(model.failure)
+    assert not LoadNote(settings.data_dir, "gpu0").n_deaths("b.gguf")
+
+
+def sentence(failure):
+    return english(failure.reason, failure.values)
 
 
 def test_one_that_has_left_the_folder_gives_way(opened, settings, database):
