@@ -2,8 +2,8 @@
 
 What it does: `open_chosen` loads the model of this worker's choice (store/shelf/choices.py). One that cannot be used,
 or that has twice taken its process along, gives way to the model before it, then to the one of INGLENOOK_MODEL, then to
-the demo model; the choice says why. Where nothing was chosen a wrong INGLENOOK_MODEL is an error, as ever: whoever
-typed it is there to read it.
+the demo model; the choice says why. Where nothing was chosen, or the model of the start has answered since, a wrong
+INGLENOOK_MODEL is an error, as ever: whoever typed it is there to read it.
 What it refuses to know: when a choice is followed (model_switch.py), and how a model is loaded (engine_setup.py).
 """
 
@@ -58,8 +58,9 @@ class CannotUse(Exception):
 def open_chosen(settings: Settings, db: Database) -> OpenedModel:
     """Load the model of this worker and start its engine. Raises EngineError when there is nothing left to try."""
     choice = choices.choice_of(db, settings.worker_name)
-    if choice is None:
-        return _opened(settings, AS_STARTED, _why_started(settings), None)
+    if choice is None or (choice.name, choice.state) == (AS_STARTED, "serving"):
+        failure = choice.failure if choice else None
+        return _opened(settings, AS_STARTED, "instead" if failure else _why_started(settings), failure)
     note = LoadNote(settings.data_dir, settings.worker_name)
     failure, tried = choice.failure, set[str]()
     while choice.name not in tried:

@@ -70,6 +70,9 @@ def test_the_chosen_one_wins_over_the_one_of_the_start_until_that_is_chosen(open
     assert choice(database) == ("b.gguf", "loading", "")
     choices.choose(database, "gpu0", "")
     assert (opened(model=start).why, opened(model=start).settings.model) == ("started", start)
+    choices.record_choice(database, "gpu0", "", "serving")
+    with pytest.raises(ModelError, match="no model file"):
+        opened(model="/nowhere/x.gguf")
 
 
 def test_models_have_identities_of_their_own(opened, database):
