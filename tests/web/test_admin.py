@@ -60,6 +60,16 @@ def test_it_says_who_holds_the_card_and_who_waits(site, kim, busy):
     assert 'data-testid="in-line"' in page
 
 
+def test_each_admin_reads_it_in_their_own_language(site, kim, busy):
+    """The templates are shared by all requests: no word of theirs may be made once, in the language of the first."""
+    assert words(pieces(kim)["queue"]).startswith("1 Bo reply")
+    browser = site.browser().sign_up(site.invite("admin"), "Zhou")
+    zhou = accounts.find_user(site.database, "Zhou")
+    accounts.set_preferences(site.database, zhou.id, locale="zh")
+    assert words(pieces(browser)["queue"]).startswith("1 Bo 回复")
+    assert "回复" in words(pieces(browser)["card"])
+
+
 def test_no_text_title_or_character_of_anybody_is_in_it(site, kim, busy, tale):
     tale.tell(SECRET)
     tale.finish(Outcome((Reply(SECRET),), spent={"n_evaluated": 5, "read_s": 1.0}))
