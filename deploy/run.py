@@ -25,7 +25,7 @@ from deploy.managed_redis import ManagedRedis, is_damaged, put_aside
 from deploy.offers import tell_offers
 from deploy.preflight import LEAST_FREE_MB, DeployError, check_all, free_space_mb, unusable
 from deploy.stack_paths import StackPaths, exclusive_lock, running_settings
-from deploy.start_table import start_table
+from deploy.start_table import start_table, toy_line
 from deploy.supervise import EXIT_CONFIG, RPC_ERRORS, Program, Supervisord
 from store.db import DatabaseTrouble
 from store.private_files import protect
@@ -142,6 +142,8 @@ def announce(settings: Settings) -> None:
     if invited := room_processes.admin_invitation(settings):
         say(f"  first admin      {invited[0].link}")
         tell_offers(invited, settings, say)
+    if worker and (toy := toy_line(worker.engine, room_processes.address(settings))):
+        say(toy)
     say("  Ctrl+C stops it.\n")
 
 

@@ -24,6 +24,13 @@ def start_table(engine: EngineView) -> str:
     return "\n".join(f"  {name:<9}{words}" for name, words in rows(engine)) if engine.budget_bytes else ""
 
 
+def toy_line(engine: EngineView, address: str) -> str:
+    """What to do while the demo model answers; "" while another one does."""
+    if engine.model_why != "demo":
+        return ""
+    return f"  a toy model      Choose a real one: {address}/models, or `make model NAME=qwen3.5-4b`"
+
+
 def rows(engine: EngineView) -> Iterator[tuple[str, str]]:
     """Name and words of each line."""
     why = WHY.get(engine.model_why, "").format(file=engine.model_file)

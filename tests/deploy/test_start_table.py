@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.start_table import start_table
+from deploy.start_table import start_table, toy_line
 from store.broker.registry import NOTHING_KNOWN, EngineView
 
 GIB = 1 << 30
@@ -52,3 +52,9 @@ def test_which_model_answers_and_why(why, file, words):
 
 def test_an_engine_without_a_plan_has_no_table():
     assert start_table(NOTHING_KNOWN) == ""
+
+
+def test_a_toy_says_where_a_real_model_is_chosen():
+    words = toy_line(EngineView(model_why="demo"), "http://127.0.0.1:8420")
+    assert "Choose a real one: http://127.0.0.1:8420/models" in words
+    assert toy_line(EngineView(model_why="chosen"), "http://127.0.0.1:8420") == ""
