@@ -5,11 +5,11 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-N_LAYERS, WIDTH, INNER = 80, 16_384, 1 << 20
+N_LAYERS, WIDTH, INNER = 40, 16_384, 1 << 20
 
 
 def huge_model(path: Path) -> Path:
-    """Write it: 4 TB by its header and by its size, some kB on the disk."""
+    """Write it: 3 TB by its header and by its size, some kB on the disk."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Mountain 2000B")
     writer.add_block_count(N_LAYERS)
