@@ -9,7 +9,6 @@ service in docker-compose.yml.
 import http.client
 import socket
 import sys
-import time
 from collections.abc import Callable
 
 import redis
@@ -19,9 +18,9 @@ from store.db import Database
 from store.invitations import first_admin_offers
 from store.links.offers import Offer
 from store.settings import AUTO, Settings
+from store.shelf.reading import downloader_lives
 
 Check = Callable[[], bool]
-BEAT_FILE, BEAT_WITHIN_S = "downloader.beat", 300.0  # three hubs that do not answer take two minutes
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -98,11 +97,8 @@ def worker_view(settings: Settings) -> registry.WorkerView | None:
 
 
 def downloader_answers(settings: Settings) -> bool:
-    """True if the downloader of this data folder has given a sign of life within BEAT_WITHIN_S."""
-    try:
-        return time.time() - (settings.data_dir / BEAT_FILE).stat().st_mtime < BEAT_WITHIN_S
-    except OSError:
-        return False
+    """True if the downloader of this data folder has given a sign of life lately."""
+    return downloader_lives(settings.data_dir)
 
 
 def address(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """The page of models in a real browser: from the toy's line on home to the first word of another model, and back."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from chat_page import VIEWS, ChatPage, leave_clean, sign_in, watched
 from playwright.sync_api import expect
 from two_browsers import PASSWORD
@@ -164,15 +165,17 @@ def test_what_cannot_be_had_or_does_not_fit_says_why(enter):
     expect(row.get_by_test_id("plan")).to_contain_text("mountain.gguf does not fit into the memory")
     row.get_by_test_id("get").click()
     row = model(page, "mountain.gguf")
-    expect(row.get_by_test_id("why")).to_be_visible()
+    expect(row.get_by_test_id("why")).to_have_attribute("data-reason", "fetch.disk_full")
     expect(row).to_have_attribute("data-state", "failed")
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     page.goto(f"{page.house}/models")
     page.get_by_test_id("repo").fill("family/damaged-GGUF")
     page.get_by_test_id("ask").click()
     page.get_by_test_id("take-file").click()  # no file was named: the page shows which there are
     row = model(page, "damaged.gguf")
     row.get_by_test_id("get").click()
-    expect(row.get_by_test_id("why")).to_be_visible()
+    expect(row.get_by_test_id("why")).to_have_attribute("data-reason", "fetch.wrong_hash")
     assert page.evaluate(WIDER) <= 0
     row.get_by_test_id("cancel").click()
     expect(model(page, "damaged.gguf")).to_have_count(0)

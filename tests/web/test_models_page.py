@@ -166,6 +166,14 @@ def test_a_suggestion_is_looked_at_then_fetched_paused_and_given_up(site, kim):
     assert "Does it fit?" in words(now(kim, "?card=4")["pieces"]["suggested"])
 
 
+def test_without_a_downloader_the_page_says_that_nothing_goes_on(site, kim):
+    assert now(kim)["pieces"]["standstill"] == ""
+    asking.ask_to_get(site.database, source_of(*QWEN))
+    assert "The downloader gives no sign of life" in now(kim)["pieces"]["standstill"]
+    (site.services.settings.data_dir / "downloader.beat").touch()
+    assert now(kim)["pieces"]["standstill"] == ""
+
+
 def test_why_something_failed_is_said_in_the_readers_language(site, kim):
     file = asking.ask_to_get(site.database, source_of(*QWEN))
     transfers.record_state(site.database, file.id, "failed", Failure("model_no_source", {"name": QWEN[1]}))

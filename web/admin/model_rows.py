@@ -80,7 +80,8 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class ModelsView:
-    """The page. `card`: the size in GB whose suggestions are shown; `own_card`: that of this machine, 0: not known."""
+    """The page. `card`: the size in GB whose suggestions are shown; `own_card`: that of this machine, 0: not known.
+    `fetches`: whether the downloader gives signs of life."""
 
     workers: tuple[WorkerRow, ...]
     here: tuple[Row, ...]
@@ -89,6 +90,7 @@ class ModelsView:
     card: int
     own_card: int
     language: str
+    fetches: bool
     cards: tuple[int, ...] = catalogue.CARDS_GB
 
 
@@ -108,6 +110,7 @@ def read_models(services: Services, language: str, card: int | None = None) -> M
         shown,
         own_card,
         language,
+        reading.downloader_lives(services.settings.data_dir),
     )
 
 

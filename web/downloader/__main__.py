@@ -21,6 +21,7 @@ from store.db import Database
 from store.private_files import protect
 from store.settings import HUBS, Settings, SettingsError, load_settings
 from store.shelf import transfers
+from store.shelf.names import BEAT_FILE
 from web.downloader.http import Client, Token, origin
 from web.downloader.hubs import MODELSCOPE, Hub, hub_of
 from web.downloader.jobs import Jobs
@@ -29,7 +30,6 @@ from web.downloader.troubles import Trouble
 
 EXIT_BUSY, EXIT_CONFIG = 75, 78
 BEAT_S, LOCK_AGAIN_S = 2.0, 5.0
-BEAT_FILE = "downloader.beat"
 
 log = logging.getLogger("web.downloader")
 
