@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from store import texts
 from store.chats import list_chats
 from store.db import Database
 from store.messages import own_chat
@@ -22,7 +21,7 @@ from store.models import Alternative, Character, Chat, Message, User
 from store.search import tables
 from store.search.excerpts import Piece, excerpt
 from store.search.index import place_of_chat, place_of_owner
-from store.search.terms import MAX_PHRASES, Phrase, phrases_of, places_of, terms_of
+from store.search.terms import MAX_LETTERS, MAX_PHRASES, QUOTATION_MARKS, Phrase, phrases_of, places_of, terms_of
 from store.views import ChatView
 from store.visibility import allowed_ratings
 
@@ -78,14 +77,19 @@ def find(
 
 def titles(db: Database, owner_id: str, query: str, most: int = 6) -> tuple[ChatView, ...]:
     """The stories whose title, character or own name has all words of `query`, the one used last first."""
-    words = [texts.name_key(word) for word in query.split()[:MAX_PHRASES]]
+    words = [word for part in query.split()[:MAX_PHRASES] if (word := _plain(part).strip(QUOTATION_MARKS))]
 
     def fits(chat: ChatView) -> bool:
-        named = unicodedata.normalize("NFKC", f"{chat.title} {chat.character_name} {chat.user_name}").casefold()
+        named = _plain(f"{chat.title} {chat.character_name} {chat.user_name}")
         return all(word in named for word in words)
 
     found = (chat for chat in list_chats(db, owner_id) if fits(chat)) if words else iter(())
     return tuple(islice(found, most))
+
+
+def _plain(text: str) -> str:
+    """A text without differences of case and width."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _collect(seek: "_Seek", phrases: tuple[Phrase, ...], before: int, most: int) -> Found:
@@ -126,7 +130,7 @@ class _Seek:
             Message.role,
             Message.name,
             Message.created_at,
-            Alternative.text,
+            func.substr(Alternative.text, 1, MAX_LETTERS).label("text"),
             Chat.title,
             Character.name.label("character_name"),
             Character.avatar,

@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, delete, false, insert, select, update
+from sqlalchemy import Select, and_, delete, false, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.batches import take
 from store.db import Database
 from store.models import Alternative, Chat, Message
 from store.search import tables
-from store.search.terms import terms_of
+from store.search.terms import MAX_LETTERS, terms_of
 
 BATCH = 100
 _PAUSE_S = 0.002
@@ -61,7 +61,8 @@ def remove(session: Session, message_ids: Sequence[str]) -> None:
 
 def _waiting() -> Select[str, str, str, str]:
     shown = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
-    wanted = select(Message.id, Message.chat_id, Chat.owner_id, Alternative.text)
+    text = func.substr(Alternative.text, 1, MAX_LETTERS).label("text")
+    wanted = select(Message.id, Message.chat_id, Chat.owner_id, text)
     return wanted.join(Chat, Chat.id == Message.chat_id).outerjoin(Alternative, shown).where(_WAITS)
 
 

@@ -15,13 +15,15 @@ from itertools import islice
 
 import snowballstemmer
 
-MAX_TERMS = 16_000  # of one message: PostgreSQL counts places up to 16,383
+MAX_TERMS, MAX_BYTES = 16_000, 900_000  # of one message: PostgreSQL counts places up to 16,383, in 1 MB
+MAX_LETTERS = 100_000  # of one message: what a search reads of it again
 MAX_QUERY, MAX_PHRASES = 200, 12
-_MAX_WORD = 64
+_MAX_WORD, _PLACE_BYTES = 64, 8  # letters; what PostgreSQL needs beside a word, at most
 _EAST = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_EAST}]+|[^\W_{_EAST}]+(?:['’][^\W_{_EAST}]+)*")
 _IS_EAST = re.compile(rf"[{_EAST}]")
-_QUOTED = re.compile(r"[\"“”„«»「」](.*?)[\"“”„«»「」]|([^\"“”„«»「」]+)", re.DOTALL)
+QUOTATION_MARKS = '"“”„«»「」'
+_QUOTED = re.compile(rf"[{QUOTATION_MARKS}](.*?)[{QUOTATION_MARKS}]|([^{QUOTATION_MARKS}]+)", re.DOTALL)
 _english = snowballstemmer.stemmer("english")
 
 
@@ -43,8 +45,13 @@ class Phrase:
 
 
 def terms_of(text: str) -> Iterator[Term]:
-    """The first MAX_TERMS terms of a text, in their order."""
-    return islice(_terms(text), MAX_TERMS)
+    """The first terms of a text, in their order: of MAX_LETTERS letters, MAX_TERMS of them, MAX_BYTES together."""
+    room = MAX_BYTES
+    for term in islice(_terms(text[:MAX_LETTERS]), MAX_TERMS):
+        room -= len(term.word.encode()) + _PLACE_BYTES
+        if room < 0:
+            return
+        yield term
 
 
 def phrases_of(query: str) -> tuple[Phrase, ...]:
@@ -103,7 +110,7 @@ def _stem(word: str) -> str:
     plain = unicodedata.normalize("NFKC", word).casefold().replace("’", "'")
     if plain.isascii():
         plain = str(_english.stemWord(plain))
-    return "".join(letter for letter in plain if letter.isalnum())
+    return "".join(letter for letter in plain if letter.isalnum())[:_MAX_WORD]  # one sign may have become many letters
 
 
 @lru_cache(65_536)

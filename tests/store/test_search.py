@@ -264,9 +264,43 @@ def test_the_thread_of_a_web_process_indexes_what_waits_and_what_an_old_database
 def test_whoever_waits_is_found_by_an_index(database):
     """The question is asked every other second: it must not read all messages."""
     with database.reading() as session:
-        if session.get_bind().dialect.name != "sqlite":
-            pytest.skip("the plan of a small table on PostgreSQL says nothing")
         options = {"compile_kwargs": {"literal_binds": True}}
         waiting = search.index._waiting().order_by(Message.created_at).limit(5).compile(session.get_bind(), **options)
-        plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {waiting}"))]
-    assert plan[0] == "SCAN messages USING INDEX ix_messages_waiting"
+        if session.get_bind().dialect.name == "sqlite":
+            plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {waiting}"))]
+            assert plan[0] == "SCAN messages USING INDEX ix_messages_waiting"
+        else:
+            session.execute(text("SET LOCAL enable_seqscan = off"))  # it reads a table as small as this one whole
+            plan = [row[0] for row in session.execute(text(f"EXPLAIN {waiting}"))]
+            assert any("ix_messages_waiting" in line for line in plan), plan
+
+
+ENDLESS = " ".join(f"{chr(0xFDFA) * 5}{chr(0xAC00 + n % 11_000)}{n}" for n in range(20_000))
+
+
+LONG_WORDS = " ".join(f"{'ж' * 58}{n:05d}" for n in range(20_000))
+
+
+@pytest.mark.parametrize("words", [ENDLESS, LONG_WORDS, ENDLESS.replace(" ", ""), "客" * 90_000, "é" * 200_000])
+def test_the_terms_of_one_message_have_room_in_postgresql(words):
+    """A text vector holds 1 MB and words of 2 KB; a message that does not fit kept all others out of the index."""
+    found = [term.word.encode() for term in terms.terms_of(words)]
+    assert sum(len(word) + 5 for word in found) < 1 << 20
+    assert max(map(len, found)) < 2046
+
+
+def test_a_message_of_endless_words_is_indexed_with_the_others(database, user, bring):
+    bring(user, f"lantern {ENDLESS[:200_000]}", "another lantern")
+    assert len(told(database, user, "lantern")) == 2
+
+
+@pytest.mark.parametrize("query", ["x" * 50, "客栈里的老铁匠" * 7, "\u200b", "dragon", "“”", '"'])
+def test_no_story_has_a_title_with_words_that_are_not_in_it(database, user, bring, query):
+    bring(user, "First.")
+    assert search.titles(database, user.id, query) == ()
+
+
+@pytest.mark.parametrize("query", ["mara", "“Mara Quill”", "ＱＵＩＬＬ"])
+def test_a_story_is_found_by_its_title(database, user, bring, query):
+    chat = bring(user, "First.", character=next(one for one in list_characters(database, user) if one.slug == "mara"))
+    assert [one.id for one in search.titles(database, user.id, query)] == [chat.id]

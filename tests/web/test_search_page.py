@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from sqlalchemy import update
 
 from store import accounts, chat_transfer, search
 from store.characters import list_characters
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
+from store.models import Message
 
 HIT = re.compile(r'href="(/chat/\w+#m\d+)" data-testid="hit"')
 
@@ -64,6 +66,16 @@ def test_older_hits_come_page_by_page(ada, tell):
         older = re.search(r'href="([^"]+)" data-testid="older-hits"', page)
         address = older and older[1].replace("&amp;", "&")
     assert [int(one.rsplit("m", 1)[1]) for one in found] == list(range(64, -1, -1))
+
+
+def test_older_hits_are_offered_where_all_of_the_newest_are_out_of_sight(site, ada, tell):
+    chat_id = tell("Ada", *("lantern" for _ in range(500)))
+    with site.database.session() as session:
+        session.execute(update(Message).where(Message.chat_id == chat_id, Message.ordinal > 0).values(deleted_at=1.0))
+    page = ada.get("/search?q=lantern").text
+    assert "Nothing with all of these words" not in page
+    older = re.search(r'href="([^"]+)" data-testid="older-hits"', page)[1].replace("&amp;", "&")
+    assert HIT.findall(ada.get(older).text) == [f"/chat/{chat_id}#m0"]
 
 
 def test_nobody_finds_or_reads_what_is_somebody_elses(site, ada, tell, make_user):
