@@ -10,19 +10,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, not_, select
 from sqlalchemy.orm import Session
 
-from store import characters
+from store import characters, quotas
 from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock
-from store.models import Character
+from store.models import Character, Chat
 from store.quotas import GENEROUS, MAX_CHARACTERS, Quota
 from store.views import CharacterView, UserView, character_view
+from store.visibility import allowed_ratings
 
-MAX_HIDDEN = 20  # characters that were hidden last, among which an import looks for the same card
+MAX_HIDDEN = 20  # characters that were held back last, among which an import looks for the same card
 IMPORT_ROLES = ("admin", "adult")
 UNRATED = "adult"  # the rating until a person chooses one
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -66,13 +67,15 @@ def import_card(
 
 
 def keep_copy(db: Database, user: UserView, character_id: str, now: float | None = None) -> CharacterView:
-    """Show a hidden character as a second copy; idempotent. Raises NotFound, Refused "too_many_characters"."""
+    """Show a hidden character as a second copy; idempotent. Raises NotFound, Refused "too_many_characters", "quota"."""
     _check_limit(db, user)
+    with db.reading() as session:
+        n_bytes = len(json.dumps(_hidden(session, user, character_id).card, ensure_ascii=False).encode())
+        known = quotas.json_sizes(session, user.id, Character)
     with db.session() as session:
-        row = session.get(Character, character_id)
-        if row is None or row.owner_id != user.id or not stored_card.record_of(row.card):
-            raise NotFound("character")
+        row = _hidden(session, user, character_id)
         if row.deleted_at is not None:
+            quotas.refuse_larger(session, user.id, Character, n_bytes, known)
             row.deleted_at, row.created_at = None, clock(now)
         return character_view(row)
 
@@ -92,6 +95,22 @@ def locale_of(card: dict[str, Any]) -> str:
     return "zh" if 3 * len(_HAN.findall(written)) > len(_LETTER.findall(written)) > 0 else "en"
 
 
+def _hidden(session: Session, user: UserView, character_id: str) -> Character:
+    """A character of this person that came as a file, hidden or shown already. Raises NotFound."""
+    row = session.get(Character, character_id)
+    if row is None or row.owner_id != user.id or row.rating not in allowed_ratings(user.role):
+        raise NotFound("character")
+    is_held_back = row.deleted_at is None or not session.scalar(select(_is_in_a_story(row.id)))
+    if not stored_card.record_of(row.card) or not is_held_back:
+        raise NotFound("character")
+    return row
+
+
+def _is_in_a_story(character_id: Any) -> ColumnElement[bool]:
+    """Whether a story has it: then no import has held it back: it was withdrawn by who shared it, or deleted."""
+    return exists().where(Chat.character_id == character_id)
+
+
 def _check_limit(db: Database, user: UserView) -> list[CharacterView]:
     """The person's own characters. Raises Refused "too_many_characters"."""
     own = list(characters.list_own(db, user))
@@ -107,8 +126,9 @@ def _find_hidden(db: Database, user: UserView, card: dict[str, Any]) -> Characte
 
 
 def _soft_deleted(session: Session, user_id: str) -> list[Character]:
-    """The characters of a person that were hidden last."""
+    """The characters of a person that were held back last."""
     wanted = select(Character).where(Character.owner_id == user_id, Character.deleted_at.is_not(None))
+    wanted = wanted.where(not_(_is_in_a_story(Character.id)))
     wanted = wanted.order_by(Character.deleted_at.desc()).limit(MAX_HIDDEN)
     return [row for row in session.scalars(wanted) if stored_card.record_of(row.card)]
 

@@ -38,7 +38,10 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
         characters = session.scalars(own).all()
         may_see = allowed_ratings(user.role)
         shown = [row for row in characters if row.rating in may_see]
-        books = session.scalars(select(LorebookRow).where(LorebookRow.owner_id == user_id).order_by(LorebookRow.name))
+        books = session.scalars(
+            select(LorebookRow).where(LorebookRow.owner_id == user_id).order_by(LorebookRow.name)
+        ).all()
+        open_books = [row for row in books if row.rating in may_see]
         wishes = session.scalars(select(Wish).where(Wish.owner_id == user_id).order_by(Wish.created_at))
         chats = session.scalars(
             select(Chat).where(Chat.owner_id == user_id, Chat.deleted_at.is_(None)).order_by(Chat.created_at)
@@ -51,8 +54,12 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
             "characters": [stored_card.envelope(row.card) for row in shown],
             "shared": _shared(session, user_id),
             "wishes": [{"text": row.text, "state": row.state, "created_at": row.created_at} for row in wishes],
-            "withheld": {"characters": len(characters) - len(shown), "chats": len(chats) - len(open_chats)},
-            "lorebooks": [{"name": row.name, "data": row.data} for row in books],
+            "withheld": {
+                "characters": len(characters) - len(shown),
+                "lorebooks": len(books) - len(open_books),
+                "chats": len(chats) - len(open_chats),
+            },
+            "lorebooks": [{"name": row.name, "data": row.data} for row in open_books],
             "chats": [
                 {
                     **_chat(chat_view(chat, messages.character_of(session, chat))),

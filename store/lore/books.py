@@ -28,11 +28,12 @@ MAX_BOOKS_OF_A_CHAT = 8
 
 
 def list_books(db: Database, owner_id: str) -> tuple[LorebookView, ...]:
-    """A person's books, by name."""
+    """A person's books that are for their age, by name."""
     with db.reading() as session:
+        role = session.scalar(select(User.role).where(User.id == owner_id))
         own = LorebookRow.owner_id == owner_id, LorebookRow.deleted_at.is_(None)
-        rows = session.scalars(select(LorebookRow).where(*own).order_by(LorebookRow.name, LorebookRow.id))
-        return tuple(map(book_view, rows))
+        shown = select(LorebookRow).where(*own, LorebookRow.rating.in_(allowed_ratings(role) if role else ()))
+        return tuple(map(book_view, session.scalars(shown.order_by(LorebookRow.name, LorebookRow.id))))
 
 
 def list_shared(db: Database, user: UserView) -> tuple[tuple[str, str, str], ...]:
@@ -196,7 +197,5 @@ def clean_name(name: str) -> str:
 
 
 def _own_book(session: Session, owner_id: str, book_id: str) -> LorebookRow:
-    row = session.get(LorebookRow, book_id)
-    if row is None or row.owner_id != owner_id or row.deleted_at is not None:
-        raise NotFound("lorebook")
+    row: LorebookRow = shares.own_thing(session, owner_id, LorebookRow, book_id)
     return row

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from store import texts
+from store import quotas, texts
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.messages import clock, new_id
 from store.models import Character, User, Wish
 from store.sharing import shares
 from store.views import CharacterView, UserView
-from store.visibility import ADULTS, allowed_ratings
+from store.visibility import ADULTS, allowed_ratings, visible
 
 MAX_TEXT, MAX_OPEN, MAX_ANSWERED = 200, 5, 20
 _MAX_SHOWN = 50
@@ -27,7 +27,8 @@ _FIRST_HAN = "\u3400"
 
 @dataclass(frozen=True)
 class WishView:
-    """What somebody asked for. `who`, `by`: the names of the person and of who answered; `role`: the person's."""
+    """What somebody asked for. `who`, `by`: the names of the person and of who answered; `role`: the person's;
+    `character`: the name of the one that was granted, empty if they may not see it (any more)."""
 
     id: str
     who: str
@@ -92,6 +93,8 @@ def list_own(db: Database, user: UserView, most: int = MAX_OPEN) -> tuple[WishVi
 def grant(db: Database, user: UserView, wish_id: str, character_id: str, now: float | None = None) -> WishView:
     """Share an own character with who asked. Raises NotFound (the wish, or the character is not this person's), Refused
     "adults_grant", "wish_rated", "too_many_shared"."""
+    with db.reading() as session:
+        sizes = quotas.json_sizes(session, user.id, Character)
     with db.session() as session:
         row, asker = _open(session, user, wish_id)
         character: Character = shares.own_thing(session, user.id, Character, character_id)
@@ -101,7 +104,7 @@ def grant(db: Database, user: UserView, wish_id: str, character_id: str, now: fl
         row.state, row.character_id = "granted", character.id
         row.answered_by, row.answered_at = user.id, clock(now)
         session.flush()
-        shares.refuse_too_many(session, user.id, Character, {})
+        shares.refuse_too_many(session, user.id, Character, sizes)
         about = asker.name, asker.role, row.text, row.state, row.created_at
         return WishView(row.id, *about, character.id, character.name)
 
@@ -142,6 +145,6 @@ def _open(session: Session, user: UserView, wish_id: str) -> tuple[Wish, User]:
 def _own_view(session: Session, row: Wish, user: UserView) -> WishView:
     character = session.get(Character, row.character_id) if row.character_id else None
     by = session.get(User, row.answered_by) if row.answered_by else None
-    name = character.name if character and character.deleted_at is None else ""
+    name = character.name if character and visible(session, character, user) else ""
     who = by.name if by else ""
     return WishView(row.id, user.name, user.role, row.text, row.state, row.created_at, row.character_id, name, who)

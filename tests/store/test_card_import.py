@@ -3,7 +3,7 @@
 import pytest
 from card_files import DATA, as_json, v3
 
-from store import card_import, characters, export
+from store import card_import, characters, export, quotas
 from store.cards.files import read_card, write_json
 from store.cards.stored_card import is_same, notes_of, with_tagline
 from store.errors import NotFound, Refused
@@ -99,6 +99,16 @@ def test_the_house_is_full_at_some_time(database, user, monkeypatch):
         with pytest.raises(Refused) as refused:
             one_more()
         assert refused.value.code == "too_many_characters"
+
+
+def test_a_second_copy_counts_for_what_all_characters_may_take(database, user, monkeypatch):
+    card_import.import_card(database, user, card())
+    second = card_import.import_card(database, user, card()).character
+    monkeypatch.setattr(quotas, "MAX_JSON_MB", 0)
+    with pytest.raises(Refused) as refused:
+        card_import.keep_copy(database, user, second.id)
+    assert refused.value.code == "quota"
+    assert names(database, user) == ["Mo"]
 
 
 def test_a_long_chinese_card_has_room(database, user):

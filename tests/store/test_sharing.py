@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from store import accounts, characters, chats, export, personas, pictures
+from store import accounts, card_import, characters, chats, export, personas, pictures
+from store.cards.files import read_card
 from store.errors import NotFound, Refused
 from store.lore import books
 from store.models import Character, Share, Wish
@@ -267,3 +268,57 @@ def test_what_is_shared_and_asked_for_is_in_the_export(database, family):
     theirs = export.export_account(database, kim.id)
     assert theirs["wishes"] == [{"text": "a fox", "state": "open", "created_at": 1.0}]
     assert "A cat." not in json.dumps(theirs), "what others share is not hers"
+
+
+def test_a_grant_counts_what_is_shared_in_bytes_as_well(database, family, monkeypatch):
+    monkeypatch.setattr(shares, "MAX_SHARED_MB", 0)
+    ada, kim = family["Ada"], family["Kim"]
+    made = make(database, ada)
+    wishes.ask(database, kim, "a cat")
+    (wish,) = wishes.list_open(database, ada)
+    assert refusal(wishes.grant, database, ada, wish.id, made.id) == "too_many_shared"
+    assert not sees(database, kim, "Mo")
+
+
+def test_what_was_withdrawn_is_not_taken_out_of_hiding(database, family):
+    """A keepsake of an imported card looked like a duplicate that an import had held back."""
+    ada, kim = family["Ada"], family["Kim"]
+    card = read_card(
+        json.dumps({"spec": "chara_card_v2", "data": {"name": "Mo", "description": "A cat."}}).encode(), ""
+    )
+    brought = card_import.import_card(database, ada, card.card).character
+    made = card_import.finish_import(database, ada, brought, "Mo", "everyone")
+    shares.share(database, ada, "character", made.id, "house")
+    chat = chats.create_chat(database, kim.id, made.id, "Kim")
+    shares.share(database, ada, "character", made.id, "private")
+    kept = characters.character_of_chat(database, kim, chat.id)
+    assert kept.card["description"] == "A cat."
+    with pytest.raises(NotFound):
+        card_import.keep_copy(database, kim, kept.id)
+    assert not sees(database, kim, "Mo")
+
+
+def test_a_wish_names_no_character_that_is_not_seen_any_more(database, family):
+    ada, kim = family["Ada"], family["Kim"]
+    made = make(database, ada)
+    wishes.ask(database, kim, "a cat")
+    wishes.grant(database, ada, wishes.list_open(database, ada)[0].id, made.id)
+    shares.share(database, ada, "character", made.id, "private")
+    assert [one.character for one in wishes.list_own(database, kim)] == [""]
+
+
+def test_an_own_lorebook_above_ones_age_is_closed_and_not_exported(database, family):
+    bo = family["Bo"]
+    book = books.add_book(database, bo.id, BOOK, "Inns", rating="teen")
+    assert books.get_book(database, bo.id, book.id).rating == "teen"
+    accounts.set_role(database, bo.id, "child")
+    assert books.list_books(database, bo.id) == ()
+    for call in (
+        lambda: books.get_book(database, bo.id, book.id),
+        lambda: books.change_book(database, bo.id, book.id, name="Mine"),
+        lambda: books.delete_book(database, bo.id, book.id),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    exported = export.export_account(database, bo.id)
+    assert (exported["lorebooks"], exported["withheld"]["lorebooks"]) == ([], 1)

@@ -15,6 +15,7 @@ from chat_file_cases import LINES, jsonl_of
 
 from store import accounts, characters, chats, turns
 from store.models import Turn
+from store.sharing import shares
 from store.turns import TurnCommand
 from web.i18n.catalogue import translations_of
 from web.rendering import import_report
@@ -108,6 +109,16 @@ def test_whom_it_is_with(site, ada):
     own = characters.save_character(site.database, accounts.find_user(site.database, "Ada"), {"name": "mara quill"})
     answer = send(ada, ("b.jsonl", STORY))
     assert mine(site)[0].character_id == own.id, "one's own before those of the house"
+    site.browser().sign_up(site.invite(), "Bo")
+    bo = accounts.find_user(site.database, "Bo")
+    theirs = characters.save_character(site.database, bo, {"name": "Mara Quill"})
+    shares.share(site.database, bo, "character", theirs.id, "house")
+    send(ada, ("c.jsonl", STORY))
+    assert mine(site)[0].character_id == own.id, "one's own before those that others share"
+    chats.delete_chats(site.database, own.owner_id, [one.id for one in mine(site)])
+    characters.delete_character(site.database, accounts.find_user(site.database, "Ada"), own.id)
+    send(ada, ("d.jsonl", STORY))
+    assert mine(site)[0].character_id == theirs.id, "those before the bundled ones"
 
 
 def test_a_character_that_one_may_not_see_is_none(site, ada, bo):

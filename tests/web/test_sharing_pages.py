@@ -64,6 +64,15 @@ def test_a_mistake_is_said_and_what_was_ticked_stays(site, join):
     assert shares.read(site.database, ada.id, "character", mo.id).audience == "private"
 
 
+def test_a_form_that_comes_back_still_says_who_is_too_young(site, join):
+    parent, ada = join("Ada")
+    join("Kim", "child")
+    mo = characters.save_character(site.database, ada, {"name": "Mo"}, rating="adult")
+    at = f"/characters/{mo.id}"
+    assert "rated for older people" in parent.get(at).text
+    assert "rated for older people" in send(parent, f"{at}/share", {"audience": "people"}, at).text
+
+
 def test_a_copy_keeps_the_picture_and_is_ones_own(site, join):
     parent, ada = join("Ada")
     other, bo = join("Bo", "teen")

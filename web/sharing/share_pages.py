@@ -69,11 +69,12 @@ def init_app(app: Flask) -> None:
 
 
 def share_form(kind: str, thing: Any, refused: tuple[Sharing, str, str] | None = None) -> ShareForm:
-    """The form for a character or a lorebook of the person; `refused`: what they chose, the rating, what is wrong."""
+    """The form for a character or a lorebook of the person; `refused`: what they chose, the rating if the form has one,
+    what is wrong."""
     database, person = services().database, me()
     sharing, rating, wrong = refused or (shares.read(database, person.id, kind, thing.id), thing.rating, "")
     readers, ratings = shares.readers(database, person), allowed_ratings(person.role)
-    return ShareForm(sharing, readers, rating, ratings, person.role in ADULTS, wrong)
+    return ShareForm(sharing, readers, rating or thing.rating, ratings, person.role in ADULTS, wrong)
 
 
 @blueprint.post("/characters/<character_id>/share")
@@ -148,7 +149,7 @@ def _share(kind: str, thing_id: str) -> tuple[Sharing, str, str] | None:
         return None
     except Refused as refusal:
         shown = audience if audience in AUDIENCES else "private"
-        return Sharing(shown, frozenset(people)), rating or "everyone", error_sentence(refusal)
+        return Sharing(shown, frozenset(people)), rating or "", error_sentence(refusal)
 
 
 def _answer(act: Any, code: str) -> Response:

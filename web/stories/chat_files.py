@@ -110,11 +110,12 @@ def _import_chat(file: FileStorage, visible: Sequence[CharacterView], chosen: st
 
 
 def _character_named(name: str, visible: Sequence[CharacterView]) -> str:
-    """The id of the character of this name, the person's own before the bundled ones; empty if there is none."""
+    """The id of the character of this name: the person's own before shared ones, the bundled ones last; empty if there
+    is none."""
     key = texts.name_key(name)
     named = [one for one in visible if key and key in (texts.name_key(one.name), texts.name_key(_nickname(one)))]
-    own = [one for one in named if one.owner_id]
-    return next((one.id for one in [*own, *named]), "")
+    named.sort(key=lambda one: (one.owner_id is None, one.owner_id != me().id))
+    return next((one.id for one in named), "")
 
 
 def _nickname(character: CharacterView) -> str:
