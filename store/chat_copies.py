@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     or_,
     select,
 )
@@ -79,7 +80,8 @@ class Copying:
         batch = list(take(session.execute(sizes.order_by(new.ordinal, Alternative.position).limit(ROWS)), _n_bytes))
         if not batch:
             return False
-        given = _given(id=_id(session, chat, new.ordinal, Alternative.position + 1), message_id=new.id)
+        new_id = _id(session, chat, new.ordinal, Alternative.position + 1)
+        given = _given(id=new_id, message_id=new.id, prompt=null())  # no quota counts a prompt: each is kept once
         rows = _select(_ALTERNATIVES, Alternative, given).join_from(new, old, joined)
         rows = rows.join(Alternative, Alternative.message_id == old.id).where(following)
         rows = rows.order_by(new.ordinal, Alternative.position).limit(len(batch))

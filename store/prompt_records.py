@@ -8,10 +8,10 @@ What it refuses to know: how a prompt is made (worker/prompt_record.py has the f
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from store.db import Database
@@ -19,13 +19,14 @@ from store.errors import NotFound, Refused
 from store.messages import own_chat
 from store.models import Alternative, Message
 
-KEPT = 20  # newest messages of a chat that keep theirs
+KEPT = 20  # newest messages of a chat that keep theirs, and newest alternatives of a message
 MAX_BYTES = 4 << 20  # of an unpacked record
 
 
-def pack(record: Mapping[str, Any]) -> str:
-    """A record as the text of its column."""
-    return base64.b64encode(zlib.compress(json.dumps(record, separators=(",", ":")).encode(), 3)).decode()
+def pack(record: Mapping[str, Any]) -> str | None:
+    """A record as the text of its column; None for one that is too large to be kept."""
+    written = json.dumps(record, separators=(",", ":")).encode()
+    return base64.b64encode(zlib.compress(written, 3)).decode() if len(written) <= MAX_BYTES else None
 
 
 def unpack(packed: str) -> dict[str, Any]:
@@ -51,9 +52,18 @@ def read(db: Database, owner_id: str, message_id: str, position: int) -> dict[st
     return unpack(row[0]) if row[0] else None
 
 
-def drop_old(session: Session, chat_id: str, newest_ordinal: int) -> None:
-    """Drop the records of the messages that have just become too old to keep theirs."""
-    end = newest_ordinal - KEPT
+def drop_old(session: Session, chat_id: str, written: Sequence[Message]) -> None:
+    """Drop the records that have just become too old, now that a turn has written these messages: those of messages
+    far above them, and those of their own earlier alternatives."""
+    end = max(message.ordinal for message in written) - KEPT
     old = select(Message.id).where(Message.chat_id == chat_id, Message.ordinal <= end, Message.ordinal > end - KEPT)
-    dropping = update(Alternative).where(Alternative.message_id.in_(old), Alternative.prompt.is_not(None))
-    session.execute(dropping.values(prompt=None), execution_options={"synchronize_session": False})
+    _drop(session, Alternative.message_id.in_(old))
+    for message in written:
+        newest = message.active - KEPT
+        early = and_(Alternative.position <= newest, Alternative.position > newest - KEPT)
+        _drop(session, Alternative.message_id == message.id, early)
+
+
+def _drop(session: Session, *which: ColumnElement[bool]) -> None:
+    dropping = update(Alternative).where(*which, Alternative.prompt.is_not(None)).values(prompt=None)
+    session.execute(dropping, execution_options={"synchronize_session": False})

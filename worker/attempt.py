@@ -159,14 +159,15 @@ class Attempt:
         draft.add_stats(end.stats)
         if spec.result is not Result.STATUS:
             words = word_probabilities(end.tokens, self._collector.top_tokens, self._context.piece)
-            draft.add_reply(spec, end, words, plan.lore, self._prompt_of(plan, draft, end))
+            prompt = self._prompt_of(plan, draft, end) if spec.result is Result.MESSAGE else None
+            draft.add_reply(spec, end, words, plan.lore, prompt)
         elif isinstance(end, Done):
             draft.add_status(parse(fields_of(draft.story.character.card), end.text), end.tokens)
         if isinstance(end, Done) and not end.text.strip():
             return Failure("empty_reply")
         return end
 
-    def _prompt_of(self, plan: PartPlan, draft: TurnDraft, end: Done | Cancelled) -> str:
+    def _prompt_of(self, plan: PartPlan, draft: TurnDraft, end: Done | Cancelled) -> str | None:
         """What the model read for a part, as it is kept with the alternative."""
         context = self._context
         n_read = end.stats.n_evaluated

@@ -173,7 +173,7 @@ def _write(session: Session, turn: Turn, outcome: Outcome, window: dict[str, Any
         chat.window = window
     if written:
         messages.raise_revision(chat, now)
-        prompt_records.drop_old(session, chat.id, max(message.ordinal for message in written))
+        prompt_records.drop_old(session, chat.id, written)
     session.flush()
     return _end_view(session, turn)
 

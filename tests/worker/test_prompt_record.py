@@ -53,3 +53,27 @@ def test_a_retry_has_its_own(play):
     message = play("retry")[-1]
     assert read(play, message, 0)["segments"] == read(play, message, 1)["segments"]
     assert read(play, message, 1)["read"] == 0
+
+
+def test_a_branch_leaves_them_where_they_are(play):
+    """They count for no quota: a branch of a branch of a branch would be a way to fill the disk."""
+    reply = play("chat", "Who are you?")[-1]
+    branch = edits.branch(play.database, play.chat.owner_id, reply.id)
+    copied = chats.transcript(play.database, branch.id)[-1]
+    assert prompt_records.read(play.database, play.chat.owner_id, copied.id, 0) is None
+    assert read(play, reply) is not None
+
+
+def test_only_the_newest_alternatives_keep_theirs(play, monkeypatch):
+    monkeypatch.setattr(prompt_records, "KEPT", 2)
+    message = play("chat", "Who are you?")[-1]
+    for _ in range(3):
+        play("retry")
+    assert [read(play, message, position) is not None for position in range(4)] == [False, False, True, True]
+
+
+def test_one_that_is_too_large_is_not_kept(monkeypatch):
+    record = {"segments": [{"text": "猫" * 100}]}
+    assert prompt_records.unpack(prompt_records.pack(record)) == record
+    monkeypatch.setattr(prompt_records, "MAX_BYTES", 600)
+    assert prompt_records.pack(record) is None
