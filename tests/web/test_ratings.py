@@ -74,7 +74,7 @@ def test_every_route_of_a_story_is_refused_and_the_story_comes_back(site, kim, n
     data = kim.get("/settings/data").json()
     assert "Indeed" not in json.dumps(data)
     assert "Noir" not in json.dumps(data)
-    assert data["withheld"] == {"characters": 1, "chats": 1}
+    assert data["withheld"] == {"characters": 1, "lorebooks": 0, "chats": 1}
     accounts.set_role(site.database, noir["user"].id, "adult")
     assert kim.get(f"/chat/{noir['chat']}").status_code == 200
     assert "Noir" in kim.get("/chats").text, "and nobody has renamed it"
