@@ -7,6 +7,7 @@ What it refuses to know: which stories wait, and what a title may be (store/stor
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,11 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from engine.errors import EngineClosed, RequestError
 from engine.events import Done, Text
 from engine.sampling import SamplerSettings
 from engine.segments import ReplySpec, TurnRequest
 from store import chats, site_state
+from store.broker import events
 from store.errors import StoreError
 from store.stories import titles
 from store.turns.kinds import NARRATOR
@@ -31,11 +35,11 @@ log = logging.getLogger(__name__)
 
 TITLE_EVERY_S = 2.0
 AGAIN_AFTER_S = 600.0  # a story that could not be asked about lets the others have their turn
-_MAX_TOKENS, _TEMPERATURE = 24, 0.5
-_INSTRUCTIONS = {
-    "en": "Write a title for this story: two to six words, no quotation marks, nothing else.",
-    "zh": "给这个故事起一个标题:四到十二个字,不要引号,只写标题。",
-}
+_MAX_TOKENS, _TEMPERATURES = 32, (0.5, 0.8, 1.1)  # of one try after the other
+_BEGINNINGS = {"en": 'The title of this story is "', "zh": "这个故事的标题是《"}
+"""What the answer has already: small models go on with a title here; asked for one, they tell a tale or repeat the
+question."""
+_ENDINGS = ('"', "”", "》", "\n")
 
 
 @dataclass(frozen=True)
@@ -95,40 +99,60 @@ class TitleWriter:
         if any(plan.window.get(name, 0) != window.get(name, 0) for name in ("examples", "messages")):
             self._not_before[chat_id] = self._clock() + AGAIN_AFTER_S
             return False  # there is no room for the question without forgetting something
-        answer = self._ask(chat_id, plan)
-        if answer is None:
+        title = self._ask_for_title(story, plan)
+        if title is None:
             return False
-        title = titles.title_of(answer, (story.character.name, story.chat.user_name))
-        return titles.give_title(self._context.db, chat_id, story.chat.revision, title) and bool(title)
+        is_given = titles.give_title(self._context.db, chat_id, story.chat.revision, title) and bool(title)
+        if is_given:
+            with contextlib.suppress(RedisError):  # the next page shows it
+                events.publish_titled(self._context.redis, story.chat.owner_id, chat_id)
+        return is_given
 
     def _plan(self, story: Story) -> PartPlan:
-        """As for a suggestion, but another question, and another voice answers it."""
+        """As for a suggestion, but the narrator speaks, who has begun to say the title."""
         framing = self._context.framing
-        language = "zh" if story.character.locale.startswith("zh") else "en"
         plan = plan_part(story, _Question(), "suggest", framing, self._context.limits())
-        question = framing.segment("note", "", _INSTRUCTIONS[language])
+        header, footer = framing.reply_header("narrator", NARRATOR), framing.footer("narrator")
+        begun = framing.segment("narrator", NARRATOR, _BEGINNINGS[titles.language_of(titles.text_of(story))])
         reply = ReplySpec(
             name="suggest:title",
-            header=(*question, *framing.reply_header("narrator", NARRATOR)),
-            footer=framing.footer("narrator"),
-            sampling=SamplerSettings(temperature=_TEMPERATURE),
+            header=header,
+            footer=footer,
+            prefix=begun[len(header) : len(begun) - len(footer)],
+            sampling=SamplerSettings(ban_end=True),
             max_tokens=_MAX_TOKENS,
-            stop=("\n", *framing.stop_strings((), NARRATOR)),
+            stop=(*_ENDINGS, *framing.stop_strings((), NARRATOR)),
             keep=False,
         )
         return replace(plan, reply=reply)
 
+    def _ask_for_title(self, story: Story, plan: PartPlan) -> str | None:
+        """A title; empty where no try gave one, None when a turn came between."""
+        names = story.character.name, story.chat.user_name
+        for temperature in _TEMPERATURES:
+            sampling = replace(plan.reply.sampling, temperature=temperature)
+            answer = self._ask(story.chat.id, replace(plan, reply=replace(plan.reply, sampling=sampling)))
+            if answer is None:
+                return None
+            if title := titles.title_of(answer, titles.text_of(story), names):
+                return title
+        return ""
+
     def _ask(self, chat_id: str, plan: PartPlan) -> str | None:
-        """The answer; None when a turn came between."""
+        """The answer, empty if it came to no end; None when a turn came between."""
         request = TurnRequest(chat_id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
         ticket = self._context.engine.submit(request)
         with self._lock:
             self._ticket = ticket
-        if self._busy():  # a turn has begun before `make_way` could see this ticket
-            ticket.cancel()
-        seen = list(ticket.events(timeout_s=1.0))
-        with self._lock:
-            self._ticket = None
+        try:
+            if self._busy():  # a turn has begun before `make_way` could see this ticket
+                ticket.cancel()
+            seen = list(ticket.events(timeout_s=1.0))
+        finally:
+            with self._lock:
+                self._ticket = None
         if not seen or not isinstance(seen[-1], Done):
             return None
+        if seen[-1].finish == "length":
+            return ""
         return "".join(event.text for event in seen if isinstance(event, Text))

@@ -214,6 +214,16 @@ def publish_unnumbered(redis: Redis, chat_id: str, event: Mapping[str, Any]) -> 
     redis.publish(keys.chat_channel(chat_id), json.dumps(event))
 
 
+def publish_titled(redis: Redis, person_id: str, chat_id: str) -> None:
+    """Tell every tab of its owner that a story has another title; each reads it when it hears of it."""
+    redis.publish(keys.people_channel(), json.dumps(titled(person_id, chat_id)))
+
+
+def titled(person_id: str, chat_id: str) -> dict[str, Any]:
+    """The message of `publish_titled`. It has no `chat`: tabs that show another story, or none, hear of it, too."""
+    return {"type": "titled", "person": person_id, "story": chat_id}
+
+
 def decode(data: bytes) -> dict[str, Any]:
     """An event as it came from a stream or a channel."""
     event: dict[str, Any] = json.loads(data)

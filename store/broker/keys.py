@@ -21,6 +21,11 @@ def chat_channel(chat_id: str) -> str:
     return f"{PREFIX}:chat:{chat_id}"
 
 
+def people_channel() -> str:
+    """Channel: something for every tab of one person, whatever it shows, as JSON with their id as `person`."""
+    return f"{PREFIX}:people"
+
+
 def queues_channel() -> str:
     """Channel: the name of a worker whose queue has moved, as JSON {"worker": name}."""
     return f"{PREFIX}:queues"

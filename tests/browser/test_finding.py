@@ -1,14 +1,17 @@
 """A person finds a story and what was said in it: the search, the jump to a message, the list of stories."""
 
+import datetime as dt
 import re
 
 import pytest
 from chat_page import VIEWS
 from playwright.sync_api import expect
 
-from store import chat_transfer, chats, search
+from store import accounts, chat_transfer, chats, search
+from store.broker import events
 from store.bundled import character_id
 from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
+from store.stories import titles
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -91,7 +94,87 @@ def test_several_stories_are_chosen_and_deleted(sit, people, books, house, view)
     assert not {one.id for one in chats.list_chats(books, owner)} & set(gone)
 
 
+def test_a_second_jump_keeps_the_story_in_its_order(sit, people, books, house):
+    chat = sit("1280")
+    texts = [f"Line {n} of another evening by the sea." for n in range(240)]
+    story = bring(books, people(0)[0], "Back and forth", texts)
+    chat.page.goto(f"{house.address}/chat/{story}#m20")
+    expect(chat.gap).to_have_count(1)
+    chat.page.evaluate("location.hash = '#m110'")
+    chat.until(IN_VIEW, texts[110])
+    numbers = [int(one.split()[1]) for one in chat.prose.all_text_contents()]
+    assert numbers == sorted(numbers)
+
+
 MARK = "() => { window.isTheSame = true; }"
+
+
+def test_a_title_that_the_model_gives_appears_at_once(sit, people, books, house):
+    """In the list beside another story, in the head of this one, and on the home page."""
+    chat = sit("1280")
+    owner, here = people(0)[0], chat.page.url.rsplit("/", 1)[1]
+    other = bring(books, owner, "", ["A kettle sings."])
+    home = chat.page.context.new_page()
+    home.goto(house.address)
+    chat.reload()
+    given = {other: "Steam and Silence", here: "The First Evening"}
+    for story, title in given.items():
+        assert titles.give_title(books, story, chats.get_revision(books, story), title)
+    seen = [
+        chat.page.locator(f"[data-testid=beside-story][data-chat='{other}'] .title"),
+        chat.page.locator(f"[data-testid=beside-story][data-chat='{here}'] .title"),
+        home.locator(f"a.story-link[data-chat='{other}'] .title"),
+        chat.chat_title,
+    ]
+    with house.redis() as redis:
+        for _ in range(100):  # a line that is not up yet hears nothing
+            for story in given:
+                events.publish_titled(redis, owner, story)
+            shown = [one.text_content() for one in seen]
+            if all(any(title in text for title in given.values()) for text in shown):
+                break
+            home.wait_for_timeout(100)
+    assert "Steam and Silence" in shown[0]
+    assert "The First Evening" in shown[1]
+    assert "Steam and Silence" in shown[2]
+    assert shown[3] == "The First Evening"
+    expect(chat.page).to_have_title("The First Evening · inglenook")
+    expect(home.locator(f"a.story-link[data-chat='{other}'] .title small")).to_have_text(re.compile("with Mara Quill"))
+    chat.setup_button.click()
+    expect(chat.setup_name).to_have_value("The First Evening")
+
+
+def test_a_server_with_other_scripts_is_loaded_whole(sit, people, books):
+    """After an update a story that is fetched has markup that the scripts of the open page do not know."""
+    chat = sit("1280")
+    other = bring(books, people(0)[0], "After the update", ["New markup."])
+    chat.reload()
+    chat.page.evaluate(MARK)
+
+    def updated(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, body=re.sub(r"/assets/\w+/js/chat/", "/assets/newer/js/chat/", answer.text()))
+
+    chat.page.route(f"**/chat/{other}", updated, times=1)
+    chat.page.locator(f"[data-testid=beside-story][data-chat='{other}']").click()
+    chat.page.wait_for_url(f"**/chat/{other}")
+    chat.rest()
+    expect(chat.message).to_have_text(re.compile("New markup."))
+    assert not chat.page.evaluate("() => window.isTheSame")
+
+
+def test_quiet_time_is_said_in_the_next_story_as_well(sit, people, books):
+    owner = people(22)[0]
+    now = dt.datetime.now()
+    accounts.set_limits(books, owner, None, *(f"{now + dt.timedelta(minutes=n):%H:%M}" for n in (20, 500)))
+    chat = sit("1280", number=22)
+    other = bring(books, owner, "Late", ["It is late."])
+    chat.reload()
+    chat.page.locator(f"[data-testid=beside-story][data-chat='{other}']").click()
+    chat.page.wait_for_url(f"**/chat/{other}")
+    chat.rest()
+    chat.quiet_time.evaluate("(line) => { line.dataset.state = 'unknown'; }")
+    expect(chat.quiet_time).to_have_attribute("data-state", "soon")
 
 
 def test_a_story_is_left_for_another_one_without_a_page_load(sit, people, books):

@@ -5,7 +5,8 @@ import zlib
 import pytest
 from scripted_worker import new_turn
 
-from store import chats
+from store import accounts, chats
+from store.broker import events
 from store.messages import Reply
 from store.turns import Outcome, commit
 
@@ -55,6 +56,24 @@ def test_edit(story):
     assert "<em>him</em>" in opened["messages"][1]["alternatives"][0]["html"]
     refused = change(story, "edit", 1, text="  ")
     assert (refused["error"]["code"], refused["of"]) == ("empty", "edit")
+
+
+def test_another_title_is_told_to_every_tab_of_its_owner_and_to_nobody_else(site, ada):
+    chat, other = ada.begin_chat(site.mara), ada.begin_chat(site.mara)
+    bob = site.browser().sign_up(site.invite(), "Bob")
+    theirs = bob.begin_chat(site.mara)
+    tab, home, beside, foreign = ada.socket(), ada.socket(), ada.socket(), bob.socket()
+    for one, shown in ((tab, chat), (beside, other)):
+        one.open(shown)
+    tab.send(type="setup", chat=chat, title="Steam")
+    told = {"type": "titled", "story": chat, "title": "Steam"}
+    assert [one.wait("titled") for one in (tab, home, beside)] == [told] * 3
+    ada.submit("/chats", {"title": "Silence"}, f"/chats/{chat}/rename")
+    assert [one.wait("titled")["title"] for one in (tab, home, beside)] == ["Silence"] * 3
+    for story in (chat, theirs):
+        events.publish_titled(site.services.redis, accounts.find_user(site.database, "Bob").id, story)
+    foreign.wait("titled")
+    assert [one["story"] for one in foreign.seen if one["type"] == "titled"] == [theirs], "of none but their own"
 
 
 def test_an_edit_begun_before_another_window_changed_the_message(story):

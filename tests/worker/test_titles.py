@@ -6,12 +6,14 @@ import pytest
 from worker_lane_jobs import wait_until
 
 from store import chats, site_state, turns
+from store.broker import events, keys
 from store.models import Chat
 from store.stories import titles
 from worker.jobs import run_turn
 from worker.titles import TitleWriter
 
 LATER = 4e9
+SAID = "Messages"  # as the echo backend says of what it has heard: the word of the story that a title needs
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def told(make_context, database, chat, say):
     def begun(n=2):
         context = make_context(max_reply_tokens=12)
         for _ in range(n):
-            run_turn(say(chat, "Hello", chats.get_revision(database, chat.id)).id)
+            run_turn(say(chat, SAID, chats.get_revision(database, chat.id)).id)
         return context
 
     return begun
@@ -53,10 +55,27 @@ def test_a_story_gets_a_title_once_and_nothing_else_changes(told, database, chat
 def test_the_next_turn_reads_nothing_twice(told, database, chat, say):
     context = told()
     assert TitleWriter(context, lambda: LATER).tick() == chat.id
-    run_turn(say(chat, "Hello", chats.get_revision(database, chat.id)).id)
+    run_turn(say(chat, SAID, chats.get_revision(database, chat.id)).id)
     n_evaluated = chats.load_story(database, chat.id).messages[-1].chosen.stats["n_evaluated"]
-    said = context.framing.segment("user", "Ada", "Hello")
+    said = context.framing.segment("user", "Ada", SAID)
     assert n_evaluated <= len(said) + len(context.framing.reply_header("character", "Mo"))
+
+
+def test_every_tab_of_its_owner_hears_of_the_title(told, chat, redis):
+    context = told()
+    with redis.pubsub() as tabs:
+        tabs.subscribe(keys.people_channel())
+        assert tabs.get_message(timeout=10)["type"] == "subscribe"
+        assert TitleWriter(context, lambda: LATER).tick() == chat.id
+        heard = tabs.get_message(timeout=10)
+    assert events.decode(heard["data"]) == events.titled(chat.owner_id, chat.id)
+
+
+def test_of_many_stories_in_cells_none_is_left_out(told, database, chat):
+    told()
+    others = {f"{number:032x}" for number in range(600)}
+    assert titles.next_untitled(database, others | {chat.id}, LATER) == chat.id
+    assert titles.next_untitled(database, others, LATER) is None
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -70,19 +89,19 @@ def test_nobody_is_asked_while_somebody_writes_or_the_queue_is_paused(told, data
     site_state.set_pause(database, True)
     assert TitleWriter(context, lambda: LATER).tick() is None
     site_state.set_pause(database, False)
-    say(chat, "Hello", chats.get_revision(database, chat.id))
+    say(chat, SAID, chats.get_revision(database, chat.id))
     assert TitleWriter(context, lambda: LATER).tick() is None, "a turn waits"
 
 
 def test_a_turn_makes_it_stand_aside(make_context, told, database, chat, make_chat, user, say):
     told()
     context = make_context(echo_delay_ms=60, max_reply_tokens=12)
-    run_turn(say(chat, "Hello", chats.get_revision(database, chat.id)).id)
+    run_turn(say(chat, SAID, chats.get_revision(database, chat.id)).id)
     writer, done = TitleWriter(context, lambda: LATER), []
     thread = threading.Thread(target=lambda: done.append(writer.tick()))
     thread.start()
     wait_until(lambda: writer.at_work)
-    turn = say(make_chat(user), "Hello")
+    turn = say(make_chat(user), SAID)
     run_turn(turn.id)
     thread.join(10)
     assert done == [None]
@@ -111,23 +130,61 @@ def test_an_answer_without_a_title_is_not_asked_for_again(told, database, chat):
     assert TitleWriter(context, lambda: LATER).tick() is None
 
 
+INN = "老板娘\nAda\n老铁匠？三天前他来过客栈，留下一把剑。\n我去追他们。"
+SEA = "Mara\nAda\nThe old keeper lights the lamp on the rock. A kettle sings, for two.\nDon't look back!"
+
+
 @pytest.mark.parametrize(
     ("reply", "title"),
     [
         ("The Lamp on the Rock", "The Lamp on the Rock"),
+        ("Lamps of the North,", "Lamps of the North"),
         ("\n**Title: “A Kettle for Two.”**\nMore", "A Kettle for Two"),
-        ("《雨夜的茶馆》", "雨夜的茶馆"),
-        ("标题:客栈里的老铁匠。", "客栈里的老铁匠"),
-        ("Mo", ""),
+        ("Don't Look Back!", "Don't Look Back!"),
+        ("Dr. Kettle", "Dr. Kettle"),
+        ("Mara", ""),
+        ("Mara.", ""),
         ("", ""),
         ("...", ""),
-        ("This is a story about a woman who lives in a tower and drinks tea", ""),
-        ("x" * 70, ""),
-        ("Don't Look Back", "Don't Look Back"),
+        ("Title:", ""),
+        ("The End", ""),
+        ("This is a story about a woman who lives in a tower and lights a lamp", ""),
+        ("The keeper lights the lamp. She sings.", ""),
+        ("A lamp! A rock", ""),
+        ("lamp" * 20, ""),
+        ("Two to six words, no quotation marks, nothing else.", ""),
+        ("The Lost City of Lost Dreams", ""),
+        ("客栈的灯", ""),
+        ("a\u202elamp", ""),
     ],
 )
 def test_what_may_become_a_title(reply, title):
-    assert titles.title_of(reply, ("Mo",)) == title
+    assert titles.title_of(reply, SEA, ("Mara", "Ada")) == title
+
+
+@pytest.mark.parametrize(
+    ("reply", "title"),
+    [
+        ("《客栈里的老铁匠》", "客栈里的老铁匠"),
+        ("标题:老铁匠的剑。", "老铁匠的剑"),
+        ("老板娘的故事", "老板娘的故事"),
+        ("老板娘", ""),
+        ("无题", ""),
+        ("四到十二个字,不要引号,只写标题", ""),
+        ("福制转发", ""),
+        ("老铁匠来过！留下一把剑", ""),
+        ("老铁匠三天前来过这家客栈还留下了一把剑说有人会来取", ""),
+        ("The Blacksmith of the Inn", ""),
+    ],
+)
+def test_what_may_become_a_chinese_title(reply, title):
+    assert titles.title_of(reply, INN, ("老板娘", "Ada")) == title
+
+
+def test_the_language_is_that_of_the_story():
+    assert [titles.language_of(text) for text in (SEA, INN, "", "Lena says 你好 to everybody here.")] == [
+        *("en", "zh", "en", "en")
+    ]
 
 
 def test_a_story_without_room_for_the_question_lets_others_have_their_titles(
@@ -135,7 +192,7 @@ def test_a_story_without_room_for_the_question_lets_others_have_their_titles(
 ):
     other, context = make_chat(user), make_context(context=900, max_reply_tokens=12)
     for _ in range(2):
-        run_turn(say(other, "Hello", chats.get_revision(database, other.id)).id)
+        run_turn(say(other, SAID, chats.get_revision(database, other.id)).id)
     for _ in range(3):
         run_turn(say(chat, "A long tale. " * 20, chats.get_revision(database, chat.id)).id)
     writer = TitleWriter(context, lambda: LATER)

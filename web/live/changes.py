@@ -97,6 +97,8 @@ def _set_up(caller: Caller, frame: SetUpChat) -> None:
     chat = chats.change_chat(caller.services.database, caller.user_id, frame.chat, **changes)
     caller.reply(SetUp(type="setup", chat=chat.id, **serializers.setup_json(chat)))
     caller.services.hub.publish(chat.id, {"type": "setup", "chat": chat.id})  # each viewer reads how it is set up then
+    if frame.title is not None:
+        caller.services.hub.publish_titled(caller.user_id, chat.id)
 
 
 def _save_preset(caller: Caller, frame: SavePreset) -> None:

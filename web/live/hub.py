@@ -1,6 +1,7 @@
 """The hub: fans out live messages from one Redis pub/sub connection per process to the tabs that watch a chat.
 
 What it does: subscribes to the channels of all chats by one pattern and delivers each message to the tabs on that chat.
+What is for all tabs of one person goes to every tab, which knows whose it is (tab_session.py).
 A second thread beats every two seconds, so that each tab can look for events that pub/sub has lost. When the queue of a
 worker moves, the hub tells all tabs, five times per second at most.
 Delivery never blocks: a tab that is too slow is dropped.
@@ -135,6 +136,13 @@ class Hub:
         except RedisError:
             self._fan_out(chat_id, frame)
 
+    def publish_titled(self, person_id: str, chat_id: str) -> None:
+        """Tell every tab of this person, in all processes, that their story has another title; see `publish`."""
+        try:
+            events.publish_titled(self._redis, person_id, chat_id)
+        except RedisError:
+            self.broadcast(events.titled(person_id, chat_id))
+
     def broadcast(self, frame: Frame) -> None:
         """Deliver to every tab of this process."""
         live = LiveMessage(frame)
@@ -154,7 +162,7 @@ class Hub:
     def _listen(self) -> None:
         with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
             pubsub.psubscribe(keys.chat_channel("*"))
-            pubsub.subscribe(keys.queues_channel())
+            pubsub.subscribe(keys.queues_channel(), keys.people_channel())
             while not self._stopping.is_set():
                 message = pubsub.get_message(timeout=0.25)
                 if message is not None:
@@ -165,12 +173,14 @@ class Hub:
         if message["type"] == "psubscribe":  # also after a silent reconnect: messages sent meanwhile are lost
             self._listening.set()
             self._beat_now.set()
-        elif message["type"] == "message":
+        elif message["type"] == "message" and message["channel"] == keys.queues_channel().encode():
             self._moved = True
-        elif message["type"] == "pmessage":
+        elif message["type"] in ("message", "pmessage"):
             frame = _decode(message["data"])
-            if frame is not None:
-                self._fan_out(str(frame.get("chat", "")), frame, message["data"])
+            if frame is not None and "chat" in frame:
+                self._fan_out(str(frame["chat"]), frame, message["data"])
+            elif frame is not None:
+                self.broadcast(frame)
 
     def _fan_out(self, chat_id: str, frame: Frame, raw_json: bytes = b"") -> None:
         with self._lock:

@@ -46,9 +46,12 @@ class TabSession:
             self._services.hub.leave(self)
 
     def deliver(self, frame: Frame) -> None:
-        """Deliver a live message of a chat, or one for every tab (without `chat`)."""
+        """Deliver a live message of a chat, one for the tabs of one person (`person`), or one for every tab."""
         if "chat" in frame:
             self._later(lambda: self._viewer.event(frame))
+        elif "person" in frame:
+            if frame["person"] == self._person.id:
+                self._later(lambda: self._viewer.titled(frame))
         else:
             self._connection.post_frame(frame)
 

@@ -7,6 +7,7 @@ say so for GRACE_S, or the stream is another one (Redis was emptied), the tab ge
 What it refuses to know: sockets and threads. One thread, the writer of the tab, calls it.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from redis.exceptions import RedisError
 
 from store import chats, message_pages, turns
 from store.broker import queue
-from store.errors import NotFound
+from store.errors import NotFound, StoreError
 from store.views import ChatView, TurnView
 from web import serializers
 from web.live import snapshot
@@ -22,7 +23,7 @@ from web.live.beat_reads import BeatReads, read_stream
 from web.live.event_cursor import EventCursor, EventVerdict
 from web.live.gap_refill import is_in_snapshot, refill
 from web.live.outgoing import LiveMessage
-from web.live.protocol.to_tab import Changed, Frame, Memory, Place, SetUp
+from web.live.protocol.to_tab import Changed, Frame, Memory, Place, SetUp, Titled
 from web.serializers import EndedJson
 from web.services import Services
 
@@ -95,6 +96,14 @@ class Viewer:
             self._fill_gap(live.once(("after", after), lambda: read_stream(self._services.redis, turn_id, after)))
         else:
             self._act(verdict, live)
+
+    def titled(self, event: Mapping[str, Any]) -> None:
+        """A story of the person, whichever it is, has another title: send the one that it has now."""
+        user_id, chat_id = self._user_id, str(event["story"])
+        live = event if isinstance(event, LiveMessage) else LiveMessage(event)
+        with contextlib.suppress(StoreError):  # it was deleted meanwhile, or is not for their age
+            chat = live.once("titled", lambda: chats.get_chat(self._services.database, user_id, chat_id))
+            self._send(Titled(type="titled", story=chat.id, title=chat.title))
 
     @property
     def busy(self) -> bool:

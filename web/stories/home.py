@@ -104,6 +104,7 @@ def rename_chat(chat_id: str) -> Response:
     """Give a chat another title."""
     try:
         chats.change_chat(services().database, me().id, chat_id, title=request.form.get("title", ""))
+        services().hub.publish_titled(me().id, chat_id)
         notices.done("renamed")
     except Refused as refusal:
         notices.refused(refusal)

@@ -89,6 +89,14 @@ class SetUp(SetupJson):
     chat: str
 
 
+class Titled(TypedDict):
+    """A story of the person has another title (viewer.py): for all of their tabs, whatever these show."""
+
+    type: Literal["titled"]
+    story: str
+    title: str
+
+
 class Presets(TypedDict):
     """Answer to `save_preset` and `delete_preset` (changes.py): the person's own presets now."""
 
@@ -171,6 +179,7 @@ OUTGOING: Mapping[str, type[Mapping[str, Any]]] = {
     "changed": Changed,
     "branched": Branched,
     "setup": SetUp,
+    "titled": Titled,
     "presets": Presets,
     "memory": Memory,
     "why": Probabilities,

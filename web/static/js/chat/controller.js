@@ -45,6 +45,7 @@ const HANDLERS = {
   added: (page, frame) => page.actions.showLoreUsed(frame),
   memory: (page, frame) => page.actions.setMemory(frame),
   setup: (page, frame) => page.actions.applySetup(frame),
+  titled: (page, frame) => page.onTitled(frame),
   presets: (page, frame) => page.actions.setup.sampler.own.replace(frame),
   state: (page, event) => page.setStage(event),
   part: (page, event) => page.onPart(event),
@@ -60,7 +61,9 @@ export class ChatController {
   #newestRevision = 0; // the newest revision that was heard of
   #answering = ""; // the model that answers, or did last
 
-  constructor() {
+  /** `listStories()`: show the list of stories beside this one anew. */
+  constructor(listStories) {
+    this.listStories = listStories;
     this.story = new Story();
     this.chat = this.story.root.dataset.chat;
     this.composer = new Composer(this.chat);
@@ -92,6 +95,7 @@ export class ChatController {
 
   /** Another story takes the place of this one. */
   end() {
+    this.actions.setup.keep();
     this.socket.end();
     this.actions.readAloud.speech.stop();
   }
@@ -190,6 +194,12 @@ export class ChatController {
     if (this.turn?.id === place.turn && WAITING_STATES.includes(this.turn.stage.state)) this.setStage(place);
   }
 
+  /** A story of mine has another title, perhaps this one. */
+  onTitled({ story, title }) {
+    if (story === this.chat) this.actions.setup.applyTitle(title);
+    this.listStories();
+  }
+
   /** The status of the service: whether turns can be served, which model serves them, and the announcement. */
   onServiceStatus({ trouble, change_s: seconds, answering, models, announcement }) {
     showOutage(this.outage, trouble, seconds);
@@ -281,8 +291,8 @@ export class ChatController {
   }
 }
 
-new StorySwitcher(() => {
-  const controller = new ChatController();
+new StorySwitcher((listStories) => {
+  const controller = new ChatController(listStories);
   controller.start();
   return controller;
 });

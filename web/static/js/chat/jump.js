@@ -21,7 +21,9 @@ export class Jump {
     const wanted = /^#m(\d{1,10})$/.exec(location.hash)?.[1];
     if (wanted === undefined) return;
     const ordinal = Number(wanted);
-    if (!this.#show(ordinal) && (await this.#bring(ordinal))) this.#show(ordinal);
+    if (this.#show(ordinal)) return;
+    if (this.story.list.querySelector(".gap")) location.reload(); // there is room for one gap, before the newest messages
+    else if (await this.#bring(ordinal)) this.#show(ordinal);
   }
 
   /** Whether the message is on the page: then it is in view now. */

@@ -48,19 +48,30 @@ export class SetupPanel extends EventTarget {
   /** The chat as the server has it. */
   apply({ type, title, user_name, user_persona, author_note, reference, settings, books }) {
     if (type !== "setup") this.sampler.notSent();
-    const first = !this.#saved;
+    const before = this.#saved;
     this.#saved = { title, user_name, user_persona, author_note, reference, settings, books };
     if (this.#unsent) return this.#save();
-    for (const name of FIELDS) {
-      const field = this.form.elements[name];
-      if (first || field !== document.activeElement || !this.panel.open) field.value = this.#saved[name];
-    }
+    for (const name of FIELDS) this.#show(name, before?.[name]);
     for (const book of this.books) book.checked = books.includes(book.value);
     this.sampler.apply(settings);
     if (this.sampler.isTouched) this.#save();
     document.getElementById("story").dataset.user = user_name;
     this.#showTitle(title);
     return undefined;
+  }
+
+  /** The chat has another title: given by the model, or in another window. */
+  applyTitle(title) {
+    if (!this.#saved) return; // it comes with the snapshot
+    const before = this.#saved.title;
+    this.#saved.title = title;
+    this.#show("title", before);
+    this.#showTitle(title);
+  }
+
+  /** The story makes way for another one: what is in the fields is sent. */
+  keep() {
+    this.#save();
   }
 
   /** The server has what this window sent. */
@@ -72,6 +83,13 @@ export class SetupPanel extends EventTarget {
     this.#unsent = false;
     this.sampler.notSent(true);
     this.kept.textContent = sentence;
+  }
+
+  /** Fill a field, unless it is being edited: it has the focus and is not as it was `before`. */
+  #show(name, before) {
+    const field = this.form.elements[name];
+    const focused = field === document.activeElement && this.panel.open;
+    if (!focused || before === undefined || field.value.trim() === before.trim()) field.value = this.#saved[name];
   }
 
   #save() {

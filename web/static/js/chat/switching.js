@@ -2,7 +2,7 @@
    application does): the new page is fetched, its body takes the place of the old one, and a new controller begins.
 
    What it refuses to know: what is on the page. Whatever the server does not answer with a chat page for (signed out, gone)
-   is left to the browser: it loads the address. */
+   is left to the browser: it loads the address. So it does when the server has other scripts than this page by now. */
 
 import { endScope } from "../lib/page_scope.js";
 import { fillTimes } from "../lib/times.js";
@@ -15,10 +15,11 @@ export class StorySwitcher {
   #wanted = ""; // the address that is being fetched
   #shown = location.pathname;
 
-  /** `begin()` makes and starts a controller of what is on the page now, and returns it. */
+  /** `begin(listStories)` makes and starts a controller of what is on the page now, and returns it; `listStories()` shows
+      the list anew. */
   constructor(begin) {
-    this.begin = begin;
-    this.controller = begin();
+    this.begin = () => begin(() => this.#fill());
+    this.controller = this.begin();
     this.#listenToList();
     WIDE.addEventListener("change", () => this.#fill());
     window.addEventListener("popstate", () => {
@@ -41,8 +42,9 @@ export class StorySwitcher {
   async #fill() {
     this.#list.hidden = !WIDE.matches;
     if (!WIDE.matches) return;
-    const page = await fetch(`/chats/beside?open=${this.#shown.split("/")[2]}`).catch(() => null);
-    if (!page?.ok || page.redirected) return;
+    const shown = this.#shown;
+    const page = await fetch(`/chats/beside?open=${shown.split("/")[2]}`).catch(() => null);
+    if (!page?.ok || page.redirected || shown !== this.#shown) return;
     const top = this.#list.scrollTop;
     this.#list.replaceChildren(...parsed((await page.json()).html).body.children);
     this.#list.scrollTop = top;
@@ -56,7 +58,7 @@ export class StorySwitcher {
     const html = page?.ok && !page.redirected ? await page.text() : null;
     if (this.#wanted !== address) return; // another one was chosen meanwhile
     const content = html && parsed(html);
-    if (!content?.getElementById("story")) {
+    if (!content?.getElementById("story") || scriptOf(content) !== scriptOf(document)) {
       location.href = address;
       return;
     }
@@ -77,6 +79,11 @@ export class StorySwitcher {
     this.controller = this.begin();
     this.#fill();
   }
+}
+
+/** The address of the page's own script, which names the version of the server's assets. */
+function scriptOf(page) {
+  return page.querySelector('script[src$="/js/chat/controller.js"]')?.getAttribute("src");
 }
 
 function parsed(html) {
