@@ -100,6 +100,24 @@ def why(chat):
     expect(chat.likely).to_contain_text("%")
 
 
+def pick(chat):
+    """A word of the last reply, with others to go on from: the echo is sure of all but the tag at its end."""
+    chat.told("Who?")
+    chat.more.last.click()
+    chat.do_why.click()
+    words = chat.why.locator(".word")
+    words.nth(words.count() - 4).click()
+    expect(chat.page.get_by_test_id("pick").first).to_be_visible()
+
+
+def prompt(chat):
+    """What the model read, every part of it open."""
+    chat.more.last.click()
+    chat.do_prompt.click()
+    chat.prompt_segment.first.wait_for()
+    chat.page.evaluate(OPEN_ALL)
+
+
 def banners(chat):
     """Everything that is only there when something has happened."""
     chat.page.evaluate(SHOW, ["offline", "outage", "failure", "notice", "reload", "toast", "undo", "newest"])
@@ -112,7 +130,7 @@ def offer(chat):
     chat.offer.wait_for()
 
 
-SCENES = (edit, menu, after, status, setup, start_over, why, banners, offer)
+SCENES = (edit, menu, after, status, setup, start_over, why, pick, prompt, banners, offer)
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +167,12 @@ def values(books, ada):
     with io.BytesIO() as sea:
         Image.new("RGB", (160, 90), "navy").save(sea, "PNG")
         mo = characters.save_character(books, ada, CARD, tagline="Purrs.", background=sea.getvalue())
+        ann = personas.save_persona(books, ada.id, "Captain Ann", "A sailor.", picture=sea.getvalue())
     seas = lorebooks.add_book(books, ada.id, {"entries": [{"keys": ["sea"], "content": "It is blue."}]}, "Seas")
     return {
         "token": accounts.create_invite(books, "teen")[1],
         "character_id": mo.id,
-        "persona_id": personas.save_persona(books, ada.id, "Captain Ann", "A sailor.").id,
+        "persona_id": ann.id,
         "chat_id": chats.create_chat(books, ada.id, mo.id, "Ann").id,
         "picture_id": "0" * 32,
         "lorebook_id": seas.id,

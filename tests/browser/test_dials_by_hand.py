@@ -4,6 +4,7 @@ import io
 import re
 
 import pytest
+from chat_page import ChatPage
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -33,6 +34,8 @@ def test_length_dials_and_own_presets(chat, books):
     chat.dial_xtc_threshold.fill("0.25")
     chat.seed.fill("7")
     chat.stop.fill("THE END\n\\n\\n")
+    chat.preset_name.fill("慢")
+    chat.preset_name.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # chooses letters, no more
     chat.preset_name.fill("Slow rain")
     chat.preset_save.click()
     expect(chat.preset_says).to_have_text("Saved")
@@ -54,6 +57,7 @@ def test_length_dials_and_own_presets(chat, books):
     chat.setup_button.click()
     chat.own_preset_remove.click()
     expect(chat.own_preset_remove).to_have_text("Remove?")
+    expect(chat.own_preset_remove).to_have_attribute("aria-label", "Remove?: Slow rain")
     chat.own_preset_remove.click()
     expect(chat.own_preset).to_have_count(0)
     chat.advanced.locator("summary").click()
@@ -97,6 +101,41 @@ def test_another_word_is_picked_and_the_reply_goes_on_from_there(chat, books):
     assert chat.last()["words"] == before, "the old alternative is one arrow away"
     chat.more.nth(0).click()
     assert chat.do_why.is_hidden()
+
+
+def test_a_word_is_not_picked_in_a_reply_that_is_no_longer_the_last(sit, books):
+    chat = sit("1280")
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    owner = chats.load_story(books, chat_id).chat.owner_id
+    chats.change_chat(books, owner, chat_id, settings={"top_n": 5, "temperature": 1.0})
+    chat.reload()
+    chat.told("Who are you?")
+    chat.more.nth(2).click()
+    chat.do_why.click()
+    words = chat.why.locator(".word")
+    words.nth(words.count() - 4).click()
+    other = ChatPage(chat.page.context.new_page(), chat.address).open(chat_id)
+    other.told("And then?")
+    expect(chat.message).to_have_count(5)
+    chat.rest()
+    chat.page.get_by_test_id("pick").first.click()
+    expect(chat.notice).to_contain_text("The story has gone on since")
+    assert [len(one.alternatives) for one in chats.transcript(books, chat_id)][1:] == [1] * 4
+
+
+def test_a_field_that_is_only_looked_at_does_not_undo_what_another_window_wrote(sit, books):
+    chat = sit("1280")
+    chat_id = chat.page.url.rsplit("/", 1)[1]
+    chat.setup_button.click()
+    chat.setup_author_note.focus()
+    other = ChatPage(chat.page.context.new_page(), chat.address).open(chat_id)
+    other.setup_button.click()
+    other.setup_author_note.fill("Rain, always.")
+    other.setup_close.click()
+    expect(chat.setup_author_note).to_have_value("Rain, always.")
+    chat.setup_close.click()
+    chat.told("Who are you?")
+    assert chats.load_story(books, chat_id).chat.author_note == "Rain, always."
 
 
 def test_somebody_else_in_mid_story(chat, books):

@@ -16,7 +16,7 @@ _SCAN, _BUDGET, _RECURSION = marked("Scan depth"), marked("Token budget"), marke
 _WHOLE, _CASE, _GROUP = marked("Match whole words"), marked("Case-sensitive"), marked("Groups of entries")
 _NO_RECURSION, _LATE = marked("Not triggered by other entries"), marked("Only triggered by other entries")
 _PREVENT, _PROBABILITY = marked("Does not trigger other entries"), marked("Probability")
-_LINKED, _NUMBER = marked("Linked lorebook"), marked("Number")
+_LINKED, _NUMBER = marked("Linked lorebook"), marked("Number of the entry")
 _OTHER = marked("Field “%(name)s”")
 LABELS: Mapping[str, str] = {
     # cards

@@ -93,6 +93,13 @@ export class Commands {
     return this.#submit("chat", text, this.page.tools.then);
   }
 
+  /** Another word was picked in a reply: it is told anew from there, unless the story has gone on meanwhile. */
+  #goOnFrom({ id, active }, text) {
+    const { last } = this.page.story;
+    if (last?.id === id && last.active === active) this.#submit("retry", text);
+    else this.page.composer.showNotice(t("The story has gone on since: only its last reply can be told anew."));
+  }
+
   /** What is in the box says what the narrator is to tell about. */
   #askFor(kind) {
     const text = kind === "narrate" ? this.page.composer.text.trim() : "";
@@ -122,7 +129,7 @@ export class Commands {
     composer.addEventListener("alternative", ({ detail: step }) => {
       if (story.last?.role !== "user") this.#chooseAlternative(story.last, step);
     });
-    actions.probabilities.addEventListener("pick", ({ detail: text }) => this.#submit("retry", text));
+    actions.probabilities.addEventListener("pick", ({ detail: { text, message } }) => this.#goOnFrom(message, text));
     tools.addEventListener("ask", ({ detail }) => this.#askFor(detail));
     document.getElementById("failure-retry").addEventListener("click", () => this.#retryFailed());
     story.addEventListener("act", ({ detail }) => this.#actOnMessage(detail));

@@ -114,7 +114,8 @@ export class MessageActions {
     const message = this.story.known.get(id);
     if (message?.active !== position) return;
     this.loreUsed.close();
-    if (words.length) this.probabilities.show(this.story.elementOf(id), words, message === this.story.last && isReply(message));
+    const canPick = message === this.story.last && isReply(message);
+    if (words.length) this.probabilities.show(this.story.elementOf(id), words, canPick ? message : null);
     else this.composer.showNotice(t("No probabilities were kept for this message."));
   }
 

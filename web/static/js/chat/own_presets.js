@@ -19,7 +19,7 @@ export class OwnPresets extends EventTarget {
     this.#presets = JSON.parse(this.list.dataset.presets);
     this.list.addEventListener("click", ({ target }) => this.#onClick(target.closest("button")));
     this.list.addEventListener("focusout", ({ target }) => this.#calm(target));
-    this.name.addEventListener("keydown", (event) => event.key === "Enter" && this.#save(event));
+    this.name.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && this.#save(event));
     document.getElementById("preset-save").addEventListener("click", (event) => this.#save(event));
   }
 
@@ -52,8 +52,7 @@ export class OwnPresets extends EventTarget {
       item.dataset.id = id;
       item.querySelector(".use").textContent = name;
       item.querySelector(".use").setAttribute("aria-pressed", String(this.#isInUse(settings)));
-      const remove = t("Remove this preset");
-      item.querySelector(".remove").setAttribute("aria-label", `${remove}: ${name}`);
+      label(item.querySelector(".remove"), t("Remove this preset"), name);
       return item;
     });
     const inside = this.list.contains(document.activeElement);
@@ -69,6 +68,7 @@ export class OwnPresets extends EventTarget {
     else {
       button.dataset.sure = "yes";
       button.textContent = t("Remove?");
+      label(button, t("Remove?"), preset.name);
     }
   }
 
@@ -76,6 +76,7 @@ export class OwnPresets extends EventTarget {
     if (!button.dataset.sure) return;
     delete button.dataset.sure;
     button.textContent = "×";
+    label(button, t("Remove this preset"), button.previousElementSibling.textContent);
   }
 
   #save(event) {
@@ -88,4 +89,9 @@ export class OwnPresets extends EventTarget {
   #send(frame) {
     this.says.textContent = this.send(frame) ? "" : t("No connection: try again when it is back.");
   }
+}
+
+/** What a button does to which preset, for who does not see it. */
+function label(button, words, name) {
+  button.setAttribute("aria-label", `${words}: ${name}`);
 }

@@ -1,7 +1,8 @@
 /* The token probabilities ("why these words"): a reply as a heat map in the place of its text. A click, or the arrow keys,
    show the alternatives of a word. words: [{ text, p, top: [[text, p], ...] }], see worker/token_probabilities.py;
    of a text about which nothing was kept `top` is empty.
-   Events: "pick" (detail: the text up to a word, and another word in its place, for the reply to go on from). */
+   Events: "pick" (detail: { text, message }: the text up to a word, and another word in its place, for the reply to go on
+   from, and the message whose words they are). */
 
 import { t } from "../lib/i18n.js";
 
@@ -19,10 +20,10 @@ export class TokenProbabilities extends EventTarget {
     this.blank = document.getElementById("why-blank");
   }
 
-  /** `canPick`: whether the reply may go on from another word. */
-  show(element, words, canPick = false) {
+  /** `message`: whose words these are, if its reply may go on from another word; else null. */
+  show(element, words, message = null) {
     this.close();
-    this.canPick = canPick;
+    this.message = message;
     this.#element = element;
     this.root = this.blank.content.firstElementChild.cloneNode(true);
     this.words = words;
@@ -56,14 +57,15 @@ export class TokenProbabilities extends EventTarget {
     word.tabIndex = 0;
     word.focus({ preventScroll: true });
     const at = [...word.parentElement.children].indexOf(word);
-    const pick = this.canPick ? (other) => this.#pick(at, other) : null;
+    const pick = this.message ? (other) => this.#pick(at, other) : null;
     this.root.querySelector(".likely").replaceChildren(...alternatives(this.words[at], pick));
   }
 
   #pick(at, other) {
     const before = this.words.slice(0, at).map(({ text }) => text);
     this.close();
-    this.dispatchEvent(new CustomEvent("pick", { detail: before.join("") + other }));
+    const detail = { text: before.join("") + other, message: this.message };
+    this.dispatchEvent(new CustomEvent("pick", { detail }));
   }
 
   #onKey(event) {

@@ -29,7 +29,7 @@ async function preview() {
   const persona = personas.querySelector("input:checked").value;
   const query = new URLSearchParams({ persona, name: name.value.trim() });
   const answer = await fetch(`${openings.dataset.url}?${query}`).catch(() => null);
-  if (!answer?.ok || turn !== asked) return;
+  if (!answer?.ok || answer.redirected || turn !== asked) return; // redirected: signed out meanwhile
   const html = await answer.text();
   if (turn !== asked) return;
   openings.innerHTML = html;
