@@ -140,6 +140,12 @@ def test_the_plan_of_a_worker_that_is_gone_is_not_shown(site, kim, here):
     assert "No worker is there to say whether it fits." in entry(kim, "here", here)
 
 
+def test_the_plan_of_a_worker_that_changes_its_model_stays(site, kim, here):
+    folder.record_plan(site.database, here.id, "gpu0", PLAN)
+    choices.choose(site.database, "gpu0", here.name)
+    assert "Fits on the card." in entry(kim, "here", here)
+
+
 def test_a_suggestion_is_looked_at_then_fetched_paused_and_given_up(site, kim):
     press(kim, "/models/suggested/qwen3.5-4b/look")
     file = reading.list_files(site.database)[0]

@@ -5,7 +5,7 @@ What it refuses to know: HTML and forms (model_page.py), and how a plan or a fac
 To add a fact of a model: the worker writes it (`facts` or a plan); its words in templates/_models.html.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -25,7 +25,8 @@ ENDED = ("canceled",)
 
 @dataclass(frozen=True)
 class Row:
-    """A model of the shelf. `entry`: what the catalogue says of it; `plans`: those of living workers."""
+    """A model of the shelf. `entry`: what the catalogue says of it; `plans`: those of workers that are there, or
+    come back with another model."""
 
     file: ModelFileView
     entry: Entry | None
@@ -98,12 +99,14 @@ def read_models(services: Services, language: str, card: int | None = None) -> M
     """Everything that the page shows. Where Redis does not answer, no worker is known."""
     files, chosen = reading.list_files(services.database), choices.list_choices(services.database)
     living = _living(services)
-    rows = tuple(_row(file, living) for file in files if file.state not in ENDED)
+    workers = _workers(living, chosen)
+    present = {worker.name for worker in workers if worker.view or worker.is_changing}
+    rows = tuple(_row(file, present) for file in files if file.state not in ENDED)
     on_cards = (one.engine.budget_bytes for one in living.values() if one.engine.gpu_layers)
     own_card = max(map(catalogue.card_size, on_cards), default=0)
     shown = card if card in catalogue.CARDS_GB else own_card or catalogue.CARDS_GB[0]
     return ModelsView(
-        _workers(living, chosen),
+        workers,
         tuple(row for row in rows if row.file.state in HERE),
         tuple(sorted((row for row in rows if row.file.state not in HERE), key=lambda row: row.file.added_at)),
         tuple((entry, _file_of_entry(files, entry)) for entry in catalogue.entries() if shown in entry.cards),
@@ -138,8 +141,8 @@ def _living(services: Services) -> Mapping[str, WorkerView]:
         return {}
 
 
-def _row(file: ModelFileView, living: Mapping[str, WorkerView]) -> Row:
-    return Row(file, entry_of(file), tuple(plan for name, plan in sorted(file.plans.items()) if name in living))
+def _row(file: ModelFileView, present: Container[str]) -> Row:
+    return Row(file, entry_of(file), tuple(plan for name, plan in sorted(file.plans.items()) if name in present))
 
 
 def _workers(living: Mapping[str, WorkerView], chosen: Iterable[ChoiceView]) -> tuple[WorkerRow, ...]:
