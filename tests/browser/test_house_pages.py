@@ -273,7 +273,7 @@ def test_every_page_can_be_read_and_reached(visit, books, view, scheme):
     mo = characters.save_character(books, page.who, card, tagline="Purrs.")
     chats.create_chat(books, page.who.id, mo.id, "Ann")
     paths = ["/", "/chats", f"/characters/{mo.id}", f"/characters/{mo.id}/edit", "/personas", f"/personas/{ann.id}"]
-    for path in [*paths, "/settings", "/people"]:
+    for path in [*paths, "/settings", "/people", "/models"]:
         go(page, path)
         page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
         width = page.evaluate("Math.max(innerWidth, document.documentElement.scrollWidth)")  # a phone zooms out instead
