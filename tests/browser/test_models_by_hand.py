@@ -23,7 +23,7 @@ SWITCH_MS = 90_000
 CALM = {
     "lanes": 2,
     "context": 1024,
-    "max_reply_tokens": 24,
+    "max_reply_tokens": 12,
     "ram_cache_mb": 64,
     "titles": False,
     "kv_type": "f16",
