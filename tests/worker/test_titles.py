@@ -191,9 +191,12 @@ def test_a_story_without_room_for_the_question_lets_others_have_their_titles(
     make_context, database, chat, make_chat, user, say
 ):
     other, context = make_chat(user), make_context(context=900, max_reply_tokens=12)
-    for _ in range(2):
-        run_turn(say(other, SAID, chats.get_revision(database, other.id)).id)
     for _ in range(3):
         run_turn(say(chat, "A long tale. " * 20, chats.get_revision(database, chat.id)).id)
+    for _ in range(2):  # last, so that nothing has pushed this story out of the cells
+        run_turn(say(other, SAID, chats.get_revision(database, other.id)).id)
+    with database.session() as session:
+        session.get_one(Chat, chat.id).updated_at = session.get_one(Chat, other.id).updated_at + 1  # asked about first
     writer = TitleWriter(context, lambda: LATER)
-    assert [writer.tick() for _ in range(3)] == [None, other.id, None]
+    given = [writer.tick() for _ in range(3)]
+    assert (given.count(other.id), given.count(None)) == (1, 2)
