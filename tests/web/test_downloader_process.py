@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from test_downloader import NAME, PATH, REPO, SOURCE, gguf
@@ -15,7 +16,7 @@ from store.shelf.reading import get_file
 from tests.harness.hub import Hub
 from tests.harness.processes import environ_of
 from tests.harness.waiting import wait_for
-from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, models_in_use, token_of
+from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, Stop, beat_of, models_in_use, token_of
 from web.downloader.http import Token
 from web.downloader.service import lock_of
 
@@ -57,7 +58,10 @@ def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(datab
     with start() as process:
         wait_for(lambda: get_file(database, file.id).state == "fetching", "the download")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     assert (tmp_path / "data" / "downloader.beat").exists()
     assert get_file(database, file.id).state == "waiting"
     hub.faults.slow_s = 0.0
@@ -66,6 +70,16 @@ def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(datab
         process.kill()
     assert (tmp_path / "models" / NAME).read_bytes() == FILE
     assert hub.sent_twice(PATH) <= 1 << 19
+
+
+def test_a_stop_that_is_lost_in_a_finalizer_is_seen_at_the_next_beat(tmp_path):
+    stop = Stop()
+    beat = beat_of(tmp_path / "beat", stop)
+    beat()
+    with suppress(SystemExit):  # as Python does where a finalizer runs
+        stop(signal.SIGTERM, None)
+    with pytest.raises(SystemExit):
+        beat()
 
 
 def test_a_models_folder_that_cannot_be_written_is_told_to_who_asks(database, tmp_path, start):

@@ -118,7 +118,7 @@ class PageTexts(HTMLParser):
 
 OURS = {"inglenook", "json", "png", "jpeg", "webp", "mb", "user", "char", "original", "start", "ctrl", "alt", "enter"}
 OURS |= {"min", "top", "dry", "xtc"}  # samplers
-OURS |= {"gguf", "url", "sha", "models"}
+OURS |= {"gguf", "url", "sha", "models", "qwen", "gemma"}
 OURS |= {"host", "charx", "jsonl", "markdown", "gb", "kb", "kv", "ram", "prometheus", "grafana", "metrics"}
 
 

@@ -43,15 +43,36 @@ def main(arguments: list[str]) -> int:
         print(f"inglenook: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     protect(settings.data_dir)
     db = Database(settings.database_url)
     try:
-        return _run(db, settings, hubs, arguments[0] if arguments else "")
+        return _run(db, settings, hubs, arguments[0] if arguments else "", stop)
     finally:
         db.close()
+
+
+class Stop:
+    """A signal that asks to end: SystemExit at once, and at the next `check` where that was lost.
+
+    Python drops an exception that a signal's handler raises while a finalizer or a callback of a weak reference runs.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler of the signal."""
+        self.is_asked = True
+        self.check()
+
+    def check(self) -> None:
+        """Raises SystemExit if it was asked for."""
+        if self.is_asked:
+            raise SystemExit(0)
 
 
 def token_of(settings: Settings) -> Token:
@@ -69,8 +90,8 @@ def models_in_use(settings: Settings) -> frozenset[str]:
         return frozenset()
 
 
-def _run(db: Database, settings: Settings, hubs: list[Hub], only: str) -> int:
-    beat = _beat(settings.data_dir / BEAT_FILE)
+def _run(db: Database, settings: Settings, hubs: list[Hub], only: str, stop: Stop) -> int:
+    beat = beat_of(settings.data_dir / BEAT_FILE, stop)
     client, folders = Client(token_of(settings)), (settings.models_dir, settings.data_dir)
     jobs = Jobs(db, client, hubs, *folders, beat, in_use=lambda: models_in_use(settings))
     while True:
@@ -89,21 +110,18 @@ def _run(db: Database, settings: Settings, hubs: list[Hub], only: str) -> int:
         time.sleep(LOCK_AGAIN_S)
 
 
-def _beat(file: Path) -> Callable[[], None]:
-    """Touches a file, every BEAT_S seconds at the most."""
+def beat_of(file: Path, stop: Stop) -> Callable[[], None]:
+    """Touches a file, every BEAT_S seconds at the most; also ends this process where a stop was asked for and lost."""
     last = [0.0]
 
     def beat() -> None:
+        stop.check()
         if time.monotonic() - last[0] >= BEAT_S:
             last[0] = time.monotonic()
             with contextlib.suppress(OSError):
                 file.touch()
 
     return beat
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":
