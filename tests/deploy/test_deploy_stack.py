@@ -183,7 +183,7 @@ def test_the_supervisor_starts_a_worker_again_that_ends_for_another_model(stack,
         assert set(before).isdisjoint(stack.pids(*VICTIMS["worker"]))
         stack.kill(*VICTIMS["worker"])
         wait_for(lambda: _engine(redis, "tiny.gguf", not_since=first.since))
-    assert choices.choice_of(db, "gpu0").state == "serving"
+    wait_for(lambda: choices.choice_of(db, "gpu0").state == "serving")
     db.close()
 
 
