@@ -23,7 +23,7 @@ from engine.model.memory_plan import MemoryPlan
 from engine.model.story_size import StorySize
 from store.broker.registry import EngineView
 from store.settings import Settings
-from worker.model_choice import OpenedModel, shelf_name
+from worker.shelf.choice import OpenedModel, shelf_name
 
 if TYPE_CHECKING:
     from engine.backends.llama_devices import Device

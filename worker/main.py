@@ -1,7 +1,7 @@
 """The worker process: settings, logging, the lock, signals, exit codes. Its parts are in service.py.
 
 Exit codes: 0 stopped as asked; 78 the settings or the model file are wrong (a supervisor should not try again); 70
-the engine died (it should); 75 another model was chosen, which the next start loads (model_switch.py); 1 stopped the
+the engine died (it should); 75 another model was chosen, which the next start loads (shelf/switch.py); 1 stopped the
 hard way, by a second signal or because lanes did not end in time.
 SIGTERM and SIGINT drain: running turns stop at the next token and are given back, at most about 5 s. A second one
 exits at once.
@@ -22,8 +22,8 @@ from store.db import Database
 from store.private_files import protect
 from store.settings import AUTO, Settings, SettingsError, load_settings
 from worker.gpu_lock import DataFolderError, WorkerLock, first_free
-from worker.model_choice import open_chosen
 from worker.service import Service, requeue_own_turns
+from worker.shelf.choice import open_chosen
 
 log = logging.getLogger("worker")
 

@@ -25,12 +25,12 @@ from worker.engine_setup import framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
 from worker.kept_ends import KeptEnds
-from worker.model_choice import OpenedModel
-from worker.model_shelf import SHELF_EVERY_S, ShelfKeeper
-from worker.model_switch import SWITCH_EVERY_S, SwitchWatcher
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
+from worker.shelf.choice import OpenedModel
+from worker.shelf.keeper import SHELF_EVERY_S, ShelfKeeper
+from worker.shelf.switch import SWITCH_EVERY_S, SwitchWatcher
 from worker.ticker import Ticker
 from worker.titles import TITLE_EVERY_S, TitleWriter
 from worker.warmup import WARM_EVERY_S, ChatWarmer

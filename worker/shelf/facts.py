@@ -2,7 +2,7 @@
 
 What it does: the same from a whole file and from its header alone, so what is shown before a download holds after it.
 A file that cannot be used gives a reason, a key of store/error_texts.py with its values.
-What it refuses to know: rows (model_shelf.py), and how a plan is made (engine/model).
+What it refuses to know: rows (keeper.py), and how a plan is made (engine/model).
 To add a fact of the header: a field in `facts_of`; of a plan: in `_described`; the page that shows it (web/admin).
 """
 

@@ -1,9 +1,9 @@
-"""Notes of a worker about models, on disk: a load that has begun and not ended, times of loads, owners of blocks.
+"""Load notes: crash detection for loads of a model, by a note on disk while a load goes on; and times of loads.
 
 What it does: a model that kills the process that loads it must not kill the next one for ever. So a note is written
 before a load and removed after it: a start that finds one knows how its predecessor died. A process that is asked to
 stop while it loads removes the note, too: then the model is not to blame.
-What it refuses to know: why a process died, and what follows from it (model_choice.py).
+What it refuses to know: why a process died, and what follows from it (choice.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import math
-import os
 import signal
 import socket
 import threading
@@ -102,49 +101,5 @@ class LoadTimes:
         return float(fact) if isinstance(fact, int | float) and 0 < fact < 1e15 else 0.0
 
 
-class BlockOwners:
-    """Which model wrote the blocks of each folder in `blocks/WORKER`: {first letters of its key: its name}."""
-
-    def __init__(self, data_dir: Path, worker: str) -> None:
-        self._facts = KnownFacts(data_dir / "model_loads" / f"{worker}-blocks.json", "owners of blocks")
-        self._folder = data_dir / "blocks" / worker
-
-    def keep(self, model_key: str, name: str) -> None:
-        """The blocks under this key are those of the model `name`."""
-        self._facts.keep(folder_of(model_key), name)
-
-    def folders(self, name: str) -> tuple[str, ...]:
-        """The folders of a model, there or not."""
-        return tuple(key for key, owner in self._facts.all().items() if owner == name)
-
-    def n_bytes(self, name: str) -> int:
-        """What a model's blocks take on disk."""
-        return sum(map(self.n_bytes_of, self.folders(name)))
-
-    def n_bytes_of(self, folder: str) -> int:
-        """What the files of one folder take."""
-        return _size(self._folder / folder)
-
-
-def workers_with_blocks(data_dir: Path) -> tuple[str, ...]:
-    """The workers that have blocks on this machine, alive or not."""
-    folder = data_dir / "blocks"
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir())) if folder.is_dir() else ()
-
-
-def folder_of(model_key: str) -> str:
-    """The folder of a model's blocks (engine/blocks/store.py)."""
-    return model_key[:16]
-
-
 def _key(name: str) -> str:
     return f"model {name}"
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path, _, files in os.walk(folder):
-        for file in files:
-            with contextlib.suppress(OSError):  # evicted meanwhile
-                total += os.stat(os.path.join(path, file)).st_size
-    return total

@@ -11,9 +11,9 @@ from store.error_texts import english
 from store.settings import Settings
 from store.shelf import choices, folder
 from tests.engine import tiny_models
-from worker.model_choice import MOST_DEATHS, open_chosen
-from worker.model_notes import LoadNote, LoadTimes
-from worker.model_switch import SwitchWatcher
+from worker.shelf.choice import MOST_DEATHS, open_chosen
+from worker.shelf.load_notes import LoadNote, LoadTimes
+from worker.shelf.switch import SwitchWatcher
 
 
 @pytest.fixture(scope="module")

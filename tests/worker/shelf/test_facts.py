@@ -10,7 +10,7 @@ from store.settings import Settings
 from tests.engine import tiny_models
 from tests.harness.models import beginning_of, gemma_path
 from worker.engine_setup import memory_plan
-from worker.model_facts import ModelHeader, facts_of, plan_of, unusable
+from worker.shelf.facts import ModelHeader, facts_of, plan_of, unusable
 
 FREE = FreeBytes(8 * GIB, 100 * GIB)
 MACHINES = [FREE, FreeBytes(GIB, GIB), FreeBytes(8 * GIB, GIB, 6 * GIB), FreeBytes(8 * GIB, GIB, 700 * MIB)]

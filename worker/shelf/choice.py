@@ -4,7 +4,7 @@ What it does: `open_chosen` loads the model of this worker's choice (store/shelf
 or that has twice taken its process along, gives way to the model before it, then to the one of INGLENOOK_MODEL, then to
 the demo model; the choice says why. Where nothing was chosen, or the model of the start has answered since, a wrong
 INGLENOOK_MODEL is an error, as ever: whoever typed it is there to read it.
-What it refuses to know: when a choice is followed (model_switch.py), and how a model is loaded (engine_setup.py).
+What it refuses to know: when a choice is followed (switch.py), and how a model is loaded (engine_setup.py).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from store.shelf import choices
 from store.shelf.choices import AS_STARTED
 from store.shelf.views import ChoiceView
 from worker.engine_setup import LoadedModel, load, model_path, open_engine
-from worker.model_facts import failure_of
-from worker.model_notes import BlockOwners, LoadNote, LoadTimes
+from worker.shelf.facts import failure_of
+from worker.shelf.load_notes import LoadNote, LoadTimes
+from worker.shelf.model_blocks import BlockOwners
 
 log = logging.getLogger(__name__)
 MOST_DEATHS = 2
@@ -69,9 +70,7 @@ def open_chosen(settings: Settings, db: Database) -> OpenedModel:
             with note.removed_by_signals():
                 return _try(settings, db, choice, note, failure)
         except (EngineError, CannotUse) as error:
-            failed = (
-                error.failure if isinstance(error, CannotUse) else failure_of(choice.name or _title(settings), error)
-            )
+            failed = _failure(settings, choice.name, error)
         failure = failed if len(tried) == 1 else failure or failed  # the one that was wanted is what people ask about
         log.error("%s", english(failed.reason, failed.values))
         choice = _fall_back(db, choice, failure)

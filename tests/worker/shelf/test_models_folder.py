@@ -2,7 +2,7 @@
 
 import os
 
-from worker.model_folder import ModelFolder, scan
+from worker.shelf.models_folder import ModelFolder, scan
 
 
 def put(folder, name, n_bytes=3, at=1):

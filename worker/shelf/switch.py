@@ -3,7 +3,7 @@
 What it does: `watch` (a ticker) compares the choice with the model at work. A choice that cannot work, by its header
 and the plan, is refused at once: nobody waits for a restart that would end with the same model. Otherwise it announces
 the change and sets `due`; main.py drains and ends with EXIT_SWITCH, a supervisor starts the process again, and
-model_choice.py loads what is chosen then.
+choice.py loads what is chosen then.
 What it refuses to know: draining (service.py), loading, and what the pages say of it (web/server/maintenance.py).
 """
 
@@ -27,9 +27,9 @@ from store.shelf import choices
 from store.shelf.choices import AS_STARTED
 from store.shelf.views import ChoiceView
 from store.shelf.views import failure_of as failure_in
-from worker.model_choice import CannotUse, OpenedModel, path_of
-from worker.model_facts import ModelHeader, failure_of, plan_of
-from worker.model_notes import LoadTimes
+from worker.shelf.choice import CannotUse, OpenedModel, path_of
+from worker.shelf.facts import ModelHeader, failure_of, plan_of
+from worker.shelf.load_notes import LoadTimes
 
 log = logging.getLogger(__name__)
 SWITCH_EVERY_S = 0.5

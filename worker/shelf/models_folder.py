@@ -3,7 +3,7 @@
 What it does: lists GGUF files with their sizes; the parts of a split model count as one, under the name of the first,
 and only when all of them are there. A file that is still being copied is reported once it has not changed from one look
 to the next. Nothing is opened, nothing is followed out of the folder but a link that somebody has put there.
-What it refuses to know: rows (store/shelf), what a header says (model_facts.py), and how files come here.
+What it refuses to know: rows (store/shelf), what a header says (facts.py), and how files come here.
 """
 
 import logging
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.shelf.names import MAX_NAME, SPLIT, part_names
+from store.shelf.names import MAX_NAME, part_names
 from store.shelf.reading import MAX_FILES
 
 log = logging.getLogger(__name__)
@@ -90,8 +90,3 @@ def _may_be_model(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     readable = name.isprintable() and not name.startswith(".") and len(name) <= MAX_NAME
     return readable and name.lower().endswith(".gguf") and entry.is_file()
-
-
-def is_split(name: str) -> bool:
-    """Whether a name is that of a part of a split model."""
-    return SPLIT.match(name) is not None

@@ -11,9 +11,9 @@ from store.shelf.names import HEADERS, header_names, source_of
 from store.shelf.views import PartView
 from tests.engine import tiny_models
 from tests.harness.models import beginning_of
-from worker.model_choice import open_chosen
-from worker.model_notes import BlockOwners
-from worker.model_shelf import ShelfKeeper
+from worker.shelf.choice import open_chosen
+from worker.shelf.keeper import ShelfKeeper
+from worker.shelf.model_blocks import BlockOwners
 
 
 class Shelf:

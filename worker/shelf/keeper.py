@@ -1,22 +1,20 @@
-"""The worker's part of the shelf: what lies in the models folder, facts of headers, plans, blocks of removed models.
+"""Shelf keeper: makes the rows of the shelf agree with the models folder, and writes facts, plans and sizes of blocks.
 
 What it does: `tick` makes the rows agree with the folder, reads at most one header (of a file that is here, or of one
 that was only looked at), and writes its facts and what this worker could do with it. Facts and plans are made again
 when the file, the settings or the memory that is free without a model change. Of a model that somebody has removed it
-deletes the blocks, of all workers of this machine; nothing else is ever deleted here.
-What it refuses to know: how files are fetched and deleted (web/downloader), what a plan is (model_facts.py).
+has the blocks deleted, of all workers of this machine (model_blocks.py); nothing else is ever deleted here.
+What it refuses to know: how files are fetched and deleted (web/downloader), what a plan is (facts.py).
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from engine import Engine
 from engine.errors import ModelError
 from engine.model.info import ModelInfo
 from store.db import Database
@@ -25,10 +23,10 @@ from store.settings import Settings
 from store.shelf import asking, folder, reading
 from store.shelf.names import HEADERS, header_names
 from store.shelf.views import ModelFileView
-from worker.model_choice import OpenedModel
-from worker.model_facts import ModelHeader, facts_of, plan_of, unusable
-from worker.model_folder import FoundModel, ModelFolder
-from worker.model_notes import BlockOwners, folder_of, workers_with_blocks
+from worker.shelf.choice import OpenedModel
+from worker.shelf.facts import ModelHeader, facts_of, plan_of, unusable
+from worker.shelf.model_blocks import BlockOwners, delete_blocks
+from worker.shelf.models_folder import FoundModel, ModelFolder
 
 log = logging.getLogger(__name__)
 SHELF_EVERY_S = 2.0
@@ -138,22 +136,3 @@ class ShelfKeeper:
                 n_bytes = delete_blocks(self._settings, self._engine, name)
                 asking.forget(self._db, file_id)
                 log.info("%s was removed, with %d bytes of blocks", name, n_bytes)
-
-
-def delete_blocks(settings: Settings, engine: Engine, name: str) -> int:
-    """Delete the blocks of a model on this machine, but not of the one at work; returns the bytes that went.
-
-    Those of this worker go through its engine, which counts them. Another worker finds them missing, as after an
-    eviction, and reads the text again.
-    """
-    n_bytes = 0
-    for worker in {*workers_with_blocks(settings.data_dir), settings.worker_name}:
-        owners = BlockOwners(settings.data_dir, worker)
-        for key in owners.folders(name):
-            if key == folder_of(engine.model_key):
-                continue
-            n_bytes += owners.n_bytes_of(key)
-            if worker == settings.worker_name:
-                engine.delete_files_of(key)
-            shutil.rmtree(settings.data_dir / "blocks" / worker / key, ignore_errors=True)
-    return n_bytes
