@@ -1,8 +1,8 @@
 """Copies of messages in SQL (INSERT ... SELECT), for a branch: no text passes through this process.
 
 What it does: `Copying` is the filling of a new chat (chat_building.py): first the messages, then their alternatives,
-each time as many as one transaction may write. A message that is edited meanwhile is copied as it is when its batch
-comes.
+then the notes on them, each time as many as one transaction may write. A message that is edited meanwhile is copied as
+it is when its batch comes.
 What it refuses to know: what a branch is besides (edits.py).
 """
 
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session, aliased
 
 from store import quotas
 from store.batches import ROWS, is_whole, row_id_prefix, take
+from store.memory.notes import copy_notes
 from store.models import Alternative, Chat, Message
 from store.quotas import Quota
 
@@ -50,7 +51,10 @@ class Copying:
             self._messages_left = self._copy_messages(session, chat)
             if self._messages_left:
                 return True
-        return self._copy_alternatives(session, chat)
+        if self._copy_alternatives(session, chat):
+            return True
+        copy_notes(session, self._old, chat, self._last)
+        return False
 
     def _copy_messages(self, session: Session, chat: Chat) -> bool:
         kept = Message.chat_id == self._old, Message.ordinal <= self._last, Message.deleted_at.is_(None)

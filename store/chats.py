@@ -20,6 +20,7 @@ from store.db import Database
 from store.errors import NotFound, Refused
 from store.lore import books
 from store.macros import may_be_in
+from store.memory import notes, switches
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Alternative, Character, Chat, Message, User
 from store.quotas import GENEROUS, Quota
@@ -34,7 +35,7 @@ from store.views import (
 )
 from store.visibility import allowed_ratings, visible
 
-CHANGEABLE = frozenset({"title", "author_note", "reference", "user_name", "user_persona", "settings"})
+CHANGEABLE = frozenset({"title", "author_note", "reference", "user_name", "user_persona", "settings", "memory"})
 NOTES = frozenset({"author_note", "reference", "user_persona"})
 MAX_TITLE, MAX_NOTE = 80, 4_000
 _IDS_PER_QUERY = 250
@@ -150,22 +151,23 @@ def load_story(db: Database, chat_id: str) -> Story:
             in_window,
             books.books_of(session, chat),
             context_messages.older(session, chat, window, len(in_window)),
+            notes.for_prompt(session, chat_id),
         )
 
 
 def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> ChatView:
-    """Set the title, the notes, the person's name and description, or the sampler's settings of a chat.
+    """Set the title, the notes, the person's name and description, the sampler's settings or the memory of a chat.
 
-    `changes`: title, author_note, reference, user_name, user_persona (texts), settings (see sampling.py). They count
-    from the next turn on; the revision stays. Raises NotFound, Refused "bad_title", "bad_name", "too_long",
-    "bad_setting".
+    `changes`: title, author_note, reference, user_name, user_persona (texts), settings (see sampling.py), memory (see
+    memory/switches.py). They count from the next turn on; the revision stays. Raises NotFound, Refused "bad_title",
+    "bad_name", "too_long", "bad_setting".
     """
     unknown = set(changes) - CHANGEABLE
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]!r} cannot be changed: expected some of {', '.join(sorted(CHANGEABLE))}.")
     values = {name: _checked(name, value) for name, value in changes.items()}
-    notes = {name: text for name, text in values.items() if name in NOTES}
-    values |= _notes(db, owner_id, chat_id, notes, values.get("user_name"))
+    written = {name: text for name, text in values.items() if name in NOTES}
+    values |= _notes(db, owner_id, chat_id, written, values.get("user_name"))
     with db.session() as session:
         chat = own_chat(session, owner_id, chat_id)
         who = [values.pop(name, getattr(chat, name)) for name in ("user_name", "user_persona")]
@@ -180,6 +182,8 @@ def change_chat(db: Database, owner_id: str, chat_id: str, **changes: Any) -> Ch
 def _checked(name: str, value: Any) -> Any:
     if name == "settings":
         return sampling.checked(value)
+    if name == "memory":
+        return switches.checked(value)
     if name == "title":
         title = " ".join(texts.clean(value).split())
         if not 0 < len(title) <= MAX_TITLE:
@@ -208,10 +212,10 @@ def _notes(
         session.expunge(chat)  # the name is for the macros only
         chat.user_name = user_name or chat.user_name
         macros = ChatMacros(session, chat, character, clock(None))
-        notes = {name: macros.resolve(text).strip() for name, text in texts_by_name.items()}
-    if any(len(note) > MAX_NOTE for note in notes.values()):
+        resolved = {name: macros.resolve(text).strip() for name, text in texts_by_name.items()}
+    if any(len(note) > MAX_NOTE for note in resolved.values()):
         raise Refused("too_long")
-    return notes
+    return resolved
 
 
 def delete_chat(db: Database, owner_id: str, chat_id: str, now: float | None = None) -> None:
@@ -256,6 +260,7 @@ def choose_alternative(
         if not 0 <= position < count:
             raise Refused("no_such_alternative")
         message.active, message.indexed = position, False
+        notes.mark_stale(session, chat.id, message.ordinal)
         revision = raise_revision(chat, clock(now))
         session.flush()
         return committed_view(messages.read_message(session, message_id), revision)

@@ -21,6 +21,7 @@ from store.chat_macros import ChatMacros
 from store.chats import new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
+from store.memory.notes import mark_stale
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Character, Chat, Message, User
 from store.quotas import GENEROUS, Quota
@@ -53,6 +54,7 @@ def edit_message(
         quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         message.indexed = False
+        mark_stale(session, chat.id, message.ordinal)
         alternative.finish, alternative.status = "edited", None
         alternative.stats = {name: value for name, value in alternative.stats.items() if name != "words"}
         return _changed(session, chat, message, now)
@@ -65,6 +67,7 @@ def delete_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         message.deleted_at = clock(now)
+        mark_stale(session, chat.id, message.ordinal)
         return raise_revision(chat, clock(now))
 
 
@@ -75,6 +78,7 @@ def restore_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision, deleted=True)
         message.deleted_at = None
+        mark_stale(session, chat.id, message.ordinal)
         return _changed(session, chat, message, now)
 
 
@@ -146,6 +150,7 @@ def start_over(
         chat = new_chat(owner, character, old.user_name, clock(now))
         chat.user_persona, chat.settings = old.user_persona, dict(old.settings)
         chat.author_note, chat.title, chat.lore = old.author_note, old.title, dict(old.lore)
+        chat.memory = dict(old.memory)
         chat.title_from = "hand" if old.title_from == "hand" else ""
         greeted = greetings.resolved(ChatMacros(session, chat, character, chat.created_at).resolve, character.card)
     with db.session() as session:
@@ -218,6 +223,7 @@ def _like(old: Chat, now: float) -> Chat:
         window={},
         extras=dict(old.extras),
         lore=dict(old.lore),
+        memory=dict(old.memory),
         created_at=now,
         updated_at=now,
     )

@@ -42,6 +42,7 @@ TEXTS: Mapping[str, str] = {
     "bad_setting.unknown": "There is no setting {name}: expected one of {settings}.",
     "bad_setting.range": "The setting {name} must be a number from {low} to {high}.",
     "bad_setting.whole": "The setting {name} must be a whole number from {low} to {high}.",
+    "bad_setting.switch": "The setting {name} is either on or off: expected true or false.",
     "bad_setting.stop": "A reply can end at up to {most} texts of 1 to {letters} letters each: shorten or remove some.",
     "name_taken": "This name is taken: choose another one.",
     "bad_name": "A name has 1 to 40 characters, none of them invisible.",
@@ -135,6 +136,7 @@ TEXTS: Mapping[str, str] = {
         "smaller one."
     ),
     "model_kills": "{name} has ended the worker {times} times while it was loaded: choose another.",
+    "too_many_notes": "This story has {most} notes already: delete one first.",
     "too_many_models": "The shelf has {most} entries already: remove some first.",
     # why a model is not here (yet), as the downloader says it
     "fetch.no_network": "{host} cannot be reached. It is tried again by itself; what is here already is kept.",

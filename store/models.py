@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from store.memory.tables import StoryNoteRow as StoryNoteRow
 from store.model_base import Base, one_of, partial_index
 from store.presets.tables import PresetRow as PresetRow
 from store.sharing.tables import Share as Share
@@ -161,9 +162,10 @@ class Chat(Base):
 
     `author_note` is a standing wish for the style, `reference` a text for the coming replies; both are injected near
     the end of the prompt and withdrawn without a trace. `lore` names the lorebooks beside the character's own and keeps
-    what their entries remember. `parent_id`: the story that this one branched off. `title_from`: "" (the name of the
-    character), "hand" or "model". `introduced`: as whom its beginning knows the person (introductions.py).
-    `extras` is what an imported file had and no code reads; an export writes it again.
+    what their entries remember. `memory` has the switches of its long-term memory (memory/switches.py). `parent_id`:
+    the story that this one branched off. `title_from`: "" (the name of the character), "hand" or "model".
+    `introduced`: as whom its beginning knows the person (introductions.py). `extras` is what an imported file had and
+    no code reads; an export writes it again.
     """
 
     __tablename__ = "chats"
@@ -188,6 +190,7 @@ class Chat(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     window: Mapped[dict[str, Any]] = mapped_column(default=dict)
     lore: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    memory: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     extras: Mapped[dict[str, Any]] = mapped_column(default=dict, deferred=True)
     created_at: Mapped[float]
     updated_at: Mapped[float]

@@ -30,6 +30,7 @@ from store.models import (
     Picture,
     PresetRow,
     Share,
+    StoryNoteRow,
     Turn,
     User,
     Wish,
@@ -73,6 +74,7 @@ def remove_deleted(
 def remove_chat(db: Database, chat_id: str) -> None:
     """Remove the texts of a chat that nobody sees any more."""
     _remove_messages(db, chat_id)
+    _remove_notes(db, chat_id)
     with db.reading() as session:
         turns = list(session.scalars(select(Turn.id).where(Turn.chat_id == chat_id)))
     in_batches(db, lambda session: _blank_some(session, turns))
@@ -85,6 +87,7 @@ def remove_chat(db: Database, chat_id: str) -> None:
             return
         chat.title = chat.user_name = chat.user_persona = chat.author_note = chat.reference = ""
         chat.settings, chat.window, chat.lore, chat.extras, chat.introduced = {}, {}, {}, {}, {}
+        chat.memory = {}
 
 
 def remove_account(db: Database, user_id: str) -> None:
@@ -94,6 +97,7 @@ def remove_account(db: Database, user_id: str) -> None:
     keepsakes.keep_all(db, user_id)
     for chat_id in chats:
         _remove_messages(db, chat_id)
+        _remove_notes(db, chat_id)
     with db.session() as session:
         _forget_sharing(session, user_id)
     in_batches(db, lambda session: any(_remove_rows(session, user_id)))
@@ -128,6 +132,11 @@ def _due(keep_s: float, quota: Quota, now: float) -> Select[str]:
 
 def _remove_messages(db: Database, chat_id: str) -> None:
     in_batches(db, lambda session: _remove_some(session, chat_id))
+
+
+def _remove_notes(db: Database, chat_id: str) -> None:
+    with db.session() as session:
+        session.execute(delete(StoryNoteRow).where(StoryNoteRow.chat_id == chat_id))
 
 
 def _remove_some(session: Session, chat_id: str) -> bool:

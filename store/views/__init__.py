@@ -3,9 +3,10 @@
 What it does: one dataclass per record and a function that makes it from a row, field by field of the same name.
 What it refuses to know: the SQLAlchemy session that a row came from. ORM objects never leave the store.
 To add a field: add it to the view; where no column has its name, hand it to `view_of` in the view's function.
-To add a view: a dataclass and its function in people.py or stories.py, and both names here.
+To add a view: a dataclass and its function in people.py, stories.py or memory.py, and both names here.
 """
 
+from store.views.memory import StoryNote, note_view
 from store.views.people import (
     CharacterView,
     InviteView,
@@ -35,10 +36,9 @@ from store.views.stories import (
     chat_view,
     committed_view,
     message_view,
-    pack_tokens,
     turn_view,
-    unpack_tokens,
 )
+from store.views.token_bytes import pack_tokens, unpack_tokens
 
 __all__ = [
     "AlternativeView",
@@ -54,6 +54,7 @@ __all__ = [
     "PictureView",
     "PresetView",
     "Story",
+    "StoryNote",
     "TurnView",
     "UserView",
     "alternative_view",
@@ -63,6 +64,7 @@ __all__ = [
     "committed_view",
     "invite_view",
     "message_view",
+    "note_view",
     "pack_tokens",
     "persona_view",
     "picture_view",

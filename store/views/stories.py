@@ -5,8 +5,6 @@
 Callers import everything from `store.views`.
 """
 
-import array
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +14,9 @@ from sqlalchemy import Row
 from store.errors import Failure
 from store.models import ENDED, RUNNING, UNFINISHED, Alternative, Character, Chat, Message, Turn
 from store.views.from_row import view_of
+from store.views.memory import StoryNote
 from store.views.people import CharacterView, LorebookView
+from store.views.token_bytes import unpack_tokens
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ChatView:
     created_at: float
     updated_at: float
     lore: dict[str, Any] = field(default_factory=dict, repr=False)
+    memory: dict[str, Any] = field(default_factory=dict)
     introduced: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -207,7 +208,7 @@ class Story:
     """All that a worker needs to continue a chat. Card texts still have macros, message texts do not.
 
     `books` are the lorebooks that the chat uses beside the one in its character's card, `older` the messages that are
-    out of its memory.
+    out of its memory, `notes` what stands for such messages in the prompt.
     """
 
     chat: ChatView
@@ -215,22 +216,7 @@ class Story:
     messages: tuple[MessageView, ...]
     books: tuple[LorebookView, ...] = ()
     older: tuple[OlderMessage, ...] = ()
-
-
-def pack_tokens(tokens: tuple[int, ...] | None) -> bytes | None:
-    """Token ids as int32, little endian: four bytes each."""
-    return None if tokens is None else _little_endian(array.array("i", tokens)).tobytes()
-
-
-def unpack_tokens(data: bytes | None) -> tuple[int, ...] | None:
-    """The reverse of `pack_tokens`."""
-    return None if data is None else tuple(_little_endian(array.array("i", data)))
-
-
-def _little_endian(numbers: "array.array[int]") -> "array.array[int]":
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    notes: tuple[StoryNote, ...] = ()
 
 
 def chat_view(row: Chat, character: Character) -> ChatView:

@@ -20,6 +20,7 @@ NOUNS = (
     "lorebook",
     "message",
     "model",
+    "note",
     "page",
     "persona",
     "picture",
