@@ -123,9 +123,16 @@ class Engine:
             disk.delete(name)
         return len(names)
 
+    def limit_blocks(self, ram_bytes: int, disk_bytes: int) -> None:
+        """Other budgets for the blocks in RAM and on disk. What is over leaves with the next block that comes. Any
+        thread."""
+        self.blocks.ram_budget = ram_bytes
+        if self.blocks.disk is not None:
+            self.blocks.disk.budget_bytes = disk_bytes
+
     def stats(self) -> EngineStats:
         """Cells, blocks, evictions, and what all turns took."""
-        return gather(self.options, self.backend.n_cells, self._kv.cells, self.blocks, self._tally)
+        return gather(self.backend.n_cells, self._kv.cells, self.blocks, self._tally)
 
     def inspect(self, session: str) -> tuple[HeldView, ...]:
         """What a session holds, oldest first; empty when it is not known. Only sure while none of its turns runs."""

@@ -14,7 +14,6 @@ from engine.events import TurnStats
 if TYPE_CHECKING:
     from engine.blocks.store import BlockStore
     from engine.kv.cells import Cells
-    from engine.options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,15 @@ class Tally:
             return total
 
 
-def gather(options: "EngineOptions", n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineStats:
+def gather(n_cells: int, cells: "Cells", blocks: "BlockStore", tally: Tally) -> EngineStats:
     """Every number as it is now."""
     disk = blocks.disk
     return EngineStats(
         n_cells=n_cells,
         cells_used=cells.used,
-        ram_budget=options.ram_bytes,
+        ram_budget=blocks.ram_budget,
         ram_used=blocks.ram_used,
-        disk_budget=options.disk_bytes if disk else 0,
+        disk_budget=disk.budget_bytes if disk else 0,
         disk_used=disk.used_bytes() if disk else 0,
         n_restored=blocks.n_restored,
         n_fetched=blocks.n_fetched,

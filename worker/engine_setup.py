@@ -29,6 +29,7 @@ from engine.text.framing_styles import FramingStyle
 from store.settings import AUTO, Settings
 from worker.card_lock import CardLock
 from worker.failed_plans import FailedPlans
+from worker.machine_share import n_sharing
 
 if TYPE_CHECKING:
     from engine.backends.llama_devices import Device
@@ -80,13 +81,20 @@ def open_engine(settings: Settings, loaded: LoadedModel | None = None) -> Engine
     return warm_up(Engine(loaded.backend, options).start())
 
 
+def divide_blocks(settings: Settings, engine: Engine, loaded: LoadedModel, n_sharing: int) -> None:
+    """Give the blocks of this worker its part, where so many workers share what was free when it was started."""
+    free = replace(loaded.free, n_sharing=n_sharing)
+    engine.limit_blocks(ram_tier_bytes(settings, free, loaded.plan), disk_tier_bytes(settings, free))
+
+
 def free_bytes(settings: Settings, device: Device | None = None) -> FreeBytes:
-    """What is free for the engine: the files of its own blocks count as free disk."""
+    """What is free for the engine: the files of its own blocks count as free disk. With how many workers it shares."""
     folder = _blocks_folder(settings)
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     disk = shutil.disk_usage(there).free + sum(_size(path) for path in folder.rglob("*.*"))
     ram = free_for_engine(free_ram_bytes(), ram_bytes())
-    return FreeBytes(ram, disk, device.free_bytes, device.shares_ram) if device else FreeBytes(ram, disk)
+    card, shared = (device.free_bytes, device.shares_ram) if device else (0, False)
+    return FreeBytes(ram, disk, card, shared, max(1, n_sharing(settings.data_dir)))
 
 
 def _size(path: Path) -> int:
@@ -165,7 +173,7 @@ def memory_plan(
     """
 
     def make(request: PlanRequest, budget_bytes: int) -> MemoryPlan:
-        return plan_model(path, request, budget_bytes, settings.data_dir, remember, main_gpu)
+        return plan_model(path, request, budget_bytes, settings.data_dir, remember, main_gpu, settings.worker_name)
 
     plan, why = _plan(settings, free, share, make)
     if why:
@@ -180,7 +188,7 @@ def foreseen_plan(settings: Settings, model: ModelInfo, path: Path | None, free:
     """
 
     def make(request: PlanRequest, budget_bytes: int) -> MemoryPlan:
-        return foresee_plan(model, path, request, budget_bytes, settings.data_dir)
+        return foresee_plan(model, path, request, budget_bytes, settings.data_dir, settings.worker_name)
 
     return _plan(settings, free, 1.0, make)[0]
 

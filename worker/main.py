@@ -22,6 +22,7 @@ from store.db import Database
 from store.private_files import protect
 from store.settings import AUTO, Settings, SettingsError, load_settings
 from worker.gpu_lock import DataFolderError, WorkerLock, first_free
+from worker.machine_share import holding_share
 from worker.service import Service, requeue_own_turns
 from worker.shelf.choice import open_chosen
 
@@ -55,7 +56,10 @@ def main() -> int:
         return _config_error(error)
     try:
         settings = settings.model_copy(update={"worker_name": lock.name})
-        return _work(settings, stop) if lock.held or lock.acquire(stop) else EXIT_OK
+        if not lock.held and not lock.acquire(stop):
+            return EXIT_OK
+        with holding_share(settings.data_dir, lock.name):
+            return _work(settings, stop)
     except (DataFolderError, EngineError) as error:
         return _config_error(error)
     finally:

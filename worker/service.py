@@ -21,10 +21,11 @@ from store.db import Database
 from store.settings import Settings
 from worker import heartbeat
 from worker.context import WorkerContext, open_context
-from worker.engine_setup import framing_of
+from worker.engine_setup import divide_blocks, framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
 from worker.kept_ends import KeptEnds
+from worker.machine_share import SHARE_EVERY_S, ShareKeeper
 from worker.publisher import Publisher
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
@@ -79,8 +80,12 @@ class Service:
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
         ]
         if opened and self._switch:
-            shelf = ShelfKeeper(settings, db, opened)
+            shelf, loaded = ShelfKeeper(settings, db, opened), opened.loaded
+            share = ShareKeeper(
+                settings.data_dir, loaded.free.n_sharing, lambda n: divide_blocks(settings, engine, loaded, n)
+            )
             self._tickers += [
+                Ticker("share", SHARE_EVERY_S, share.tick),
                 Ticker("shelf", SHELF_EVERY_S, shelf.tick),
                 Ticker("switch", SWITCH_EVERY_S, self._switch.watch),
             ]

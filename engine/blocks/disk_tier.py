@@ -33,7 +33,7 @@ class _PendingWrite:
 
 
 class DiskTier:
-    """Files by name within a byte budget. Thread-safe.
+    """Files by name within a byte budget, which may change: `budget_bytes`. Thread-safe.
 
     Evicts, too, while less of the disk is free than `keep_free` of its size.
     Order of eviction: files marked `evict_first`, then the others, then files marked `evict_last`; least recently used
@@ -41,7 +41,7 @@ class DiskTier:
     """
 
     def __init__(self, folder: Path, budget_bytes: int, keep_free: Callable[[int], int] = kept_free) -> None:
-        self._folder, self._budget, self._keep_free = folder, budget_bytes, keep_free
+        self._folder, self.budget_bytes, self._keep_free = folder, budget_bytes, keep_free
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._used = 0
@@ -117,7 +117,7 @@ class DiskTier:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._folder / name, target)
             os.utime(target)
-            _delete_oldest(target.parent, self._budget // 16)
+            _delete_oldest(target.parent, self.budget_bytes // 16)
         except OSError as error:
             log.warning("could not put %s aside: %s", name, error)
         self.delete(name)
@@ -201,7 +201,7 @@ class DiskTier:
         while True:
             has_space = self._has_space(n_bytes)
             with self._lock:
-                if has_space and (not self._sizes or self._used + n_bytes <= self._budget):
+                if has_space and (not self._sizes or self._used + n_bytes <= self.budget_bytes):
                     return
                 if not self._sizes:
                     raise OSError(errno.ENOSPC, "the rest of the disk is kept free")

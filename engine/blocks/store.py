@@ -104,6 +104,15 @@ class BlockStore:
         self._put_in_ram(block)
 
     @property
+    def ram_budget(self) -> int:
+        """The budget of the RAM tier; another one holds from the next block on (any thread)."""
+        return self._ram.budget_bytes
+
+    @ram_budget.setter
+    def ram_budget(self, n_bytes: int) -> None:
+        self._ram.budget_bytes = n_bytes
+
+    @property
     def ram_used(self) -> int:
         """Bytes of the blocks in RAM, without staged ones."""
         return self._ram.used_bytes

@@ -21,13 +21,15 @@ OTHERS_RAM = 512 * MIB
 @dataclass(frozen=True, slots=True)
 class FreeBytes:
     """What is free for an engine: RAM beside that of others (`free_for_engine`), disk (with what blocks take of it
-    already), and card memory (0: no card). `shared`: the card's memory is that RAM.
+    already), and card memory (0: no card). `shared`: the card's memory is that RAM. `n_sharing`: how many workers of
+    this machine divide the shares for blocks among themselves: what is free is so for each of them until one takes it.
     """
 
     ram: int
     disk: int
     card: int = 0
     shared: bool = False
+    n_sharing: int = 1
 
 
 def free_for_engine(available: int, limit: int) -> int:
@@ -48,15 +50,15 @@ def model_budget(free: FreeBytes, cap_bytes: int = 0) -> int:
 def ram_tier_budget(free: FreeBytes, plan: MemoryPlan | None) -> int:
     """Bytes for blocks in RAM, beside what the plan takes of it."""
     taken = 0 if plan is None else plan.total_bytes if free.shared else plan.ram_bytes
-    return _share(free.ram - taken, RAM_SHARE, RAM_FLOOR, RAM_CEILING)
+    return _share(free.ram - taken, free.n_sharing, RAM_SHARE, RAM_FLOOR, RAM_CEILING)
 
 
 def disk_tier_budget(free: FreeBytes) -> int:
     """Bytes for blocks on disk."""
-    return _share(free.disk, DISK_SHARE, DISK_FLOOR, DISK_CEILING)
+    return _share(free.disk, free.n_sharing, DISK_SHARE, DISK_FLOOR, DISK_CEILING)
 
 
-def _share(free: int, share: float, floor: int, ceiling: int) -> int:
-    """A share in whole MiB; less than the floor where even that is not free, but never all."""
-    wanted = min(max(int(free * share), floor), ceiling)
-    return max(0, min(wanted, int(free * 0.9))) // MIB * MIB
+def _share(free: int, n_sharing: int, share: float, floor: int, ceiling: int) -> int:
+    """One worker's part of a share, in whole MiB; less than the floor where even that is not free, but never all."""
+    wanted = min(max(int(free * share / n_sharing), floor), ceiling)
+    return max(0, min(wanted, int(free * 0.9 / n_sharing))) // MIB * MIB

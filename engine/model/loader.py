@@ -35,44 +35,68 @@ def plan_model(
     facts: Path | None = None,
     remember: bool = True,
     main_gpu: int = 0,
+    owner: str = "",
 ) -> MemoryPlan:
     """The memory plan for a budget: of a card unless `request.gpu_layers` is 0.
 
     Quantized KV cells are planned only where the shift probe passes. `facts` is the folder that keeps its results, and
     the KV type of each model: blocks belong to one type, so another would make every story be read again. Without
-    `remember` that stays as it is.
+    `remember` that stays as it is. `owner`: the worker whose blocks they are; another one, with another card, may have
+    another type.
     """
     model = read_model_info(path)
-    kept, probe = _known_facts(facts)
-    plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)))
+    types, probe = _KvTypes(facts, owner), _probe(facts)
+    kept = types.of(path)
+    plan = _with_kept_type(model, budget_bytes, request, kept)
     safe = probe.usable_kv_type(path, model, plan.kv_type, plan.n_gpu_layers, main_gpu)
     if safe != plan.kv_type:
         plan = plan_memory(model, budget_bytes, replace(request, kv_types=(safe,)))
-    if remember and len(request.kv_types) > 1 and kept.get(file_key(path)) != plan.kv_type:
-        kept.keep(file_key(path), plan.kv_type)
+    if remember and len(request.kv_types) > 1 and kept != plan.kv_type:
+        types.keep(path, plan.kv_type)
     return plan
 
 
 def foresee_plan(
-    model: ModelInfo, path: Path | None, request: PlanRequest, budget_bytes: int, facts: Path | None = None
+    model: ModelInfo,
+    path: Path | None,
+    request: PlanRequest,
+    budget_bytes: int,
+    facts: Path | None = None,
+    owner: str = "",
 ) -> MemoryPlan:
     """The plan that `plan_model` would make, as far as that can be told without loading the model: quantized KV cells
     that were never tried with it count as usable, and nothing is remembered.
 
     `path`: the whole model, of which something may be known already; None: only its header is here. Raises ModelError.
     """
-    kept, probe = _known_facts(facts)
-    plan = _with_kept_type(model, budget_bytes, request, kept.get(file_key(path)) if path else None)
-    result = probe.known(path, model, plan.kv_type, plan.n_gpu_layers)
+    plan = _with_kept_type(model, budget_bytes, request, _KvTypes(facts, owner).of(path) if path else None)
+    result = _probe(facts).known(path, model, plan.kv_type, plan.n_gpu_layers)
     if result and not result.works:
         plan = plan_memory(model, budget_bytes, replace(request, kv_types=("f16",)))
     return plan
 
 
-def _known_facts(folder: Path | None) -> tuple[KnownFacts, ShiftProbe]:
-    """What a folder keeps: the KV type of each model, and the results of probes."""
-    kept = KnownFacts(folder / "kv_types.json" if folder else None, "KV types")
-    return kept, ShiftProbe(folder / "probes.json" if folder else None)
+class _KvTypes:
+    """The KV types that a folder keeps: of the owner's last start with each model, else of whoever asked unnamed."""
+
+    def __init__(self, folder: Path | None, owner: str) -> None:
+        unnamed = KnownFacts(folder / "kv_types.json" if folder else None, "KV types")
+        own = KnownFacts(folder / "kv_types" / f"{owner}.json" if folder else None, "KV types")
+        self._own = own if owner else unnamed
+        self._known = (self._own, unnamed)
+
+    def of(self, path: Path) -> object:
+        """The type that a model file had; None where that is not known."""
+        key = file_key(path)
+        return next((fact for facts in self._known if (fact := facts.get(key)) is not None), None)
+
+    def keep(self, path: Path, kv_type: str) -> None:
+        """Remember it for the owner."""
+        self._own.keep(file_key(path), kv_type)
+
+
+def _probe(folder: Path | None) -> ShiftProbe:
+    return ShiftProbe(folder / "probes.json" if folder else None)
 
 
 def _with_kept_type(model: ModelInfo, budget_bytes: int, request: PlanRequest, kept: object) -> MemoryPlan:

@@ -58,6 +58,20 @@ def test_ram_keeps_the_last_used_within_its_budget(tmp_path):
     assert store.ram_used == 2000
 
 
+def test_another_budget_holds_from_the_next_block_on(tmp_path):
+    disk = DiskTier(tmp_path, 8000)
+    store = BlockStore("m" * 64, 8000, disk)
+    for number in range(4):
+        store.put(block(number))
+    store.ram_budget, disk.budget_bytes = 2500, 4000
+    assert store.ram_used == 4000, "nothing leaves at that moment"
+    store.put(block(4))
+    disk.flush()
+    assert store.ram_used == 2000
+    assert 0 < disk.used_bytes() <= 4000
+    disk.close()
+
+
 def test_what_is_held_for_a_session_stays_whatever_the_budget(tmp_path, disk):
     store = BlockStore("m" * 64, 1500, disk)
     for number in range(5):

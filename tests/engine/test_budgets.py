@@ -73,6 +73,20 @@ def test_floors_and_ceilings(free, ram, disk):
     assert disk_tier_budget(free) == disk
 
 
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("gib", [1, 8, 64, 1000])
+def test_workers_of_one_machine_divide_what_is_free(n, gib):
+    """Each finds the same bytes free. The floors hold for each of them, as long as all of them are not everything."""
+    free = FreeBytes(ram=gib * GIB, disk=4 * gib * GIB)
+    for budget, of_all, floor in (
+        (lambda free: ram_tier_budget(free, None), free.ram, RAM_FLOOR),
+        (disk_tier_budget, free.disk, DISK_FLOOR),
+    ):
+        each = budget(replace(free, n_sharing=n))
+        assert each == max(budget(free) // n // MIB * MIB, floor) or budget(free) in (RAM_CEILING, DISK_CEILING)
+        assert n * each <= 0.9 * of_all
+
+
 def test_what_a_story_keeps():
     """Mistral 7B: 32 layers x 8 heads x 128 x (K and V), 2 bytes each; the hybrid has 8 layers of cells, and states."""
     dense = StorySize.of(MISTRAL_7B, "f16")

@@ -8,7 +8,7 @@ import tiny_models
 from engine.errors import ModelError
 from engine.model.info import read_model_info
 from engine.model.known_facts import KnownFacts, file_key
-from engine.model.loader import plan_model
+from engine.model.loader import foresee_plan, plan_model
 from engine.model.memory_plan import MIB
 from engine.model.plan_search import PlanRequest, plan_memory
 
@@ -53,6 +53,21 @@ def test_a_kept_type_that_does_not_fit_any_more_is_given_up(model, tmp_path):
     assert plan_model(model, AUTO, budget_for(model, "q8_0"), tmp_path).kv_type == "q8_0"
     (kept,) = json.loads((tmp_path / "kv_types.json").read_text()).values()
     assert kept == "q8_0"
+
+
+def test_each_worker_has_the_type_that_it_had_with_its_card(model, tmp_path):
+    small, large = budget_for(model, "q8_0"), budget_for(model, "f16")
+    for _ in range(2):
+        assert plan_model(model, AUTO, small, tmp_path, owner="gpu0").kv_type == "q8_0"
+        assert plan_model(model, AUTO, large, tmp_path, owner="gpu1").kv_type == "f16"
+    assert plan_model(model, AUTO, large, tmp_path, owner="gpu0").kv_type == "q8_0", "its blocks are of this type"
+
+
+def test_what_was_kept_before_there_was_one_for_each_worker_counts_until_it_has_its_own(model, tmp_path):
+    assert plan_model(model, AUTO, budget_for(model, "q8_0"), tmp_path).kv_type == "q8_0"
+    assert plan_model(model, AUTO, budget_for(model, "f16"), tmp_path, owner="gpu0").kv_type == "q8_0"
+    foreseen = foresee_plan(read_model_info(model), model, AUTO, budget_for(model, "f16"), tmp_path, owner="gpu0")
+    assert foreseen.kv_type == "q8_0"
 
 
 @pytest.mark.parametrize("fact", ["q4_0", 7, None, ["f16"]])
