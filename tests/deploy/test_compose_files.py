@@ -33,6 +33,8 @@ def all_services():
 
 
 NEW = all_services()
+ONCE = [(file, name, service) for file, name, service in NEW if service["restart"] == "no"]
+LASTING = [one for one in NEW if one not in ONCE]
 
 
 def test_the_files_are_those_that_the_papers_name():
@@ -47,12 +49,12 @@ def test_every_container_is_locked_up(file, name, service):
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["cap_drop"] == ["ALL"]
-    assert service["restart"] == "unless-stopped"
     own = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}  # to hand a volume over and give up root
     may = {
         "web": set(),
         "worker": set(),
         "downloader": set(),
+        "models-folder": {"CHOWN", "FOWNER"},
         "redis": own,
         "postgres": own,
         "caddy": {"NET_BIND_SERVICE"},
@@ -60,7 +62,22 @@ def test_every_container_is_locked_up(file, name, service):
     assert set(service.get("cap_add", ())) <= may[name]
 
 
-@pytest.mark.parametrize(("file", "name", "service"), NEW, ids=[name for _, name, _ in NEW])
+def test_what_hands_the_models_folder_over_ends_has_no_network_and_sees_nothing_else():
+    assert [name for _, name, _ in ONCE] == ["models-folder"]
+    service = ONCE[0][2]
+    assert service["network_mode"] == "none"
+    assert service["volumes"] == ["./models:/models"]
+    assert "environment" not in service
+    assert (service["mem_limit"], service["pids_limit"]) == ("128m", 16)
+    assert all("models-folder" not in one.get("depends_on", ()) for one in services(BASE).values())
+
+
+@pytest.mark.parametrize(("file", "name", "service"), LASTING, ids=[name for _, name, _ in LASTING])
+def test_every_container_that_stays_comes_back_after_a_crash(file, name, service):
+    assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize(("file", "name", "service"), LASTING, ids=[name for _, name, _ in LASTING])
 def test_every_container_has_a_limit_of_memory_and_processes_that_can_be_set(file, name, service):
     for key, variable, size in (("mem_limit", "MEMORY", r"\d+[mg]"), ("pids_limit", "PIDS", r"\d+")):
         given = re.fullmatch(rf"\$\{{{name.upper()}_{variable}:-({size})\}}", service[key])
@@ -80,7 +97,7 @@ def test_an_override_takes_nothing_of_that_away():
 
 
 def test_only_web_caddy_and_the_downloader_have_a_way_out_and_only_the_first_two_open_ports():
-    for file, name, service in NEW:
+    for file, name, service in LASTING:
         assert ("outside" in service["networks"]) is (name in ("web", "caddy", "downloader")), (file, name)
         assert bool(service.get("ports")) is (name in ("web", "caddy")), (file, name)
     networks = yaml.load((ROOT / BASE).read_text(encoding="utf-8"), Loader)["networks"]
@@ -89,7 +106,8 @@ def test_only_web_caddy_and_the_downloader_have_a_way_out_and_only_the_first_two
 
 def test_the_worker_reads_the_models_the_downloader_writes_them_and_only_it_has_the_token():
     volumes = {name: service.get("volumes", []) for name, service in services(BASE).items()}
-    assert [name for name, mounted in volumes.items() if "./models:/models" in mounted] == ["downloader"]
+    writes = [name for name, mounted in volumes.items() if "./models:/models" in mounted]
+    assert writes == ["models-folder", "downloader"]
     assert [name for name, mounted in volumes.items() if "./models:/models:ro" in mounted] == ["worker"]
     knows = [name for name, one in services(BASE).items() if "HF_TOKEN" in one.get("environment", {})]
     assert knows == ["downloader"]
