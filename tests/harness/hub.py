@@ -9,6 +9,7 @@ What it refuses to know: the downloader. `python -m tests.harness.hub FILE...` s
 import hashlib
 import itertools
 import json
+import os
 import re
 import socket
 import sys
@@ -52,7 +53,7 @@ class Faults:
 class Hub:
     """Use as a context manager. `url` is its address; `asked` the paths of all requests, with the token shown."""
 
-    def __init__(self, faults: Faults | None = None, port: int = 0) -> None:
+    def __init__(self, faults: Faults | None = None, port: int = 0, host: str = "127.0.0.1") -> None:
         self.faults = faults or Faults()
         self.files: dict[tuple[str, str], Path | bytes] = {}
         self.hashes: dict[tuple[str, str], str] = {}
@@ -66,7 +67,7 @@ class Hub:
         """Called with a path and how many bytes of it went out in all, after each piece."""
         self.starts: dict[str, list[int]] = defaultdict(list)
         """At which byte each answer of a file began."""
-        self._server = _Server(("127.0.0.1", port), _handler_of(self))
+        self._server = _Server((host, port), _handler_of(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def add(self, repo: str, path: str, content: Path | bytes, licence: str = "apache-2.0", sha256: str = "") -> str:
@@ -284,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    with Hub(port=8765) as served:
+    with Hub(port=8765, host=os.environ.get("HUB_HOST", "127.0.0.1")) as served:
         for given in map(Path, sys.argv[1:]):
             served.add("local/models", given.name, given)
         sys.stdout.write(f"HF_ENDPOINT={served.url}, repository local/models\n")

@@ -1,9 +1,12 @@
 """The downloader as a process: one file and the end, the lock, a stop in the middle, settings that are wrong."""
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from test_downloader import NAME, PATH, REPO, SOURCE, gguf
@@ -16,9 +19,9 @@ from store.shelf.reading import get_file
 from tests.harness.hub import Hub
 from tests.harness.processes import environ_of
 from tests.harness.waiting import wait_for
-from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, Stop, beat_of, models_in_use, token_of
+from web.downloader.__main__ import EXIT_BUSY, EXIT_CONFIG, Stop, beat_of, models_in_use, token_of, work
 from web.downloader.http import Token
-from web.downloader.service import lock_of
+from web.downloader.service import Locked, lock_of
 
 FILE = gguf(4_000_000)  # the first look takes 2 MiB of it
 
@@ -88,6 +91,38 @@ def test_a_models_folder_that_cannot_be_written_is_told_to_who_asks(database, tm
     with start(file.id) as process:
         assert process.wait(60) == 1
     assert get_file(database, file.id).failure.reason == "fetch.folder"
+
+
+def test_a_models_folder_gets_a_second_try_before_what_is_wanted_fails(database, tmp_path):
+    """In containers it is handed over while the downloader starts."""
+    folder, stop, told = tmp_path / "models", Stop(), []
+    folder.write_text("a file where the folder should be")
+    file = asking.ask_to_get(database, SOURCE)
+
+    def sleep(_seconds):
+        told.append(get_file(database, file.id).failure)
+        stop.is_asked = len(told) == 2
+
+    settings = Settings(data_dir=tmp_path, models_dir=folder)
+    with pytest.raises(SystemExit):
+        work(database, settings, [], "", stop, sleep)
+    assert told[0] is None
+    assert told[1].reason == "fetch.folder"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_a_lock_that_another_user_has_made_is_held_all_the_same():
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies where only root may enter
+        folder = Path(name)
+        folder.chmod(0o777)
+        with lock_of(folder):
+            pass
+        os.seteuid(10001)
+        try:
+            with lock_of(folder), pytest.raises(Locked), lock_of(folder):
+                pass
+        finally:
+            os.seteuid(0)
 
 
 def test_what_workers_run_is_in_their_heartbeats(redis, redis_server):

@@ -29,7 +29,7 @@ from web.downloader.service import Locked, Service, lock_of
 from web.downloader.troubles import Trouble
 
 EXIT_BUSY, EXIT_CONFIG = 75, 78
-BEAT_S, LOCK_AGAIN_S = 2.0, 5.0
+BEAT_S, LOCK_AGAIN_S = 2.0, 3.0
 
 log = logging.getLogger("web.downloader")
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     protect(settings.data_dir)
     db = Database(settings.database_url)
     try:
-        return _run(db, settings, hubs, arguments[0] if arguments else "", stop)
+        return work(db, settings, hubs, arguments[0] if arguments else "", stop)
     finally:
         db.close()
 
@@ -90,10 +90,20 @@ def models_in_use(settings: Settings) -> frozenset[str]:
         return frozenset()
 
 
-def _run(db: Database, settings: Settings, hubs: list[Hub], only: str, stop: Stop) -> int:
+def work(
+    db: Database,
+    settings: Settings,
+    hubs: list[Hub],
+    only: str,
+    stop: Stop,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Hold the lock of the models folder and work; the exit status. A folder that cannot be written gets a second try
+    before what is wanted fails for it: in containers another one hands it over meanwhile."""
     beat = beat_of(settings.data_dir / BEAT_FILE, stop)
     client, folders = Client(token_of(settings)), (settings.models_dir, settings.data_dir)
     jobs = Jobs(db, client, hubs, *folders, beat, in_use=lambda: models_in_use(settings))
+    was_tried = False
     while True:
         beat()
         try:
@@ -104,10 +114,12 @@ def _run(db: Database, settings: Settings, hubs: list[Hub], only: str, stop: Sto
             if only:
                 return EXIT_BUSY
         except Trouble as trouble:
-            transfers.refuse_all(db, trouble.failure)
+            if only or was_tried:
+                transfers.refuse_all(db, trouble.failure)
             if only:
                 return 1
-        time.sleep(LOCK_AGAIN_S)
+            was_tried = True
+        sleep(LOCK_AGAIN_S)
 
 
 def beat_of(file: Path, stop: Stop) -> Callable[[], None]:

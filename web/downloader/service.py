@@ -39,7 +39,7 @@ def lock_of(models: Path) -> Iterator[None]:
     """Hold the lock of a models folder. Raises Locked, Final where the folder cannot be written."""
     try:
         models.mkdir(parents=True, exist_ok=True)
-        file = os.open(models / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = _open_lock(models / LOCK)
     except OSError as error:
         raise disk_trouble(error, models, 0) from None
     try:
@@ -49,6 +49,14 @@ def lock_of(models: Path) -> Iterator[None]:
         raise Locked from None
     finally:
         os.close(file)
+
+
+def _open_lock(path: Path) -> int:
+    """One that another user has made (containers, `make run`) can be locked without writing. Raises OSError."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @dataclass
