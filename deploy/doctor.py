@@ -22,11 +22,12 @@ from deploy import room_processes
 from deploy.doctor_finding import FAIL, OK, WARN, DoctorFinding
 from deploy.doctor_stores import examine_stores
 from deploy.installation import CHECKOUT, MODEL, Installation, find_installation, open_database
-from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port, free_space_mb
+from deploy.preflight import DeployError, Disk, check_folder, check_model, check_port
 from store.db import DatabaseTrouble
 from store.error_texts import english
 from store.settings import AUTO, PREFIX, Settings, SettingsError, load_settings
 from store.shelf import choices
+from store.shelf.beat import free_bytes, read_beat
 from store.shelf.views import ChoiceView
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine"]
@@ -123,7 +124,9 @@ def _downloads(installation: Installation) -> Iterator[DoctorFinding]:
     elif not folder.is_dir():
         yield DoctorFinding("downloads", OK, f"there is no folder {folder} here yet, the first model makes it")
     else:
-        yield DoctorFinding("downloads", OK, f"models lie in {folder}, {free_space_mb(folder) / 1000:.1f} GB free")
+        beat = read_beat(settings.data_dir)  # in containers only the downloader sees that disk
+        free = beat.free if beat and beat.free is not None else free_bytes(folder) or 0
+        yield DoctorFinding("downloads", OK, f"models lie in {folder}, {free / 1e9:.1f} GB free")
 
 
 def _model(installation: Installation, trial: bool) -> Iterator[DoctorFinding]:

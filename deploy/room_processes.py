@@ -18,7 +18,7 @@ from store.db import Database
 from store.invitations import first_admin_offers
 from store.links.offers import Offer
 from store.settings import AUTO, Settings
-from store.shelf.reading import downloader_lives
+from store.shelf.beat import read_beat
 
 Check = Callable[[], bool]
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -98,7 +98,7 @@ def worker_view(settings: Settings) -> registry.WorkerView | None:
 
 def downloader_answers(settings: Settings) -> bool:
     """True if the downloader of this data folder has given a sign of life lately."""
-    return downloader_lives(settings.data_dir)
+    return read_beat(settings.data_dir) is not None
 
 
 def address(settings: Settings) -> str:

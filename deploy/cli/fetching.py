@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import click
 
@@ -24,6 +25,7 @@ from deploy.room_processes import downloader_command
 from store.db import Database
 from store.errors import NotFound
 from store.shelf import reading
+from store.shelf.beat import free_bytes, read_beat
 from store.shelf.views import ModelFileView
 
 LOOK_S, STOP_S = 0.3, 10
@@ -83,11 +85,24 @@ class Progress:
         self._said = news
 
 
+def free_for_models(installation: Installation) -> int | None:
+    """Bytes on the disk of the models, as the downloader has told lately, else as seen from here; None where that is
+    another container's folder."""
+    beat = read_beat(installation.settings.data_dir)
+    if beat is not None and beat.free is not None:
+        return beat.free
+    return free_bytes(_place(installation)) if _may_fetch(installation) else None
+
+
 def _may_fetch(installation: Installation) -> bool:
     """Whether a downloader of ours could write there: in a container it is another one that may."""
+    return os.access(_place(installation), os.W_OK) and importlib.util.find_spec("web") is not None
+
+
+def _place(installation: Installation) -> Path:
+    """The models folder, or where it will be made."""
     folder = installation.settings.models_dir
-    place = next((one for one in (folder, *folder.parents) if one.exists()), folder)
-    return os.access(place, os.W_OK) and importlib.util.find_spec("web") is not None
+    return next((one for one in (folder, *folder.parents) if one.exists()), folder)
 
 
 def _tenths(file: ModelFileView) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from store.error_texts import english
 from store.shelf.catalogue import Entry
+from store.shelf.room import ModelRoom
 from store.shelf.views import ChoiceView, ModelFileView, PlanView
 
 KINDS = {"window": "sliding window"}
@@ -39,6 +40,18 @@ def table(files: Iterable[ModelFileView], choices: Iterable[ChoiceView]) -> Iter
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
     for row in rows:
         yield "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
+
+
+def room(one: ModelRoom) -> str:
+    """What is free and what is taken, in one line."""
+    known = (
+        ("free for models", one.free if one.free is not None else 0),
+        ("models", one.models),
+        ("memory of stories", one.stories),
+        ("still to be fetched", one.to_come),
+    )
+    told = [f"{name}: {size_text(n_bytes)}" for name, n_bytes in known if n_bytes]
+    return " · ".join(told) + ("" if one.is_enough else " (no room for all of it)")
 
 
 def progress(file: ModelFileView) -> str:

@@ -12,7 +12,7 @@ import click
 from redis.exceptions import RedisError
 
 from deploy.cli import model_words
-from deploy.cli.fetching import Progress, downloader, follow
+from deploy.cli.fetching import Progress, downloader, follow, free_for_models
 from deploy.installation import Installation, find_installation, open_database
 from deploy.preflight import DeployError
 from store.broker import client, registry
@@ -20,6 +20,7 @@ from store.db import Database
 from store.settings import AUTO
 from store.shelf import asking, catalogue, choices, reading
 from store.shelf.names import ModelSource, source_of
+from store.shelf.room import room_of
 from store.shelf.views import ModelFileView
 
 AT_REST = ("installed", "failed", "canceled", "gone", "listed", "paused")
@@ -33,13 +34,15 @@ def model_group() -> None:
 
 @model_group.command("list")
 def model_list() -> None:
-    """The models that are here or on their way; a star: a worker was told to run it."""
-    with open_database(find_installation()) as db:
+    """The models that are here or on their way, and the room for them; a star: a worker was told to run it."""
+    installation = find_installation()
+    with open_database(installation) as db:
         files = [file for file in reading.list_files(db) if file.state != "canceled"]
         for line in model_words.table(files, choices.list_choices(db)):
             click.echo(line)
     if not files:
         click.echo("No model of your own is here: `inglenook model find` shows some that people run.")
+    click.echo(model_words.room(room_of(files, free_for_models(installation))))
 
 
 @model_group.command("find")

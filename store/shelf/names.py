@@ -13,9 +13,6 @@ from store.errors import Refused
 
 HEADERS = "model_headers"
 """The folder in the data folder that has the headers of models that are not here (`header_names`)."""
-BEAT_FILE, BEAT_WITHIN_S = "downloader.beat", 300.0
-"""The file in the data folder that the downloader touches while it lives. Three hubs that do not answer take two
-minutes."""
 MAX_NAME, MAX_PATH, MAX_URL = 160, 400, 2000
 SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 MAX_PARTS = 64

@@ -5,15 +5,12 @@ What it refuses to know: who asks (the pages and routes of the shelf are for adm
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from store.db import Database
 from store.errors import NotFound
-from store.messages import clock
-from store.shelf.names import BEAT_FILE, BEAT_WITHIN_S
 from store.shelf.tables import ModelFile, ModelPart, ModelPlan
 from store.shelf.views import ModelFileView, PartView, PlanView, file_view, part_view, plan_view
 
@@ -40,15 +37,6 @@ def find_file(db: Database, name: str) -> ModelFileView | None:
     with db.reading() as session:
         found = views_of(session, select(ModelFile).where(ModelFile.name == name))
     return found[0] if found else None
-
-
-def downloader_lives(data_dir: Path, now: float | None = None) -> bool:
-    """Whether the downloader of this data folder has given a sign of life lately."""
-    try:
-        touched = (data_dir / BEAT_FILE).stat().st_mtime
-    except OSError:
-        return False
-    return clock(now) - touched < BEAT_WITHIN_S
 
 
 def views_of(session: Session, wanted: Select[ModelFile]) -> tuple[ModelFileView, ...]:

@@ -3,7 +3,7 @@
     python tests/browser/choose_model.py --url URL --invite LINK --repo OWNER/NAME --memory FILE
     python tests/browser/choose_model.py --url URL --memory FILE       after a restart: still that model
 
-The first looks whether the model fits, gets it, uses it and writes a line; both print what was seen and how long it took.
+The first looks whether the model fits, gets it, uses it and writes a line; both print how long each step took.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def choose(page, url, invite, repo, clock):
     row.get_by_test_id("use").click()
     serves(page, name)
     clock("changed")
-    answers = page.get_by_test_id("answers").inner_text()
+    answers = page.get_by_test_id("answers").first.inner_text()
     page.goto(url)
     page.get_by_test_id("begin").first.click()
     chat = ChatPage(page, url)
@@ -67,7 +67,7 @@ def come_back(page, url, known, clock):
     sign_in(page, url, NAME)
     page.goto(f"{url}/models")
     serves(page, known["file"])
-    expect(page.get_by_test_id("answers")).to_have_text(known["answers"])
+    expect(page.get_by_test_id("answers").first).to_have_text(known["answers"])
     clock("still that model")
     first_word(ChatPage(page, url).open(known["chat"]), clock)
 

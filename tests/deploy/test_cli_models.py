@@ -70,7 +70,9 @@ def test_the_catalogue_is_searched(house):
 
 
 def test_an_empty_shelf_says_where_to_look(house):
-    assert "`inglenook model find`" in house("list")
+    said = house("list")
+    assert "`inglenook model find`" in said
+    assert "free for models: " in said
 
 
 def test_a_model_is_fetched_while_nothing_runs(house, hub):
@@ -79,7 +81,9 @@ def test_a_model_is_fetched_while_nothing_runs(house, hub):
     assert "gpu0 takes it when it starts (tale-Q4_K_M.gguf)." in said
     assert (house.models / "tale-Q4_K_M.gguf").read_bytes() == hub.files[REPO, "tale-Q4_K_M.gguf"].read_bytes()
     assert choices.choice_of(house.db, "gpu0").name == "tale-Q4_K_M.gguf"
-    assert house("list").split()[:3] == ["*", "tale-Q4_K_M.gguf", "installed"]
+    first, room = house("list").splitlines()
+    assert first.split()[:3] == ["*", "tale-Q4_K_M.gguf", "installed"]
+    assert " · models: " in room
 
 
 def test_the_files_of_a_repository_are_listed(house):

@@ -1,4 +1,4 @@
-"""The models folder of the containers: writable for their group after a start, whoever owns it; nothing else changes."""
+"""The models folder of the containers: writable for their group after a start; its owner and all else stay."""
 
 import os
 import stat
@@ -18,7 +18,8 @@ def mode(path):
 def folder(tmp_path):
     """As root's or a person's own: nobody else may write."""
     path = tmp_path / "models"
-    path.mkdir(mode=0o755)
+    path.mkdir()
+    path.chmod(0o755)
     return path
 
 

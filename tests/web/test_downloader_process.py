@@ -15,6 +15,7 @@ from store.broker import registry
 from store.broker.registry import EngineView, WorkerView
 from store.settings import Settings
 from store.shelf import asking
+from store.shelf.beat import read_beat
 from store.shelf.reading import get_file
 from tests.harness.hub import Hub
 from tests.harness.processes import environ_of
@@ -53,6 +54,9 @@ def test_with_an_id_it_fetches_that_file_and_ends(database, tmp_path, start):
         assert process.wait(60) == 0
     assert get_file(database, file.id).state == "installed"
     assert (tmp_path / "models" / NAME).read_bytes() == FILE
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "models").iterdir()}
+    assert modes == {NAME: 0o644, ".downloader.lock": 0o644}, "a worker of another user reads them"
+    assert read_beat(tmp_path / "data").free > 0
 
 
 def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(database, tmp_path, start, hub):
@@ -75,9 +79,9 @@ def test_without_an_id_it_works_until_it_is_stopped_and_keeps_what_is_here(datab
     assert hub.sent_twice(PATH) <= 1 << 19
 
 
-def test_a_stop_that_is_lost_in_a_finalizer_is_seen_at_the_next_beat(tmp_path):
+def test_a_stop_that_is_lost_in_a_finalizer_is_seen_at_the_next_beat():
     stop = Stop()
-    beat = beat_of(tmp_path / "beat", stop)
+    beat = beat_of(lambda: None, stop)
     beat()
     with suppress(SystemExit):  # as Python does where a finalizer runs
         stop(signal.SIGTERM, None)
@@ -115,8 +119,9 @@ def test_a_lock_that_another_user_has_made_is_held_all_the_same():
     with tempfile.TemporaryDirectory() as name:  # tmp_path lies where only root may enter
         folder = Path(name)
         folder.chmod(0o777)
+        before = os.umask(0o077)
         with lock_of(folder):
-            pass
+            os.umask(before)
         os.seteuid(10001)
         try:
             with lock_of(folder), pytest.raises(Locked), lock_of(folder):

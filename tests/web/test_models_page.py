@@ -180,6 +180,27 @@ def test_without_a_downloader_the_page_says_that_nothing_goes_on(site, kim):
     assert now(kim)["pieces"]["standstill"] == ""
 
 
+def test_the_room_on_the_disk_is_told_as_the_downloader_sees_it(site, kim, worker, here):
+    beat = site.services.settings.data_dir / "downloader.beat"
+    beat.write_text('{"free": 9000000000}')
+    worker(disk_used=1_200_000_000)
+    assert words(now(kim)["pieces"]["room"]) == "9.0 GB free for models models: 3.0 GB memory of all stories: 1.2 GB"
+    file = asking.ask_to_look(site.database, source_of(*QWEN))
+    part = PartView(1, QWEN[1], 8_800_000_000, "0" * 64)
+    transfers.record_source(site.database, file.id, source_of(*QWEN, revision="f00d"), [part])
+    transfers.record_state(site.database, file.id, "looked")
+    assert "The disk has no room for it: 8.8 GB are to be fetched, 9.0 GB are free." in entry(kim, "coming", file)
+    beat.write_text('{"free": 9900000000}')
+    assert "1.1 GB stay free on the disk." in entry(kim, "coming", file)
+    assert 'data-testid="no-room"' not in now(kim)["pieces"]["room"]
+    press(kim, f"/models/{file.id}/get")
+    assert "still to be fetched: 8.8 GB" in words(now(kim)["pieces"]["room"])
+    beat.write_text('{"free": 8800000000}')
+    assert 'data-testid="no-room"' in now(kim)["pieces"]["room"]
+    beat.unlink()
+    assert "free for models" not in now(kim)["pieces"]["room"]
+
+
 def test_why_something_failed_is_said_in_the_readers_language(site, kim):
     file = asking.ask_to_get(site.database, source_of(*QWEN))
     transfers.record_state(site.database, file.id, "failed", Failure("model_no_source", {"name": QWEN[1]}))

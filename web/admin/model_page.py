@@ -24,7 +24,7 @@ from web.i18n.language import language
 from web.services import services
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
-PIECES = ("answering", "standstill", "suggested")
+PIECES = ("answering", "room", "standstill", "suggested")
 LISTS = ("here", "coming")
 _FILE_COMMANDS: dict[str, Callable[..., object]] = {
     "get": asking.get,

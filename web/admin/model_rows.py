@@ -15,7 +15,9 @@ from redis.exceptions import RedisError
 from store.broker import registry
 from store.broker.registry import WorkerView
 from store.shelf import catalogue, choices, reading
+from store.shelf.beat import read_beat
 from store.shelf.catalogue import Entry
+from store.shelf.room import ModelRoom, left_of, room_of
 from store.shelf.views import ChoiceView, ModelFileView, PlanView
 from web.services import Services
 
@@ -53,6 +55,11 @@ class Row:
         """What its stories keep on the disks of all workers."""
         return sum(int(plan.plan.get("block_bytes", 0)) for plan in self.file.plans.values())
 
+    @property
+    def left(self) -> int:
+        """Bytes that are still to be fetched."""
+        return left_of(self.file)
+
     def may_run_on(self, worker: str) -> bool:
         """Whether nothing is known that keeps a worker from running it."""
         plan = self.file.plans.get(worker)
@@ -82,7 +89,7 @@ class WorkerRow:
 @dataclass(frozen=True)
 class ModelsView:
     """The page. `card`: the size in GB whose suggestions are shown; `own_card`: that of this machine, 0: not known.
-    `fetches`: whether the downloader gives signs of life."""
+    `fetches`: whether the downloader gives signs of life; `room`: on its disk, and what is taken of it."""
 
     workers: tuple[WorkerRow, ...]
     here: tuple[Row, ...]
@@ -92,6 +99,7 @@ class ModelsView:
     own_card: int
     language: str
     fetches: bool
+    room: ModelRoom
     cards: tuple[int, ...] = catalogue.CARDS_GB
 
 
@@ -104,6 +112,8 @@ def read_models(services: Services, language: str, card: int | None = None) -> M
     rows = tuple(_row(file, present) for file in files if file.state not in ENDED)
     on_cards = (one.engine.budget_bytes for one in living.values() if one.engine.gpu_layers)
     own_card = max(map(catalogue.card_size, on_cards), default=0)
+    beat = read_beat(services.settings.data_dir)
+    weighed = {name: one.engine.disk_used for name, one in living.items()}
     shown = card if card in catalogue.CARDS_GB else own_card or catalogue.CARDS_GB[0]
     return ModelsView(
         workers,
@@ -113,7 +123,8 @@ def read_models(services: Services, language: str, card: int | None = None) -> M
         shown,
         own_card,
         language,
-        reading.downloader_lives(services.settings.data_dir),
+        beat is not None,
+        room_of(files, beat.free if beat else None, weighed),
     )
 
 

@@ -4,13 +4,11 @@ Exit status: 0; 75 (EX_TEMPFAIL) where another downloader is at work in this mod
 does it); 78 (EX_CONFIG) for a wrong setting. Without an id it waits for the lock.
 """
 
-import contextlib
 import logging
 import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
 from redis.exceptions import RedisError
@@ -21,7 +19,7 @@ from store.db import Database
 from store.private_files import protect
 from store.settings import HUBS, Settings, SettingsError, load_settings
 from store.shelf import transfers
-from store.shelf.names import BEAT_FILE
+from store.shelf.beat import write_beat
 from web.downloader.http import Client, Token, origin
 from web.downloader.hubs import MODELSCOPE, Hub, hub_of
 from web.downloader.jobs import Jobs
@@ -100,7 +98,7 @@ def work(
 ) -> int:
     """Hold the lock of the models folder and work; the exit status. A folder that cannot be written gets a second try
     before what is wanted fails for it: in containers another one hands it over meanwhile."""
-    beat = beat_of(settings.data_dir / BEAT_FILE, stop)
+    beat = beat_of(lambda: write_beat(settings.data_dir, settings.models_dir), stop)
     client, folders = Client(token_of(settings)), (settings.models_dir, settings.data_dir)
     jobs = Jobs(db, client, hubs, *folders, beat, in_use=lambda: models_in_use(settings))
     was_tried = False
@@ -122,16 +120,16 @@ def work(
         sleep(LOCK_AGAIN_S)
 
 
-def beat_of(file: Path, stop: Stop) -> Callable[[], None]:
-    """Touches a file, every BEAT_S seconds at the most; also ends this process where a stop was asked for and lost."""
+def beat_of(write: Callable[[], None], stop: Stop) -> Callable[[], None]:
+    """Gives signs of life, every BEAT_S seconds at the most; also ends this process where a stop was asked for and
+    lost."""
     last = [0.0]
 
     def beat() -> None:
         stop.check()
         if time.monotonic() - last[0] >= BEAT_S:
             last[0] = time.monotonic()
-            with contextlib.suppress(OSError):
-                file.touch()
+            write()
 
     return beat
 

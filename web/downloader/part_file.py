@@ -6,6 +6,7 @@ cut only that is trusted, after a kill everything that was written.
 What it refuses to know: where the bytes come from (transfer.py).
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -16,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from store.bounded_json import JsonError, JsonLimits, parse
+from store.shelf.room import KEPT_FREE
 from web.downloader.troubles import Final
 
 SYNC_BYTES = 64 << 20
-KEPT_FREE = 256 << 20
-"""Bytes that stay free on the disk of the models."""
 MB = 1_000_000
 _READ_BYTES = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,6 +52,7 @@ class PartFile:
             if known is None:
                 self._write_note(0)
             self._file = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            make_readable(self._file)
             os.ftruncate(self._file, known or 0)
             self._hash_again(known or 0, on_step)
             if not self.offset and seed is not None and seed.is_file():
@@ -161,6 +162,13 @@ def disk_trouble(error: OSError, folder: Path, left: int) -> Final:
         free = shutil.disk_usage(folder).free
         return Final("fetch.disk_full", needed_mb=(left + KEPT_FREE) // MB, free_mb=free // MB)
     return Final("fetch.folder", folder=str(folder), why=error.strerror or str(error.errno))
+
+
+def make_readable(file: int) -> None:
+    """Whoever may enter the models folder may read what lies there: no umask of ours, which is for secrets, keeps a
+    worker or the owner of the folder out."""
+    with contextlib.suppress(OSError):  # of another user, and shared by its group
+        os.fchmod(file, 0o644)
 
 
 def is_whole(path: Path, size: int, sha256: str, on_step: Step) -> bool:

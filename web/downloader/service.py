@@ -19,7 +19,7 @@ from store.shelf import transfers
 from store.shelf.reading import get_file
 from store.shelf.views import ModelFileView
 from web.downloader.jobs import WORKING, Jobs
-from web.downloader.part_file import disk_trouble
+from web.downloader.part_file import disk_trouble, make_readable
 from web.downloader.troubles import Final, Passing, Trouble
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,11 @@ def lock_of(models: Path) -> Iterator[None]:
 def _open_lock(path: Path) -> int:
     """One that another user has made (containers, `make run`) can be locked without writing. Raises OSError."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except PermissionError:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    make_readable(file)
+    return file
 
 
 @dataclass
