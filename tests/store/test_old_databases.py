@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from store import accounts, chats, turns
+from store import accounts, characters, chats, personas, turns
 from store.db import Database
+from store.lore import books
+from store.presets import own_presets
+from store.sharing import wishes
+from store.shelf import reading
 from store.turns import Outcome, Reply, TurnCommand
 
 OLD = Path(__file__).parent / "old_databases"
@@ -40,8 +44,8 @@ def stories_of(database, user):
         yield [chat.title, chats.get_chat(database, user.id, chat.id).author_note, chat.revision, texts]
 
 
-def test_there_is_one_of_the_version_before_this():
-    assert FILES
+def test_there_is_one_of_the_version_before_the_memory_of_stories():
+    assert {"version_0006", "version_0019"} <= set(FILES)
 
 
 def test_everything_that_people_had_is_there(old):
@@ -50,6 +54,34 @@ def test_everything_that_people_had_is_there(old):
         user = accounts.find_user(database, name)
         assert user.role == then["role"]
         assert sorted(stories_of(database, user), key=str) == then["stories"]
+
+
+def test_what_belongs_to_people_is_there(old):
+    """Characters, lorebooks, personas, presets, wishes, what is on the shelf."""
+    database, expected = old
+    for name, then in expected.items():
+        belongings = belongings_of(database, accounts.find_user(database, name))
+        assert {kind: belongings[kind] for kind in then.get("belongings", {})} == then.get("belongings", {})
+
+
+def belongings_of(database, user):
+    """What this version reads of a person's things, in the words of the JSON beside an old database."""
+    own = [one for one in characters.list_characters(database, user) if one.owner_id]
+    return {
+        "characters": [[one.name, one.tagline, one.rating, one.shared, bool(one.avatar)] for one in own],
+        "lorebooks": [[one.name, one.data, one.shared] for one in books.list_books(database, user.id)],
+        "personas": [[p.name, p.description, bool(p.avatar)] for p in personas.list_personas(database, user.id)],
+        "presets": [[one.name, one.settings] for one in own_presets.list_presets(database, user.id)],
+        "wishes": [[one.text, one.state] for one in wishes.list_own(database, user)],
+        "model_files": [[one.name, one.state] for one in reading.list_files(database)],
+    }
+
+
+def test_an_old_story_has_no_notes_and_both_switches_are_on(old):
+    database, expected = old
+    for name in expected:
+        for chat in chats.list_chats(database, accounts.find_user(database, name).id):
+            assert (chats.load_story(database, chat.id).notes, chat.memory) == ((), {})
 
 
 def test_a_turn_that_waited_then_is_done_now_and_the_story_goes_on(old):
@@ -72,5 +104,5 @@ def test_what_is_kept_is_counted_for_the_quotas(old):
             "SELECT u.name, count(m.id) FROM users u JOIN chats c ON c.owner_id = u.id JOIN messages m "
             "ON m.chat_id = c.id GROUP BY u.name"
         )
-        assert {name: n for name, n, _ in counted} == dict(tuple(row) for row in real)
-    assert all(n_bytes > 0 for _, _, n_bytes in counted)
+        assert {name: n for name, n, _ in counted if n} == dict(tuple(row) for row in real)
+    assert all((n_bytes > 0) == (n > 0) for _, n, n_bytes in counted)
