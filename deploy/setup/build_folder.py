@@ -20,7 +20,7 @@ def build_folder(build: WantedBuild) -> Iterator[Path]:
     """The folder of this build, for this process alone."""
     folder = cache_folder() / "building" / build.key
     folder.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+    with _lock_of(folder).open("w") as lock:
         _wait_for(lock.fileno())
         folder.mkdir(exist_ok=True)
         try:
@@ -31,6 +31,22 @@ def build_folder(build: WantedBuild) -> Iterator[Path]:
             shutil.rmtree(folder)
             raise
         shutil.rmtree(folder)
+
+
+@contextmanager
+def locked_alone(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a build's folder, unless another process works in it: then False."""
+    with _lock_of(folder).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def _wait_for(lock: int) -> None:

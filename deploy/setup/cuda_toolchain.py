@@ -37,8 +37,8 @@ class Nvcc:
     complete: bool
 
 
-def nvcc_on_path() -> Nvcc | None:
-    """The nvcc of this machine; None where there is none, or one that does not start."""
+def nvcc_on_path() -> Nvcc | str | None:
+    """The nvcc of this machine; None where there is none; a sentence about one that does not work."""
     program = shutil.which("nvcc")
     if program is None:
         return None
@@ -46,14 +46,25 @@ def nvcc_on_path() -> Nvcc | None:
         version = _output([program, "--version"])
         planned = _output([program, "--dryrun", "-x", "cu", "/dev/null"])
         architectures = re.findall(r"compute_(\d+)", _output([program, "--list-gpu-arch"]))
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{program} does not work and is passed over: {_reason(error)}."
     release = re.search(r"release (\d+)\.(\d+)", version)
     if release is None:
-        return None
+        return f"{program} does not work and is passed over: it does not say its version."
     top = re.search(r"^#\$ TOP=(.+)$", planned, re.MULTILINE)
     home = Path(top[1].strip()).resolve() if top else Path(program).resolve().parent.parent
     return Nvcc(Path(program), (int(release[1]), int(release[2])), tuple(architectures), _has_cublas(home))
+
+
+def _reason(error: Exception) -> str:
+    """Why a program gave no answer, in a few words."""
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = [line.strip() for line in str(error.output or "").splitlines() if line.strip()]
+        words = f" ({lines[-1][:200].rstrip('.')})" if lines else ""
+        return f"it ended with status {error.returncode}{words}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return "it did not answer within a minute"
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _output(command: list[str]) -> str:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from deploy.setup.build_folder import build_folder, source_in
 from deploy.setup.cuda_toolchain import RUNTIME, toolchain_from_pypi
+from deploy.setup.cxx_compiler import check_compiler
+from deploy.setup.failed_builds import forget_failure, remember_failure, why_failed
 from deploy.setup.llama_wheel import (
     LABEL,
     WantedBuild,
@@ -27,6 +29,7 @@ from deploy.setup.llama_wheel import (
     wheel_of_pip,
 )
 from deploy.setup.machine import Facts, facts
+from deploy.setup.old_builds import mark_as_used, remove_old_builds
 from deploy.setup.plan import Plan, plan_for
 from deploy.setup.venv import BrokenOff, SetupError, pinned, pip, say, share, site_packages, venv_python, write_log
 
@@ -37,15 +40,16 @@ HOW_LONG = {
     "metal": "3 to 10 minutes",
     "cpu": "3 to 10 minutes",
 }
-COMPILERS = (
-    "Debian, Ubuntu: `apt install g++ make`; Fedora: `dnf install gcc-c++ make`; macOS: `xcode-select --install`"
-)
 GIB_OF_NVCC = 3
 TRIAL = "import llama_cpp, sys; sys.exit(0 if llama_cpp.llama_supports_gpu_offload() else 3)"
 
 
 class NoCard(SetupError):
     """The build works and finds no card: compiling it again would change nothing."""
+
+
+class BuildFault(SetupError):
+    """It does not compile, or does not load: another try would lose the same time again."""
 
 
 def ensure_llama(choice: str) -> None:
@@ -106,37 +110,56 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
     """Install the first build that works; returns what has to be said at every start. Raises SetupError."""
     notes = list(plan.notes)
     for build, following in zip(plan.builds, [*plan.builds[1:], None], strict=True):
+        why = why_failed(build) if choice == "auto" and following and not is_at_hand(build) else ""
         try:
-            install(build)
+            if why and following:
+                notes.append(_passed_over(build, why, following))
+            else:
+                install(build)
+                say(f"llama.cpp computes with {_name(build)}.")
+                return _to_repeat(notes, choice, build)
         except BrokenOff:
             raise
         except SetupError as fault:
+            if isinstance(fault, BuildFault):
+                remember_failure(build, _first_line(fault))
             if following is None:
                 raise
             notes.append(_failure(build, fault, following))
-            for note in plan.later if build is plan.builds[0] else []:
-                say(note)
-                notes.append(note)
-        else:
-            say(f"llama.cpp computes with {_name(build)}.")
-            return _to_repeat(notes, choice, build, build is not plan.builds[0])
+        for note in plan.later if build is plan.builds[0] else []:
+            say(note)
+            notes.append(note)
     return notes
+
+
+def _passed_over(build: WantedBuild, why: str, following: WantedBuild) -> str:
+    """Say that a build is not tried, because it has failed before; returns the sentence."""
+    sentence = (
+        f"{_name(build)} has failed here before ({why}) and is not tried: `make run GPU={build.backend}` tries it "
+        f"again. Next: {_name(following)}."
+    )
+    say(sentence)
+    return sentence
 
 
 def _failure(build: WantedBuild, fault: SetupError, following: WantedBuild) -> str:
     """Say that a build failed and what comes next; returns the sentence."""
-    first, _, rest = str(fault).partition("\n")
-    sentence = f"{_name(build)} could not be had: {first.rstrip('.:')}. Next: {_name(following)}."
+    _, _, rest = str(fault).partition("\n")
+    sentence = (
+        f"{_name(build)} could not be had: {_first_line(fault)}. `make run GPU={build.backend}` tries it again. "
+        f"Next: {_name(following)}."
+    )
     say(sentence + (f" The words of the failure:\n{rest}" if rest else ""))
     write_log(f"{fault}\n")
     return sentence
 
 
-def _to_repeat(notes: list[str], choice: str, build: WantedBuild, has_failed: bool) -> list[str]:
-    if choice != "auto" or build.backend != "cpu" or not notes:
-        return []
-    again = " `make run GPU=cuda` (or vulkan) tries again what has failed." if has_failed else ""
-    return [*notes, f"The processor computes.{again}"]
+def _first_line(fault: SetupError) -> str:
+    return str(fault).partition("\n")[0].rstrip(".:")
+
+
+def _to_repeat(notes: list[str], choice: str, build: WantedBuild) -> list[str]:
+    return [*notes, "The processor computes."] if choice == "auto" and build.backend == "cpu" and notes else []
 
 
 def _name(build: WantedBuild) -> str:
@@ -145,10 +168,20 @@ def _name(build: WantedBuild) -> str:
     return f"{NAMES[build.backend]}{architecture}{with_compiler}"
 
 
+def is_installed(build: WantedBuild) -> bool:
+    """Whether this build is in .venv."""
+    plain = {"backend": build.backend} if build.backend in ("cpu", "metal") else None  # from before there were labels
+    return installed_build() in (build.label(), plain)
+
+
+def is_at_hand(build: WantedBuild) -> bool:
+    """Whether nothing has to be compiled for this build."""
+    return is_installed(build) or kept_wheel(build) is not None
+
+
 def install(build: WantedBuild) -> None:
     """Install this build, unless it is there, and try it. Raises SetupError."""
-    plain = {"backend": build.backend} if build.backend in ("cpu", "metal") else None  # from before there were labels
-    if installed_build() in (build.label(), plain):
+    if is_installed(build):
         return
     wheel = kept_wheel(build) or wheel_of_pip(build)
     if wheel and _kept_works(wheel, build):
@@ -158,6 +191,8 @@ def install(build: WantedBuild) -> None:
         if wheel and _ready_made_works(wheel, build):
             return
     _install_wheel(compile_build(build), build)
+    forget_failure(build)
+    remove_old_builds(build)
 
 
 def _kept_works(wheel: Path, build: WantedBuild) -> bool:
@@ -170,6 +205,7 @@ def _kept_works(wheel: Path, build: WantedBuild) -> bool:
     except SetupError as fault:
         say(f"It does not work here and is built anew: {fault}")
         return False
+    mark_as_used(build)
     return True
 
 
@@ -192,12 +228,15 @@ def compile_build(build: WantedBuild) -> Path:
         if kept:
             return kept
         try:
-            environ = toolchain(build, folder)
-            return compile_wheel(build, source_in(folder), f"compiling for {NAMES[build.backend]}", environ)
+            environ, source = toolchain(build, folder), source_in(folder)
+        except SetupError as fault:
+            raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
+        try:
+            return compile_wheel(build, source, f"compiling for {NAMES[build.backend]}", environ)
         except BrokenOff:
             raise
         except SetupError as fault:
-            raise SetupError(f"llama.cpp could not be compiled, {fault}") from None
+            raise BuildFault(f"llama.cpp could not be compiled, {fault}") from None
 
 
 def toolchain(build: WantedBuild, folder: Path) -> Mapping[str, str]:
@@ -209,19 +248,6 @@ def toolchain(build: WantedBuild, folder: Path) -> Mapping[str, str]:
     environ = {"CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", jobs)}
     compiler = toolchain_from_pypi(folder) if build.is_from_pypi else {"CUDACXX": shutil.which("nvcc") or "nvcc"}
     return {**environ, **compiler}
-
-
-def check_compiler() -> None:
-    """Raise SetupError when llama.cpp must be compiled and there is no compiler."""
-    if find_compiler():
-        return
-    raise SetupError(f"No C++ compiler was found, and llama.cpp has to be compiled once: install one ({COMPILERS}).")
-
-
-def find_compiler() -> str | None:
-    """The C++ compiler that CMake would take: $CXX, else the usual names on the PATH."""
-    names = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
-    return next((found for found in (shutil.which(name) for name in names if name) if found), None)
 
 
 def _install_wheel(wheel: Path, build: WantedBuild) -> None:
@@ -246,7 +272,7 @@ def try_llama(build: WantedBuild) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300, check=False)
     except subprocess.TimeoutExpired:
-        raise SetupError("the new llama.cpp did not answer within five minutes.") from None
+        raise BuildFault("the new llama.cpp did not answer within five minutes.") from None
     write_log(done.stdout + done.stderr)
     if done.returncode == 0 or (done.returncode == 3 and build.backend in ("cpu", "metal")):
         return
@@ -254,7 +280,7 @@ def try_llama(build: WantedBuild) -> None:
     reason = f" ({words[-1].strip()[:200]})" if words else ""
     if done.returncode == 3:
         raise NoCard(f"the new llama.cpp works and finds no card{reason}.")
-    raise SetupError(f"the new llama.cpp cannot be loaded{reason}.")
+    raise BuildFault(f"the new llama.cpp cannot be loaded{reason}.")
 
 
 def installed_build() -> dict[str, str]:

@@ -53,13 +53,14 @@ class GraphicsCard:
 
 @dataclass(frozen=True)
 class Facts:
-    """The machine: `fault` says why nvidia-smi failed, `vulkan_lacks` what is missing to build with Vulkan."""
+    """The machine: `fault` says why nvidia-smi failed, `vulkan_lacks` what is missing to build with Vulkan; `nvcc` is a
+    sentence where it does not work."""
 
     system: str
     processor: str
     cards: tuple[GraphicsCard, ...] = ()
     fault: str = ""
-    nvcc: Nvcc | None = None
+    nvcc: Nvcc | str | None = None
     vulkan_lacks: str = ""
 
 

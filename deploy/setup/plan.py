@@ -75,8 +75,8 @@ def _cuda(facts: Facts) -> Plan:
 def _from_path(facts: Facts, nvidia: list[GraphicsCard]) -> WantedBuild | str:
     """The build with the nvcc of this machine; else why not (nothing where there is none)."""
     nvcc = facts.nvcc
-    if nvcc is None:
-        return ""
+    if not isinstance(nvcc, Nvcc):
+        return nvcc or ""
     name = f"{nvcc.path} (CUDA {nvcc.version[0]}.{nvcc.version[1]})"
     if not nvcc.complete:
         return f"{name} is not used, cuBLAS (libcublas.so) is missing beside it."

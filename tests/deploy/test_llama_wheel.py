@@ -99,8 +99,28 @@ def test_the_nvcc_on_the_path(tmp_path, monkeypatch):
     assert nvcc_on_path().complete
 
 
-@pytest.mark.parametrize("lines", ["exit 1", "echo rubbish", "printf '\\377'"])
-def test_an_nvcc_that_does_not_work_is_none(tmp_path, monkeypatch, lines):
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("exit 1", "it ended with status 1"),
+        ("echo; echo 'gcc: not found.' >&2; exit 127", "it ended with status 127 (gcc: not found)"),
+        ("echo rubbish", "it does not say its version"),
+        ("printf '\\377'", "it does not say its version"),
+    ],
+)
+def test_an_nvcc_that_does_not_work_says_so(tmp_path, monkeypatch, lines, why):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    script(tmp_path / "nvcc", lines)
+    program = script(tmp_path / "nvcc", lines)
+    assert nvcc_on_path() == f"{program} does not work and is passed over: {why}."
+
+
+def test_an_nvcc_that_is_no_program_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    program = script(tmp_path / "nvcc", "")
+    program.write_bytes(b"\x7fELF for another processor")
+    assert nvcc_on_path() == f"{program} does not work and is passed over: Exec format error."
+
+
+def test_without_nvcc_there_is_nothing_to_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert nvcc_on_path() is None

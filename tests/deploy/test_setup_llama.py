@@ -7,13 +7,16 @@ steps as ninja does, and make a package that finds the card for which it was bui
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from deploy.setup import venv
+from deploy.setup.build_folder import locked_alone
+from deploy.setup.failed_builds import forget_failure, remember_failure, why_failed
 from deploy.setup.llama import ensure_any_llama, ensure_llama, installed_build, try_llama
-from deploy.setup.llama_wheel import LABEL, WantedBuild, keep_wheel
+from deploy.setup.llama_wheel import LABEL, WantedBuild, keep_wheel, wheel_folder
 from deploy.setup.machine import facts
 from deploy.setup.plan import plan_for
 from deploy.setup.venv import SetupError, pinned
@@ -64,7 +67,7 @@ class FreshClone:
         self.bin, self.shelf, self.cache = (folder / name for name in ("bin", "shelf", "cache"))
         for path in (self.bin, self.shelf):
             path.mkdir()
-        bare_venv(folder / ".venv")
+        self.is_another()
         script(self.bin / "c++", "exit 0")
         builder = BUILDER.replace("VERSION", VERSION)
         sdist(
@@ -79,6 +82,11 @@ class FreshClone:
         )
         for name, version in TOOLCHAIN.items():
             wheel(self.shelf, name, {f"nvidia/cu13/lib/lib{name}.so.13": ""}, version)
+
+    def is_another(self):
+        """A clone beside it, with the same cache."""
+        venv.VENV = Path(tempfile.mkdtemp(dir=self.folder))
+        bare_venv(venv.VENV)
 
     def toolchain(self, status):
         files = {"nvidia/cu13/bin/nvcc": f"#!/bin/sh\necho nvcc is here\nexit {status}\n"}
@@ -180,10 +188,70 @@ def test_a_broken_toolchain(clone):
     assert "llama.cpp computes with the processor." in said
     again = clone.runs()
     assert "could not be had" in again  # not in silence, and without compiling again
-    assert "`make run GPU=cuda` (or vulkan) tries again what has failed" in again
+    assert "`make run GPU=cuda` tries it again" in again
     assert "compiling" not in again
     with pytest.raises(SetupError, match=r"llama\.cpp could not be compiled"):
         ensure_llama("cuda")
+    clone.runs("cpu")
+    after_another_choice = clone.runs()
+    assert "CUDA for sm_86 with nvcc 13.5 from PyPI has failed here before (llama.cpp could" in after_another_choice
+    assert "and is not tried: `make run GPU=cuda` tries it again. Next: the processor." in after_another_choice
+    assert "ompiling" not in after_another_choice
+    assert "has failed here before" in clone.runs(), "every start says it"
+    script(clone.bin / "c++", "echo 'c++ (Debian) 15.1'")
+    clone.toolchain(status=0)
+    clone.is_another()
+    assert "llama.cpp computes with CUDA for sm_86" in clone.runs(), "another compiler"
+
+
+def test_a_failure_is_remembered_for_one_build_until_it_works(clone):
+    cuda, others = WantedBuild("cuda", "sm_86", (), "nvcc 12.4"), ("13.0", "12.4")
+    builds = [WantedBuild("cuda", "sm_75", (), "nvcc 12.4"), *(WantedBuild("vulkan", "sm_86", (), n) for n in others)]
+    remember_failure(cuda, "no such file")
+    remember_failure(builds[0], "x" * 5000)
+    assert [why_failed(build) for build in (cuda, *builds)] == ["no such file", "x" * 300, "", ""]
+    forget_failure(cuda)
+    assert [why_failed(build) for build in (cuda, builds[0])] == ["", "x" * 300]
+    (clone.cache / "inglenook" / "failed-builds.json").write_text("rubbish")
+    assert why_failed(builds[0]) == ""
+
+
+def test_what_could_not_be_fetched_has_not_failed(clone):
+    """No line to PyPI: at the next change of mind it is tried again."""
+    clone.has_built_for_the_processor()
+    nvidia_smi(clone.bin, RTX_3060)
+    next(clone.shelf.glob("nvidia_cuda_nvcc*")).unlink()
+    assert "could not be had: llama.cpp could not be compiled, `pip install" in clone.runs()
+    assert why_failed(plan_for("cuda", facts()).builds[0]) == ""
+
+
+def test_an_nvcc_that_does_not_work_is_named_and_passed_over(clone):
+    nvidia_smi(clone.bin, RTX_3060)
+    nvcc = script(clone.bin / "nvcc", "echo 'sh: cudafe++: not found' >&2; exit 127")
+    clone.toolchain(status=0)
+    said = clone.runs()
+    why = "it ended with status 127 (sh: cudafe++: not found)"
+    assert f"CUDA: {nvcc} does not work and is passed over: {why}." in said
+    assert "llama.cpp computes with CUDA for sm_86 with nvcc 13.5 from PyPI." in said
+
+
+def test_old_builds_are_removed_when_a_new_one_works(clone):
+    """Of what is built the one in use and the one before stay; of others the last; none that is being built."""
+    kept = wheel_folder(plan_for("cpu", facts()).builds[0])
+    old = [kept.with_name(kept.name.replace(VERSION, version)) for version in ("0.3.1", "0.3.2", "0.3.3")]
+    other = [kept.with_name(f"llama-cpp-python-{version}-vulkan-x86_64-abc") for version in ("0.3.2", "0.3.3")]
+    building = [clone.cache / "inglenook" / "building" / name for name in ("busy", "older", "newer")]
+    for number, folder in enumerate((*old, *other, *building)):
+        folder.mkdir(parents=True)
+        (folder / "file.whl").write_bytes(b"x" * 2_000_000)
+        os.utime(folder, (number, number))
+    with locked_alone(building[0]):
+        said = clone.runs("cpu")
+    assert "Removed 4 old builds of llama.cpp from" in said
+    assert "8 MB:" in said
+    there = [folder.is_dir() for folder in (kept, *old, *other, *building)]
+    assert there == [True, False, False, True, False, True, True, False, True]
+    assert "Removed" not in clone.runs("cpu")
 
 
 @pytest.mark.parametrize(
@@ -213,8 +281,7 @@ def test_no_card(clone):
     assert f"{info.name}/{LABEL}" in (info / "RECORD").read_text()
     assert not (venv.site_packages() / "lib" / "copy.so").exists()
     assert clone.runs() == ""
-    bare_venv(clone.folder / "second")
-    venv.VENV = clone.folder / "second"
+    clone.is_another()
     assert "that was built before" in clone.runs()
 
 

@@ -19,6 +19,7 @@ AMD, INTEL = GraphicsCard("amd", "AMD card 0x73bf"), GraphicsCard("intel", "Inte
 APPLE = GraphicsCard("apple", "Apple GPU")
 CUDA_13 = Nvcc(Path("/usr/bin/nvcc"), (13, 0), ("75", "80", "86", "120"), True)
 CUDA_12 = Nvcc(Path("/usr/bin/nvcc"), (12, 4), ("50", "61", "75", "86"), True)
+BROKEN = "/usr/bin/nvcc does not work and is passed over: it ended with status 1."
 NO_CUBLAS = Nvcc(Path("/usr/bin/nvcc"), (13, 0), ("75", "86"), False)
 
 
@@ -43,6 +44,7 @@ def cuda(architecture):
         ((RTX, GTX_1660), {}, [cuda("sm_75_86"), "vulkan"], []),
         ((RTX,), {"nvcc": CUDA_13}, ["cuda sm_86-cuda13 nvcc 13.0", cuda("sm_86"), "vulkan"], []),
         ((RTX,), {"nvcc": NO_CUBLAS}, [cuda("sm_86"), "vulkan"], ["cuBLAS (libcublas.so) is missing beside it"]),
+        ((RTX,), {"nvcc": BROKEN}, [cuda("sm_86"), "vulkan"], [f"CUDA: {BROKEN}"]),
         (
             (GTX_1060,),
             {},
