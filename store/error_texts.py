@@ -177,7 +177,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "fetch.not_gguf": "{name} is no GGUF file, or its header is damaged: choose another file.",
     "fetch.disk_full": (
-        "The disk of the models has {free_mb} MB free and {needed_mb} MB are needed: make room, then try again. What "
+        "The disk of the models has {free} free and {needed} are needed: make room, then try again. What "
         "is here already is kept."
     ),
     "fetch.folder": "The models folder {folder} cannot be used ({why}): let the user of the server write there.",
@@ -215,4 +215,14 @@ TEXTS: Mapping[str, str] = {
 def english(reason: str, values: Mapping[str, str | int]) -> str:
     """The sentence; where the catalogue has none, the value `message` (what the engine says), else the reason."""
     sentence = TEXTS.get(reason)
-    return sentence.format(**values) if sentence else str(values.get("message") or reason)
+    return filled(sentence, values) if sentence else str(values.get("message") or reason)
+
+
+def filled(sentence: str, values: Mapping[str, str | int]) -> str:
+    """A sentence with its values; "?" for one that is missing: rows keep failures of older versions."""
+    return sentence.format_map(_Known(values))
+
+
+class _Known(dict[str, str | int]):
+    def __missing__(self, _name: str) -> str:
+        return "?"

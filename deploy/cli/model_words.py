@@ -7,23 +7,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from store.error_texts import english
+from store.shelf import room
 from store.shelf.catalogue import Entry
-from store.shelf.room import ModelRoom
 from store.shelf.views import ChoiceView, ModelFileView, PlanView
 
 KINDS = {"window": "sliding window"}
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def size_text(n_bytes: float) -> str:
-    """A size in decimal units: 640 MB, 5.6 GB; "?" where it is not known."""
-    if not n_bytes:
-        return "?"
-    for unit in UNITS:
-        if n_bytes < 999.5 or unit == UNITS[-1]:
-            break
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} {unit}" if n_bytes < 9.95 else f"{n_bytes:.0f} {unit}"
+    """640 MB, 5.6 GB; "?" where it is not known."""
+    return room.size_text(n_bytes) if n_bytes else "?"
 
 
 def time_text(seconds: float) -> str:
@@ -42,7 +35,7 @@ def table(files: Iterable[ModelFileView], choices: Iterable[ChoiceView]) -> Iter
         yield "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
 
 
-def room(one: ModelRoom) -> str:
+def room_line(one: room.ModelRoom) -> str:
     """What is free and what is taken, in one line."""
     known = (
         ("free for models", one.free if one.free is not None else 0),

@@ -42,7 +42,7 @@ def model_list() -> None:
             click.echo(line)
     if not files:
         click.echo("No model of your own is here: `inglenook model find` shows some that people run.")
-    click.echo(model_words.room(room_of(files, free_for_models(installation))))
+    click.echo(model_words.room_line(room_of(files, free_for_models(installation))))
 
 
 @model_group.command("find")

@@ -11,6 +11,7 @@ from store.shelf.views import ModelFileView
 
 KEPT_FREE = 256 << 20
 """Bytes that stay free on the disk of the models."""
+UNITS = ("B", "kB", "MB", "GB", "TB")
 _TO_COME = ("asked", "waiting", "fetching", "checking")
 
 
@@ -48,6 +49,15 @@ def room_of(files: Iterable[ModelFileView], free: int | None, weighed: Mapping[s
         sum({**stories, **(weighed or {})}.values()),
         sum(left_of(file) for file in files if file.wanted == "get" and file.state in _TO_COME),
     )
+
+
+def size_text(n_bytes: float) -> str:
+    """A size in decimal units, the same in every language: 0 B, 640 MB, 5.6 GB."""
+    for unit in UNITS:
+        if n_bytes < 999.5 or unit == UNITS[-1]:
+            break
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} {unit}" if n_bytes < 9.95 and unit != "B" else f"{n_bytes:.0f} {unit}"
 
 
 def left_of(file: ModelFileView) -> int:

@@ -33,23 +33,24 @@ class SmallDisk:
         if self.is_mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
-    def fill(self, ourselves=False):
-        """No room from now on; where nothing could be mounted, for this process itself only if `ourselves`."""
+    def fill(self, ourselves=False, pids=None):
+        """No room from now on; where nothing could be mounted, for this process itself only if `ourselves`, or for
+        `pids` alone."""
         if not self.is_mounted:
-            self._limit(0, ourselves)
+            self._limit(0, ourselves, pids)
             return
         with suppress(OSError), self._filler.open("ab", buffering=0) as file:
             while True:
                 file.write(PAGE)
 
-    def free(self, ourselves=False):
+    def free(self, ourselves=False, pids=None):
         """There is room again."""
         if self.is_mounted:
             self._filler.unlink(missing_ok=True)
         else:
-            self._limit(resource.RLIM_INFINITY, ourselves)
+            self._limit(resource.RLIM_INFINITY, ourselves, pids)
 
-    def _limit(self, n_bytes, ourselves):
-        for pid in [*processes.of(self.folder), *([os.getpid()] if ourselves else [])]:
+    def _limit(self, n_bytes, ourselves, pids):
+        for pid in pids or [*processes.of(self.folder), *([os.getpid()] if ourselves else [])]:
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))

@@ -211,6 +211,13 @@ def test_why_something_failed_is_said_in_the_readers_language(site, kim):
     assert "Nobody knows" not in entry(kim, "coming", file)
 
 
+def test_a_reason_of_an_older_version_is_still_a_sentence(site, kim):
+    """Rows keep the values of their day; a page that fails for one would fail until somebody mends the row."""
+    file = asking.ask_to_get(site.database, source_of(*QWEN))
+    transfers.record_state(site.database, file.id, "failed", Failure("fetch.disk_full", {"free_mb": 3}))
+    assert "The disk of the models has ? free and ? are needed" in entry(kim, "coming", file)
+
+
 def test_each_admin_reads_the_words_of_their_own_language(site, kim, here):
     zhou = site.browser().sign_up(site.invite("admin"), "Zhou")
     accounts.set_preferences(site.database, accounts.find_user(site.database, "Zhou").id, locale="zh")

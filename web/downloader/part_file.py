@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from store.bounded_json import JsonError, JsonLimits, parse
-from store.shelf.room import KEPT_FREE
+from store.shelf.room import KEPT_FREE, size_text
 from web.downloader.troubles import Final
 
 SYNC_BYTES = 64 << 20
-MB = 1_000_000
 _READ_BYTES = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOTE = JsonLimits(max_bytes=4096, max_depth=2, max_values=16)
@@ -109,7 +108,7 @@ class PartFile:
         """Raises Final where the disk has no room for so many more."""
         free = shutil.disk_usage(self.path.parent).free
         if free < n_bytes + KEPT_FREE:
-            raise Final("fetch.disk_full", needed_mb=(n_bytes + KEPT_FREE) // MB, free_mb=free // MB)
+            raise _disk_full(n_bytes, free)
 
     def _trusted(self) -> int | None:
         """How many bytes of what lies here are right; None where it is to be something else."""
@@ -160,8 +159,12 @@ def disk_trouble(error: OSError, folder: Path, left: int) -> Final:
     """What it means that something cannot be written to a folder, `left` bytes being still to come."""
     if error.errno in _NO_ROOM:
         free = shutil.disk_usage(folder).free
-        return Final("fetch.disk_full", needed_mb=(left + KEPT_FREE) // MB, free_mb=free // MB)
+        return _disk_full(left, free)
     return Final("fetch.folder", folder=str(folder), why=error.strerror or str(error.errno))
+
+
+def _disk_full(left: int, free: int) -> Final:
+    return Final("fetch.disk_full", needed=size_text(left + KEPT_FREE), free=size_text(free))
 
 
 def make_readable(file: int) -> None:

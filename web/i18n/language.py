@@ -16,6 +16,7 @@ from babel.support import LazyProxy
 from flask import Flask, g, has_request_context, request, session
 from flask_login import current_user
 
+from store.error_texts import filled
 from store.errors import Failure
 from web.i18n.catalogue import LANGUAGES, script_words, translations_of
 from web.i18n.sentences import SENTENCES
@@ -104,7 +105,7 @@ def error_sentence(error: Reasoned, to: str | None = None) -> str:
     if sentence is None:
         return gettext_in(str(error.values.get("message", "")), to) or error.reason
     named = {name: gettext_in(str(value), to) if name == "what" else value for name, value in error.values.items()}
-    return gettext_in(sentence, to).format(**named)
+    return filled(gettext_in(sentence, to), named)
 
 
 def translate_frame(frame: Mapping[str, Any], to: str) -> Mapping[str, Any]:
