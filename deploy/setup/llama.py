@@ -113,7 +113,7 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
         why = why_failed(build) if choice == "auto" and following and not is_at_hand(build) else ""
         try:
             if why and following:
-                notes.append(_passed_over(build, why, following))
+                notes.append(_not_tried(build, why, following))
             else:
                 install(build)
                 say(f"llama.cpp computes with {_name(build)}.")
@@ -132,7 +132,7 @@ def _try_all(choice: str, plan: Plan) -> list[str]:
     return notes
 
 
-def _passed_over(build: WantedBuild, why: str, following: WantedBuild) -> str:
+def _not_tried(build: WantedBuild, why: str, following: WantedBuild) -> str:
     """Say that a build is not tried, because it has failed before; returns the sentence."""
     sentence = (
         f"{_name(build)} has failed here before ({why}) and is not tried: `make run GPU={build.backend}` tries it "

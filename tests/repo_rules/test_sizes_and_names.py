@@ -68,3 +68,9 @@ def test_the_rules_see_what_is_wrong():
     assert [name for name, _ in defined_names(ast.parse("class Feed:\n    def _open(self): pass"))] == ["Feed", "_open"]
     assert OLD_NAMES.match("Feed")
     assert not OLD_NAMES.match("FeedSomething")
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by that name alone."""
+    names = [path.rpartition("/")[2] for path in map(str, repository_files()) if "/test_" in path]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
