@@ -25,7 +25,7 @@ def sign_in(page, address, name):
 
 def watched(page, address):
     """`page.requests` and `page.wrong` from now on: where it asks, and what is wrong on it."""
-    page.house, page.requests, page.wrong = address, [], []
+    page.address, page.requests, page.wrong = address, [], []
     page.set_default_timeout(30_000)
     page.on("request", lambda one: page.requests.append(one.url))
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
@@ -42,7 +42,7 @@ def leave_clean(page):
     """Close its window; nothing was wrong on it, and it asked nobody else."""
     page.context.close()
     assert page.wrong == []
-    assert [url for url in page.requests if not is_ours(url, page.house)] == []
+    assert [url for url in page.requests if not is_ours(url, page.address)] == []
 
 
 class ChatPage:

@@ -21,11 +21,11 @@ expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory):
+def stack(tmp_path_factory):
     """One stack for all tests that need no model: it echoes, one turn at a time, slowly enough to be watched."""
     from tests.harness.stack import Stack
 
-    stack = Stack(tmp_path_factory.mktemp("house"), backend="echo", echo_delay_ms=6, max_reply_tokens=80, lanes=1)
+    stack = Stack(tmp_path_factory.mktemp("stack"), backend="echo", echo_delay_ms=6, max_reply_tokens=80, lanes=1)
     stack.start(120)
     yield stack
     assert stack.end() == 0
@@ -38,15 +38,15 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def books(house):
+def books(stack):
     """The database of the stack."""
-    database = Database(f"sqlite:///{house.data / 'inglenook.db'}")
+    database = Database(f"sqlite:///{stack.data / 'inglenook.db'}")
     yield database
     database.close()
 
 
 @pytest.fixture(scope="session")
-def people(house, browser, books):
+def people(stack, browser, books):
     """`people(number)`: somebody who has signed up, as (id, cookies); the same one each time."""
     known = {}
 
@@ -54,7 +54,7 @@ def people(house, browser, books):
         if number not in known:
             context = browser.new_context()
             page = context.new_page()
-            page.goto(f"{house.address}/invite/{accounts.create_invite(books, 'adult')[1]}")
+            page.goto(f"{stack.address}/invite/{accounts.create_invite(books, 'adult')[1]}")
             page.get_by_test_id("name").fill(f"Ada {number}")
             page.get_by_test_id("password").fill("a long enough password")
             page.get_by_test_id("sign-up").click()
@@ -67,7 +67,7 @@ def people(house, browser, books):
 
 
 @pytest.fixture
-def sit(house, browser, books, people):
+def sit(stack, browser, books, people):
     """`sit(view, number=0)`: a new chat of somebody in a window of that size. Looks for errors at the end."""
     windows = []
 
@@ -75,7 +75,7 @@ def sit(house, browser, books, people):
         owner, cookies = people(number)
         chat = chats.create_chat(books, owner, character_id("mara"), "Ada")
         page = browser.new_context(**VIEWS[view], storage_state=cookies).new_page()
-        windows.append(ChatPage(page, house.address))
+        windows.append(ChatPage(page, stack.address))
         return windows[-1].open(chat.id)
 
     yield begin

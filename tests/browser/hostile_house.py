@@ -85,9 +85,9 @@ def hashed_once():
 
 
 @pytest.fixture(scope="module")
-def crowd(house, books, hashed_once):
+def crowd(stack, books, hashed_once):
     """An admin whose name is hostile and sixty others whose names are; they leave at the end."""
-    house.forget_rate_limits()
+    stack.forget_rate_limits()
     if not accounts.has_admin(books):
         accounts.sign_up(
             books, accounts.create_invite(books, "admin")[1], "Keeper", hashed_once
@@ -108,9 +108,9 @@ def mallory(crowd):
 
 
 @pytest.fixture(scope="module")
-def victim(house, browser, mallory):
+def victim(stack, browser, mallory):
     """Mallory's own window; what her texts do there they would do to anybody who was shown them."""
-    victim = Victim(browser, house.address).enter(mallory.name)
+    victim = Victim(browser, stack.address).enter(mallory.name)
     yield victim
     victim.page.context.close()
 

@@ -134,15 +134,15 @@ SCENES = (edit, menu, after, status, setup, start_over, why, pick, prompt, banne
 
 
 @pytest.fixture(scope="module")
-def ada(house, books):
+def ada(stack, books):
     """An admin who has something of everything."""
-    house.forget_rate_limits()
+    stack.forget_rate_limits()
     invite = accounts.create_invite(books, "admin")[1]
     return accounts.sign_up(books, invite, "Ada Axe", passwords.hash_password(PASSWORD))
 
 
 @pytest.fixture(scope="module")
-def pages(house, browser, books, ada):
+def pages(stack, browser, books, ada):
     """`pages("en", signed_in)`: the window of that language; there is one of each."""
     windows = {}
 
@@ -152,7 +152,7 @@ def pages(house, browser, books, ada):
             page = browser.new_context(locale=LOCALES[language], reduced_motion="reduce").new_page()
             page.set_default_timeout(30_000)
             if signed_in:
-                sign_in(page, house.address, ada.name)
+                sign_in(page, stack.address, ada.name)
             windows[language, signed_in] = page
         return windows[language, signed_in]
 
@@ -183,11 +183,11 @@ def values(books, ada):
 
 
 @pytest.fixture(scope="module")
-def story(house, books, ada, pages):
+def story(stack, books, ada, pages):
     """A story with everything in it: alternatives, a narrator, a pin, a status, words with their likelihood."""
     story = chats.create_chat(books, ada.id, character_id("mara"), "Ada").id
     chats.change_chat(books, ada.id, story, settings={"top_n": 5}, author_note="Rain.", reference="A letter.")
-    chat = ChatPage(pages("en"), house.address).open(story).told("Who are *you*?")
+    chat = ChatPage(pages("en"), stack.address).open(story).told("Who are *you*?")
     for button in (chat.retry.last, chat.narrate, chat.status, chat.suggest):
         button.click()
         chat.busy()
@@ -213,10 +213,10 @@ def findings(page, language):
 
 @pytest.mark.parametrize("language", LOCALES)
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.endpoint)
-def test_a_page(house, pages, values, rule, language):
+def test_a_page(stack, pages, values, rule, language):
     signed_in = rule.endpoint not in ("accounts.login", "accounts.sign_up_form")
     page = pages(language, signed_in)
-    address = house.address + Map([rule.empty()]).bind("").build(rule.endpoint, values)
+    address = stack.address + Map([rule.empty()]).bind("").build(rule.endpoint, values)
     # The server closes a connection that was idle for two seconds; a browser asks again by itself, and so does this.
     answer = page.request.get(address, headers={"Accept": "text/html"}, max_retries=3)
     if "text/html" in answer.headers["content-type"]:
@@ -227,9 +227,9 @@ def test_a_page(house, pages, values, rule, language):
 
 @pytest.mark.parametrize("language", LOCALES)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_a_story(house, pages, story, scene, language):
+def test_a_story(stack, pages, story, scene, language):
     page = pages(language)
     page.set_viewport_size(VIEWS["1280"]["viewport"])
-    chat = ChatPage(page, house.address).open(story)
+    chat = ChatPage(page, stack.address).open(story)
     scene(chat)
     assert findings(page, language) == []

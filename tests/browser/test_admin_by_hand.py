@@ -18,16 +18,16 @@ WIDER = "() => document.documentElement.scrollWidth - innerWidth"
 
 
 @pytest.fixture
-def admin(house, browser, books):
+def admin(stack, browser, books):
     """`admin(view, scheme)`: the admin's page of a new admin. Looks for errors and foreign requests at the end."""
     pages = []
 
     def enter(view="1280", scheme="light"):
         name = f"Greta {next(NUMBERS)}"
-        house.forget_rate_limits()
+        stack.forget_rate_limits()
         accounts.sign_up(books, accounts.create_invite(books, "admin")[1], name, passwords.hash_password(PASSWORD))
-        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), house.address)
-        sign_in(page, house.address, name)
+        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), stack.address)
+        sign_in(page, stack.address, name)
         page.get_by_test_id("to-admin").click()
         page.get_by_test_id("usage").wait_for()
         pages.append(page)
@@ -39,11 +39,11 @@ def admin(house, browser, books):
 
 
 @pytest.fixture
-def as_before(house, books):
+def as_before(stack, books):
     """The house is everybody's: whatever happens, in the end it goes on and says nothing."""
     yield
     site_state.announce(books, "")
-    with house.redis() as redis:
+    with stack.redis() as redis:
         queue.resume(books, redis)
 
 
@@ -86,9 +86,9 @@ def test_a_line_reaches_open_chats_and_stays_away_where_it_was_put_away(admin, s
     with page.expect_response(lambda answer: answer.request.method == "POST"):
         page.get_by_test_id("put-away").click()
     expect(page.get_by_test_id("announcement")).to_be_hidden()
-    page.goto(f"{page.house}/settings")
+    page.goto(f"{page.address}/settings")
     expect(page.get_by_test_id("announcement")).to_have_count(0)
-    page.goto(f"{page.house}/admin")
+    page.goto(f"{page.address}/admin")
     page.get_by_test_id("line").fill("Soup at nine")
     page.get_by_test_id("announce").click()
     expect(page.get_by_test_id("announcement")).to_contain_text("Soup at nine")

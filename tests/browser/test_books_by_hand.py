@@ -91,12 +91,12 @@ def owner_of(books, story):
     return chats.load_story(books, story).chat.owner_id
 
 
-def test_the_pages_work_without_scripts(house, browser, people, books):
+def test_the_pages_work_without_scripts(stack, browser, people, books):
     user, cookies = people(0)
     kept = lorebooks.add_book(books, user, WORLD, "Quiet")
     context = browser.new_context(**VIEWS["390"], storage_state=cookies, java_script_enabled=False)
-    chat = ChatPage(context.new_page(), house.address)
-    chat.page.goto(f"{house.address}/books/{kept.id}")
+    chat = ChatPage(context.new_page(), stack.address)
+    chat.page.goto(f"{stack.address}/books/{kept.id}")
     chat.new_entry.click()
     chat.entry_name.fill("Whales")
     chat.entry_keys.fill("whale\n鲸")

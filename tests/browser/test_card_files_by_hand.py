@@ -33,13 +33,13 @@ DRAG = """([kind, files]) => {
 
 
 @pytest.fixture(params=VIEWS)
-def library(request, house, browser, books, people):
+def library(request, stack, browser, books, people):
     """The first page of somebody new, on a desktop and on a phone: (page, who)."""
-    house.forget_rate_limits()
+    stack.forget_rate_limits()
     owner, cookies = people(next(NUMBERS))
     page = browser.new_context(**VIEWS[request.param], storage_state=cookies, accept_downloads=True).new_page()
-    window = ChatPage(page, house.address)
-    page.goto(house.address)
+    window = ChatPage(page, stack.address)
+    page.goto(stack.address)
     yield window, get_user(books, owner)
     page.context.close()
     assert window.strangers == [], "a request has left the server's own origin"

@@ -75,9 +75,9 @@ def test_a_message_is_edited_in_place(told):
     assert [one["words"] for one in chat.messages()] == [greeting, "And who is that?", "Nobody."]
 
 
-def test_what_a_change_costs_is_told_before(sit, house):
+def test_what_a_change_costs_is_told_before(sit, stack):
     chat = sit("1280").told("Who are you?")
-    with house.redis() as redis:
+    with stack.redis() as redis:
         known_by(redis, chat_id(chat))
     chat.more.nth(1).click()
     expect(chat.delete_price).to_have_text(re.compile(r"^The model will read the last message again" + ABOUT))
@@ -116,10 +116,10 @@ def without_snapshots_once_late(line, late):
     server.on_message(lambda frame: None if late and '"type":"opened"' in frame.replace(" ", "") else line.send(frame))
 
 
-def test_delete_and_undo_and_another_window_sees_both(told, house):
+def test_delete_and_undo_and_another_window_sees_both(told, stack):
     chat = told
     words = [one["words"] for one in chat.messages()]
-    other = ChatPage(chat.page.context.new_page(), house.address).open(chat_id(chat))
+    other = ChatPage(chat.page.context.new_page(), stack.address).open(chat_id(chat))
     menu(chat, 1, "delete")
     for one in (chat, other):
         one.until(SHOWS, [words[0], words[2]])
@@ -194,8 +194,8 @@ def test_branch_and_start_over(told, books):
         chat.until(SHOWS, kept)
 
 
-def test_the_setup_is_kept_and_shown_in_another_window(chat, house, books):
-    other = ChatPage(chat.page.context.new_page(), house.address).open(chat_id(chat))
+def test_the_setup_is_kept_and_shown_in_another_window(chat, stack, books):
+    other = ChatPage(chat.page.context.new_page(), stack.address).open(chat_id(chat))
     chat.setup_button.click()
     chat.setup_name.fill("The lamp and the sea")
     chat.setup_user_persona.fill("A diver from the south.")

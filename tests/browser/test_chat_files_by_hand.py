@@ -32,7 +32,7 @@ DROP = """(given) => {
 
 
 @pytest.fixture
-def visit(house, browser, people):
+def visit(stack, browser, people):
     """`visit(view, path)`: a window of somebody on a page."""
     windows = []
 
@@ -41,7 +41,7 @@ def visit(house, browser, people):
             **VIEWS[view], storage_state=people(number)[1], reduced_motion="reduce", **options
         ).new_page()
         windows.append(page)
-        page.goto(house.address + path)
+        page.goto(stack.address + path)
         return page
 
     yield go
@@ -60,12 +60,12 @@ def taken(page, what):
     return Path(download.value.path()).read_bytes()
 
 
-def test_a_story_is_dropped_told_on_taken_along_and_brought_again(house, visit):
+def test_a_story_is_dropped_told_on_taken_along_and_brought_again(stack, visit):
     page = visit("1280", "/chats")
     drop(page, "Mara.jsonl", STORY)
     expect(page.get_by_test_id("said")).to_have_attribute("data-code", "chat-brought")
     expect(page.get_by_test_id("verdict")).to_have_count(3)
-    chat = ChatPage(page, house.address)
+    chat = ChatPage(page, stack.address)
     page.get_by_test_id("open-story").click()
     chat.rest()
     expect(page.get_by_test_id("message").first).to_contain_text("Hello.")
@@ -76,7 +76,7 @@ def test_a_story_is_dropped_told_on_taken_along_and_brought_again(house, visit):
     rows = [json.loads(line) for line in taken(page, "take-jsonl").splitlines()]
     assert rows[1 : len(LINES) + 1] == LINES
     assert rows[len(LINES) + 1]["mes"] == "And then?"
-    page.goto(house.address + "/chats/bring")
+    page.goto(stack.address + "/chats/bring")
     drop(page, "story.json", whole)
     page.get_by_test_id("open-story").click()
     chat.rest()
@@ -86,7 +86,7 @@ def test_a_story_is_dropped_told_on_taken_along_and_brought_again(house, visit):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_page_of_it_can_be_read_and_reached(house, visit, view):
+def test_every_page_of_it_can_be_read_and_reached(stack, visit, view):
     page = visit(view, "/chats/bring", number=4)
     page.get_by_test_id("chats-file").set_input_files(
         [{"name": "Mara.jsonl", "mimeType": "", "buffer": STORY}, {"name": "x.jsonl", "mimeType": "", "buffer": b"?"}]
@@ -98,7 +98,7 @@ def test_every_page_of_it_can_be_read_and_reached(house, visit, view):
         if step == "to-report":
             page.get_by_test_id(step).click()
         if step == "shelf":
-            page.goto(house.address + "/chats")
+            page.goto(stack.address + "/chats")
             page.get_by_test_id("story-more").first.click()
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
@@ -108,7 +108,7 @@ def test_every_page_of_it_can_be_read_and_reached(house, visit, view):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_without_scripts(visit, house):
+def test_without_scripts(visit, stack):
     page = visit("390", "/chats/bring", number=5, java_script_enabled=False)
     page.get_by_test_id("with").select_option(label="Mara Quill")
     page.get_by_test_id("chats-file").set_input_files(

@@ -334,11 +334,11 @@ def test_only_finished_messages_are_announced(sit):
     assert chat.announcer.text_content().startswith("Mara Quill: ")
 
 
-def test_the_first_visit_is_light(browser, people, house):
+def test_the_first_visit_is_light(browser, people, stack):
     page = browser.new_context(**VIEWS["390"], storage_state=people(0)[1]).new_page()
     sizes = {}
     page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
-    page.goto(house.address)
+    page.goto(stack.address)
     page.get_by_test_id("begin").first.click()
     page.locator("body[data-line=up]").wait_for(state="attached")
     page.wait_for_load_state("networkidle")

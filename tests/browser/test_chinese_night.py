@@ -19,15 +19,15 @@ COUNT = "([said]) => [...document.querySelectorAll('[data-testid=count]')].at(-1
 
 
 @pytest.fixture(scope="module")
-def zhou(house, browser, books):
+def zhou(stack, browser, books):
     """Somebody who reads 中文, and the cookies of who has signed in; the browser never asks for the language."""
-    house.forget_rate_limits()
+    stack.forget_rate_limits()
     invite = accounts.create_invite(books, "adult")[1]
     zhou = accounts.sign_up(books, invite, "周夜", passwords.hash_password(PASSWORD))
     accounts.set_preferences(books, zhou.id, locale="zh")
     context = browser.new_context()
     page = context.new_page()
-    page.goto(f"{house.address}/login")
+    page.goto(f"{stack.address}/login")
     page.get_by_test_id("name").fill(zhou.name)
     page.get_by_test_id("password").fill(PASSWORD)
     page.get_by_test_id("sign-in").click()
@@ -38,10 +38,10 @@ def zhou(house, browser, books):
 
 
 @pytest.fixture(params=VIEWS)
-def chat(request, house, browser, books, zhou):
+def chat(request, stack, browser, books, zhou):
     context = browser.new_context(**VIEWS[request.param], color_scheme="dark", storage_state=zhou[1])
     context.add_init_script(LISTEN)
-    chat = ChatPage(context.new_page(), house.address)
+    chat = ChatPage(context.new_page(), stack.address)
     chat.open(chats.create_chat(books, zhou[0].id, character_id("yanqiu"), zhou[0].name).id)
     yield chat
     chat.announcer.evaluate("(one) => one.replaceChildren()")  # it reads out what the echo said

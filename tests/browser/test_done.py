@@ -74,14 +74,14 @@ def test_two_soft_notes(told):
     assert count(chat, "shown") == 0
 
 
-def test_the_switches(told, books, house):
+def test_the_switches(told, books, stack):
     chat = told(permission=False)
     page = chat.page
-    page.goto(f"{house.address}/settings")
+    page.goto(f"{stack.address}/settings")
     page.get_by_test_id("notify").click()  # headless, Chromium refuses whatever nobody has granted
     expect(page.get_by_test_id("notify-hint")).to_have_text("This browser does not let this page notify you.")
     expect(page.get_by_test_id("notify")).not_to_be_checked()
-    page.context.grant_permissions(["notifications"], origin=house.address)
+    page.context.grant_permissions(["notifications"], origin=stack.address)
     page.get_by_test_id("notify").press("Space")
     expect(page.get_by_test_id("notify-hint")).to_be_empty()
     expect(page.get_by_test_id("notify")).to_be_checked()
@@ -92,7 +92,7 @@ def test_the_switches(told, books, house):
     kept = accounts.find_user(books, "Ada 7")
     assert (kept.notify, kept.sound) == (True, True)
     page.context.clear_permissions()
-    page.goto(f"{house.address}/settings")
+    page.goto(f"{stack.address}/settings")
     expect(page.get_by_test_id("notify-hint")).to_contain_text("Not allowed in this browser yet")
     page.get_by_test_id("notify").uncheck()
     expect(page.get_by_test_id("notify-hint")).to_be_empty()
@@ -101,10 +101,10 @@ def test_the_switches(told, books, house):
     assert not accounts.find_user(books, "Ada 7").notify
 
 
-def test_a_browser_without_notifications_says_so(told, house):
+def test_a_browser_without_notifications_says_so(told, stack):
     page = told().page
     page.add_init_script("delete window.Notification")
-    page.goto(f"{house.address}/settings")
+    page.goto(f"{stack.address}/settings")
     page.get_by_test_id("notify").click()
     expect(page.get_by_test_id("notify-hint")).to_contain_text("https")
     expect(page.get_by_test_id("notify")).not_to_be_checked()

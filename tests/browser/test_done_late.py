@@ -148,7 +148,7 @@ def test_a_turn_that_this_window_never_waited_for_is_not_told(told, books):
     assert counts(chat) == [0, 0]
 
 
-def test_what_another_window_has_told_is_not_told_again(waiting, house):
+def test_what_another_window_has_told_is_not_told_again(waiting, stack):
     chat, turn = waiting()
     other = chat.page.context.new_page()
     other.add_init_script(NOTE)
@@ -157,7 +157,7 @@ def test_what_another_window_has_told_is_not_told_again(waiting, house):
     other.evaluate(OUT_OF_SIGHT, True)
     with Cut(chat.page):
         end = turn.end()
-        with house.redis() as redis:
+        with stack.redis() as redis:
             done = events.ending(turns.get_turn(turn.books, turn.id), end)
             events.append(redis, turn.chat_id, turn.id, turn.attempt, [done])
         other.wait_for_function("() => shown.length === 1")
@@ -192,9 +192,9 @@ def deaf(socket, lost):
     server.on_message(lambda text: None if lost else socket.send(text))
 
 
-def test_a_suggestion_that_was_half_there_is_whole(waiting, house):
+def test_a_suggestion_that_was_half_there_is_whole(waiting, stack):
     chat, turn = waiting("suggest")
-    with house.redis() as redis:
+    with stack.redis() as redis:
         half = {"type": "text", "part": 0, "offset": 0, "text": "I climb "}
         events.append(redis, turn.chat_id, turn.id, turn.attempt, [half])
     expect(chat.draft).to_have_value("I climb ")

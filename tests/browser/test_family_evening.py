@@ -23,12 +23,12 @@ SHOWS = "([words]) => document.querySelector('[data-testid=story]').textContent.
 class Member:
     """One of the family, at their own device."""
 
-    def __init__(self, name, role, page, house, books):
-        self.name, self.page, self.house, self.wrong, self.strangers = name, page, house, [], []
+    def __init__(self, name, role, page, stack, books):
+        self.name, self.page, self.stack, self.wrong, self.strangers = name, page, stack, [], []
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("request", lambda one: self.strangers.append(one.url) if not is_ours(one.url, house.address) else 0)
-        page.goto(f"{house.address}/invite/{accounts.create_invite(books, role)[1]}")
+        page.on("request", lambda one: self.strangers.append(one.url) if not is_ours(one.url, stack.address) else 0)
+        page.goto(f"{stack.address}/invite/{accounts.create_invite(books, role)[1]}")
         self.see("name").fill(name)
         self.see("password").fill("a long enough password")
         self.see("sign-up").click()
@@ -39,7 +39,7 @@ class Member:
         return self.page.get_by_test_id(test_id)
 
     def home(self):
-        self.page.goto(self.house.address)
+        self.page.goto(self.stack.address)
         return self
 
     def character(self, name):
@@ -47,7 +47,7 @@ class Member:
 
     def make(self, name, rating):
         """A new character, through its form."""
-        self.page.goto(f"{self.house.address}/characters/new")
+        self.page.goto(f"{self.stack.address}/characters/new")
         self.see("name").fill(name)
         self.see("first_mes").fill("*looks up* Hello, {{user}}!")
         self.see("rating").select_option(rating)
@@ -64,22 +64,22 @@ class Member:
         """A story with a character of the home page."""
         self.home().character(name).get_by_test_id("begin").click()
         self.see("draft").wait_for()
-        chat = ChatPage(self.page, self.house.address)
+        chat = ChatPage(self.page, self.stack.address)
         chat.rest()
         return chat
 
     def search(self, words):
-        self.page.goto(f"{self.house.address}/search")
+        self.page.goto(f"{self.stack.address}/search")
         self.see("query").fill(words)
         self.see("query").press("Enter")
         return self.see("hit")
 
 
 @pytest.fixture
-def family(house, browser, books):
-    house.forget_rate_limits()
+def family(stack, browser, books):
+    stack.forget_rate_limits()
     windows = {name: browser.new_context(**VIEWS[view]) for name, (_, view) in FAMILY.items()}
-    members = {name: Member(name, FAMILY[name][0], window.new_page(), house, books) for name, window in windows.items()}
+    members = {name: Member(name, FAMILY[name][0], window.new_page(), stack, books) for name, window in windows.items()}
     yield members
     for member in members.values():
         member.page.context.close()
@@ -139,7 +139,7 @@ def the_teenager_swipes_and_branches(theo, books):
     theo.page.wait_for_url(lambda url: "/chat/" in url and url != story)
     chat.rest()
     chat.told("And then we sailed away.")
-    theo.page.goto(f"{theo.house.address}/chats")
+    theo.page.goto(f"{theo.stack.address}/chats")
     expect(theo.see("parent")).to_have_count(1)
     assert len(chats.list_chats(books, theo.id)) == 2
     return story
@@ -155,14 +155,14 @@ def each_finds_their_own_words_only(theo, kim, ada, books, story):
     expect(kim.search("moonlight").first).to_be_visible()
     theo.search("lighthouse").last.click()
     theo.page.wait_for_url(re.compile("/chat/"))
-    ChatPage(theo.page, theo.house.address).until(SHOWS, "The lighthouses burned in the storm.")
+    ChatPage(theo.page, theo.stack.address).until(SHOWS, "The lighthouses burned in the storm.")
     kim.page.goto(story)
     expect(kim.see("error")).to_have_attribute("data-code", "not_found")
 
 
 def set_quiet(rose, kim, begins, ends):
     """On the admin's page."""
-    rose.page.goto(f"{rose.house.address}/people")
+    rose.page.goto(f"{rose.stack.address}/people")
     guest = rose.page.locator(f"[data-testid=guest][data-name='{kim.name}']")
     guest.locator("summary").first.click()
     guest.get_by_test_id("quiet-from").fill(begins)
@@ -178,7 +178,7 @@ def quiet_time_is_kept_and_nothing_is_lost(rose, kim):
     expect(kim.home().see("quiet-time")).to_have_attribute("data-state", "now")
     kim.page.goto(kim.story)
     expect(kim.see("quiet-time")).to_contain_text(ends)
-    chat = ChatPage(kim.page, kim.house.address)
+    chat = ChatPage(kim.page, kim.stack.address)
     chat.rest()
     chat.say("One more joke, please!")
     expect(chat.notice).to_contain_text(ends)
@@ -195,6 +195,6 @@ def what_is_withdrawn_stays_in_the_story(rose, ada, kim):
     expect(ada.see("share-state")).to_have_text("only you see it")
     set_quiet(rose, kim, "", "")
     expect(kim.home().character(FOX)).to_have_count(0)
-    chat = ChatPage(kim.page, kim.house.address).open(kim.story.rsplit("/", 1)[1])
+    chat = ChatPage(kim.page, kim.stack.address).open(kim.story.rsplit("/", 1)[1])
     chat.told("One more joke, please!")
     assert chat.roles() == ["character", "user", "character", "user", "character"]

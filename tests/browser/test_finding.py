@@ -35,14 +35,14 @@ def bring(books, owner, title, texts):
     return chat.id
 
 
-def test_a_word_of_long_ago_is_found_and_shown_in_its_place(sit, people, books, house, view):
+def test_a_word_of_long_ago_is_found_and_shown_in_its_place(sit, people, books, stack, view):
     chat = sit(view)
     owner, _ = people(0)
     texts = [f"Line {n} of a long evening by the sea." for n in range(240)]
     texts[30] = "我们在客栈等老铁匠。"
     texts[32] = f"The lighthouses of {view} were burning."
     story = bring(books, owner, f"The long evening {view}", texts)
-    chat.page.goto(f"{house.address}/chats")
+    chat.page.goto(f"{stack.address}/chats")
     chat.to_search.click()
     chat.query.fill(f"lighthouse {view}")
     chat.query.press("Enter")
@@ -77,11 +77,11 @@ def view(request):
     return request.param
 
 
-def test_several_stories_are_chosen_and_deleted(sit, people, books, house, view):
+def test_several_stories_are_chosen_and_deleted(sit, people, books, stack, view):
     chat = sit(view)
     owner, _ = people(0)
     gone = [bring(books, owner, f"Away {n} {view}", ["Hello."]) for n in range(2)]
-    chat.page.goto(f"{house.address}/chats")
+    chat.page.goto(f"{stack.address}/chats")
     row = chat.page.locator(f"[data-testid=story-row][data-chat='{gone[0]}']")
     expect(row.get_by_test_id("last-line")).to_have_text("Hello.")
     expect(row.get_by_test_id("pick")).to_be_hidden()
@@ -94,11 +94,11 @@ def test_several_stories_are_chosen_and_deleted(sit, people, books, house, view)
     assert not {one.id for one in chats.list_chats(books, owner)} & set(gone)
 
 
-def test_a_second_jump_keeps_the_story_in_its_order(sit, people, books, house):
+def test_a_second_jump_keeps_the_story_in_its_order(sit, people, books, stack):
     chat = sit("1280")
     texts = [f"Line {n} of another evening by the sea." for n in range(240)]
     story = bring(books, people(0)[0], "Back and forth", texts)
-    chat.page.goto(f"{house.address}/chat/{story}#m20")
+    chat.page.goto(f"{stack.address}/chat/{story}#m20")
     expect(chat.gap).to_have_count(1)
     chat.page.evaluate("location.hash = '#m110'")
     chat.until(IN_VIEW, texts[110])
@@ -109,13 +109,13 @@ def test_a_second_jump_keeps_the_story_in_its_order(sit, people, books, house):
 MARK = "() => { window.isTheSame = true; }"
 
 
-def test_a_title_that_the_model_gives_appears_at_once(sit, people, books, house):
+def test_a_title_that_the_model_gives_appears_at_once(sit, people, books, stack):
     """In the list beside another story, in the head of this one, and on the home page."""
     chat = sit("1280")
     owner, here = people(0)[0], chat.page.url.rsplit("/", 1)[1]
     other = bring(books, owner, "", ["A kettle sings."])
     home = chat.page.context.new_page()
-    home.goto(house.address)
+    home.goto(stack.address)
     chat.reload()
     given = {other: "Steam and Silence", here: "The First Evening"}
     for story, title in given.items():
@@ -126,7 +126,7 @@ def test_a_title_that_the_model_gives_appears_at_once(sit, people, books, house)
         home.locator(f"a.story-link[data-chat='{other}'] .title"),
         chat.chat_title,
     ]
-    with house.redis() as redis:
+    with stack.redis() as redis:
         for _ in range(100):  # a line that is not up yet hears nothing
             for story in given:
                 events.publish_titled(redis, owner, story)

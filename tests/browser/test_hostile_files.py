@@ -69,9 +69,9 @@ def story(given):
     return b"\n".join(json.dumps(row).encode() for row in [{**head, **meta}, *told])
 
 
-def bring(house, victim, path, field, send, files):
+def bring(stack, victim, path, field, send, files):
     """Upload these on a page; the page that comes then is unharmed."""
-    house.forget_rate_limits()
+    stack.forget_rate_limits()
     page = victim.open(path).page
     page.get_by_test_id(field).set_input_files(files)
     with page.expect_navigation():
@@ -83,11 +83,11 @@ def mine(books, mallory):
     return {one.id for one in characters.list_characters(books, mallory) if one.owner_id == mallory.id}
 
 
-def test_cards_that_are_brought(house, books, mallory, victim):
+def test_cards_that_are_brought(stack, books, mallory, victim):
     before = mine(books, mallory)
     full = [upload(f"{next(NAMES_OF_FILES)}.json", card(NAME, some)) for some in batches(TEXTS, 28)]
     for files in batches(full, AT_ONCE):
-        bring(house, victim, "/characters/bring", "cards", "bring-send", files)
+        bring(stack, victim, "/characters/bring", "cards", "bring-send", files)
     made = mine(books, mallory) - before
     assert len(made) == len(full)
     for one in made:
@@ -105,7 +105,7 @@ def test_cards_that_are_brought(house, books, mallory, victim):
     victim.open("/").unharmed()
 
 
-def test_names_of_cards_and_of_their_files(house, books, mallory, victim):
+def test_names_of_cards_and_of_their_files(stack, books, mallory, victim):
     names = short(80)
     files = [
         upload(f"{next(NAMES_OF_FILES)}.json", card(name, [f"{place}: {name}"])) for place, name in enumerate(names)
@@ -113,7 +113,7 @@ def test_names_of_cards_and_of_their_files(house, books, mallory, victim):
     refused = [{"name": f"{next(NAMES_OF_FILES)}.json", "mimeType": "", "buffer": b"no card"} for _ in range(AT_ONCE)]
     before = mine(books, mallory)
     for some in [*batches(files, AT_ONCE), refused, files[:2]]:
-        bring(house, victim, "/characters/bring", "cards", "bring-send", some)
+        bring(stack, victim, "/characters/bring", "cards", "bring-send", some)
         assert victim.count("arrival") in (len(some), 0)  # one alone leads to its report
     assert victim.count("second-copy") == 2  # those are here already
     made = mine(books, mallory) - before
@@ -124,7 +124,7 @@ def test_names_of_cards_and_of_their_files(house, books, mallory, victim):
     victim.open("/chats/bring").unharmed()
 
 
-def test_lorebooks_that_are_brought(house, books, mallory, victim):
+def test_lorebooks_that_are_brought(stack, books, mallory, victim):
     whole = upload(f"{next(NAMES_OF_FILES)}.json", book(NAME, TEXTS))
     by_number = {str(place): {"key": [text], "keysecondary": [text], "comment": text, "content": text, text: text}
                  for place, text in enumerate(TEXTS)}  # fmt: skip
@@ -133,7 +133,7 @@ def test_lorebooks_that_are_brought(house, books, mallory, victim):
     named = [upload("book.json", book(name, [name])) for name in short(80)[::4]]
     wrong = [upload(f"{next(NAMES_OF_FILES)}.json", {"no": "book"}) for _ in range(AT_ONCE)]
     for files in ([whole], [world], unnamed, *batches(named, AT_ONCE), wrong):
-        bring(house, victim, "/books", "book-file", "book-send", files)
+        bring(stack, victim, "/books", "book-file", "book-send", files)
     assert victim.count("wrong") == len(wrong)
     kept = lorebooks.list_books(books, mallory.id)
     assert len(kept) == 2 + len(unnamed) + len(named)
@@ -152,7 +152,7 @@ def test_lorebooks_that_are_brought(house, books, mallory, victim):
     victim.unharmed()
 
 
-def test_entries_of_a_lorebook_in_their_form(house, books, mallory, victim):
+def test_entries_of_a_lorebook_in_their_form(stack, books, mallory, victim):
     data = book(NAME, ["\n\n".join(some) for some in batches(TEXTS, 12)])
     for entry, some in zip(data["entries"], batches(TEXTS, 12), strict=True):
         entry |= {"keys": list(some), "secondary_keys": list(some)}
@@ -167,15 +167,15 @@ def test_entries_of_a_lorebook_in_their_form(house, books, mallory, victim):
     victim.unharmed()
 
 
-def test_stories_that_are_brought(house, books, mallory, victim):
+def test_stories_that_are_brought(stack, books, mallory, victim):
     chosen = characters.save_character(books, mallory, {"name": NAME, "first_mes": "Hello."})
     before = {one.id for one in chats.list_chats(books, mallory.id)}
     wrong = [{"name": f"{next(NAMES_OF_FILES)}.jsonl", "mimeType": "", "buffer": b"{]"} for _ in range(5)]
     file = {"name": f"{next(NAMES_OF_FILES)}.jsonl", "mimeType": "", "buffer": story(TEXTS)}
-    bring(house, victim, "/chats/bring", "chats-file", "bring-send", [file, *wrong])
+    bring(stack, victim, "/chats/bring", "chats-file", "bring-send", [file, *wrong])
     assert victim.count("refused") == len(wrong)
-    ours = whole_story(house, victim, books, mallory, chosen)
-    bring(house, victim, "/chats/bring", "chats-file", "bring-send", [ours])
+    ours = whole_story(stack, victim, books, mallory, chosen)
+    bring(stack, victim, "/chats/bring", "chats-file", "bring-send", [ours])
     assert victim.page.get_by_test_id("refused").all_inner_texts() == []
     new = {one.id for one in chats.list_chats(books, mallory.id)} - before
     assert len(new) == 3  # the two that were brought, and the one that was taken along before
@@ -187,12 +187,12 @@ def test_stories_that_are_brought(house, books, mallory, victim):
     victim.open("/chats").unharmed()
 
 
-def whole_story(house, victim, books, mallory, character):
+def whole_story(stack, victim, books, mallory, character):
     """A story of this house with hostile texts wherever a file of ours has one, as a file."""
     chat = chats.create_chat(books, mallory.id, character.id, NAME)
     notes = list(packs(3900))
     chats.change_chat(books, mallory.id, chat.id, title=NAME, author_note=notes[0], reference=notes[1])
-    taken = victim.page.request.get(f"{house.address}/chat/{chat.id}/story.json", max_retries=3).json()
+    taken = victim.page.request.get(f"{stack.address}/chat/{chat.id}/story.json", max_retries=3).json()
     facts = [{"name": text, "value": text, "unit": text[:40]} for text in CLEAN if len(text) <= 200]
     statuses = itertools.cycle(batches(facts, 60))
     roles = itertools.cycle(("user", "character", "narrator", "system"))
@@ -212,9 +212,9 @@ def whole_story(house, victim, books, mallory, character):
 
 
 @pytest.fixture
-def quiet(house, books):
+def quiet(stack, books):
     """The queue is paused, so that who waits goes on waiting; in the end everything is as before."""
-    with house.redis() as redis:
+    with stack.redis() as redis:
         queue.pause(books, redis)
         yield redis
         registry.retire(redis, NAME)
@@ -222,7 +222,7 @@ def quiet(house, books):
         queue.resume(books, redis)
 
 
-def test_the_admins_page(house, books, crowd, victim, quiet):
+def test_the_admins_page(stack, books, crowd, victim, quiet):
     """Who waits, who has used how much, and what the file of a model says of itself."""
     strange = EngineView(model_name="".join(CLEAN[:40]), kind=NAME, kv_type=NAME, n_turns=1)
     quiet_one = WorkerView(NAME, NAME, 1, 10**6, (), 1.0, host=NAME, engine=strange)
@@ -240,7 +240,7 @@ def test_the_admins_page(house, books, crowd, victim, quiet):
     victim.unharmed()
 
 
-def test_the_line_for_everybody(house, books, crowd, victim, quiet):
+def test_the_line_for_everybody(stack, books, crowd, victim, quiet):
     chat = chats.create_chat(books, crowd[0].id, character_id("mara"), NAME)
     page = ChatPage(victim.page, victim.address).open(chat.id)
     for line in packs(site_state.MAX_ANNOUNCEMENT, [" ".join(text.split()) for text in CLEAN if len(text) < 280]):
@@ -255,11 +255,11 @@ def test_the_line_for_everybody(house, books, crowd, victim, quiet):
     victim.unharmed()
 
 
-def test_links_for_new_passwords_and_invitations(house, browser, books, crowd, victim):
-    stranger = Victim(browser, house.address)
+def test_links_for_new_passwords_and_invitations(stack, browser, books, crowd, victim):
+    stranger = Victim(browser, stack.address)
     page = victim.open("/people").page
     for person in crowd[1:9]:
-        house.forget_rate_limits()
+        stack.forget_rate_limits()
         guest = page.get_by_test_id("guest").filter(has=page.get_by_text(person.name, exact=True)).first
         if guest.get_attribute("open") is None:
             guest.locator("summary").first.click()
@@ -274,7 +274,7 @@ def test_links_for_new_passwords_and_invitations(house, browser, books, crowd, v
         stranger.page.get_by_test_id("new-password-error").wait_for()
         stranger.unharmed()
     for text in short(80)[::6]:
-        house.forget_rate_limits()
+        stack.forget_rate_limits()
         stranger.open(f"/reset/{quoted(text)}").unharmed()
     victim.open("/people").page.get_by_test_id("old-invitations").click()
     victim.unharmed()

@@ -186,8 +186,8 @@ def test_what_is_typed_into_a_story(books, mallory, victim):
     victim.unharmed()
 
 
-def test_what_is_typed_into_forms(house, browser, crowd):
-    victim = Victim(browser, house.address).enter(crowd[1].name)
+def test_what_is_typed_into_forms(stack, browser, crowd):
+    victim = Victim(browser, stack.address).enter(crowd[1].name)
     page = victim.open("/personas/new").page
     page.get_by_test_id("name").fill("</textarea><script>ran()</script>")
     page.get_by_test_id("description").fill(next(packs(4000)))
@@ -223,12 +223,12 @@ def test_searches(victim):
         victim.unharmed()
 
 
-def test_strangers_at_the_door(house, browser, books):
+def test_strangers_at_the_door(stack, browser, books):
     """A name that is refused comes back in its form; so does one that is taken from an invitation."""
-    stranger = Victim(browser, house.address)
+    stranger = Victim(browser, stack.address)
     for path in (f"/invite/{accounts.create_invite(books, 'child')[1]}", "/login"):
         for name in (NAME, '" onfocus=ran() autofocus x="'):
-            house.forget_rate_limits()
+            stack.forget_rate_limits()
             stranger.open(path).page.get_by_test_id("name").fill(name + "\u202e")
             stranger.page.get_by_test_id("password").fill("too wrong")
             stranger.page.locator("form button.big").click()
@@ -250,9 +250,9 @@ def test_addresses(victim):
             victim.open(path).unharmed()
 
 
-def test_the_watch_notices_texts_that_become_markup(house, browser):
+def test_the_watch_notices_texts_that_become_markup(stack, browser):
     """What the other tests look for would be found: here a script puts the texts into a page the wrong way."""
-    careless = Victim(browser, house.address).open("/login")
+    careless = Victim(browser, stack.address).open("/login")
     noticed = careless.page.evaluate(
         f"""(texts) => {{ const box = document.createElement('div'); box.className = 'prose'; document.body.append(box);
           const strange = {STRANGE};

@@ -59,7 +59,7 @@ def hashed():
 
 
 @pytest.fixture
-def visit(house, browser, books, hashed):
+def visit(stack, browser, books, hashed):
     """`visit("390", role="admin")`: the first page of somebody new, in a window of that size; `page.who` is them.
 
     Looks for errors and foreign requests at the end.
@@ -68,11 +68,11 @@ def visit(house, browser, books, hashed):
 
     def enter(view="1280", role="adult", scheme="light"):
         name = f"Vera {next(NUMBERS)}"
-        house.forget_rate_limits()  # twenty may come in from one address in a minute
+        stack.forget_rate_limits()  # twenty may come in from one address in a minute
         who = accounts.sign_up(books, accounts.create_invite(books, role)[1], name, hashed)
-        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), house.address)
+        page = watched(browser.new_context(**SIZES[view], color_scheme=scheme).new_page(), stack.address)
         page.who = who
-        sign_in(page, house.address, name)
+        sign_in(page, stack.address, name)
         pages.append(page)
         return page
 
@@ -88,7 +88,7 @@ def picture(colour="#3f6373"):
 
 
 def go(page, path):
-    page.goto(page.house + path)
+    page.goto(page.address + path)
 
 
 def said(page, code):
@@ -292,15 +292,15 @@ def test_the_first_key_leads_past_the_head(visit):
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_the_pages_work_without_script(house, browser, books, hashed):
+def test_the_pages_work_without_script(stack, browser, books, hashed):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     who = accounts.sign_up(books, accounts.create_invite(books, "adult")[1], f"Vera {next(NUMBERS)}", hashed)
-    page.goto(f"{house.address}/login")
+    page.goto(f"{stack.address}/login")
     page.locator("[data-testid=name]").fill(who.name)
     page.locator("[data-testid=password]").fill(PASSWORD)
     page.locator("[data-testid=sign-in]").click()
-    page.goto(f"{house.address}/characters/new")
+    page.goto(f"{stack.address}/characters/new")
     page.locator("[data-testid=name]").fill("Mo")
     page.locator("[data-testid=greeting]").fill("Purr.")
     page.locator("[data-testid=save]").click()

@@ -17,26 +17,26 @@ READY = "async () => Boolean((await navigator.serviceWorker.ready).active)"
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_page_for_the_time_without_the_server_and_nothing_private_in_it(house, browser, books, view):
-    house.forget_rate_limits()
+def test_a_page_for_the_time_without_the_server_and_nothing_private_in_it(stack, browser, books, view):
+    stack.forget_rate_limits()
     hashed = passwords.hash_password("a long enough password")
     ada = accounts.sign_up(books, accounts.create_invite(books, "adult")[1], f"Ada of the app {view}", hashed)
     chat = chats.create_chat(books, ada.id, character_id("mara"), "Ada")
     context = browser.new_context(**{**VIEWS[view], "service_workers": "allow"})
     page = context.new_page()
-    sign_in(page, house.address, ada.name)
+    sign_in(page, stack.address, ada.name)
     assert page.evaluate(READY)
     for path in (f"/chat/{chat.id}", "/settings", f"/characters/{character_id('mara')}", "/"):
-        page.goto(house.address + path)
+        page.goto(stack.address + path)
     page.get_by_test_id("characters").wait_for()
     kept = page.evaluate(KEPT)
     assert [path for path in kept if not path.startswith("/assets/")] == ["/offline/en"], "no page of anybody"
     assert not [path for path in kept if "avatars" in path or "/chat" in path]
     context.set_offline(True)
     for path in (f"/chat/{chat.id}", "/"):
-        page.goto(house.address + path)
+        page.goto(stack.address + path)
         expect(page.get_by_test_id("offline-page")).to_be_visible()
-        assert page.url == house.address + path, "where it goes on afterwards"
+        assert page.url == stack.address + path, "where it goes on afterwards"
         assert ada.name not in page.content()
     assert page.evaluate("() => document.fonts.ready.then(() => document.fonts.check('16px Alegreya'))")
     context.set_offline(False)

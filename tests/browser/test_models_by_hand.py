@@ -209,7 +209,7 @@ def test_from_the_toy_to_the_first_word_of_another_model_and_back_with_a_phone(k
     assert own.last()["role"] == "character"
     assert own.last()["words"]
     desk = kim("1280")
-    desk.goto(f"{desk.house}/models")
+    desk.goto(f"{desk.address}/models")
     desk.get_by_test_id("as-started").click()
     see_the_change([*storytellers, own], "One more?")
     expect(desk.get_by_test_id("answers")).to_have_text("The demo model, a toy", timeout=SWITCH_MS)
@@ -220,7 +220,7 @@ def test_from_the_toy_to_the_first_word_of_another_model_and_back_with_a_phone(k
 @pytest.mark.timeout(180)
 def test_a_disk_that_fills_up_in_the_middle_says_so_and_the_rest_comes_when_there_is_room(kim, hub, home, disk):
     page = kim("390")
-    page.goto(f"{page.house}/models")
+    page.goto(f"{page.address}/models")
     hub.faults.slow_s = 0.05
     suggestion = page.locator(f"[data-testid=suggestion][data-id='{SUGGESTED.id}']")
     suggestion.get_by_test_id("get-suggested").click()
@@ -253,7 +253,7 @@ def test_what_cannot_be_had_does_not_fit_or_is_damaged_says_why(kim, disk):
     page = kim("390")
     with gemma_path().open("rb") as source, (disk.folder / "torn.gguf").open("wb") as out:
         out.write(source.read(20 << 20))
-    page.goto(f"{page.house}/models")
+    page.goto(f"{page.address}/models")
     row = ask_for(page, "family/mountain-GGUF", "mountain.gguf", "mountain.gguf", "no")
     expect(row.get_by_test_id("plan")).to_contain_text("mountain.gguf does not fit into the memory")
     expect(row.get_by_test_id("room-after")).to_have_attribute("data-fits", "no")

@@ -34,7 +34,7 @@ LATIN = """() => {
 
 
 @pytest.fixture
-def page(house, browser):
+def page(stack, browser):
     context = browser.new_context(**VIEWS["390"], locale="zh-CN")
     context.add_init_script(LISTEN)
     page = context.new_page()
@@ -44,10 +44,10 @@ def page(house, browser):
 
 
 @pytest.fixture
-def guest(house, books, page):
+def guest(stack, books, page):
     """Somebody who was invited, read the invitation in 中文 and signed up."""
     name = f"周{next(NUMBERS)}"
-    page.goto(f"{house.address}/invite/{accounts.create_invite(books, 'adult')[1]}")
+    page.goto(f"{stack.address}/invite/{accounts.create_invite(books, 'adult')[1]}")
     page.get_by_test_id("name").fill(name)
     page.get_by_test_id("password").fill("a long enough password")
     page.get_by_test_id("sign-up").click()
@@ -55,8 +55,8 @@ def guest(house, books, page):
     return accounts.find_user(books, name)
 
 
-def test_the_switch_at_the_door(house, page):
-    page.goto(f"{house.address}/login")
+def test_the_switch_at_the_door(stack, page):
+    page.goto(f"{stack.address}/login")
     html = page.locator("html")
     expect(html).to_have_attribute("lang", "zh-Hans")
     page.get_by_test_id("language-en").click()
@@ -66,15 +66,15 @@ def test_the_switch_at_the_door(house, page):
     expect(page.get_by_test_id("sign-in")).to_have_text("登录")
 
 
-def test_times_are_told_in_it(house, books, page, guest):
+def test_times_are_told_in_it(stack, books, page, guest):
     chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name)
-    page.goto(f"{house.address}/chats")
+    page.goto(f"{stack.address}/chats")
     expect(page.locator(".story-link time")).to_have_text("刚刚")
     assert page.evaluate(LATIN) == []
 
 
-def test_a_story_is_told_in_it(house, books, page, guest):
-    story = ChatPage(page, house.address)
+def test_a_story_is_told_in_it(stack, books, page, guest):
+    story = ChatPage(page, stack.address)
     story.open(chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name).id)
     story.told("你好")
     for button in (story.narrate, story.status, story.suggest):
@@ -99,14 +99,14 @@ def test_a_story_is_told_in_it(house, books, page, guest):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_every_page_can_be_read_and_reached_in_it(house, books, page, guest, width, scheme):
+def test_every_page_can_be_read_and_reached_in_it(stack, books, page, guest, width, scheme):
     accounts.set_role(books, guest.id, "admin")
     page.set_viewport_size({"width": width, "height": SIZES["360"]["viewport"]["height"]})
     page.emulate_media(color_scheme=scheme)
     chat = chats.create_chat(books, guest.id, character_id("yanqiu"), guest.name).id
     paths = ["/", "/chats", f"/characters/{character_id('yanqiu')}", "/characters/new", "/personas", "/personas/new"]
     for path in [*paths, "/settings", "/people", f"/chat/{chat}"]:
-        page.goto(house.address + path)
+        page.goto(stack.address + path)
         page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
         needed = page.evaluate("Math.max(innerWidth, document.documentElement.scrollWidth)")
         assert needed <= width, f"{path} is too wide"

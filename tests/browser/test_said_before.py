@@ -37,7 +37,7 @@ def fits(page):
 
 
 @pytest.mark.timeout(120)
-def test_quiet_time_and_a_pause_are_said_where_one_writes(house, books, sit, me, view):
+def test_quiet_time_and_a_pause_are_said_where_one_writes(stack, books, sit, me, view):
     accounts.set_limits(books, me.id, None, in_minutes(20), in_minutes(500))
     chat = sit(view, number=NUMBER)
     expect(chat.quiet_time).to_contain_text("Minutes until then: ")
@@ -56,7 +56,7 @@ def test_quiet_time_and_a_pause_are_said_where_one_writes(house, books, sit, me,
     chat.draft.fill("")
     chat.page.reload()
     expect(chat.quiet_time).to_have_count(0)
-    with house.redis() as redis:
+    with stack.redis() as redis:
         queue.pause(books, redis)
         try:
             chat.say("Are you there?")

@@ -23,7 +23,7 @@ def settled(page):
 
 
 @pytest.fixture
-def enter(house, browser, books):
+def enter(stack, browser, books):
     """`enter(name, role, view, scheme)`: the home page of somebody new."""
     contexts = []
 
@@ -31,7 +31,7 @@ def enter(house, browser, books):
         context = browser.new_context(**VIEWS[view], color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.goto(f"{house.address}/invite/{accounts.create_invite(books, role)[1]}")
+        page.goto(f"{stack.address}/invite/{accounts.create_invite(books, role)[1]}")
         page.get_by_test_id("name").fill(name)
         page.get_by_test_id("password").fill("a long enough password")
         page.get_by_test_id("sign-up").click()
@@ -44,7 +44,7 @@ def enter(house, browser, books):
 
 
 @pytest.mark.parametrize(("view", "scheme"), [("1280", "light"), ("390", "dark")])
-def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, scheme):
+def test_a_child_gets_a_character_from_a_parent(stack, books, enter, view, scheme):
     parent, ada = enter(f"Ada of {view}", "adult", view, scheme)
     child, kim = enter(f"Kim of {view}", "child", view)
     fox = f"Ember Fox {view}"
@@ -93,19 +93,19 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
     parent.get_by_test_id("share-private").check(force=True)
     parent.get_by_test_id("share-save").click()
     expect(parent.get_by_test_id("share-state")).to_have_text("only you see it")
-    child.goto(house.address)
+    child.goto(stack.address)
     expect(child.get_by_test_id("character").filter(has_text=fox)).to_have_count(0)
     child.goto(story)
     expect(child.get_by_test_id("prose").get_by_text(f"Hello, {kim.name}!")).to_be_visible()
     expect(child.get_by_test_id("send")).to_be_enabled()
 
-    parent.goto(f"{house.address}/books/{book.id}")
+    parent.goto(f"{stack.address}/books/{book.id}")
     parent.get_by_test_id("share-open").click()
     parent.get_by_test_id("share-people").check(force=True)
     parent.locator(f"[data-testid=share-person][data-name='{kim.name}']").check()
     settled(parent)
     parent.get_by_test_id("share-save").click()
-    child.goto(f"{house.address}/books")
+    child.goto(f"{stack.address}/books")
     child.get_by_test_id("shared-book").filter(has_text=book.name).click()
     child.get_by_test_id("entry").click()
     expect(child.locator(".read .prose")).to_have_text("It leaks where the cat sleeps.")
@@ -116,10 +116,10 @@ def test_a_child_gets_a_character_from_a_parent(house, books, enter, view, schem
 
 
 @pytest.mark.parametrize(("view", "scheme"), [("1280", "dark"), ("390", "light")])
-def test_an_admin_invites_by_name_suspends_and_removes(house, books, enter, view, scheme):
+def test_an_admin_invites_by_name_suspends_and_removes(stack, books, enter, view, scheme):
     boss, _ = enter(f"Root of {view}", "admin", view, scheme)
     kid, kim = enter(f"Tim of {view}", "child", view)
-    boss.goto(f"{house.address}/people")
+    boss.goto(f"{stack.address}/people")
     boss.get_by_test_id("invited-name").fill("Grandma Ruth")
     boss.get_by_test_id("invite").click()
     fresh = boss.get_by_test_id("fresh-invitation")
@@ -139,7 +139,7 @@ def test_an_admin_invites_by_name_suspends_and_removes(house, books, enter, view
     settled(boss)
     guest.get_by_test_id("suspend").click()
     expect(guest.get_by_test_id("is-suspended")).to_be_visible()
-    kid.goto(house.address)
+    kid.goto(stack.address)
     kid.get_by_test_id("name").fill(kim.name)
     kid.get_by_test_id("password").fill("a long enough password")
     kid.get_by_test_id("sign-in").click()

@@ -40,7 +40,7 @@ def opened(stack):
 
 
 @pytest.fixture
-def house(tmp_path, postgres):
+def stack(tmp_path, postgres):
     calm = {"backend": "echo", "echo_delay_ms": 15, "max_reply_tokens": 20, "lanes": N_PEOPLE}
     stack = Stack(tmp_path / "house", **calm, **database_of(postgres))
     try:
@@ -50,12 +50,12 @@ def house(tmp_path, postgres):
 
 
 @pytest.fixture
-def talkers(house):
+def talkers(stack):
     """People who have signed up and begun a chat each, and talk."""
-    with opened(house) as db:
+    with opened(stack) as db:
         tokens = [accounts.create_invite(db, "adult")[1] for _ in range(N_PEOPLE)]
-    links = [f"{house.address}/invite/{token}" for token in tokens]
-    found = [Talker(Player(house.address).sign_up(link, f"Ann {n}").begin()) for n, link in enumerate(links)]
+    links = [f"{stack.address}/invite/{token}" for token in tokens]
+    found = [Talker(Player(stack.address).sign_up(link, f"Ann {n}").begin()) for n, link in enumerate(links)]
     for talker in found:
         talker.start()
     yield found
@@ -86,13 +86,13 @@ def wait_for_more(talkers, n_more):
         time.sleep(0.02)
 
 
-def backups_of(house, talkers, folder):
+def backups_of(stack, talkers, folder):
     """[(file, what each had been told before it was begun)], made while they go on."""
     made = []
     for number in range(N_BACKUPS):
         wait_for_more(talkers, N_BETWEEN)
         told = [list(talker.acked) for talker in talkers]
-        backup(house, file := folder / f"{number}.zip")
+        backup(stack, file := folder / f"{number}.zip")
         made.append((file, told))
         assert sum(len(talker.acked) for talker in talkers) > sum(map(len, told)), "nobody wrote meanwhile"
     return made
@@ -107,8 +107,8 @@ def missing_in(stack, talkers, told):
 
 
 @pytest.mark.timeout(300)
-def test_no_backup_misses_what_was_acknowledged_before_it(house, talkers, tmp_path, postgres):
-    made = backups_of(house, talkers, tmp_path)
+def test_no_backup_misses_what_was_acknowledged_before_it(stack, talkers, tmp_path, postgres):
+    made = backups_of(stack, talkers, tmp_path)
     for talker in talkers:
         talker.leave()
     elsewhere = []

@@ -45,51 +45,51 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture
-def house(tmp_path, redis, redis_server, migrated_file, hub):
+def installation(tmp_path, redis, redis_server, migrated_file, hub):
     (tmp_path / "data").mkdir()
     shutil.copy(migrated_file, tmp_path / "data" / "inglenook.db")
-    house = Home(tmp_path, redis_server.url, hub)
-    yield house
-    house.db.close()
+    installation = Home(tmp_path, redis_server.url, hub)
+    yield installation
+    installation.db.close()
 
 
 @pytest.fixture
-def here(house):
+def here(installation):
     """A model in the folder, as a worker has found it."""
-    house.models.mkdir()
-    (house.models / "tale.gguf").write_bytes(b"GGUF")
-    folder.record_folder(house.db, {"tale.gguf": 4})
-    return reading.find_file(house.db, "tale.gguf")
+    installation.models.mkdir()
+    (installation.models / "tale.gguf").write_bytes(b"GGUF")
+    folder.record_folder(installation.db, {"tale.gguf": 4})
+    return reading.find_file(installation.db, "tale.gguf")
 
 
-def test_the_catalogue_is_searched(house):
-    said = house("find", "hybrid", "--card", "8")
+def test_the_catalogue_is_searched(installation):
+    said = installation("find", "hybrid", "--card", "8")
     assert "qwen3.5-9b" in said
     assert "gemma" not in said
-    assert "The catalogue has nothing like that" in house("find", "no", "such")
+    assert "The catalogue has nothing like that" in installation("find", "no", "such")
 
 
-def test_an_empty_shelf_says_where_to_look(house):
-    said = house("list")
+def test_an_empty_shelf_says_where_to_look(installation):
+    said = installation("list")
     assert "`inglenook model find`" in said
     assert "free for models: " in said
 
 
-def test_a_model_is_fetched_while_nothing_runs(house, hub):
-    said = house("get", REPO, "--file", "*Q4_K_M.gguf", "--use")
+def test_a_model_is_fetched_while_nothing_runs(installation, hub):
+    said = installation("get", REPO, "--file", "*Q4_K_M.gguf", "--use")
     assert "tale-Q4_K_M.gguf: is here" in said
     assert "gpu0 takes it when it starts (tale-Q4_K_M.gguf)." in said
-    assert (house.models / "tale-Q4_K_M.gguf").read_bytes() == hub.files[REPO, "tale-Q4_K_M.gguf"].read_bytes()
-    assert choices.choice_of(house.db, "gpu0").name == "tale-Q4_K_M.gguf"
-    first, room = house("list").splitlines()
+    assert (installation.models / "tale-Q4_K_M.gguf").read_bytes() == hub.files[REPO, "tale-Q4_K_M.gguf"].read_bytes()
+    assert choices.choice_of(installation.db, "gpu0").name == "tale-Q4_K_M.gguf"
+    first, room = installation("list").splitlines()
     assert first.split()[:3] == ["*", "tale-Q4_K_M.gguf", "installed"]
     assert " · models: " in room
 
 
-def test_the_files_of_a_repository_are_listed(house):
-    said = house("find", REPO)
+def test_the_files_of_a_repository_are_listed(installation):
+    said = installation("find", REPO)
     assert [line.split()[0] for line in said.splitlines()] == ["tale-Q4_K_M.gguf", "tale-Q8_0.gguf"]
-    assert reading.list_files(house.db) == ()
+    assert reading.list_files(installation.db) == ()
 
 
 @pytest.mark.parametrize(
@@ -104,31 +104,31 @@ def test_the_files_of_a_repository_are_listed(house):
         (("remove", "nothing"), "No model here is called nothing"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_sentence(house, arguments, sentence):
-    assert sentence in house(*arguments, status=1)
+def test_what_makes_no_sense_is_refused_with_a_sentence(installation, arguments, sentence):
+    assert sentence in installation(*arguments, status=1)
 
 
-def test_a_model_is_chosen_and_left_again(house, here, redis):
+def test_a_model_is_chosen_and_left_again(installation, here, redis):
     registry.announce(redis, WorkerView("gpu1", "key", 2, 0, (), 0.0))
-    assert "gpu1 changes its model now" in house("use", "tale")
-    assert choices.choice_of(house.db, "gpu1").name == "tale.gguf"
-    assert "A worker uses tale.gguf" in house("remove", "tale", "--yes", status=1)
-    house("use", "--as-started")
-    assert choices.choice_of(house.db, "gpu1").name == ""
+    assert "gpu1 changes its model now" in installation("use", "tale")
+    assert choices.choice_of(installation.db, "gpu1").name == "tale.gguf"
+    assert "A worker uses tale.gguf" in installation("remove", "tale", "--yes", status=1)
+    installation("use", "--as-started")
+    assert choices.choice_of(installation.db, "gpu1").name == ""
 
 
-def test_a_plan_needs_a_worker(house, here, redis):
-    assert "No worker is there to plan it" in house("plan", "tale.gguf", status=1)
+def test_a_plan_needs_a_worker(installation, here, redis):
+    assert "No worker is there to plan it" in installation("plan", "tale.gguf", status=1)
     registry.announce(redis, WorkerView("gpu0", "key", 2, 0, (), 0.0))
-    folder.record_plan(house.db, here.id, "gpu0", PLAN)
-    assert "gpu0: fits: 20 of 33 layers on the card, 2 at once, 8,192 tokens each" in house("plan", "tale.gguf")
+    folder.record_plan(installation.db, here.id, "gpu0", PLAN)
+    assert "gpu0: fits: 20 of 33 layers on the card, 2 at once, 8,192 tokens each" in installation("plan", "tale.gguf")
 
 
-def test_a_model_is_removed_with_its_file_when_asked_twice(house, here):
-    assert "Nothing was removed." in house("remove", "tale", answers="n\n", status=1)
-    assert (house.models / "tale.gguf").exists()
-    assert "tale.gguf is removed." in house("remove", "tale", answers="y\n")
-    assert not (house.models / "tale.gguf").exists()
+def test_a_model_is_removed_with_its_file_when_asked_twice(installation, here):
+    assert "Nothing was removed." in installation("remove", "tale", answers="n\n", status=1)
+    assert (installation.models / "tale.gguf").exists()
+    assert "tale.gguf is removed." in installation("remove", "tale", answers="y\n")
+    assert not (installation.models / "tale.gguf").exists()
 
 
 def test_sizes_and_times_are_short():

@@ -111,7 +111,7 @@ def tell(engine, n_turns):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    data = tmp_path_factory.mktemp("house") / "data"
+    data = tmp_path_factory.mktemp("stack") / "data"
     db = Database(f"sqlite:///{data / 'inglenook.db'}")
     db.migrate()
     _, token = accounts.create_invite(db, "admin")
@@ -132,11 +132,11 @@ def original(tmp_path_factory):
     tell(engine, 3)
     engine.close()
     fresh = engine_on(None)
-    house = DataFolder(data, chat.id, transcript, tell(fresh, 4))
+    installation = DataFolder(data, chat.id, transcript, tell(fresh, 4))
     fresh.close()
     (data / "run").mkdir()
     _fill_redis(ManagedRedis(data / "redis"), data / "run" / "redis.conf")
-    yield house  # the database stays open: its log is not merged, as after a kill
+    yield installation  # the database stays open: its log is not merged, as after a kill
     db.close()
 
 
@@ -168,7 +168,7 @@ def supervised(data, redis):
 
 
 @pytest.fixture
-def house(original, tmp_path):
+def installation(original, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(original.data, data, ignore=shutil.ignore_patterns("*.sock"))
     return DataFolder(data, original.chat_id, original.transcript, original.next_reply)
@@ -308,89 +308,89 @@ def one_sentence(said):
 
 
 @pytest.mark.parametrize("kind", DATABASE)
-def test_a_damaged_database_is_told_and_its_backup_comes_back(house, kind):
-    DATABASE[kind](house.file)
-    said = start(house.environ())
+def test_a_damaged_database_is_told_and_its_backup_comes_back(installation, kind):
+    DATABASE[kind](installation.file)
+    said = start(installation.environ())
     one_sentence(said)
     assert BACKUP in said or "update inglenook, or restore" in said
-    restore_backup(house.settings, house.data / BACKUP, replace=True)
-    assert start(house.environ()) == ""
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
+    restore_backup(installation.settings, installation.data / BACKUP, replace=True)
+    assert start(installation.environ()) == ""
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
 
 
 @pytest.mark.parametrize("kind", LOG)
-def test_of_a_damaged_log_what_comes_before_the_damage_is_there(house, kind):
+def test_of_a_damaged_log_what_comes_before_the_damage_is_there(installation, kind):
     """What SQLite had acknowledged last may lie in its log only: it is gone with it, and nothing else is."""
     end, harm = LOG[kind]
-    harm(house.file.with_name(house.file.name + end))
-    assert start(house.environ()) == ""
-    found = told(house.settings.database_url, house.chat_id)
-    assert found == house.transcript[: len(found)]
-    assert len(found) == len(house.transcript) or end == "-wal"
+    harm(installation.file.with_name(installation.file.name + end))
+    assert start(installation.environ()) == ""
+    found = told(installation.settings.database_url, installation.chat_id)
+    assert found == installation.transcript[: len(found)]
+    assert len(found) == len(installation.transcript) or end == "-wal"
 
 
 @pytest.mark.parametrize("kind", REDIS)
-def test_redis_starts_whatever_its_files_are(house, kind, capsys):
+def test_redis_starts_whatever_its_files_are(installation, kind, capsys):
     pattern, harm = REDIS[kind]
-    files = sorted((house.data / "redis").glob(pattern))
+    files = sorted((installation.data / "redis").glob(pattern))
     harm(files[-1])
-    with supervised(house.data, ManagedRedis(house.data / "redis")):
+    with supervised(installation.data, ManagedRedis(installation.data / "redis")):
         pass
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == len(list(house.data.glob("redis-damaged-*"))) <= 1
-    assert start(house.environ()) == ""
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
+    assert len(said.splitlines()) == len(list(installation.data.glob("redis-damaged-*"))) <= 1
+    assert start(installation.environ()) == ""
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
-def test_damaged_blocks_and_manifests_change_no_reply(house, kind):
-    folder = house.data / "blocks" / "gpu0"
+def test_damaged_blocks_and_manifests_change_no_reply(installation, kind):
+    folder = installation.data / "blocks" / "gpu0"
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     for path in files:
         BLOCKS[kind](path)
     engine = engine_on(folder)
     try:
-        assert tell(engine, 4) == house.next_reply
+        assert tell(engine, 4) == installation.next_reply
     finally:
         engine.close()
 
 
 @pytest.mark.parametrize("kind", KEY)
-def test_a_damaged_key_is_made_anew(house, kind):
-    KEY[kind](house.data / "secret_key")
-    assert start(house.environ()) == ""
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
+def test_a_damaged_key_is_made_anew(installation, kind):
+    KEY[kind](installation.data / "secret_key")
+    assert start(installation.environ()) == ""
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
 
 
 @pytest.mark.parametrize("kind", STATE)
-def test_damaged_files_of_running_programs_mean_nothing(house, kind):
+def test_damaged_files_of_running_programs_mean_nothing(installation, kind):
     name, harm = STATE[kind]
-    harm(house.data / name)
-    assert start(house.environ()) == ""
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
+    harm(installation.data / name)
+    assert start(installation.environ()) == ""
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_a_wrong_setting_is_told(house, kind):
-    one_sentence(start({**house.environ(), **SETTINGS[kind]}))
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
+def test_a_wrong_setting_is_told(installation, kind):
+    one_sentence(start({**installation.environ(), **SETTINGS[kind]}))
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
 
 
 @pytest.mark.parametrize("kind", [*ENTRIES, *BACKUPS])
-def test_a_damaged_backup_changes_nothing(house, kind):
-    file = house.data / BACKUP
+def test_a_damaged_backup_changes_nothing(installation, kind):
+    file = installation.data / BACKUP
     if kind in BACKUPS:
         BACKUPS[kind](file)
     else:
         _change_entry(file, *ENTRIES[kind])
-    before = (house.data / "secret_key").read_bytes()
+    before = (installation.data / "secret_key").read_bytes()
     with pytest.raises(BackupError) as refused:
-        restore_backup(house.settings, file, replace=True)
+        restore_backup(installation.settings, file, replace=True)
     one_sentence(str(refused.value))
-    assert start(house.environ()) == ""
-    assert told(house.settings.database_url, house.chat_id) == house.transcript
-    assert (house.data / "secret_key").read_bytes() == before
+    assert start(installation.environ()) == ""
+    assert told(installation.settings.database_url, installation.chat_id) == installation.transcript
+    assert (installation.data / "secret_key").read_bytes() == before
 
 
 def _change_entry(file, name, change):

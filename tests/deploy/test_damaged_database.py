@@ -20,7 +20,7 @@ GARBAGE = bytes(range(256)) * 16
 
 
 @pytest.fixture
-def house(tmp_path, migrated_file):
+def installation(tmp_path, migrated_file):
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(migrated_file, data / "inglenook.db")
@@ -28,14 +28,14 @@ def house(tmp_path, migrated_file):
 
 
 @pytest.fixture
-def run(house, monkeypatch, capsys):
+def run(installation, monkeypatch, capsys):
     """`make run` on this house until it has said its sentence; what it said."""
     umask = os.umask(0o077)
 
     def start(program=main):
         for name in [name for name in os.environ if name.startswith("INGLENOOK_")]:
             monkeypatch.delenv(name)
-        monkeypatch.setenv("INGLENOOK_DATA_DIR", str(house.data_dir))
+        monkeypatch.setenv("INGLENOOK_DATA_DIR", str(installation.data_dir))
         monkeypatch.setenv("INGLENOOK_BACKEND", "echo")
         monkeypatch.setenv("INGLENOOK_PORT", "0")
         assert program() in (1, container.EXIT_CONFIG)
@@ -48,22 +48,22 @@ def run(house, monkeypatch, capsys):
     os.umask(umask)
 
 
-def backup_of(house):
-    db = Database(house.database_url)
-    path = write_backup(db, house.data_dir / "inglenook-20260101-120000.zip").path
+def backup_of(installation):
+    db = Database(installation.database_url)
+    path = write_backup(db, installation.data_dir / "inglenook-20260101-120000.zip").path
     db.close()
     return path
 
 
-def overwrite(house, at, n_bytes=4096):
-    file = house.data_dir / "inglenook.db"
+def overwrite(installation, at, n_bytes=4096):
+    file = installation.data_dir / "inglenook.db"
     content = bytearray(file.read_bytes())
     content[at : at + n_bytes] = GARBAGE[:n_bytes]
     file.write_bytes(content)
 
 
-def test_a_good_database_and_a_new_house_may_start(house, tmp_path):
-    check_database(house)
+def test_a_good_database_and_a_new_house_may_start(installation, tmp_path):
+    check_database(installation)
     check_database(Settings(data_dir=tmp_path / "new"))
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "inglenook.db").touch()  # a first start that was interrupted
@@ -73,20 +73,20 @@ def test_a_good_database_and_a_new_house_may_start(house, tmp_path):
 
 @pytest.mark.parametrize("program", [main, lambda: container.main(["web"]), lambda: container.main(["worker"])])
 @pytest.mark.parametrize("at", [0, 18, 4096, 3 * 4096])
-def test_a_damaged_header_or_page_is_told_with_the_backup(house, run, program, at):
-    backup = backup_of(house)
-    overwrite(house, at, 80 if at < 100 else 4096)
-    before = (house.data_dir / "inglenook.db").read_bytes()
+def test_a_damaged_header_or_page_is_told_with_the_backup(installation, run, program, at):
+    backup = backup_of(installation)
+    overwrite(installation, at, 80 if at < 100 else 4096)
+    before = (installation.data_dir / "inglenook.db").read_bytes()
     said = run(program)
-    assert f"The database {house.data_dir / 'inglenook.db'} is damaged" in said
+    assert f"The database {installation.data_dir / 'inglenook.db'} is damaged" in said
     assert f"`inglenook restore {backup} --replace`" in said
-    assert (house.data_dir / "inglenook.db").read_bytes() == before
-    restore_backup(house, backup, replace=True)
-    check_database(house)
+    assert (installation.data_dir / "inglenook.db").read_bytes() == before
+    restore_backup(installation, backup, replace=True)
+    check_database(installation)
 
 
-def test_a_file_that_was_cut_off_is_damaged(house, run):
-    file = house.data_dir / "inglenook.db"
+def test_a_file_that_was_cut_off_is_damaged(installation, run):
+    file = installation.data_dir / "inglenook.db"
     os.truncate(file, file.stat().st_size // 2)
     assert "is damaged" in run()
 
@@ -96,14 +96,14 @@ EMPTIED = [(how, trace) for how in ("removed", "no bytes", "no tables") for trac
 
 
 @pytest.mark.parametrize(("emptied", "trace"), [*EMPTIED, ("removed", "a log"), ("no bytes", "a log")])
-def test_an_emptied_database_is_not_taken_for_a_new_house(house, run, emptied, trace):
-    file = house.data_dir / "inglenook.db"
+def test_an_emptied_database_is_not_taken_for_a_new_house(installation, run, emptied, trace):
+    file = installation.data_dir / "inglenook.db"
     if trace == "a backup":
-        backup_of(house)
+        backup_of(installation)
     elif trace == "a block":
-        (house.data_dir / "blocks" / "ab").mkdir(parents=True)
+        (installation.data_dir / "blocks" / "ab").mkdir(parents=True)
     elif trace == "a former house":
-        (house.data_dir / "before-restore-20260101-120000").mkdir()
+        (installation.data_dir / "before-restore-20260101-120000").mkdir()
     file.unlink()
     if emptied == "no bytes":
         file.touch()
@@ -122,8 +122,8 @@ def test_an_emptied_database_is_not_taken_for_a_new_house(house, run, emptied, t
         assert file.with_name("inglenook.db-wal").read_bytes() == GARBAGE
 
 
-def test_a_database_of_a_newer_inglenook_is_told(house, run):
-    with sqlite3.connect(house.data_dir / "inglenook.db") as newer:
+def test_a_database_of_a_newer_inglenook_is_told(installation, run):
+    with sqlite3.connect(installation.data_dir / "inglenook.db") as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999'")
     newer.close()
     assert "was made by a newer inglenook" in run()
@@ -135,19 +135,19 @@ def test_an_address_that_is_none_is_told(tmp_path, url):
         check_database(Settings(data_dir=tmp_path, database_url=url))
 
 
-def test_a_check_that_takes_too_long_is_given_up(house, monkeypatch):
+def test_a_check_that_takes_too_long_is_given_up(installation, monkeypatch):
     monkeypatch.setattr(database_check, "CHECK_LIMIT_S", -1.0)
     monkeypatch.setattr(database_check, "_STEPS", 1)
-    check_database(house)
+    check_database(installation)
 
 
-def test_the_newest_backup_is_named(house):
-    old = backup_of(house)
-    (house.data_dir / "backups").mkdir()
-    new = house.data_dir / "backups" / "inglenook-20250101-120000.zip"
+def test_the_newest_backup_is_named(installation):
+    old = backup_of(installation)
+    (installation.data_dir / "backups").mkdir()
+    new = installation.data_dir / "backups" / "inglenook-20250101-120000.zip"
     shutil.copy(old, new)
     os.utime(old, (1, 1))
-    assert newest_backup(house) == new
+    assert newest_backup(installation) == new
 
 
 def test_a_first_start_on_a_full_disk_is_one_sentence(tmp_path, run, monkeypatch):

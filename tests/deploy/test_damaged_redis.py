@@ -96,7 +96,7 @@ def test_redis_says_that_its_files_are_damaged(copied, tmp_path, kind):
     redis = ManagedRedis(copied(tmp_path / "redis"))
     damage(redis.folder, kind)
     with start(redis, tmp_path / "redis.conf") as process:
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert is_damaged(["an older line: Bad file format reading the append only file", *said.splitlines()]), said
 

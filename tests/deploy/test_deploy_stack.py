@@ -53,7 +53,7 @@ def run_to_its_end(tmp_path, **settings):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     return done.returncode, done.stderr
 
@@ -61,7 +61,7 @@ def run_to_its_end(tmp_path, **settings):
 def test_it_says_where_it_is_and_invites_the_first_admin(stack):
     assert f"inglenook is at  {stack.address}\n" in stack.words
     assert stack.first_invitation.startswith(f"{stack.address}/invite/")
-    with urllib.request.urlopen(stack.address + "/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(stack.address + "/healthz", timeout=60) as answer:
         assert answer.status == 200
 
 
@@ -70,7 +70,7 @@ def test_redis_has_an_append_only_file_and_wants_a_password(stack):
     config = stack.data / "run" / "redis.conf"
     assert config.stat().st_mode & 0o777 == 0o600
     port = int(re.search(r"^port (\d+)$", config.read_text(), re.MULTILINE)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as stranger:
         stranger.sendall(b"PING\r\n")
         assert stranger.recv(100).startswith(b"-NOAUTH")
 

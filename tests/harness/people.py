@@ -140,7 +140,7 @@ class Player:
         assert self._socket is not None
         self._socket.send(**message)
 
-    def wait(self, *types: str, timeout_s: float = 20.0) -> Message:
+    def wait(self, *types: str, timeout_s: float = 60.0) -> Message:
         """The next message of one of these types."""
         assert self._socket is not None
         return self._socket.wait(*types, timeout_s=timeout_s)

@@ -55,7 +55,7 @@ class ServiceProcesses:
     def __exit__(self, *_error: object) -> None:
         for process in reversed(self._processes):
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         self.redis.close()
         self.db.close()
         self._folder.cleanup()

@@ -30,7 +30,7 @@ class Stack:
         self._process = None
         self._reader = None
 
-    def start(self, timeout_s=60):
+    def start(self, timeout_s=180):
         """Start it and wait until it prints that it is up; AssertionError with its words if it ends instead."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deploy.run"],
@@ -47,7 +47,7 @@ class Stack:
         assert self._process.poll() is None, self.words
         return self
 
-    def end(self, number=signal.SIGINT, timeout_s=30):
+    def end(self, number=signal.SIGINT, timeout_s=60):
         """Ctrl+C; the exit status."""
         if self._process.poll() is None:
             self._process.send_signal(number)

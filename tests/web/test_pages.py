@@ -35,7 +35,7 @@ class Member(Browser):
         """Send a form as the page would; follow no redirects."""
         token = TOKEN.search(self.get(page).text).group(1)
         data = {**(form or {}), "csrf_token": token}
-        return self.http.post(self.address + action, data=data, files=files, timeout=10, allow_redirects=False)
+        return self.http.post(self.address + action, data=data, files=files, timeout=60, allow_redirects=False)
 
     def character(self, files=None, **form):
         answer = self.send("/characters", {"name": "Mo", **form}, files=files)

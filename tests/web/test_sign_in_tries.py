@@ -97,13 +97,13 @@ def test_too_many_passwords_at_once_are_told_to_come_back():
     def hash_something() -> None:
         with queue.turn():
             inside.release()
-            leave.wait(10)
+            leave.wait(60)
 
     threads = [threading.Thread(target=hash_something) for _ in range(hashing_queue.AT_ONCE + hashing_queue.WAITING)]
     for thread in threads:
         thread.start()
     for _ in range(hashing_queue.AT_ONCE):
-        assert inside.acquire(timeout=10)
+        assert inside.acquire(timeout=60)
     while queue._places._value:
         pass
     with pytest.raises(Problem, match="Too many people are signing in"), queue.turn():

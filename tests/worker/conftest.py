@@ -134,7 +134,8 @@ class WorkerProcess:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, limit_s: float = 10) -> int:
+    def wait(self, limit_s: float = 60) -> int:
+        """Its exit status. The limit is for what never ends: no promise about time."""
         assert self.process is not None
         return self.process.wait(limit_s)
 

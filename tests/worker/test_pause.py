@@ -9,7 +9,7 @@ from store import chats, site_state, turns
 from store.broker import events, jobs, queue
 from worker.jobs import run_turn
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 def state(database, turn):
@@ -37,9 +37,9 @@ def test_a_worker_finishes_rests_is_killed_and_goes_on_with_everybody(
     start_worker, database, redis, make_user, make_chat, say, dispatch
 ):
     """One turn runs, one is queued, two come in the pause; the worker dies in it. Each gets one reply in the end."""
-    worker = start_worker(lanes=1, echo_delay_ms=4).ready()
+    worker = start_worker(lanes=1, echo_delay_ms=10).ready()
     rooms = [make_chat(make_user(f"Person {n}")) for n in range(4)]
-    first, second = say(rooms[0], "One"), say(rooms[1], "Two")
+    first, second = say(rooms[0], "One " * 40), say(rooms[1], "Two")
     dispatch(first)
     wait_until(lambda: any(event["type"] == "text" for event in events.read(redis, first.id)))
     dispatch(second)

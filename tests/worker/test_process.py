@@ -45,8 +45,8 @@ def lease_for_hours(database, turn) -> None:
 def until_redis_is_clean(redis, turn) -> None:
     """RQ has forgotten the job, in whatever queue and registry it was."""
     wait_until(lambda: not [key for key in redis.scan_iter("rq:*") if turn.id.encode() in key])
-    assert not redis.llen("rq:queue:inglenook-gpu0")
-    assert not redis.llen("rq:queue:inglenook-gpu0:intermediate")
+    wait_until(lambda: not redis.llen("rq:queue:inglenook-gpu0"))
+    wait_until(lambda: not redis.llen("rq:queue:inglenook-gpu0:intermediate"))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_worker_answers_a_turn_and_cleans_up(start_worker, database, redis, ch
     assert len(replies(database, chat)) == 1
     until_redis_is_clean(redis, turn)
     worker.send(signal.SIGTERM)
-    assert worker.wait(4) == 0
+    assert worker.wait() == 0
     assert registry.alive(redis) == {}
     assert redis.scard("rq:workers") == 0
 
@@ -74,7 +74,7 @@ def test_a_worker_answers_a_turn_and_cleans_up(start_worker, database, redis, ch
 def test_two_lanes_write_at_the_same_time(start_worker, database, redis, make_user, make_chat, say, dispatch):
     start_worker(echo_delay_ms=15).ready()
     chats_of = [make_chat(make_user(name)) for name in ("Ada", "Ben")]
-    submitted = [say(chat, f"{chat.user_name} " * 10) for chat in chats_of]
+    submitted = [say(chat, f"{chat.user_name} " * 30) for chat in chats_of]
     for turn in submitted:
         dispatch(turn)
     for turn in submitted:
@@ -89,7 +89,7 @@ def test_two_lanes_write_at_the_same_time(start_worker, database, redis, make_us
 
 def test_kill_9_in_mid_reply_and_a_restart_make_one_reply(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 30)
+    turn = say(chat, "x" * 60)
     dispatch(turn)
     until_it_writes(redis, turn)
     worker.send(signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_kill_9_in_mid_reply_and_a_restart_make_one_reply(start_worker, database
     until_it_is_done(database, turn)
     assert turns.get_turn(database, turn.id).attempt == 2
     assert len(replies(database, chat)) == 1
-    assert "heard: " + "x" * 30 in replies(database, chat)[0]
+    assert "heard: " + "x" * 60 in replies(database, chat)[0]
     until_redis_is_clean(redis, turn)
 
 
@@ -110,7 +110,7 @@ def test_a_second_worker_of_the_same_name_waits_for_the_first(start_worker, data
     second = start_worker()
     wait_until(lambda: "waiting for" in second.log.read_text())
     first.send(signal.SIGTERM)
-    first.wait(60)
+    first.wait()
     second.ready()
     turn = say(chat)
     dispatch(turn)
@@ -119,7 +119,7 @@ def test_a_second_worker_of_the_same_name_waits_for_the_first(start_worker, data
 
 def test_a_frozen_worker_is_overtaken_and_changes_nothing(start_worker, database, redis, chat, say, dispatch):
     frozen = start_worker("gpu0", echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 40)
+    turn = say(chat, "x" * 60)
     dispatch(turn)
     until_it_writes(redis, turn)
     frozen.send(signal.SIGSTOP)
@@ -133,17 +133,17 @@ def test_a_frozen_worker_is_overtaken_and_changes_nothing(start_worker, database
     assert len(replies(database, chat)) == 1
     text = "".join(e["text"] for e in events.read(redis, turn.id) if e["type"] == "text" and e["attempt"] == 2)
     assert text == replies(database, chat)[0]
-    assert not redis.llen("rq:queue:inglenook-gpu0")
+    wait_until(lambda: not redis.llen("rq:queue:inglenook-gpu0"))
     wait_until(lambda: all(redis.ttl(key) != -1 for key in redis.scan_iter(f"rq:*{turn.id}*")))
 
 
 def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 30)
+    turn = say(chat, "x" * 60)
     dispatch(turn)
     until_it_writes(redis, turn)
     worker.send(signal.SIGTERM)
-    assert worker.wait(60) == 0
+    assert worker.wait() == 0
     assert state(database, turn) == "queued"
     assert turns.get_turn(database, turn.id).partial
     assert queue.queue_place(redis, turns.get_turn(database, turn.id)).ahead == 0
@@ -155,13 +155,13 @@ def test_sigterm_gives_the_running_turn_back_in_time(start_worker, database, red
 
 def test_a_second_sigterm_ends_it_at_once(start_worker, database, redis, chat, say, dispatch):
     worker = start_worker(echo_delay_ms=20).ready()
-    turn = say(chat, "x" * 30)
+    turn = say(chat, "x" * 60)
     dispatch(turn)
     until_it_writes(redis, turn)
     worker.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in worker.log.read_text())
     worker.send(signal.SIGTERM)
-    assert worker.wait(60) in (0, 1)
+    assert worker.wait() in (0, 1)
 
 
 def test_stop_reaches_a_running_turn_and_the_next_one_starts(
@@ -181,7 +181,7 @@ def test_stop_reaches_a_running_turn_and_the_next_one_starts(
 def test_redis_dies_in_mid_turn_and_comes_back_empty(start_worker, database, server, make_chat, user, say):
     start_worker(redis_url=server.url, echo_delay_ms=20, lanes=1).ready()
     first, second = make_chat(user), make_chat(user)
-    running, waiting = say(first, "x" * 30), say(second, "Hi")
+    running, waiting = say(first, "x" * 60), say(second, "Hi")
     with connect(server.url) as client:
         queue.dispatch(database, client, user.id)
         until_it_writes(client, running)
@@ -190,8 +190,7 @@ def test_redis_dies_in_mid_turn_and_comes_back_empty(start_worker, database, ser
         server.start()
         until_it_is_done(database, waiting)
         assert len(replies(database, first)) == len(replies(database, second)) == 1
-        wait_until(lambda: bool(events.read(client, running.id)))
-        assert events.read(client, running.id)[-1]["type"] == "done"
+        wait_until(lambda: [event["type"] for event in events.read(client, running.id)][-1:] == ["done"])
 
 
 def test_a_worker_starts_without_redis_and_works_when_it_comes(start_worker, database, server, chat, say):
@@ -214,7 +213,7 @@ def test_a_worker_starts_without_redis_and_works_when_it_comes(start_worker, dat
 )
 def test_what_a_person_must_correct_is_one_sentence_and_exit_code_78(start_worker, settings, sentence):
     worker = start_worker(**settings)
-    assert worker.wait(20) == 78
+    assert worker.wait() == 78
     said = worker.log.read_text()
     assert sentence in said.splitlines()[-1]
     assert "Traceback" not in said
@@ -233,7 +232,7 @@ def test_a_peer_takes_over_as_soon_as_a_worker_is_dead(start_worker, database, r
     assert (after.worker != first, after.attempt, after.crashes) == (True, 2, 1)
     until_it_is_done(database, turn)
     assert len(replies(database, chat)) == 1
-    assert first not in registry.alive(redis)
+    wait_until(lambda: first not in registry.alive(redis))
 
 
 def test_a_worker_whose_engine_hangs_ends_and_its_turn_goes_on_elsewhere(
@@ -243,7 +242,7 @@ def test_a_worker_whose_engine_hangs_ends_and_its_turn_goes_on_elsewhere(
     hanging = start_worker("gpu0", echo_delay_ms=2500, stall_limit_s=1).ready()
     turn = say(chat)
     dispatch(turn)
-    assert hanging.wait(20) == 70
+    assert hanging.wait() == 70
     assert not turns.get_turn(database, turn.id).ended
     start_worker("gpu1").ready()
     until_it_is_done(database, turn)
