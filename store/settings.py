@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     stall_limit_s: float = Field(120.0, gt=0, description="Seconds of one engine step after which a worker restarts.")
     narrations: int = Field(2, ge=0, le=20, description="Narrations that stay in the model's memory.")
     titles: bool = Field(True, description="Whether the model gives a story its title in an idle moment.")
+    notes: bool = Field(
+        True, description="Whether the model writes notes, in idle moments, on what is about to leave its memory."
+    )
     max_reply_tokens: int = Field(
         300, ge=1, description="Longest reply, in tokens, where a story does not ask for another length."
     )

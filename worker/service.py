@@ -24,9 +24,11 @@ from worker.context import WorkerContext, open_context
 from worker.engine_setup import divide_blocks, framing_of
 from worker.engine_stats import EngineReporter
 from worker.forgetting import FORGET_EVERY_S, forget_deleted
+from worker.idle_model import IdleModel
 from worker.kept_ends import KeptEnds
 from worker.machine_share import SHARE_EVERY_S, ShareKeeper
 from worker.publisher import Publisher
+from worker.remember import NOTE_EVERY_S, NoteWriter
 from worker.rq_lanes import LaneThread, start_lanes
 from worker.running_turns import StopReason
 from worker.shelf.choice import OpenedModel
@@ -65,7 +67,8 @@ class Service:
         )
         self._kept_ends = KeptEnds(settings.data_dir)
         self._warmer = ChatWarmer(self._context)
-        self._titles = TitleWriter(self._context)
+        self._idle = IdleModel(self._context)
+        titles, notes = TitleWriter(self._context, self._idle), NoteWriter(self._context, self._idle)
         self._lanes: list[LaneThread] = []
         self._registry = Ticker("registry", heartbeat.ANNOUNCE_EVERY_S, self._announce)
         self._tickers = [
@@ -74,7 +77,8 @@ class Service:
             Ticker("cancel flags", heartbeat.CANCEL_EVERY_S, heartbeat.CancelFlags(self._context).watch),
             Ticker("peers", heartbeat.PEERS_EVERY_S, lambda: heartbeat.take_over_from_dead_peers(self._context)),
             Ticker("warm-up", WARM_EVERY_S, self._warmer.tick),
-            *([Ticker("titles", TITLE_EVERY_S, self._titles.tick)] if settings.titles else []),
+            *([Ticker("notes", NOTE_EVERY_S, notes.tick)] if settings.notes else []),
+            *([Ticker("titles", TITLE_EVERY_S, titles.tick)] if settings.titles else []),
             Ticker("forgetting", FORGET_EVERY_S, lambda: forget_deleted(db, engine)),
             Ticker("kept ends", FORGET_EVERY_S, lambda: self._kept_ends.sweep(db)),
             Ticker("reconcile", heartbeat.RECONCILE_EVERY_S, lambda: heartbeat.reconcile_if_due(self._context)),
@@ -126,7 +130,7 @@ class Service:
         self._retire()
         self._context.running.stop_all(StopReason.DRAINING)
         self._warmer.make_way()
-        self._titles.make_way()
+        self._idle.make_way()
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
         if late := [turn.turn_id for turn in self._context.running.all()]:

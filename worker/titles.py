@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,16 +17,16 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from engine.errors import EngineClosed, RequestError
-from engine.events import Done, Text
 from engine.sampling import SamplerSettings
-from engine.segments import ReplySpec, TurnRequest
-from store import chats, site_state
+from engine.segments import ReplySpec
+from store import chats
 from store.broker import events
 from store.errors import StoreError
 from store.stories import titles
 from store.turns.kinds import NARRATOR
 from store.views import Story
-from worker.context import TurnTicket, WorkerContext
+from worker.context import WorkerContext
+from worker.idle_model import IdleModel
 from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.errors import PromptError
 
@@ -52,23 +51,15 @@ class _Question:
 
 
 class TitleWriter:
-    """Asks for one title at a time. Called by a ticker; `make_way` may be called from any thread."""
+    """Asks for one title at a time. Called by a ticker."""
 
-    def __init__(self, context: WorkerContext, clock: Callable[[], float] = time.time) -> None:
-        self._context, self._clock = context, clock
-        self._lock = threading.Lock()
-        self._ticket: TurnTicket | None = None
+    def __init__(self, context: WorkerContext, model: IdleModel, clock: Callable[[], float] = time.time) -> None:
+        self._context, self._model, self._clock = context, model, clock
         self._not_before: dict[str, float] = {}
-        context.running.on_begin(self.make_way)
-
-    @property
-    def at_work(self) -> bool:
-        """Whether the model is asked for a title now."""
-        return self._ticket is not None
 
     def tick(self) -> str | None:
         """Give a title to the story that was used last and has none; its id when it was given one."""
-        if self._busy() or site_state.read(self._context.db).paused_since is not None:
+        if not self._model.is_free():
             return None
         now = self._clock()
         self._not_before = {chat: then for chat, then in self._not_before.items() if then > now}
@@ -81,16 +72,6 @@ class TitleWriter:
             log.info("chat %s gets no title: %s", chat_id, error)
             self._not_before[chat_id] = now + AGAIN_AFTER_S
             return None
-
-    def make_way(self) -> None:
-        """Cancel it: a turn begins."""
-        with self._lock:
-            ticket = self._ticket
-        if ticket is not None:
-            ticket.cancel()
-
-    def _busy(self) -> bool:
-        return self._context.draining.is_set() or bool(self._context.running.all())
 
     def _give(self, chat_id: str) -> bool:
         story = chats.load_story(self._context.db, chat_id)
@@ -131,28 +112,11 @@ class TitleWriter:
         names = story.character.name, story.chat.user_name
         for temperature in _TEMPERATURES:
             sampling = replace(plan.reply.sampling, temperature=temperature)
-            answer = self._ask(story.chat.id, replace(plan, reply=replace(plan.reply, sampling=sampling)))
+            answer = self._model.ask(story.chat.id, replace(plan, reply=replace(plan.reply, sampling=sampling)))
             if answer is None:
                 return None
-            if title := titles.title_of(answer, titles.text_of(story), names):
+            if answer.finish == "length":  # it came to no end
+                continue
+            if title := titles.title_of(answer.text, titles.text_of(story), names):
                 return title
         return ""
-
-    def _ask(self, chat_id: str, plan: PartPlan) -> str | None:
-        """The answer, empty if it came to no end; None when a turn came between."""
-        request = TurnRequest(chat_id, plan.wanted, plan.reply, plan.forgotten, plan.pinned)
-        ticket = self._context.engine.submit(request)
-        with self._lock:
-            self._ticket = ticket
-        try:
-            if self._busy():  # a turn has begun before `make_way` could see this ticket
-                ticket.cancel()
-            seen = list(ticket.events(timeout_s=1.0))
-        finally:
-            with self._lock:
-                self._ticket = None
-        if not seen or not isinstance(seen[-1], Done):
-            return None
-        if seen[-1].finish == "length":
-            return ""
-        return "".join(event.text for event in seen if isinstance(event, Text))

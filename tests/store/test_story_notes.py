@@ -6,8 +6,8 @@ import pytest
 
 from store import chats, edits, removal, turns
 from store.errors import NotFound, Refused
-from store.memory import notes
-from store.memory.notes import NewNote
+from store.memory import notes, recording
+from store.memory.recording import NewNote
 from store.models import StoryNoteRow
 from store.turns import Reply, TurnCommand
 
@@ -27,7 +27,7 @@ def told(database, user, chat):
 
 def record(database, chat, **changes):
     new = NewNote(**{"text": "Ada lost a key.", "tokens": (5, 6), "model_key": "smol"} | _SCENE | changes)
-    return notes.record_note(database, chat.id, chats.get_revision(database, chat.id), WINDOW, new, 100.0)
+    return recording.record_note(database, chat.id, chats.get_revision(database, chat.id), WINDOW, new, 100.0)
 
 
 _SCENE = {"first_ordinal": 0, "last_ordinal": 2, "written_after": 8}
@@ -56,9 +56,9 @@ def test_a_note_and_the_window_behind_its_messages_are_kept_together(database, u
 def test_a_note_is_not_kept_once_the_chat_has_moved_on_or_a_turn_has_begun(database, user, chat, told):
     revision = chats.get_revision(database, chat.id)
     new = NewNote("Ada lost a key.", (5,), "smol", **_SCENE)
-    assert notes.record_note(database, chat.id, revision - 1, WINDOW, new) is None
+    assert recording.record_note(database, chat.id, revision - 1, WINDOW, new) is None
     turns.begin_turn(database, user.id, TurnCommand(uuid.uuid4().hex, chat.id, "chat", revision, "hi"))
-    assert notes.record_note(database, chat.id, chats.get_revision(database, chat.id), WINDOW, new) is None
+    assert recording.record_note(database, chat.id, chats.get_revision(database, chat.id), WINDOW, new) is None
     assert not chats.load_story(database, chat.id).notes
     assert chats.load_story(database, chat.id).chat.window != WINDOW
 
@@ -87,10 +87,8 @@ def test_a_note_is_stale_when_a_message_that_it_stands_for_changes(database, use
             chats.choose_alternative(database, user.id, told[2].id, 0, revision)
     now = {one.id: one.is_stale for one in notes.list_notes(database, user.id, chat.id)}
     assert now == {note.id: True, other.id: False}
-    assert notes.next_stale(database, [chat.id])[1].id == note.id
     again = record(database, chat, text="Ada lost two keys.", replaces=note.id)
     assert (again.id, again.version, again.is_stale, again.text) == (note.id, 2, False, "Ada lost two keys.")
-    assert notes.next_stale(database, [chat.id]) is None
     assert record(database, chat, replaces=note.id) is None, "it is not stale any more"
 
 
@@ -99,9 +97,9 @@ def test_a_stale_note_by_hand_waits_for_a_person(database, user, chat, told):
     _, revision = notes.edit_note(database, user.id, note.id, "By hand.", chats.get_revision(database, chat.id))
     edits.edit_message(database, user.id, told[2].id, "Another word", revision)
     assert notes.list_notes(database, user.id, chat.id)[0].is_stale
-    assert notes.next_stale(database, [chat.id]) is None
+    assert record(database, chat, replaces=note.id) is None
     notes.rewrite_note(database, user.id, note.id, chats.get_revision(database, chat.id))
-    assert notes.next_stale(database, [chat.id])[1].id == note.id
+    assert record(database, chat, replaces=note.id).version == 3
 
 
 def test_a_note_on_notes_replaces_them_until_it_is_deleted(database, user, chat, told):

@@ -9,6 +9,7 @@ from store import chats, site_state, turns
 from store.broker import events, keys
 from store.models import Chat
 from store.stories import titles
+from worker.idle_model import IdleModel
 from worker.jobs import run_turn
 from worker.titles import TitleWriter
 
@@ -34,6 +35,10 @@ def chat(make_chat, user):
     return make_chat(user)
 
 
+def writer_of(context):
+    return TitleWriter(context, IdleModel(context), lambda: LATER)
+
+
 def facts(database, chat):
     with database.reading() as session:
         row = session.get_one(Chat, chat.id)
@@ -43,7 +48,7 @@ def facts(database, chat):
 def test_a_story_gets_a_title_once_and_nothing_else_changes(told, database, chat, user):
     context = told()
     before = chats.load_story(database, chat.id)
-    writer = TitleWriter(context, lambda: LATER)
+    writer = TitleWriter(context, IdleModel(context), lambda: LATER)
     assert writer.tick() == chat.id
     title, title_from, revision = facts(database, chat)
     assert (title_from, revision) == ("model", before.chat.revision)
@@ -54,7 +59,7 @@ def test_a_story_gets_a_title_once_and_nothing_else_changes(told, database, chat
 
 def test_the_next_turn_reads_nothing_twice(told, database, chat, say):
     context = told()
-    assert TitleWriter(context, lambda: LATER).tick() == chat.id
+    assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() == chat.id
     run_turn(say(chat, SAID, chats.get_revision(database, chat.id)).id)
     n_evaluated = chats.load_story(database, chat.id).messages[-1].chosen.stats["n_evaluated"]
     said = context.framing.segment("user", "Ada", SAID)
@@ -66,7 +71,7 @@ def test_every_tab_of_its_owner_hears_of_the_title(told, chat, redis):
     with redis.pubsub() as tabs:
         tabs.subscribe(keys.people_channel())
         assert tabs.get_message(timeout=10)["type"] == "subscribe"
-        assert TitleWriter(context, lambda: LATER).tick() == chat.id
+        assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() == chat.id
         heard = tabs.get_message(timeout=10)
     assert events.decode(heard["data"]) == events.titled(chat.owner_id, chat.id)
 
@@ -80,27 +85,28 @@ def test_of_many_stories_in_cells_none_is_left_out(told, database, chat):
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_story_that_has_hardly_begun_waits(told, n):
-    assert TitleWriter(told(n), lambda: LATER).tick() is None
+    assert writer_of(told(n)).tick() is None
 
 
 def test_nobody_is_asked_while_somebody_writes_or_the_queue_is_paused(told, database, chat, say):
     context = told()
-    assert TitleWriter(context, lambda: 0.0).tick() is None, "somebody has just written"
+    assert TitleWriter(context, IdleModel(context), lambda: 0.0).tick() is None, "somebody has just written"
     site_state.set_pause(database, True)
-    assert TitleWriter(context, lambda: LATER).tick() is None
+    assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() is None
     site_state.set_pause(database, False)
     say(chat, SAID, chats.get_revision(database, chat.id))
-    assert TitleWriter(context, lambda: LATER).tick() is None, "a turn waits"
+    assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() is None, "a turn waits"
 
 
 def test_a_turn_makes_it_stand_aside(make_context, told, database, chat, make_chat, user, say):
     told()
     context = make_context(echo_delay_ms=60, max_reply_tokens=12)
     run_turn(say(chat, SAID, chats.get_revision(database, chat.id)).id)
-    writer, done = TitleWriter(context, lambda: LATER), []
+    model = IdleModel(context)
+    writer, done = TitleWriter(context, model, lambda: LATER), []
     thread = threading.Thread(target=lambda: done.append(writer.tick()))
     thread.start()
-    wait_until(lambda: writer.at_work)
+    wait_until(lambda: model.at_work)
     turn = say(make_chat(user), SAID)
     run_turn(turn.id)
     thread.join(10)
@@ -112,7 +118,7 @@ def test_a_turn_makes_it_stand_aside(make_context, told, database, chat, make_ch
 def test_a_title_by_hand_stays(told, database, chat, user):
     context = told()
     chats.change_chat(database, user.id, chat.id, title="Tea")
-    assert TitleWriter(context, lambda: LATER).tick() is None
+    assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() is None
     assert facts(database, chat)[:2] == ("Tea", "hand")
     assert not titles.give_title(database, chat.id, chats.get_revision(database, chat.id), "Coffee")
 
@@ -127,7 +133,7 @@ def test_an_answer_without_a_title_is_not_asked_for_again(told, database, chat):
     context = told()
     assert titles.give_title(database, chat.id, chats.get_revision(database, chat.id), "")
     assert facts(database, chat)[:2] == ("Mo", "model")
-    assert TitleWriter(context, lambda: LATER).tick() is None
+    assert TitleWriter(context, IdleModel(context), lambda: LATER).tick() is None
 
 
 INN = "老板娘\nAda\n老铁匠？三天前他来过客栈，留下一把剑。\n我去追他们。"
@@ -197,6 +203,6 @@ def test_a_story_without_room_for_the_question_lets_others_have_their_titles(
         run_turn(say(other, SAID, chats.get_revision(database, other.id)).id)
     with database.session() as session:
         session.get_one(Chat, chat.id).updated_at = session.get_one(Chat, other.id).updated_at + 1  # asked about first
-    writer = TitleWriter(context, lambda: LATER)
+    writer = TitleWriter(context, IdleModel(context), lambda: LATER)
     given = [writer.tick() for _ in range(3)]
     assert (given.count(other.id), given.count(None)) == (1, 2)

@@ -1,8 +1,9 @@
 """The prompt builder: from a story to the plan of one part of a turn, as wanted segments and a `ReplySpec`. Pure.
 
-How: the persona first and pinned, then what the window holds (window.py) with the notes between the messages (notes.py)
-and the lore (lore.py), then the instruction to a narrator. What each kind of part reads and who speaks next is in
-turn_kinds.py, segments and their names in segments.py, the request for the reply in replies.py.
+How: the persona first and pinned, then what the window holds (window.py) with the notes between the messages
+(notes.py), the lore (lore.py) and the notes on what has left it (memory.py), then the instruction to a narrator. What
+each kind of part reads and who speaks next is in turn_kinds.py, segments and their names in segments.py, the request
+for the reply in replies.py.
 What it refuses to know: SQL, Redis, KV cells, chat templates. It is given a story and a framing, and returns values.
 To add a note or another segment: notes.py has the list of places.
 """
@@ -19,6 +20,7 @@ from worker.prompt.errors import PromptError
 from worker.prompt.introduction import cast_of, introduced_cast, with_introduction
 from worker.prompt.lore import LoreSelector, PartLore, with_lore
 from worker.prompt.lorebooks import LORE_SHARE, constant_lore, lorebooks_of
+from worker.prompt.memory import n_tokens, placed_notes, with_placed
 from worker.prompt.notes import drop_old_narrations, with_notes
 from worker.prompt.persona import Cast, ConstantTexts, persona_texts
 from worker.prompt.replies import max_tokens_of, reply_spec
@@ -70,27 +72,40 @@ def plan_part(
     `ahead`: for a preload, no reply has been requested yet. Raises PromptError when the persona or a single message is
     too long for the context.
     """
-    cast, introduced = cast_of(story), introduced_cast(story)
+    cast = cast_of(story)
     hint, begins = (str(turn.params.get(name, "")) for name in ("hint", "begins"))
     spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, hint, begins))
-    reply = reply_spec(story, spec, cast, turn.id, framing, limits)
+    return plan_spec(story, spec, reply_spec(story, spec, cast, turn.id, framing, limits), framing, limits, ahead)
+
+
+def plan_spec(
+    story: Story, spec: PartSpec, reply: ReplySpec, framing: PromptFraming, limits: Limits, ahead: bool = False
+) -> PartPlan:
+    """The plan of a part of which is known what it reads and how it is written."""
+    cast, introduced = cast_of(story), introduced_cast(story)
     lorebooks = lorebooks_of(story, introduced)
     constant = constant_lore(lorebooks, framing, limits)
     pinned = _pinned(story, introduced, framing, constant.texts)
     instruction = _instruction(spec, framing)
-    n_pinned = sum(len(segment.tokens) for segment in pinned)
-    n_fixed = n_pinned + sum(len(segment.tokens) for segment in instruction) + max_tokens_of(reply)
     examples = example_segments(story, introduced, framing)
     before = Window.read(story.chat.window)
     messages = drop_old_narrations(spec.messages, limits.narrations)
-    visible = with_notes(visible_entries(messages, before, framing, limits), story, spec, cast, framing, limits)
+    visible = visible_entries(messages, before, framing, limits)
+    notes = placed_notes(story, visible, framing, limits)
+    n_pinned = sum(len(segment.tokens) for segment in pinned)
+    n_fixed = n_pinned + sum(len(segment.tokens) for segment in instruction) + max_tokens_of(reply)
+    visible = with_notes(visible, story, spec, cast, framing, limits)
     visible = with_introduction(visible, story, framing)
     selector = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
     entries = [*map(WindowEntry, examples[before.examples :]), *visible]
-    kept, lore = _fit_with_lore(entries, (selector.select(ahead), selector.none()), n_fixed, limits)
+    lores = selector.select(ahead), selector.none()
+    kept, lore = _fit_with_lore(entries, lores, n_fixed + n_tokens(notes), limits)
+    if kept is None and notes:
+        kept, lore = _fit_with_lore(entries, lores, n_fixed, limits)
+        notes = []
     if kept is None:
         raise _too_long(cast, spec, limits, n_pinned, n_fixed, visible)
-    wanted = (*pinned, *(entry.segment for entry in kept), *instruction)
+    wanted = (*pinned, *with_placed(kept, notes), *instruction)
     after = before if limits.minimal else window_after(before, entries, kept, messages, len(examples))
     return PartPlan(
         wanted=wanted,

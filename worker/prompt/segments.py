@@ -1,9 +1,10 @@
 """Segments of a story: one message, one example, an instruction, a status, each with its tokens and its name. Pure.
 
 Segment names: `persona` and `setting` (build.py), `example:<n>`, `asked` (an instruction), `status:<turn id>`,
-`note:<which>` (notes.py), `cast:<ordinal>` (introduction.py), `lore:<entry>@<ordinal>` (lore.py), `<role>:<turn id>`
-for text that a turn wrote (the name is needed before the message has an id), `<role>:<message id>.<position>` for all
-other messages. They are unique in a session, and in manifests on disk: a changed name is read again by every chat.
+`note:<which>` (notes.py), `memory:<note>.<version>` (memory.py), `cast:<ordinal>` (introduction.py),
+`lore:<entry>@<ordinal>` (lore.py), `<role>:<turn id>` for text that a turn wrote (the name is needed before the message
+has an id), `<role>:<message id>.<position>` for all other messages. They are unique in a session, and in manifests on
+disk: a changed name is read again by every chat.
 What it refuses to know: which segments are wanted, and what fits (build.py).
 """
 

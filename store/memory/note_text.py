@@ -1,0 +1,50 @@
+"""What of a model's reply may become a story note: some sentences about the story, in its language, nothing else. Pure.
+
+A small model says much that is none: it repeats the question or one line, goes on with the story, or tells another one.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+
+from store import texts
+from store.memory.notes import MAX_LETTERS
+from store.search.terms import terms_of
+from store.stories.titles import language_of
+
+MIN_LETTERS, MIN_HAN = 40, 16
+_SHORTEST_WORD = 4  # letters; shorter ones stand in any text
+_MIN_SHARED = 3  # words of the messages that a note on them has
+_SENTENCE = re.compile(r"[^.!?。！？\n]+")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def note_of(beginning: str, reply: str, told: str, questions: Collection[str] = ()) -> str:
+    """The note in a model's reply about messages in which this was `told`; empty where there is none.
+
+    `beginning` is what the reply went on from; `questions`: what was asked, which no note repeats.
+    """
+    note = " ".join(texts.clean(beginning + reply).split())
+    if not _is_long_enough(note) or len(note) > MAX_LETTERS or language_of(note) != language_of(told):
+        return ""
+    sentences = [sentence.strip().casefold() for sentence in _SENTENCE.findall(note) if sentence.strip()]
+    if 3 * len(set(sentences)) < 2 * len(sentences) or _repeats(note, questions):
+        return ""
+    return note if len(set(_words(note)) & set(_words(told))) >= _MIN_SHARED else ""
+
+
+def _is_long_enough(note: str) -> bool:
+    return len(note) >= MIN_LETTERS or len(_HAN.findall(note)) >= MIN_HAN
+
+
+def _repeats(note: str, questions: Collection[str]) -> bool:
+    """Whether most words of a note are those of a question."""
+    words = list(_words(note))
+    asked = {word for question in questions for word in _words(question)}
+    return bool(words) and 3 * sum(word in asked for word in words) > 2 * len(words)
+
+
+def _words(text: str) -> Iterator[str]:
+    """What says something: longer words by their stems, pairs of Chinese characters."""
+    for term in terms_of(text):
+        if len(term.word) >= (2 if _HAN.match(term.word) else _SHORTEST_WORD):
+            yield term.word
