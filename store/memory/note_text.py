@@ -14,7 +14,10 @@ from store.stories.titles import language_of
 MIN_LETTERS, MIN_HAN = 40, 16
 _SHORTEST_WORD = 4  # letters; shorter ones stand in any text
 _MIN_SHARED = 3  # words of the messages that a note on them has
+_FROM_SOURCE = 0.4  # of a note's words stand in the messages, at least: what is invented has fewer
+_FIRST_PERSON = re.compile(r"\b(?:I|my|me|I['’]\w+)\b|我")
 _SENTENCE = re.compile(r"[^.!?。！？\n]+")
+_QUOTED = re.compile(r"[\"“「].*?[\"”」]", re.DOTALL)
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -27,9 +30,12 @@ def note_of(beginning: str, reply: str, told: str, questions: Collection[str] = 
     if not _is_long_enough(note) or len(note) > MAX_LETTERS or language_of(note) != language_of(told):
         return ""
     sentences = [sentence.strip().casefold() for sentence in _SENTENCE.findall(note) if sentence.strip()]
-    if 3 * len(set(sentences)) < 2 * len(sentences) or _repeats(note, questions):
+    repeats_itself = 5 * len(set(sentences)) < 4 * len(sentences)
+    if repeats_itself or _repeats(note, questions) or len(_FIRST_PERSON.findall(_QUOTED.sub("", note))) > 1:
         return ""
-    return note if len(set(_words(note)) & set(_words(told))) >= _MIN_SHARED else ""
+    words = set(_words(note))
+    shared = len(words & set(_words(told)))
+    return note if shared >= max(_MIN_SHARED, _FROM_SOURCE * len(words)) else ""
 
 
 def _is_long_enough(note: str) -> bool:

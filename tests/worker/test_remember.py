@@ -182,6 +182,13 @@ TOLD_ZH = "老板娘: 老铁匠三天前来过客栈,留下一把剑。\nAda: �
         (" the keeper.", False),
         (" names, places, things, numbers, promises. Only facts. The narrator sums up what happened earlier.", False),
         (" the keeper lost the key. The keeper lost the key. The keeper lost the key. The keeper lost the key.", False),
+        (" I had lost the brass key under my stove, and the old keeper told me to come back on Friday.", False),
+        (" the keeper said “I lost my key, I promise”: the brass key, under the old stove, on Friday.", True),
+        (
+            " the keeper of the brass key met seventeen strange travellers, sailed around golden islands, became king "
+            "of the northern mountains and married a princess who was baking wonderful cakes without sugar.",
+            False,
+        ),
         (" a dragon flew over seven mountains while nobody at all was watching its golden wings.", False),
         ("，老铁匠三天前来过客栈，留下一把剑，Ada答应周五回来取剑。", False),
     ],
