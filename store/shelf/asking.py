@@ -104,12 +104,19 @@ def _ask(db: Database, source: ModelSource, wanted: str, by: str, now: float | N
 
 
 def _new_row(session: Session, source: ModelSource, by: str, now: float) -> ModelFile:
-    if (session.scalar(select(func.count()).select_from(ModelFile)) or 0) >= MAX_FILES:
-        raise Refused("too_many_models", most=MAX_FILES)
+    if _n_files(session) >= MAX_FILES:
+        for given_up in session.scalars(select(ModelFile).where(ModelFile.state == "canceled")).all():
+            forget_row(session, given_up)  # no page shows them
+        if _n_files(session) >= MAX_FILES:
+            raise Refused("too_many_models", most=MAX_FILES)
     row = ModelFile(id=new_id(), name=source.name, state="asked", added_by=by, added_at=now, changed_at=now)
     _set_source(row, source)
     session.add(row)
     return row
+
+
+def _n_files(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(ModelFile)) or 0
 
 
 def _set_source(row: ModelFile, source: ModelSource) -> None:

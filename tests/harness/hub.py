@@ -32,7 +32,7 @@ class Faults:
     """What goes wrong. `token`: only who shows it may have files ("" : everybody). `lies`: sends other bytes.
     `cut_after`: bytes of each answer, then the line is lost; taken from the list, the last one stays. `busy`: so many
     answers of 429 first. `expired`: so many signed addresses that are refused at once. `slow_s`: a pause before each
-    64 KiB. `status`: answer everything with it."""
+    64 KiB. `status`: answer everything with it. `next_page`: where the tree goes on."""
 
     gated: bool = False
     token: str = ""
@@ -48,6 +48,7 @@ class Faults:
     redirect_to: str = ""
     bad_json: bytes | None = None
     other_size: int = 0
+    next_page: str = ""
 
 
 class Hub:
@@ -188,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
                 size = self.hub.faults.other_size or _size(content)
                 lfs = {} if self.hub.faults.no_hash else {"lfs": {"oid": self.hub.hashes[owner, path], "size": size}}
                 entries.append({"type": "file", "path": path, "size": size, "oid": "0" * 40, **lfs})
-        self._json(entries)
+        self._json(entries, {"Link": f'<{self.hub.faults.next_page}>; rel="next"'} if self.hub.faults.next_page else {})
 
     def _modelscope(self, repo):
         found = [(key, content) for key, content in self.hub.files.items() if key[0] == repo]
@@ -272,8 +273,8 @@ class _Handler(BaseHTTPRequestHandler):
         if stop < end:
             self.close_connection = True
 
-    def _json(self, value):
-        self._end(200, {"Content-Type": "application/json"}, json.dumps(value).encode())
+    def _json(self, value, headers=()):
+        self._end(200, {"Content-Type": "application/json", **dict(headers)}, json.dumps(value).encode())
 
     def _end(self, status, headers=(), body=b""):
         self.send_response(status)

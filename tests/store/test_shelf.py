@@ -87,6 +87,18 @@ def test_asking_twice_is_one_file_and_another_place_is_refused(database):
     assert reason_of(asking.ask_to_get, database, ModelSource("other/Repo", PATH)) == "model_name_taken"
 
 
+def test_what_was_given_up_does_not_fill_the_shelf_for_ever(database, monkeypatch):
+    """No page shows it, so nobody could take it off."""
+    monkeypatch.setattr(asking, "MAX_FILES", 3)
+    for number in range(3):
+        file = asking.ask_to_look(database, source_of("a/b", f"{number}.gguf"), now=float(number))
+    assert reason_of(asking.ask_to_look, database, source_of("a/b", "3.gguf")) == "too_many_models"
+    asking.cancel(database, file.id)
+    transfers.record_canceled(database, file.id)
+    asking.ask_to_look(database, source_of("a/b", "3.gguf"))
+    assert [one.name for one in list_files(database)] == ["0.gguf", "1.gguf", "3.gguf"]
+
+
 def test_a_pattern_becomes_a_file_a_list_or_the_file_that_is_there(database):
     pattern = asking.ask_to_get(database, ModelSource(REPO, "*Q4_K_M.gguf"))
     named = transfers.record_source(database, pattern.id, SOURCE, PARTS)

@@ -381,6 +381,20 @@ def test_another_file_of_this_name_is_left_alone(downloader, hub):
     assert get_file(downloader.db, file.id).state == "installed", "the same file is not fetched again"
 
 
+def test_a_file_that_somebody_puts_there_meanwhile_is_left_alone(downloader, hub):
+    downloader.models.mkdir()
+    hub.on_sent = lambda _path, total: total > 300_000 and (downloader.models / NAME).write_bytes(b"mine")
+    file = downloader.get()
+    assert (file.state, reason(file), downloader.content()) == ("failed", "fetch.name_there", b"mine")
+    hub.on_sent = lambda _path, _total: None
+    (downloader.models / NAME).unlink()
+    asking.get(downloader.db, file.id)
+    n_before = len(hub.starts[PATH])
+    downloader.work()
+    assert downloader.content() == FILE
+    assert len(hub.starts[PATH]) == n_before, "all of it was here already"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -419,10 +433,16 @@ def test_names_and_sizes_from_a_hub_are_bounded(downloader, hub):
 
 
 def test_a_redirect_to_what_is_no_web_address_is_refused(downloader, hub):
-    for where in ("file:///etc/passwd", "ftp://host/x", "//", f"{hub.url}/{REPO}/resolve/main/{PATH}"):
+    circle = f"{hub.url}/{REPO}/resolve/main/{PATH}"
+    for where in ("file:///etc/passwd", "ftp://host/x", "//", "http://[bad/x", "http://host:99999/x", circle):
         hub.faults.redirect_to = where
         file = downloader.get()
         assert (file.state, reason(file)) == ("failed", "fetch.redirects")
+
+
+def test_a_second_page_of_the_tree_at_an_impossible_address_is_not_asked_for(downloader, hub):
+    hub.faults.next_page = "http://[bad/x"
+    assert downloader.get().state == "installed"
 
 
 def test_a_proxy_of_the_environment_is_used(database, tmp_path, hub, monkeypatch):
@@ -472,6 +492,11 @@ def test_whatever_bytes_come_as_a_header_have_a_length_or_are_none(data, cut):
         except header.NotGguf:
             continue
         assert length is None or 0 < length <= len(bytes_here)
+
+
+def test_what_fails_while_the_lock_is_held_is_not_taken_for_another_downloader(tmp_path):
+    with pytest.raises(BlockingIOError), lock_of(tmp_path):
+        raise BlockingIOError
 
 
 def test_one_downloader_at_a_time(tmp_path):

@@ -299,6 +299,20 @@ def test_a_worker_that_nobody_knows_is_told_nothing(site, kim, here):
     assert choices.list_choices(site.database) == ()
 
 
+def test_a_worker_that_is_gone_takes_its_model_when_it_comes_back(site, kim, worker, here):
+    """After `--scale worker=1` the page must not say for ever that the second one changes its model."""
+    worker("gpu0")
+    choices.choose(site.database, "gpu1", here.name, now=time.time() - 50)
+    assert "gpu1 Changing to tale.gguf" in words(now(kim)["pieces"]["answering"])
+    choices.choose(site.database, "gpu1", "", now=time.time() - 400)
+    choices.choose(site.database, "gpu1", here.name, now=time.time() - 300)
+    said = words(now(kim)["pieces"]["answering"])
+    assert "gpu1 This worker is not there." in said
+    assert "It takes tale.gguf when it starts." in said
+    choices.choose(site.database, "gpu1", "", now=time.time() - 200)
+    assert "It takes the model of the start when it starts." in words(now(kim)["pieces"]["answering"])
+
+
 def test_with_two_workers_each_has_its_button(site, kim, worker, here):
     worker("gpu0")
     worker("gpu1")

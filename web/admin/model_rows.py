@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from store.broker import registry
 from store.broker.registry import WorkerView
+from store.messages import clock
 from store.shelf import catalogue, choices, reading
 from store.shelf.beat import read_beat
 from store.shelf.catalogue import Entry
@@ -23,6 +24,8 @@ from web.services import Services
 
 HERE = ("installed", "gone")
 ENDED = ("canceled",)
+AWAY_S = 120.0
+"""A worker that is there sees its choice within a second, and takes some more to end."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,13 @@ class WorkerRow:
     @property
     def is_changing(self) -> bool:
         """Whether it is on its way to another model."""
-        return self.choice is not None and self.choice.state in ("wanted", "loading")
+        return self.choice is not None and self.choice.state in ("wanted", "loading") and not self.is_away
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it has not even seen its choice: it will when it starts."""
+        unseen = self.choice is not None and self.choice.state == "wanted" and self.view is None
+        return unseen and self.choice is not None and abs(clock(None) - self.choice.chosen_at) > AWAY_S
 
     def use_of(self, name: str) -> str:
         """What a model is to this worker: "wanted" or "loading", "serving", "" nothing."""

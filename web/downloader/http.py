@@ -113,6 +113,8 @@ class Client:
                 )
             except LOST as error:
                 raise _no_answer(error, url) from None
+            except ValueError:  # requests looks at where a redirect leads, also where it is not to follow
+                raise Final("fetch.redirects", host=host(url)) from None
             with contextlib.closing(response):
                 told = {**{name.lower(): value for name, value in response.headers.items()}, **told}
                 if response.status_code not in _REDIRECTS:
@@ -190,8 +192,12 @@ def _no_answer(error: BaseException, url: str) -> Trouble:
 
 def _next_url(response: requests.Response, url: str) -> str:
     """Where a redirect leads. Raises Final for an address that is none, or that is less safe than the one before."""
-    following = urljoin(url, response.headers.get("Location", ""))
-    parts = urlsplit(following)
+    try:
+        following = urljoin(url, response.headers.get("Location", ""))
+        parts = urlsplit(following)
+        parts.port  # noqa: B018  a number that is no port is found here
+    except ValueError:
+        raise Final("fetch.redirects", host=host(url)) from None
     downgraded = urlsplit(url).scheme == "https" and parts.scheme != "https"
     if parts.scheme not in ("http", "https") or not parts.hostname or downgraded or len(following) > 16_000:
         raise Final("fetch.redirects", host=host(url))

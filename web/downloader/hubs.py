@@ -88,8 +88,7 @@ class HuggingFaceHub:
             following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return
-            further = urljoin(url, following[1])
-            if urlsplit(further)[:2] != urlsplit(url)[:2]:
+            if (further := _next_page(url, following[1])) is None:
                 return
             url = further
 
@@ -125,6 +124,15 @@ def hub_of(endpoint: str) -> Hub:
         raise ValueError(f"{endpoint} is no address of a hub: expected one such as https://huggingface.co.")
     known = parts.hostname.removeprefix("www.") in ("modelscope.cn", "modelscope.ai")
     return ModelScopeHub(endpoint) if known or speaks_modelscope else HuggingFaceHub(endpoint)
+
+
+def _next_page(url: str, told: str) -> str | None:
+    """Where a tree goes on; None where that is another server, or no address."""
+    try:
+        further = urljoin(url, told)
+        return further if urlsplit(further)[:2] == urlsplit(url)[:2] else None
+    except ValueError:
+        return None
 
 
 def _file(entry: Any) -> HubFile | None:

@@ -75,7 +75,8 @@ class PartFile:
             raise self._trouble(error) from None
 
     def finish(self) -> bool:
-        """Make it the file. False, and nothing is left of it, where the hash is wrong. Raises Final."""
+        """Make it the file. False, and nothing is left of it, where the hash is wrong. Raises Final, also where another
+        file of this name has been put there meanwhile: what is here is kept then."""
         assert self._file is not None
         assert self.offset == self.size
         if self._hash.hexdigest() != self.sha256:
@@ -84,6 +85,8 @@ class PartFile:
         try:
             os.fsync(self._file)
             self.close()
+            if self.path.exists():
+                raise Final("fetch.name_there", name=self.path.name)
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)
             _sync_folder(self.path.parent)

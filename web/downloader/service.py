@@ -43,12 +43,20 @@ def lock_of(models: Path) -> Iterator[None]:
     except OSError as error:
         raise disk_trouble(error, models, 0) from None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file, models)
         yield
-    except BlockingIOError:
-        raise Locked from None
     finally:
         os.close(file)
+
+
+def _lock(file: int, models: Path) -> None:
+    """Raises Locked, and Final where this file system knows no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Locked from None
+    except OSError as error:
+        raise disk_trouble(error, models, 0) from None
 
 
 def _open_lock(path: Path) -> int:
