@@ -16,7 +16,7 @@ from tests.harness.stack import Stack
 @pytest.mark.timeout(400)
 def test_two_people_talk_at_the_same_time(tmp_path, browser):
     shots = Path(os.environ.get("SCREENSHOTS") or tmp_path / "screenshots")
-    stack = Stack(tmp_path / "data").start(120)
+    stack = Stack(tmp_path / "data", max_reply_tokens=160).start(120)  # long enough to be caught in the middle
     try:
         play(browser, stack.address, [stack.first_invitation, stack.invite()], shots)
     finally:
