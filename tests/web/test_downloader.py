@@ -181,6 +181,12 @@ def test_a_wrong_file_is_never_installed(downloader, hub):
     assert downloader.content() == FILE
 
 
+def test_what_was_deleted_for_its_hash_does_not_count_as_here(downloader, hub):
+    hub.hashes[REPO, PATH] = "f" * 64
+    file = downloader.get()
+    assert (reason(file), file.done) == ("fetch.wrong_hash", 0)
+
+
 def test_the_mirror_has_the_file_when_the_hub_lies_is_away_or_has_another(database, tmp_path):
     for number, faults in enumerate((Faults(status=503), Faults(other_size=5), Faults(no_hash=True), Faults())):
         with Hub(faults) as hub, Hub() as mirror:

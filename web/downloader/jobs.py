@@ -185,6 +185,9 @@ class Jobs:
             progress.fetching(part, target.offset)
             places = self._places(file, part)
             Transfer(self._client, places, target, lambda n: progress.have(part, n), self._pause_s).run()
+        except Final:
+            transfers.record_progress(self._db, file.id, {part.number: target.offset})
+            raise
         finally:
             target.close()
         progress.have(part, part.size)
