@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from redis.exceptions import ResponseError
@@ -64,23 +64,26 @@ def test_a_full_disk_ends_nothing_and_everything_goes_on_afterwards(disk):
         assert stack.end(signal.SIGTERM) == 0, stack.words
 
 
-@pytest.fixture
-def no_room():
-    """No file may grow beyond 100 bytes in this process."""
+@contextmanager
+def no_room(n_bytes):
+    """Inside, no file may grow beyond so many bytes in this process; pytest itself may write to one outside."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_lines_of_a_log_that_find_no_room_are_dropped(tmp_path, no_room):
+def test_lines_of_a_log_that_find_no_room_are_dropped(tmp_path):
     """Also when the log is to be rotated: it is closed then, and what it still had to write fails."""
     log = FailingLog(str(tmp_path / "x.log"), "a", maxBytes=150, backupCount=1)
     logger = loggers.Logger(handlers=[log])
-    for number in range(50):
-        logger.info(f"line {number} of a program\n".encode())
-    with suppress(OSError):
-        log.close()
+    with no_room(100):
+        for number in range(50):
+            logger.info(f"line {number} of a program\n".encode())
+        with suppress(OSError):
+            log.close()
     assert (tmp_path / "x.log").stat().st_size <= 100
     assert "line 0 of" in (tmp_path / "x.log").read_text()
 
@@ -88,12 +91,8 @@ def test_lines_of_a_log_that_find_no_room_are_dropped(tmp_path, no_room):
 def test_a_log_goes_on_when_there_is_room_again(tmp_path):
     log = FailingLog(str(tmp_path / "x.log"), "a", maxBytes=10_000, backupCount=1)
     logger = loggers.Logger(handlers=[log])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
+    with no_room(0):
         logger.info("lost or late\n")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     logger.info("there\n")
     log.close()
     assert (tmp_path / "x.log").read_text().endswith("there\n")

@@ -17,6 +17,7 @@ from engine.model.loader import load_model
 from engine.model.memory_plan import GIB, HEADROOM_BYTES, MIB, MemoryPlan
 from engine.model.plan_search import COMFORTABLE_CONTEXT, MIN_CONTEXT, PlanRequest, plan_memory
 from tests.harness.models import gemma_path
+from tests.harness.soak import n_examples
 
 
 def model(name, quantization, n_layers, width, ff, heads, n_kv_heads, vocab, layer_mib, ends_mib, **changes):
@@ -209,7 +210,7 @@ def test_the_table_says_it_all():
 
 
 @given(st.integers(256, 40_000), st.integers(1, 6), st.sampled_from([0, 1024, 3000, 8192]), st.integers(-1, 40))
-@settings(deadline=None)
+@settings(max_examples=n_examples(25, 1000), deadline=None)
 def test_a_plan_never_exceeds_its_budget(budget_mib, lanes, context, gpu_layers):
     for asked in (MISTRAL_7B, SMOL_135M, OLMOE, HYBRID_9B, WINDOWS_12B):
         request = PlanRequest(context, lanes, gpu_layers)

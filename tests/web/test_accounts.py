@@ -1,5 +1,6 @@
 """The door: invitations, signing in, forms, cookies, headers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from argon2 import PasswordHasher
 
 from store import accounts
 from tests.harness.people import PASSWORD, Browser
+from web.auth.invite import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,15 +107,23 @@ def test_pages_carry_no_inline_code_and_no_foreign_address(site, ada):
         assert not re.search(r"<script>| on\w+=| style=|https?://", page)
 
 
-def test_the_invitation_of_the_first_admin(tmp_path, database_url, database):
-    def invite(*arguments: str) -> str:
-        environment = {"INGLENOOK_DATA_DIR": str(tmp_path), "INGLENOOK_DATABASE_URL": database_url}
-        command = [sys.executable, "-m", "web.auth.invite", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        ).stdout.strip()
+def test_the_invitation_of_the_first_admin(tmp_path, database_url, database, monkeypatch, capsys):
+    """Once by the command, then by what it calls."""
+    environment = {"INGLENOOK_DATA_DIR": str(tmp_path), "INGLENOOK_DATABASE_URL": database_url}
+    command = [sys.executable, "-m", "web.auth.invite"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    for name in [name for name in os.environ if name.startswith("INGLENOOK_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
 
-    link = invite()
+    def invite(*arguments: str) -> str:
+        before = os.umask(0o077)  # which the command sets for its own process
+        assert main(list(arguments)) == 0
+        os.umask(before)
+        return capsys.readouterr().out.strip()
+
+    link = done.stdout.strip()
     assert link.startswith("http://127.0.0.1:8420/invite/")
     assert invite() != link
     accounts.sign_up(database, link.rsplit("/", 1)[1], "Root", "x")

@@ -3,12 +3,13 @@
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
 from store.bundled import read_files as bundled
 from store.views import CharacterView
+from tests.harness.soak import n_examples
 from web.characters import card_form, tags
 
 ODD = {
@@ -70,6 +71,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=n_examples(20, 1000), deadline=None)
 @given(st.dictionaries(st.sampled_from([*card_form.BLANK, "assets", "x"]), JSON))
 def test_no_card_is_too_odd(card):
     card = {"name": "Mo", **card}
