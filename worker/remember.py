@@ -14,14 +14,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from engine.errors import EngineClosed, RequestError
 from engine.sampling import SamplerSettings
-from engine.segments import ReplySpec
+from engine.segments import ReplySpec, Segment
 from store import chats
 from store.broker import events
 from store.errors import StoreError
@@ -36,7 +36,8 @@ from worker.idle_model import IdleModel
 from worker.prompt import memory
 from worker.prompt.build import PartPlan, plan_spec
 from worker.prompt.errors import PromptError
-from worker.prompt.introduction import introduced_cast
+from worker.prompt.introduction import cast_of, introduced_cast
+from worker.prompt.replies import max_tokens_of
 from worker.prompt.segments import Limits, example_segments, message_segment
 from worker.prompt.turn_kinds import PartSpec
 
@@ -48,7 +49,7 @@ MAX_TOKENS = 220
 _TEMPERATURES = 0.3, 0.7  # of one try after the other
 _SCENE_SHARE = 4  # a scene takes one part of so many of the context
 _SOON = 8  # a window is nearly full when one part of so many is left beside what a note needs
-_LETTERS_PER_TOKEN = 2  # at least, of the text that is read again for a stale note
+_LETTERS_AGAIN = 6_000  # of the messages of a stale note, at most
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class _Task:
     """One note to be written: the question, in the language of what was `told`, and what becomes of the answer."""
 
     language: str
-    question: str
+    asked: str
     told: str
     first: int
     last: int
@@ -87,7 +88,7 @@ class NoteWriter:
         resident = self._context.engine.resident()
         self._seen = {chat: revision for chat, revision in self._seen.items() if chat in resident}
         self._not_before = {chat: then for chat, then in self._not_before.items() if then > now}
-        for chat_id, revision in recording.quiet_chats(self._context.db, resident - self._not_before.keys(), now):
+        for chat_id, revision in self._quiet(resident - self._not_before.keys(), now):
             if self._seen.get(chat_id) == revision:
                 continue
             try:
@@ -98,25 +99,32 @@ class NoteWriter:
                 return None
         return None
 
+    def _quiet(self, chat_ids: Collection[str], now: float) -> list[tuple[str, int]]:
+        return recording.quiet_chats(self._context.db, chat_ids, self._context.worker_name, now)
+
     def _write(self, chat_id: str) -> bool:
         story = chats.load_story(self._context.db, chat_id)
-        task = self._task(story)
+        plan = self._plan(story)
+        task = self._task(story, self._room(story, plan))
         if task is None:
             self._seen[chat_id] = story.chat.revision
             return False
         note_id = task.replaces.id if task.replaces else new_id()
         version = task.replaces.version + 1 if task.replaces else 1
         for temperature in _TEMPERATURES:
-            name = memory.segment_name(note_id, version)
-            plan = self._plan(story, name, task.language, task.question, temperature)
-            answer = self._model.ask(chat_id, plan)
+            reply = self._reply(story, memory.segment_name(note_id, version), task.language, temperature)
+            answer = self._model.ask(chat_id, self._asking(plan, task, reply))
             if answer is None:
                 return False
-            text = self._note_of(memory.BEGINNINGS[task.language], answer.text, task.told, (task.question,))
+            text = self._note_of(memory.beginning(task.language, cast_of(story)), answer.text, task.told, (task.asked,))
             if text and self._keep(story, task, note_id, text, answer.tokens):
                 return True
         self._not_before[chat_id] = self._clock() + AGAIN_AFTER_S
         return False
+
+    def _asking(self, plan: PartPlan, task: _Task, reply: ReplySpec) -> PartPlan:
+        """What is in the session, the question, and the note that is to be written."""
+        return replace(plan, wanted=(*plan.wanted, self._question(task.asked)), reply=reply)
 
     def _keep(self, story: Story, task: _Task, note_id: str, text: str, tokens: tuple[int, ...]) -> bool:
         new = NewNote(
@@ -141,28 +149,28 @@ class NoteWriter:
 
     # -- what is to be written -----------------------------------------------------------------------------------------
 
-    def _task(self, story: Story) -> _Task | None:
+    def _task(self, story: Story, room: int) -> _Task | None:
         """The note that is due: one that is stale, one on notes that take too much, one on the oldest scene."""
-        if len(story.messages) < memory.KEPT + 2:
+        if len(story.messages) < memory.KEPT + 2 or room <= 0:
             return None
-        return self._stale(story) or self._of_notes(story) or self._of_scene(story)
+        tasks = (make(story, room) for make in (self._stale, self._of_notes, self._of_scene))
+        return next((task for task in tasks if task and self._needed(story, task) <= room), None)
 
-    def _stale(self, story: Story) -> _Task | None:
+    def _stale(self, story: Story, room: int) -> _Task | None:
+        """The first stale note, from as much of its messages as there is room for."""
         stale = next((note for note in story.notes if note.is_stale and not note.is_by_hand), None)
-        if stale is None:
-            return None
-        room = self._room(story)
-        letters = min(6_000, max(0, room - self._needed(memory.LONGEST_QUESTION)) * _LETTERS_PER_TOKEN)
-        told = recording.told_in(self._context.db, story.chat.id, stale.first_ordinal, stale.last_ordinal, letters)
-        if not told.strip():
-            return None
-        language = language_of(told)
-        question = memory.again_question(language, told)
-        return _Task(
-            language, question, told, stale.first_ordinal, stale.last_ordinal, story.chat.window, replaces=stale
-        )
+        letters = _LETTERS_AGAIN if stale else 0
+        while stale and letters >= _LETTERS_AGAIN // 16:
+            told = recording.told_in(self._context.db, story.chat.id, stale.first_ordinal, stale.last_ordinal, letters)
+            language, first, last = language_of(told), stale.first_ordinal, stale.last_ordinal
+            asked = memory.again_question(language, told)
+            task = _Task(language, asked, told, first, last, story.chat.window, replaces=stale)
+            if not told.strip() or self._needed(story, task) <= room:
+                return task if told.strip() else None
+            letters //= 2
+        return None
 
-    def _of_notes(self, story: Story) -> _Task | None:
+    def _of_notes(self, story: Story, _room: int) -> _Task | None:
         """The older half of the notes, where all of them take more than their share."""
         limits, framing = self._context.limits(), self._context.framing
         sizes = [len(memory.note_segment(note, framing, limits).tokens) for note in story.notes]
@@ -172,21 +180,13 @@ class NoteWriter:
             return None
         told = "\n".join(note.text for note in old)
         language = language_of(told)
-        question = memory.notes_question(language, old)
         covers = tuple(note.id for note in old)
         first, last = min(note.first_ordinal for note in old), max(note.last_ordinal for note in old)
-        return _Task(language, question, told, first, last, story.chat.window, covers=covers)
+        return _Task(language, memory.notes_question(language, old), told, first, last, story.chat.window, covers)
 
-    def _of_scene(self, story: Story) -> _Task | None:
+    def _of_scene(self, story: Story, room: int) -> _Task | None:
         """The oldest messages of a window that is nearly full."""
         limits = self._context.limits()
-        soon = max(limits.reply(), limits.context // _SOON)
-        if (
-            not self._needed(memory.LONGEST_QUESTION)
-            <= self._room(story)
-            < self._needed(memory.LONGEST_QUESTION) + soon
-        ):
-            return None  # there is time yet, or no room any more
         inside = [message for message in story.messages if message.ordinal >= int(story.chat.window.get("messages", 0))]
         scene = memory.scene_to_note(inside, self._n_of_scene(inside, limits))
         if not scene:
@@ -195,9 +195,10 @@ class NoteWriter:
         window = {**story.chat.window, "examples": n_examples, "messages": scene[-1].ordinal + 1}
         told = "\n".join(f"{message.name}: {message.text}" for message in scene)
         language = language_of(told)
-        return _Task(
-            language, memory.scene_question(language, scene), told, scene[0].ordinal, scene[-1].ordinal, window
-        )
+        asked = memory.scene_question(language, scene)
+        task = _Task(language, asked, told, scene[0].ordinal, scene[-1].ordinal, window)
+        soon = limits.reply() + limits.context // _SOON
+        return task if room < self._needed(story, task) + soon else None  # there is time yet
 
     def _n_of_scene(self, messages: Sequence[MessageView], limits: Limits) -> int:
         """How many of the oldest messages make up a scene: a part of the context."""
@@ -208,41 +209,42 @@ class NoteWriter:
                 return number + 1
         return 0
 
+    # -- tokens --------------------------------------------------------------------------------------------------------
+
     def _longest(self) -> int:
         """Tokens of a note at most."""
         return min(MAX_TOKENS, self._context.context_tokens // 8)
 
-    def _needed(self, question: str) -> int:
+    def _needed(self, story: Story, task: _Task) -> int:
         """Tokens that a question and its note need."""
-        return len(self._context.framing.segment("note", "", question)) + self._longest()
+        return len(self._question(task.asked).tokens) + max_tokens_of(self._reply(story, "", task.language))
 
-    def _room(self, story: Story) -> int:
-        """How many tokens of the context are free now."""
-        plan = self._plan(story, "memory:none", n_tokens=1)
+    def _room(self, story: Story, plan: PartPlan) -> int:
+        """How many tokens of the context are free; none where something would be forgotten already."""
+        if any(plan.window.get(name, 0) != story.chat.window.get(name, 0) for name in ("examples", "messages")):
+            return 0
         return self._context.context_tokens - sum(len(segment.tokens) for segment in plan.wanted)
 
-    def _plan(
-        self,
-        story: Story,
-        name: str,
-        language: str = "en",
-        question: str = "",
-        temperature: float = _TEMPERATURES[0],
-        n_tokens: int | None = None,
-    ) -> PartPlan:
-        """The narrator speaks, who has begun the note. Raises PromptError."""
-        framing = self._context.framing
+    def _question(self, asked: str) -> Segment:
+        return Segment(memory.QUESTION, self._context.framing.segment("note", "", asked), ephemeral=True)
+
+    def _plan(self, story: Story) -> PartPlan:
+        """What is in the session now. Raises PromptError."""
+        spec = PartSpec("narrate", story.messages, memory.ROLE, memory.NAME)
+        reply = replace(self._reply(story, memory.QUESTION, "en"), max_tokens=1)
+        return plan_spec(story, spec, reply, self._context.framing, self._context.limits(), ahead=True)
+
+    def _reply(self, story: Story, name: str, language: str, temperature: float = _TEMPERATURES[0]) -> ReplySpec:
+        """The narrator speaks, who has begun the note."""
+        framing, cast = self._context.framing, cast_of(story)
         header, footer = framing.reply_header(memory.ROLE, memory.NAME), framing.footer(memory.ROLE)
-        begun = framing.segment(memory.ROLE, memory.NAME, memory.BEGINNINGS[language])
-        names = {story.character.name, story.chat.user_name}
-        reply = ReplySpec(
+        begun = framing.segment(memory.ROLE, memory.NAME, memory.beginning(language, cast))
+        return ReplySpec(
             name=name,
             header=header,
             footer=footer,
             prefix=begun[len(header) : len(begun) - len(footer)],
             sampling=SamplerSettings(temperature=temperature, ban_end=True),
-            max_tokens=n_tokens or self._longest(),
-            stop=("\n\n", *framing.stop_strings(sorted(names), memory.NAME)),
+            max_tokens=self._longest(),
+            stop=("\n", *framing.stop_strings(sorted({cast.char, cast.user}), memory.NAME)),
         )
-        spec = PartSpec("narrate", story.messages, memory.ROLE, memory.NAME, question)
-        return plan_spec(story, spec, reply, framing, self._context.limits(), ahead=True)

@@ -20,6 +20,7 @@ from store.views import StoryNote, note_view, pack_tokens
 
 QUIET_S = 3.0
 _IDS_PER_QUERY = 250
+_SHORTEST_PART = 40  # letters of a message
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ def record_note(
 ) -> StoryNote | None:
     """Keep what a worker wrote, and the window behind its messages (compare-and-set on the revision).
 
-    None, and no change, when the chat has moved on, a turn has begun, or the note that was to be replaced is not stale
-    any more. The revision stays: nothing that a tab shows has changed but the memory.
+    None, and no change, when the chat has moved on, a turn has begun, another worker was faster, or the note that was
+    to be replaced is not stale any more. The revision stays: nothing that a tab shows has changed but the memory.
     """
     with db.session() as session:
         chat = session.get(Chat, chat_id, with_for_update=True)
         if chat is None or chat.deleted_at is not None or chat.revision != revision or _is_busy(session, chat_id):
+            return None
+        if not new.replaces and not _is_due(session, chat, new):
             return None
         note = _replaced(session, chat_id, new) if new.replaces else _added(session, chat_id, new, clock(now))
         if note is None:
@@ -64,13 +67,15 @@ def record_note(
         return note_view(note)
 
 
-def quiet_chats(db: Database, chat_ids: Collection[str], now: float) -> list[tuple[str, int]]:
+def quiet_chats(db: Database, chat_ids: Collection[str], worker: str, now: float) -> list[tuple[str, int]]:
     """Those of these chats (id, revision) in which nobody has just written and no turn is under way, the one used last
-    first; none whose owner wants no notes."""
+    first; none that another worker wrote in last, and none whose owner wants no notes."""
     ids, rows = sorted(chat_ids), list[Row[Any]]()
+    last = select(Turn.worker).where(Turn.chat_id == Chat.id).order_by(Turn.created_at.desc(), Turn.id).limit(1)
+    by = func.coalesce(last.scalar_subquery(), worker)
     busy = select(Turn.id).where(Turn.chat_id == Chat.id, Turn.state.in_(UNFINISHED)).exists()
     quiet = select(Chat.updated_at, Chat.id, Chat.revision, Chat.memory)
-    quiet = quiet.where(Chat.deleted_at.is_(None), Chat.updated_at < now - QUIET_S, ~busy)
+    quiet = quiet.where(Chat.deleted_at.is_(None), Chat.updated_at < now - QUIET_S, ~busy, by == worker)
     with db.reading() as session:
         for start in range(0, len(ids), _IDS_PER_QUERY):
             rows += session.execute(quiet.where(Chat.id.in_(ids[start : start + _IDS_PER_QUERY]))).all()
@@ -79,21 +84,16 @@ def quiet_chats(db: Database, chat_ids: Collection[str], now: float) -> list[tup
 
 
 def told_in(db: Database, chat_id: str, first: int, last: int, letters: int) -> str:
-    """What the messages from one ordinal to another show, as a script; the first `letters` of it."""
+    """What the messages from one ordinal to another show, as a script of at most `letters`: of many the beginning of
+    each."""
     with db.reading() as session:
         among = Message.chat_id == chat_id, Message.ordinal.between(first, last), Message.deleted_at.is_(None)
+        n_messages = session.scalar(select(func.count()).select_from(Message).where(*among)) or 1
+        each = max(_SHORTEST_PART, letters // n_messages)
         shown = and_(Alternative.message_id == Message.id, Alternative.position == Message.active)
-        text = func.substr(Alternative.text, 1, letters)
-        rows = session.execute(
-            select(Message.name, text).join(Alternative, shown).where(*among).order_by(Message.ordinal)
-        )
-        lines, left = [], letters
-        for name, said in rows:
-            lines.append(f"{name}: {said}"[:left])
-            left -= len(lines[-1])
-            if left <= 0:
-                break
-        return "\n".join(lines)
+        told = select(Message.name, func.substr(Alternative.text, 1, each)).join(Alternative, shown).where(*among)
+        rows = session.execute(told.order_by(Message.ordinal).limit(letters // _SHORTEST_PART + 1))
+        return "\n".join(f"{name}: {said}"[:each] for name, said in rows)[:letters]
 
 
 def _added(session: Session, chat_id: str, new: NewNote, now: float) -> StoryNoteRow:
@@ -137,6 +137,15 @@ def _replaced(session: Session, chat_id: str, new: NewNote) -> StoryNoteRow | No
     note.text, note.tokens, note.model_key = new.text[: notes.MAX_LETTERS], pack_tokens(new.tokens), new.model_key
     note.state, note.version, note.written_after = "fresh", note.version + 1, new.written_after
     return note
+
+
+def _is_due(session: Session, chat: Chat, new: NewNote) -> bool:
+    """Whether no other note has been written for the same."""
+    if not new.covers:
+        return int(chat.window.get("messages", 0)) <= new.first_ordinal
+    row = StoryNoteRow
+    counted = select(func.count()).where(row.chat_id == chat.id, row.id.in_(new.covers))
+    return session.scalar(counted.where(row.deleted_at.is_(None), row.covered_by.is_(None))) == len(new.covers)
 
 
 def _is_busy(session: Session, chat_id: str) -> bool:

@@ -92,6 +92,15 @@ def test_a_note_is_stale_when_a_message_that_it_stands_for_changes(database, use
     assert record(database, chat, replaces=note.id) is None, "it is not stale any more"
 
 
+def test_of_two_workers_that_write_the_same_note_one_is_refused(database, user, chat, told):
+    first = record(database, chat)
+    assert first
+    assert record(database, chat) is None, "the window is behind these messages already"
+    assert record(database, chat, covers=(first.id,), first_ordinal=0).level == 2
+    assert record(database, chat, covers=(first.id,)) is None, "another note has replaced it"
+    assert len(notes.list_notes(database, user.id, chat.id)) == 2
+
+
 def test_a_stale_note_by_hand_waits_for_a_person(database, user, chat, told):
     note = record(database, chat)
     _, revision = notes.edit_note(database, user.id, note.id, "By hand.", chats.get_revision(database, chat.id))

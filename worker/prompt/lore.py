@@ -30,6 +30,7 @@ from worker.prompt.segments import Limits, PromptFraming
 from worker.prompt.turn_kinds import PartSpec
 from worker.prompt.window import WindowEntry
 
+PREFIX = "lore:"
 DEPTH_PROMPT, DEFAULT_DEPTH = "depth_prompt", 4
 MAX_EXPLANATIONS = 60
 _MAX_ACTIVATIONS = 3  # remembered of each entry: the last may be repeated
@@ -135,7 +136,7 @@ class LoreSelector:
     ) -> tuple[tuple[int, Segment], ...]:
         """In the order in which they stand; in the same place in the order of the books."""
         segments = [
-            (at.behind, Segment(f"lore:{key}@{at.behind}", self._meter.tokens(contents[key]), True))
+            (at.behind, Segment(f"{PREFIX}{key}@{at.behind}", self._meter.tokens(contents[key]), True))
             for key, at in placements.items()
         ]
         return tuple(sorted(segments, key=lambda placed: placed[0]))
@@ -197,7 +198,7 @@ def with_lore(entries: Sequence[WindowEntry], lore: PartLore) -> list[WindowEntr
 
 def _is_behind(entry: WindowEntry, ordinal: int) -> bool:
     """Whether a message, or what belongs to one, stands behind another."""
-    is_lore = entry.segment.name.startswith(("lore:", "cast:"))  # they belong to the last message, wherever they stand
+    is_lore = entry.segment.name.startswith((PREFIX, "cast:"))  # they belong to the last message, wherever they stand
     return not is_lore and entry.message is not None and entry.message.ordinal > ordinal
 
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from engine.segments import Segment
 from store.turns.kinds import NARRATOR
 from store.views import MessageView, Story, StoryNote
+from worker.prompt.introduction import PREFIX as INTRODUCTION
+from worker.prompt.lore import PREFIX as LORE
+from worker.prompt.persona import Cast
 from worker.prompt.segments import Limits, PromptFraming
 from worker.prompt.window import WindowEntry
 
@@ -22,8 +25,10 @@ SHARE = 5
 """Notes may take one part of so many of the context."""
 ROLE, NAME = "narrator", NARRATOR
 QUOTED = 60  # letters of the first and the last message in a question
-BEGINNINGS = {"en": "Earlier,", "zh": "此前，"}
-"""What a note has already: small models go on with what happened."""
+QUESTION = "memory:asked"
+"""The name of a question's segment, beside which the instruction to a narration may stand."""
+_BEGINNINGS = {"en": "Earlier, {user} and {char}", "zh": "此前，{user}和{char}"}
+"""What a note has already: small models go on with what happened, and in the third person."""
 _QUESTIONS = {
     "en": {
         "scene": "The story pauses. The narrator sums up what happened earlier, from “{first}” to “{last}”, in 60 to "
@@ -43,8 +48,6 @@ _QUESTIONS = {
         "人名、地点、物件、数字、约定。只写事实。",
     },
 }
-LONGEST_QUESTION = _QUESTIONS["en"]["scene"].format(first="x" * QUOTED, last="x" * QUOTED)
-"""About as long as any question to what is in the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,22 @@ def with_placed(kept: Sequence[WindowEntry], notes: Sequence[PlacedNote]) -> lis
     """The segments of the window with the notes between them, each behind all that belongs to its message."""
     segments: list[Segment] = []
     waiting = list(notes)
-    reached = -1
     for entry in kept:
-        if entry.message is not None and entry.message.ordinal > reached:
-            reached = entry.message.ordinal
-            while waiting and waiting[0].behind < reached:
-                segments.append(waiting.pop(0).segment)
+        before = _last_before(entry)
+        while waiting and waiting[0].behind <= before:
+            segments.append(waiting.pop(0).segment)
         segments.append(entry.segment)
     return [*segments, *(note.segment for note in waiting)]
+
+
+def _last_before(entry: WindowEntry) -> int:
+    """The ordinal of the last message whose notes stand before this entry; -1: none has to."""
+    name = entry.segment.name
+    if name.startswith(LORE):  # it belongs to the last message, wherever it stands
+        return int(name.rpartition("@")[2])
+    if name.startswith(INTRODUCTION):
+        return int(name.removeprefix(INTRODUCTION)) - 1
+    return entry.message.ordinal - 1 if entry.message else -1
 
 
 def n_tokens(notes: Sequence[PlacedNote]) -> int:
@@ -114,6 +125,11 @@ def scene_to_note(messages: Sequence[MessageView], n_evicted: int) -> tuple[Mess
 
 KEPT = 4
 """The last messages are never summed up: the two last exchanges."""
+
+
+def beginning(language: str, cast: Cast) -> str:
+    """What a note has already."""
+    return _BEGINNINGS[language].format(user=cast.user, char=cast.char)
 
 
 def scene_question(language: str, scene: Sequence[MessageView]) -> str:
