@@ -6,6 +6,7 @@ What it refuses to know: frames (live/protocol/ puts these values into them).
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from store.memory import switches
 from store.views import ChatView, MessageView, PresetView, TurnView
 from web import errors
 from web.i18n.language import marked
@@ -24,6 +25,7 @@ class SetupJson(TypedDict):
     user_persona: str
     settings: dict[str, Any]
     books: list[str]
+    switches: dict[str, bool]
 
 
 class PresetJson(TypedDict):
@@ -116,6 +118,7 @@ def setup_json(chat: ChatView) -> SetupJson:
         "user_persona": chat.user_persona,
         "settings": chat.settings,
         "books": chat.lore.get("books", []),
+        "switches": {name: switches.is_on(chat.memory, name) for name in switches.ALL},
     }
 
 

@@ -141,7 +141,7 @@ class NoteWriter:
         kept = recording.record_note(self._context.db, story.chat.id, story.chat.revision, task.window, new)
         if kept is not None:
             try:
-                event = {"type": "memory", "chat": story.chat.id}
+                event = {"type": "memory", "chat": story.chat.id, "notes": True}
                 events.publish_unnumbered(self._context.redis, story.chat.id, event)
             except RedisError as error:
                 log.info("tabs of chat %s hear of its note later: %s", story.chat.id, error)

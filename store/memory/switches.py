@@ -6,14 +6,14 @@ from typing import Any
 
 from store.errors import Refused
 
-NOTES, RECALL = "notes", "recall"
+ALL = NOTES, RECALL = "notes", "recall"
 
 
 def checked(value: Mapping[str, Any]) -> dict[str, bool]:
     """The switches, if every one is known and a truth value. Raises Refused "bad_setting"."""
     for name, is_on in value.items():
-        if name not in (NOTES, RECALL):
-            raise Refused("bad_setting.unknown", name=repr(name), settings=f"{NOTES}, {RECALL}")
+        if name not in ALL:
+            raise Refused("bad_setting.unknown", name=repr(name), settings=", ".join(ALL))
         if not isinstance(is_on, bool):
             raise Refused("bad_setting.switch", name=name)
     return dict(value)

@@ -58,8 +58,10 @@ class AlternativeView:
     created_at: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The part of the message JSON that is about this alternative."""
-        return {"position": self.position, "text": self.text, "status": self.status and self.status["fields"]}
+        """The part of the message JSON that is about this alternative; `recalled`: what a reply was reminded of."""
+        shown = {"position": self.position, "text": self.text, "status": self.status and self.status["fields"]}
+        recalled = self.stats.get("recalled")
+        return {**shown, "recalled": recalled} if recalled else shown
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import pytest
 from scripted_worker import new_turn
 
 from store import accounts, chats
+from store.memory import notes, recording
 from store.presets import own_presets
 from store.turns import Outcome
 from store.turns.kinds import KINDS
@@ -13,16 +14,22 @@ from web.live.protocol.to_server import (
     ChooseAlternative,
     DeleteBelow,
     DeleteMessage,
+    DeleteNote,
     DeletePreset,
     EditMessage,
+    EditNote,
     OpenChat,
     Ping,
     PinMessage,
+    PinNote,
     RestoreBelow,
     RestoreMessage,
+    RestoreNote,
+    RewriteNote,
     SavePreset,
     SetUpChat,
     ShowLoreUsed,
+    ShowNotes,
     ShowProbabilities,
     ShowPrompt,
     StartOver,
@@ -39,7 +46,9 @@ def hers(site, ada, tale):
     opened = tab.open(chat)
     turn = new_turn()
     gone = edits_a_message_away(tale, tab, chat, opened["revision"])
-    ack = tab.submit(chat, "My secret", gone["revision"], turn)
+    note, lost = (noted(site.database, chat, gone["revision"]) for _ in range(2))
+    _, revision = notes.delete_note(site.database, accounts.find_user(site.database, "Ada").id, lost, gone["revision"])
+    ack = tab.submit(chat, "My secret", revision, turn)
     message = opened["messages"][0]["id"]
     preset = own_presets.save_preset(site.database, accounts.find_user(site.database, "Ada").id, "Ada's", {}).id
     return {
@@ -49,7 +58,15 @@ def hers(site, ada, tale):
         "deleted": gone["message"],
         "revision": ack["revision"],
         "preset": preset,
+        "note": note,
+        "lost": lost,
     }
+
+
+def noted(database, chat, revision):
+    """The id of a note on what Ada has said."""
+    new = recording.NewNote("Ada has a secret.", (1,), "model", first_ordinal=0, last_ordinal=0, written_after=0)
+    return recording.record_note(database, chat, revision, {}, new).id
 
 
 def edits_a_message_away(tale, tab, chat, revision):
@@ -94,12 +111,22 @@ TRIES = {
         "title": "Mine now",
         "author_note": "Say the secret",
     },
+    ShowNotes: lambda hers: {"type": "notes", "chat": hers["chat"]},
+    EditNote: lambda hers: of_note(hers, type="edit_note", text="Nothing is secret"),
+    PinNote: lambda hers: of_note(hers, type="pin_note", pinned=True),
+    RewriteNote: lambda hers: of_note(hers, type="rewrite_note"),
+    DeleteNote: lambda hers: of_note(hers, type="delete_note"),
+    RestoreNote: lambda hers: {**of_note(hers, type="restore_note"), "note": hers["lost"]},
     SavePreset: None,  # names nothing
     DeletePreset: lambda hers: {"type": "delete_preset", "preset": hers["preset"]},
     ShowProbabilities: lambda hers: {"type": "why", "message": hers["message"], "position": 0},
     ShowPrompt: lambda hers: {"type": "prompt", "message": hers["message"], "position": 0},
     ShowLoreUsed: lambda hers: {"type": "added", "message": hers["message"], "position": 0},
 }
+
+
+def of_note(hers, **frame):
+    return {"note": hers["note"], "revision": hers["revision"], **frame}
 
 
 def of_message(hers, **frame):

@@ -1,8 +1,8 @@
 """The commands of a tab: parses a frame strictly, finds its handler, checks ownership in one place.
 
 What it does: COMMANDS is the table of all commands; the handlers of turns and of reading along are here, those of
-changes by hand in changes.py. The tab gets its acknowledgement first, then every tab on the chat is told; the page that
-asked ignores what it knows.
+changes by hand in changes.py, those of notes in note_changes.py. The tab gets its acknowledgement first, then every tab
+on the chat is told; the page that asked ignores what it knows.
 Ownership: every handler gets the person's id, and every store function that it calls with an id from outside takes the
 person's id too; a chat of another person is `not_found`, as if it did not exist.
 What it refuses to know: the shapes of frames (protocol/), sockets and threads (tab_session.py), how a reply is written.
@@ -20,6 +20,7 @@ from store.errors import StoreError
 from web import errors, serializers
 from web.live.caller import Caller, Handler
 from web.live.changes import CHANGES
+from web.live.note_changes import NOTE_COMMANDS
 from web.live.protocol.to_server import (
     ChooseAlternative,
     CommandFrame,
@@ -117,4 +118,5 @@ COMMANDS: dict[type[CommandFrame], Handler] = {
     ChooseAlternative: _choose,
     Ping: _ping,
     **CHANGES,
+    **NOTE_COMMANDS,
 }

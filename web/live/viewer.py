@@ -179,10 +179,10 @@ class Viewer:
         self._send(SetUp(type="setup", chat=chat.id, **serializers.setup_json(chat)))
 
     def _send_memory(self, event: LiveMessage) -> None:
-        """Send where the model's context window begins, if it has moved."""
+        """Send where the model's context window begins, if it has moved or a note was written."""
         chat = self._chat_now(event)
         begins = serializers.memory_begins(chat)
-        if begins != self._memory_from:
+        if begins != self._memory_from or event.get("notes"):
             self._memory_from = begins
             forgotten = event.once(
                 "forgotten", lambda: message_pages.n_forgotten(self._services.database, chat.id, begins)

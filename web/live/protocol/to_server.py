@@ -1,6 +1,7 @@
 """Frames from a tab to the server: the commands, each a class that pydantic checks strictly.
 
-Handlers: commands.py has those from `OpenChat` to `Ping` (turns, reading along), changes.py the rest (changes by hand).
+Handlers: commands.py has those from `OpenChat` to `Ping` (turns, reading along), note_changes.py those of
+notes, changes.py the rest (changes by hand).
 """
 
 from typing import Annotated, Literal
@@ -23,6 +24,10 @@ FollowUp = Annotated[str, Field(pattern=f"^({'|'.join(FOLLOWING)})$")]
 StopText = Annotated[str, Field(max_length=200)]
 SettingsMap = Annotated[dict[str, Number | Annotated[list[StopText], Field(max_length=32)]], Field(max_length=32)]
 """Settings of a chat by name: numbers, and the list of texts at which a reply ends."""
+
+
+MemorySwitches = Annotated[dict[Annotated[str, Field(max_length=20)], bool], Field(max_length=8)]
+"""Switches of a chat's long-term memory by name."""
 
 
 class CommandFrame(BaseModel):
@@ -158,6 +163,53 @@ class SetUpChat(CommandFrame):
     persona: Id | None = None
     settings: SettingsMap | None = None
     books: list[Id] | None = Field(None, max_length=32)
+    memory: MemorySwitches | None = None
+
+
+class ShowNotes(CommandFrame):
+    """The notes on what the model has forgotten of a chat. Answer: `notes`."""
+
+    type: Literal["notes"]
+    chat: Id
+
+
+class NoteChange(CommandFrame):
+    """A change of one note. `revision`: the chat's, as the person saw it. Answer: `note_changed`, then `notes`."""
+
+    note: Id
+    revision: Ordinal
+
+
+class EditNote(NoteChange):
+    """Give a note another text."""
+
+    type: Literal["edit_note"]
+    text: str = Field(max_length=8_000)
+
+
+class PinNote(NoteChange):
+    """Keep a note in the prompt before others, or no longer."""
+
+    type: Literal["pin_note"]
+    pinned: bool
+
+
+class RewriteNote(NoteChange):
+    """Let the model write a note again."""
+
+    type: Literal["rewrite_note"]
+
+
+class DeleteNote(NoteChange):
+    """Take a note out of the chat."""
+
+    type: Literal["delete_note"]
+
+
+class RestoreNote(NoteChange):
+    """Undo the delete of a note."""
+
+    type: Literal["restore_note"]
 
 
 class SavePreset(CommandFrame):
@@ -214,6 +266,12 @@ Command = Annotated[
     | BranchChat
     | StartOver
     | SetUpChat
+    | ShowNotes
+    | EditNote
+    | PinNote
+    | RewriteNote
+    | DeleteNote
+    | RestoreNote
     | SavePreset
     | DeletePreset
     | ShowProbabilities

@@ -111,6 +111,24 @@ class Memory(MemoryJson):
     chat: str
 
 
+class Notes(TypedDict):
+    """Answer to `notes` (note_changes.py): the notes of a chat that no other note replaces, oldest first."""
+
+    type: Literal["notes"]
+    chat: str
+    notes: Sequence[Mapping[str, Any]]  # StoryNote.as_dict
+
+
+class NoteChanged(TypedDict):
+    """Answer to a change of a note (note_changes.py). `by`: the command."""
+
+    type: Literal["note_changed"]
+    chat: str
+    revision: int
+    note: str
+    by: str
+
+
 class Probabilities(TypedDict):
     """Answer to `why` (changes.py)."""
 
@@ -182,6 +200,8 @@ OUTGOING: Mapping[str, type[Mapping[str, Any]]] = {
     "titled": Titled,
     "presets": Presets,
     "memory": Memory,
+    "notes": Notes,
+    "note_changed": NoteChanged,
     "why": Probabilities,
     "added": LoreUsed,
     "prompt": Prompt,

@@ -44,6 +44,8 @@ const HANDLERS = {
   prompt: (page, frame) => page.actions.showPrompt(frame),
   added: (page, frame) => page.actions.showLoreUsed(frame),
   memory: (page, frame) => page.actions.setMemory(frame),
+  notes: (page, frame) => page.actions.notes.show(frame.notes),
+  note_changed: (page, frame) => page.onNoteChanged(frame),
   setup: (page, frame) => page.actions.applySetup(frame),
   titled: (page, frame) => page.onTitled(frame),
   presets: (page, frame) => page.actions.setup.sampler.own.replace(frame),
@@ -160,6 +162,12 @@ export class ChatController {
     if (END_STATES.includes(ack.state)) this.open();
     else if (!this.turn) this.#begin({ id: ack.id, kind, state: ack.state });
     this.updateBusy();
+  }
+
+  /** A note is as this window asked for. */
+  onNoteChanged(frame) {
+    this.revision = Math.max(this.revision, frame.revision);
+    this.actions.notes.onChanged(frame);
   }
 
   /** The server did not do what a command asked for. */

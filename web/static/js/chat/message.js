@@ -35,7 +35,22 @@ export function fillMessage(element, message) {
   element.querySelector(".count").textContent = `${message.active + 1}/${message.alternatives.length}`;
   element.querySelector("time").dataset.epoch = message.created_at;
   fillStatus(element, alternative.status);
+  fillReceipt(element, alternative.recalled);
   fillTimes(element);
+}
+
+/** What the reply was reminded of: [{ ordinal, name, excerpt }], see worker/prompt/recall.py. */
+function fillReceipt(element, recalled) {
+  const receipt = element.querySelector(".recalled");
+  receipt.hidden = !recalled?.length;
+  const links = (recalled ?? []).map(({ ordinal, name, excerpt }) => {
+    const link = document.createElement("a");
+    link.href = `#m${ordinal}`;
+    link.dataset.testid = "recalled-link";
+    link.textContent = `${name}: ${excerpt}`;
+    return link;
+  });
+  receipt.replaceChildren(...(links.length ? [document.createTextNode(`${t("Remembered:")} `), ...links] : []));
 }
 
 function fillStatus(element, status) {

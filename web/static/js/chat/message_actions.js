@@ -8,6 +8,7 @@
 import { LoreUsed } from "./lore_used.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
+import { Notes } from "./notes.js";
 import { ReadAloud } from "./read_aloud.js";
 import { PromptViewer } from "./prompt_viewer.js";
 import { RereadCosts } from "./reread_cost.js";
@@ -33,6 +34,7 @@ export class MessageActions {
     this.readAloud = new ReadAloud(story, (words) => composer.showNotice(words));
     this.toast = new Toast(composer);
     this.costs = new RereadCosts(story, page.chat);
+    this.notes = new Notes(page, (frame) => this.#send(frame), this.toast);
     this.setup = new SetupPanel((frame) => page.socket.send(frame), page.chat);
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
@@ -47,6 +49,7 @@ export class MessageActions {
   applySetup(chat) {
     this.#keepsProbabilities = chat.settings.top_n > 0;
     if (chat.memory) this.setMemory(chat.memory);
+    this.notes.applySwitches(chat.switches);
     this.setup.apply(chat);
     this.editor.catchUp((id) => this.story.known.get(id));
     if (chat.type === "setup") this.setup.confirm();
@@ -61,6 +64,7 @@ export class MessageActions {
   setMemory(memory) {
     this.costs.memory = memory;
     this.story.setMemory(memory);
+    if (memory.from) this.notes.ask();
   }
 
   /** Open the menu of a message; what changes the story is off while a turn is under way. */

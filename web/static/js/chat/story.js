@@ -1,6 +1,7 @@
 /* The list of messages: keeps the elements equal to what the server says (streaming text is in streaming.js). Knows nothing
    of the web socket. Markup: templates/_message.html, cloned from <template id="blank">.
-   Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }). */
+   Events: "act" (detail: { act: "retry" | "previous" | "next" | "menu", message, button }), "rows" (other messages, or
+   another memory). */
 
 import { StreamingMessages } from "./streaming.js";
 import { Swipes } from "./swipes.js";
@@ -233,8 +234,9 @@ export class Story extends EventTarget {
     const isFirst = first === this.list.firstElementChild && this.known.get(first?.dataset.id)?.ordinal !== from;
     for (const line of this.list.querySelectorAll(".memory")) {
       line.hidden = !forgotten || isFirst || line.parentElement !== first;
-      line.textContent = line.hidden ? "" : memoryText(forgotten);
+      line.querySelector("button").textContent = line.hidden ? "" : memoryText(forgotten);
     }
+    this.dispatchEvent(new Event("rows"));
   }
 
   /** A new element in its place among those that the server knows. */
