@@ -15,7 +15,7 @@ chosen := $(if $(filter command line,$(origin PORT)),INGLENOOK_PORT='$(PORT)') \
           $(if $(filter command line,$(origin MODEL)),INGLENOOK_MODEL='$(MODEL)')
 on_model := $(if $(filter command line,$(origin MODEL)),--model '$(MODEL)')
 
-.PHONY: help run model test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-downloads check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
+.PHONY: help run model test test-postgres test-vulkan soak-tests lint format browser story check check-crashes check-downloads check-kills check-rolling attack bench bench-engine soak-engine bench-queue bench-device bench-scale bench-lore bench-search bench-recall bench-plans bench-chats bench-gpu-pack load fuzz words audit docs compose-test check-cuda-build clean check-python venv venv-dev
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ bench-lore: venv-dev ## 300 turns with a lorebook of 200 entries: what a turn re
 
 bench-search: venv-dev ## 100,000 messages of 50 people: how long a search takes; writes docs/benchmarks.md
 	@exec $(PY) -m bench.search
+
+bench-recall: venv-dev ## the memory test: what is recalled of what has left the window; writes docs/benchmarks.md
+	@exec $(PY) -m bench.recall
 
 bench-plans: venv-dev ## how twelve models would be loaded on cards of 6 and 8 GB; writes docs/benchmarks.md
 	@exec $(PY) -m bench.plans

@@ -126,6 +126,13 @@ class Settings(BaseSettings):
     notes: bool = Field(
         True, description="Whether the model writes notes, in idle moments, on what is about to leave its memory."
     )
+    recall_tokens: int = Field(
+        300,
+        ge=0,
+        le=4000,
+        description="Most tokens that a turn recalls of what has left the memory, an eighth of the context at most; "
+        "0: nothing is recalled.",
+    )
     max_reply_tokens: int = Field(
         300, ge=1, description="Longest reply, in tokens, where a story does not ask for another length."
     )

@@ -28,8 +28,11 @@ from worker.kept_ends import KeptEnds
 from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.draft import TurnDraft
 from worker.prompt.errors import PartError
+from worker.prompt.recall import Recalled
+from worker.prompt.segments import Limits
 from worker.prompt.status import parse
 from worker.prompt_record import prompt_record
+from worker.recall import recalled_for
 from worker.reply_collector import ReplyCollector
 from worker.running_turns import RunningTurn, StopReason
 from worker.token_probabilities import word_probabilities
@@ -52,6 +55,7 @@ class Attempt:
         self._endings = Endings(context.db, claim, self._events, KeptEnds(context.data_dir))
         self._draft: TurnDraft | None = None
         self._plan: PartPlan | None = None
+        self._recalled = Recalled()
 
     def run(self) -> None:
         """Write the turn and end it. Raises nothing but what ends the process."""
@@ -132,6 +136,7 @@ class Attempt:
         self._events.state("waking")
         story = chats.load_story(self._context.db, self._turn.chat_id)
         self._draft = draft = TurnDraft(self._turn, story, self._context.engine.model_key)
+        self._recalled = recalled_for(self._context.db, story, self._limits())
         end: PartEnd = Failure("internal")
         for part, kind in enumerate(self._turn.parts):
             try:
@@ -148,8 +153,8 @@ class Attempt:
         return end
 
     def _write_part(self, part: int, kind: str, draft: TurnDraft) -> PartEnd:
-        limits = self._context.limits(minimal=self._turn.crashes >= MAX_CRASHES - 1)
-        self._plan = plan = plan_part(draft.story, self._turn, kind, self._context.framing, limits)
+        framing, limits = self._context.framing, self._limits()
+        self._plan = plan = plan_part(draft.story, self._turn, kind, framing, limits, recalled=self._recalled)
         draft.set_window(plan.window)
         spec = plan.spec
         self._events.part(part, len(self._turn.parts), kind, spec.role, spec.name, spec.target_id, spec.begins)
@@ -160,12 +165,16 @@ class Attempt:
         if spec.result is not Result.STATUS:
             words = word_probabilities(end.tokens, self._collector.top_tokens, self._context.piece)
             prompt = self._prompt_of(plan, draft, end) if spec.result is Result.MESSAGE else None
-            draft.add_reply(spec, end, words, plan.lore, prompt)
+            draft.add_reply(spec, end, words, plan.lore, prompt, plan.recalled)
         elif isinstance(end, Done):
             draft.add_status(parse(fields_of(draft.story.character.card), end.text), end.tokens)
         if isinstance(end, Done) and not end.text.strip():
             return Failure("empty_reply")
         return end
+
+    def _limits(self) -> Limits:
+        """As little of the chat as possible when attempts have died."""
+        return self._context.limits(minimal=self._turn.crashes >= MAX_CRASHES - 1)
 
     def _prompt_of(self, plan: PartPlan, draft: TurnDraft, end: Done | Cancelled) -> str | None:
         """What the model read for a part, as it is kept with the alternative."""

@@ -22,6 +22,7 @@ from worker.publisher import Publisher
 from worker.running_turns import RunningTurns
 
 LEASE_S = 6.0
+RECALL_SHARE = 8  # what is recalled takes one part of so many of the context at most
 
 
 class TurnTicket(Protocol):
@@ -63,6 +64,7 @@ class WorkerContext:
     data_dir: Path
     narrations: int = 2
     longest_reply_tokens: int = 900
+    recall_tokens: int = 300
     running: RunningTurns = field(default_factory=RunningTurns)
     draining: threading.Event = field(default_factory=threading.Event)
 
@@ -75,6 +77,7 @@ class WorkerContext:
             minimal=minimal,
             narrations=self.narrations,
             longest_reply=self.longest_reply_tokens,
+            recall=min(self.recall_tokens, self.context_tokens // RECALL_SHARE),
         )
 
 

@@ -64,6 +64,7 @@ class Service:
             data_dir=settings.data_dir,
             narrations=settings.narrations,
             longest_reply_tokens=settings.longest_reply_tokens,
+            recall_tokens=settings.recall_tokens,
         )
         self._kept_ends = KeptEnds(settings.data_dir)
         self._warmer = ChatWarmer(self._context)

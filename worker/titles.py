@@ -29,6 +29,7 @@ from worker.context import WorkerContext
 from worker.idle_model import IdleModel
 from worker.prompt.build import PartPlan, plan_part
 from worker.prompt.errors import PromptError
+from worker.recall import recalled_for
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,9 @@ class TitleWriter:
 
     def _plan(self, story: Story) -> PartPlan:
         """As for a suggestion, but the narrator speaks, who has begun to say the title."""
-        framing = self._context.framing
-        plan = plan_part(story, _Question(), "suggest", framing, self._context.limits())
+        framing, limits = self._context.framing, self._context.limits()
+        recalled = recalled_for(self._context.db, story, limits)  # the last turn left it in the session
+        plan = plan_part(story, _Question(), "suggest", framing, limits, recalled=recalled)
         header, footer = framing.reply_header("narrator", NARRATOR), framing.footer("narrator")
         begun = framing.segment("narrator", NARRATOR, _BEGINNINGS[titles.language_of(titles.text_of(story))])
         reply = ReplySpec(

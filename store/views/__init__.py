@@ -6,7 +6,7 @@ To add a field: add it to the view; where no column has its name, hand it to `vi
 To add a view: a dataclass and its function in people.py, stories.py or memory.py, and both names here.
 """
 
-from store.views.memory import StoryNote, note_view
+from store.views.memory import KeptPassage, Passage, StoryNote, note_view
 from store.views.people import (
     CharacterView,
     InviteView,
@@ -47,9 +47,11 @@ __all__ = [
     "CommittedView",
     "EndView",
     "InviteView",
+    "KeptPassage",
     "LorebookView",
     "MessageView",
     "OlderMessage",
+    "Passage",
     "PersonaView",
     "PictureView",
     "PresetView",

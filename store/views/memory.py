@@ -56,6 +56,37 @@ class StoryNote:
         }
 
 
+@dataclass(frozen=True)
+class KeptPassage:
+    """What is remembered of a recalled passage: its source, its place there, and a hash of its text."""
+
+    source: str
+    start: int
+    end: int
+    digest: str
+    is_note: bool = False
+
+
+@dataclass(frozen=True)
+class Passage(KeptPassage):
+    """A passage of a message, or of a note (`is_note`), that has left the context window; `text` is plain.
+
+    `source`: the id of the message or note; `ordinal`: that of the message, or of the last one that the note stands
+    for.
+    """
+
+    ordinal: int = 0
+    name: str = ""
+    role: str = ""
+    text: str = ""
+    score: float = 0.0
+
+    @property
+    def kept(self) -> KeptPassage:
+        """What is remembered of it."""
+        return KeptPassage(self.source, self.start, self.end, self.digest, self.is_note)
+
+
 def note_view(row: StoryNoteRow | Row[Any]) -> StoryNote:
     """The value of a row."""
     return view_of(StoryNote, row, tokens=unpack_tokens(row.tokens))

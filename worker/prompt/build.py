@@ -23,6 +23,8 @@ from worker.prompt.lorebooks import LORE_SHARE, constant_lore, lorebooks_of
 from worker.prompt.memory import n_tokens, placed_notes, with_placed
 from worker.prompt.notes import drop_old_narrations, with_notes
 from worker.prompt.persona import Cast, ConstantTexts, persona_texts
+from worker.prompt.recall import PREFIX as RECALL
+from worker.prompt.recall import Recalled, told_recall
 from worker.prompt.replies import max_tokens_of, reply_spec
 from worker.prompt.segments import Limits, PromptFraming, example_segments, instruction_segment, name_of, segment_name
 from worker.prompt.turn_kinds import PART_KINDS, PartInput, PartSpec
@@ -36,7 +38,8 @@ class PartPlan:
     """The request of one part to the engine, and the window to store with the chat when the reply is saved.
 
     The first `pinned` of the wanted segments are never evicted. `forgotten` names the segments that are not wanted any
-    more because they were evicted from the window. `lore` explains what lorebooks added, one line per entry.
+    more because they were evicted from the window. `lore` explains what lorebooks added, one line per entry; `recalled`
+    is the receipt of what was recalled (recall.py).
     """
 
     wanted: tuple[Segment, ...]
@@ -46,6 +49,7 @@ class PartPlan:
     spec: PartSpec
     window: dict[str, Any]
     lore: tuple[dict[str, Any], ...] = ()
+    recalled: tuple[dict[str, Any], ...] = ()
 
 
 class PlannedTurn(Protocol):
@@ -65,21 +69,35 @@ class PlannedTurn(Protocol):
 
 
 def plan_part(
-    story: Story, turn: PlannedTurn, kind: str, framing: PromptFraming, limits: Limits, ahead: bool = False
+    story: Story,
+    turn: PlannedTurn,
+    kind: str,
+    framing: PromptFraming,
+    limits: Limits,
+    ahead: bool = False,
+    recalled: Recalled | None = None,
 ) -> PartPlan:
     """The plan of one part of a turn; `story` includes what the parts before it wrote.
 
-    `ahead`: for a preload, no reply has been requested yet. Raises PromptError when the persona or a single message is
-    too long for the context.
+    `ahead`: for a preload, no reply has been requested yet. `recalled`: what forgotten messages answer
+    (worker/recall.py); None: nothing was asked, and what the window remembers of it stays. Raises PromptError when the
+    persona or a single message is too long for the context.
     """
     cast = cast_of(story)
     hint, begins = (str(turn.params.get(name, "")) for name in ("hint", "begins"))
     spec = PART_KINDS[kind](PartInput(story, cast, turn.reply_message_id, hint, begins))
-    return plan_spec(story, spec, reply_spec(story, spec, cast, turn.id, framing, limits), framing, limits, ahead)
+    reply = reply_spec(story, spec, cast, turn.id, framing, limits)
+    return plan_spec(story, spec, reply, framing, limits, ahead, recalled)
 
 
 def plan_spec(
-    story: Story, spec: PartSpec, reply: ReplySpec, framing: PromptFraming, limits: Limits, ahead: bool = False
+    story: Story,
+    spec: PartSpec,
+    reply: ReplySpec,
+    framing: PromptFraming,
+    limits: Limits,
+    ahead: bool = False,
+    recalled: Recalled | None = None,
 ) -> PartPlan:
     """The plan of a part of which is known what it reads and how it is written."""
     cast, introduced = cast_of(story), introduced_cast(story)
@@ -90,11 +108,12 @@ def plan_spec(
     examples = example_segments(story, introduced, framing)
     before = Window.read(story.chat.window)
     messages = drop_old_narrations(spec.messages, limits.narrations)
+    told = told_recall(recalled, story, framing, 0 if limits.minimal else limits.recall)
     visible = visible_entries(messages, before, framing, limits)
     notes = placed_notes(story, visible, framing, limits)
     n_pinned = sum(len(segment.tokens) for segment in pinned)
     n_fixed = n_pinned + sum(len(segment.tokens) for segment in instruction) + max_tokens_of(reply)
-    visible = with_notes(visible, story, spec, cast, framing, limits)
+    visible = with_notes(visible, story, spec, cast, framing, limits, told.segment)
     visible = with_introduction(visible, story, framing)
     selector = LoreSelector(lorebooks, story, spec, framing, limits, limits.context // LORE_SHARE - constant.n_tokens)
     entries = [*map(WindowEntry, examples[before.examples :]), *visible]
@@ -106,27 +125,41 @@ def plan_spec(
     if kept is None:
         raise _too_long(cast, spec, limits, n_pinned, n_fixed, visible)
     wanted = (*pinned, *with_placed(kept, notes), *instruction)
+    names = frozenset(segment.name for segment in wanted)
     after = before if limits.minimal else window_after(before, entries, kept, messages, len(examples))
     return PartPlan(
         wanted=wanted,
-        forgotten=_forgotten(examples, story, spec, {segment.name for segment in wanted}),
+        forgotten=_forgotten(examples, story, spec, names),
         pinned=len(pinned),
         reply=reply,
         spec=spec,
-        window=after.stored() | ({"lore": lore.memory} if lore.memory else {}),
+        window=after.stored() | _memory("lore", lore.memory) | _memory("recall", _recall_memory(recalled, story)),
         lore=(*constant.explanations, *lore.explanations),
+        recalled=told.receipts(names),
     )
 
 
 def _fit_with_lore(
     entries: Sequence[WindowEntry], lores: Sequence[PartLore], n_fixed: int, limits: Limits
 ) -> tuple[list[WindowEntry] | None, PartLore]:
-    """The entries that stay in the window, with the first lore that leaves room for the last message."""
-    for lore in lores:
-        kept = evict_to_fit(with_lore(entries, lore), n_fixed, limits)
+    """The entries that stay in the window, with the first lore that leaves room for the last message; without what was
+    recalled where even no lore does."""
+    plain = [entry for entry in entries if not entry.segment.name.startswith(RECALL)]
+    for some, lore in (*((entries, lore) for lore in lores), (plain, PartLore(memory=lores[-1].memory))):
+        kept = evict_to_fit(with_lore(some, lore), n_fixed, limits)
         if kept is not None:
             return kept, lore
     return None, PartLore()
+
+
+def _recall_memory(recalled: Recalled | None, story: Story) -> Mapping[str, Any]:
+    """What the window keeps of a recall: that of this part, or of the turn before it where nothing was asked."""
+    memory = story.chat.window.get("recall") if recalled is None else recalled.memory
+    return memory or {}
+
+
+def _memory(name: str, memory: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: memory} if memory else {}
 
 
 def _instruction(spec: PartSpec, framing: PromptFraming) -> tuple[Segment, ...]:
@@ -143,7 +176,7 @@ def _pinned(story: Story, cast: Cast, framing: PromptFraming, lore: ConstantText
     return (head, Segment("setting", tail)) if tail else (head,)
 
 
-def _forgotten(examples: Sequence[Segment], story: Story, spec: PartSpec, kept: set[str]) -> frozenset[str]:
+def _forgotten(examples: Sequence[Segment], story: Story, spec: PartSpec, kept: frozenset[str]) -> frozenset[str]:
     """The name of every segment that the engine may still hold and that was evicted from the window."""
     names = {segment.name for segment in examples}
     names |= {segment_name(message) for message in spec.messages}

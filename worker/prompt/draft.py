@@ -44,11 +44,12 @@ class TurnDraft:
         words: Sequence[Mapping[str, Any]] = (),
         lore: Sequence[dict[str, Any]] = (),
         prompt: str | None = None,
+        recalled: Sequence[dict[str, Any]] = (),
     ) -> None:
         """Add the text of a part that has ended or was stopped.
 
         `words`: see token_probabilities.py, `lore`: the explanations of lore.py, `prompt`: prompt_record.py, packed;
-        all are kept with the alternative.
+        `recalled`: the receipt of recall.py; all are kept with the alternative.
         """
         if spec.result is Result.SUGGESTION:
             self.outcome = replace(self.outcome, suggestion=written.text)
@@ -60,7 +61,9 @@ class TurnDraft:
         elif spec.begins and spec.retry_of:
             known = words_spelling(spec.begins, _known_words(spec.retry_of))
             words = grown_words(spec.begins, known, written.text, words)
-        reply = self._reply(spec, written, {"words": list(words), "lore": list(lore)}, prompt)
+        reply = self._reply(
+            spec, written, {"words": list(words), "lore": list(lore), "recalled": list(recalled)}, prompt
+        )
         self.outcome = replace(self.outcome, replies=(*self.outcome.replies, reply))
         self.story = replace(self.story, messages=self._messages(spec, reply))
 

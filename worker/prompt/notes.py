@@ -38,12 +38,18 @@ def drop_old_narrations(messages: Sequence[MessageView], n_narrations: int) -> t
 
 
 def with_notes(
-    entries: list[WindowEntry], story: Story, spec: PartSpec, cast: Cast, framing: PromptFraming, limits: Limits
+    entries: list[WindowEntry],
+    story: Story,
+    spec: PartSpec,
+    cast: Cast,
+    framing: PromptFraming,
+    limits: Limits,
+    recalled: Segment | None = None,
 ) -> list[WindowEntry]:
-    """The entries of the messages with all notes between them."""
+    """The entries of the messages with all notes between them; `recalled` (recall.py) stands with those of the chat."""
     entries = _with_narrator_instruction(entries, story, spec, cast, framing)
     entries = _with_status(entries, story, spec, cast, framing, limits)
-    entries = _with_chat_notes(entries, story, cast, framing)
+    entries = _with_chat_notes(entries, story, cast, framing, recalled)
     return _with_last_instructions(entries, story, cast, framing)
 
 
@@ -84,8 +90,11 @@ def _with_last_instructions(
     return [*entries[: at + 1], WindowEntry(note, entries[at].message), *entries[at + 1 :]]
 
 
-def _with_chat_notes(entries: list[WindowEntry], story: Story, cast: Cast, framing: PromptFraming) -> list[WindowEntry]:
-    """Insert the reference, the author's note and the length of replies before the person's last message."""
+def _with_chat_notes(
+    entries: list[WindowEntry], story: Story, cast: Cast, framing: PromptFraming, recalled: Segment | None
+) -> list[WindowEntry]:
+    """Insert what was recalled, the reference, the author's note and the length of replies before the person's last
+    message."""
     at = _last_user_entry(entries) or 0
     message = entries[at].message if entries else None
     notes = {
@@ -95,6 +104,7 @@ def _with_chat_notes(entries: list[WindowEntry], story: Story, cast: Cast, frami
     }
     texts = {name: resolve(text, cast, story.character.card) for name, text in notes.items() if text.strip()}
     segments = [Segment(name, framing.segment("note", "", text), True) for name, text in texts.items() if text.strip()]
+    segments = [recalled, *segments] if recalled else segments
     return [*entries[:at], *(WindowEntry(segment, message) for segment in segments), *entries[at:]]
 
 

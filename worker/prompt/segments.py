@@ -1,10 +1,10 @@
 """Segments of a story: one message, one example, an instruction, a status, each with its tokens and its name. Pure.
 
 Segment names: `persona` and `setting` (build.py), `example:<n>`, `asked` (an instruction), `status:<turn id>`,
-`note:<which>` (notes.py), `memory:<note>.<version>` (memory.py), `cast:<ordinal>` (introduction.py),
-`lore:<entry>@<ordinal>` (lore.py), `<role>:<turn id>` for text that a turn wrote (the name is needed before the message
-has an id), `<role>:<message id>.<position>` for all other messages. They are unique in a session, and in manifests on
-disk: a changed name is read again by every chat.
+`note:<which>` (notes.py), `memory:<note>.<version>` (memory.py), `recall:<hash>` (recall.py), `cast:<ordinal>`
+(introduction.py), `lore:<entry>@<ordinal>` (lore.py), `<role>:<turn id>` for text that a turn wrote (the name is needed
+before the message has an id), `<role>:<message id>.<position>` for all other messages. They are unique in a session,
+and in manifests on disk: a changed name is read again by every chat.
 What it refuses to know: which segments are wanted, and what fits (build.py).
 """
 
@@ -49,7 +49,7 @@ class Limits:
     """The limits of a prompt, in tokens; `max_reply`: where a chat asks for no length, `longest_reply`: where it does.
 
     `narrations`: how many of the last ones stay. `minimal` evicts all that can be evicted down to half of the context,
-    for an attempt after crashes.
+    for an attempt after crashes. `recall`: the most tokens of what is recalled; 0: nothing is.
     """
 
     context: int
@@ -58,6 +58,7 @@ class Limits:
     minimal: bool = False
     narrations: int = 2
     longest_reply: int = 900
+    recall: int = 300
 
     def reply(self, wanted: int | None = None) -> int:
         """Tokens kept free for a reply, as long as the chat has `wanted` it: a quarter of the context at most, else a
