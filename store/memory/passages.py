@@ -7,11 +7,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice, pairwise
 
 from store.search.terms import terms_of
 
 LETTERS = 320  # of a passage, about; a Chinese character counts as three
 _EAST_LETTERS = 3
+_SCORED = 400  # passages of a text at most, the first with what was asked for
 _K1, _B, _MEAN_TERMS = 1.2, 0.5, 30
 _QUESTION, ANSWER = 0.6, 1.35  # times the score: who asks the same has no answer; what looks like one may be it
 _IS_QUESTION = re.compile(r"[^.!。！…]*[?？][^.!。！…]*")
@@ -39,7 +41,8 @@ def best_cut(
     if not any(word in worth for _, word in stands):
         return None
     hits = [place for place, word in stands if word in worth]
-    near = [(start, end) for start, end in _windows(text, letters) if bisect_left(hits, start) < bisect_left(hits, end)]
+    windows = _windows(text, letters)
+    near = list(islice((one for one in windows if bisect_left(hits, one[0]) < bisect_left(hits, one[1])), _SCORED))
     cuts = [_scored(text, start, end, stands, worth, kinds) for start, end in near]
     return max(cuts, key=lambda cut: (cut.score, -cut.start))
 
@@ -52,13 +55,16 @@ def cleaned(text: str) -> str:
 def _windows(text: str, letters: int) -> Iterator[tuple[int, int]]:
     """From each sentence on as many as are about as long as a passage; a short text is one passage."""
     sentences = list(_sentences(text, letters))
-    for n, (start, end) in enumerate(sentences):
-        for _, further in sentences[n + 1 :]:
-            if _size(text[start:further]) > letters:
-                break
-            end = further
-        yield start, end
-        if end == sentences[-1][1]:
+    marks = [place for sentence in sentences for place in sentence]
+    pieces = (_size(text[place:further]) for place, further in pairwise(marks))
+    sizes = list(accumulate(pieces, initial=0))  # of the text up to each mark: two marks are a sentence
+    last = 0
+    for n, (start, _) in enumerate(sentences):
+        last = max(last, n)
+        while last + 1 < len(sentences) and sizes[2 * last + 3] - sizes[2 * n] <= letters:
+            last += 1
+        yield start, sentences[last][1]
+        if last + 1 == len(sentences):
             return
 
 

@@ -133,3 +133,14 @@ def test_it_is_off_by_the_storys_switch_and_without_a_source(play):
     edits.edit_message(play.database, play.chat.owner_id, source.id, "Nothing.", revision)
     receipts = play("retry")[-1].chosen.stats.get("recalled", [])
     assert source.id not in [one["message"] for one in receipts]
+
+
+def test_what_found_no_room_is_left_out_by_a_retry_too():
+    chat_story = story(*talk(4))
+    newer = replace(KEY, source="m1", ordinal=1, text="The key is on the shelf now.", score=5.0)
+    first = plan(chat_story, recalled=recalled(chat_story, newer, KEY), budget=100)
+    told = replace(chat_story, chat=replace(chat_story.chat, window=first.window))
+    read = {one.kept: replace(one, score=0.0) for one in (newer, KEY)}  # a passage that is read again has no score
+    again = plan(told, "retry", recalled(told, *(read[one] for one in remembered(told, question_of(told)))), budget=100)
+    assert [one["message"] for one in first.recalled] == ["m0"]
+    assert again.recalled == first.recalled

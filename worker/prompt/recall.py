@@ -59,8 +59,9 @@ def remembered(story: Story, question: RecallQuestion) -> tuple[KeptPassage, ...
 
 
 def memory_of(question: RecallQuestion, passages: Sequence[Passage]) -> dict[str, Any]:
-    """What the window keeps: places and hashes, no texts."""
-    kept = [[one.source, one.start, one.end, one.digest, one.is_note] for one in passages]
+    """What the window keeps: places and hashes, no texts; the best first, since scores are not kept."""
+    best = sorted(passages, key=lambda one: -one.score)
+    kept = [[one.source, one.start, one.end, one.digest, one.is_note] for one in best]
     return {"asked": question.key, "kept": kept}
 
 
