@@ -1,13 +1,14 @@
 """Import and export of whole chats: a ChatDocument becomes rows of SQL, and the reverse.
 
 What it does: `import_chat` stores a chat with all of its messages or nothing, in batches that give way to other
-writers; `export_chat` reads a chat as of one
-moment. Nothing is sent to a worker: the model reads an imported chat when its owner opens it.
+writers; `export_chat` reads a chat as of one moment. Nothing is sent to a worker: the model reads an imported chat when
+its owner opens it.
 What it refuses to know: file formats (chat_files), and who is told of an import.
 To add a column of chats or messages to the files: see chat_files/document.py.
 """
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,16 +19,18 @@ from sqlalchemy.orm import Session
 from store import messages, quotas, sampling, texts
 from store.batches import is_whole, row_id, take
 from store.chat_building import Fill, build_chat
-from store.chat_files.document import ChatDocument, DocAlternative, DocMessage
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage, DocNote
 from store.chats import MAX_TITLE, new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
 from store.import_findings import Finding
+from store.memory import notes, switches
+from store.memory.tables import StoryNoteRow
 from store.messages import clock, new_id
 from store.models import Character, Chat, Message, User
 from store.quotas import GENEROUS, Quota, reply_bytes
 from store.turns.kinds import MODEL_ROLES
-from store.views import AlternativeView, ChatView, MessageView
+from store.views import AlternativeView, ChatView, MessageView, StoryNote
 from store.visibility import visible
 
 REPORT = "report"
@@ -35,6 +38,7 @@ REPORT = "report"
 _LORE, _LINES = "lore", "lines"
 _MESSAGES = insert(Message.metadata.tables["messages"])
 _ALTERNATIVES = insert(Message.metadata.tables["alternatives"])
+_NOTES = insert(StoryNoteRow)
 _SAME_NAMES = ("user_persona", "author_note", "reference", "created_at")
 
 
@@ -73,6 +77,8 @@ def import_chat(
         session.add(chat)
         session.flush()
         rows = _rows(chat.id, document.messages)
+        if document.notes:
+            session.execute(_NOTES, _note_rows(chat.id, document.notes))
         return chat, lambda session, chat: _write_some(session, chat, rows, quota)
 
     return build_chat(db, make, now)
@@ -100,6 +106,8 @@ def export_chat(db: Database, owner_id: str, chat_id: str) -> ChatDocument:
             settings=chat.settings,
             lore=chat.lore or (chat.extras or {}).get(_LORE) or {},
             extras=(chat.extras or {}).get(_LINES),
+            notes=tuple(_doc_notes(notes.of_chat(session, chat_id), [message.ordinal for message in views])),
+            memory=chat.memory,
             **{name: getattr(chat, name) for name in _SAME_NAMES},
         )
 
@@ -119,6 +127,10 @@ def _fill(chat: Chat, character: Character, document: ChatDocument) -> Iterator[
         chat.settings = dict(sampling.checked(document.settings))
     except Refused:
         yield Finding("approximated", "settings", "chat_settings")
+    try:
+        chat.memory = switches.checked(document.memory)
+    except Refused:
+        yield Finding("approximated", "memory", "chat_settings")
     if document.lore:
         yield Finding("kept", "lore", "chat_lore")
     if chat.user_name != document.user_name:
@@ -184,6 +196,40 @@ def _alternative_row(chat_id: str, ordinal: int, position: int, alternative: Doc
 def _status(alternative: DocAlternative) -> dict[str, Any]:
     """The status of an alternative as a turn stores it, without tokens: the model reads the words anew."""
     return {"fields": list(alternative.status or ()), "turn": new_id(), "tokens": [], "model_key": ""}
+
+
+def _doc_notes(own: Sequence[StoryNote], ordinals: Sequence[int]) -> Iterator[DocNote]:
+    """The notes by the places of their messages in the file; without those of whose messages none is left."""
+    spans = [(bisect_left(ordinals, note.first_ordinal), bisect_right(ordinals, note.last_ordinal) - 1) for note in own]
+    kept = [(note, span) for note, span in zip(own, spans, strict=True) if span[0] <= span[1]]
+    places = {note.id: place for place, (note, _) in enumerate(kept)}
+    for note, (first, last) in kept:
+        covered_by = places.get(note.covered_by or "")
+        yield DocNote(first, last, note.text, note.created_at, note.pinned, note.is_by_hand, note.is_stale, covered_by)
+
+
+def _note_rows(chat_id: str, own: Sequence[DocNote]) -> list[dict[str, Any]]:
+    """The rows of notes, without tokens: the model reads the words anew."""
+    ids = [new_id() for _ in own]
+    covering = {note.covered_by for note in own}
+    return [
+        {
+            "id": ids[place],
+            "chat_id": chat_id,
+            "first_ordinal": note.first,
+            "last_ordinal": note.last,
+            "written_after": note.last,
+            "level": 2 if place in covering else 1,
+            "covered_by": None if note.covered_by in (None, place) else ids[note.covered_by or 0],
+            "text": note.text,
+            "version": 1,
+            "state": "stale" if note.stale else "fresh",
+            "pinned": note.pinned,
+            "created_at": note.created_at,
+            "edited_at": note.created_at if note.by_hand else None,
+        }
+        for place, note in enumerate(own)
+    ]
 
 
 def _doc_message(message: MessageView, extras: dict[str, Any] | None) -> DocMessage:

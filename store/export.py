@@ -14,6 +14,7 @@ from store import messages, pictures
 from store.cards import stored_card
 from store.db import Database
 from store.errors import NotFound
+from store.memory import notes
 from store.models import Character, Chat, LorebookRow, Persona, PresetRow, Share, User, Wish
 from store.views import MessageView, chat_view
 from store.visibility import PRIVATE, Shareable, allowed_ratings
@@ -64,6 +65,7 @@ def export_account(db: Database, user_id: str) -> dict[str, Any]:
                 {
                     **_chat(chat_view(chat, messages.character_of(session, chat))),
                     "messages": [_message(message) for message in messages.read_messages(session, chat.id)],
+                    "notes": [note.as_dict() for note in notes.of_chat(session, chat.id)],
                 }
                 for chat in open_chats
             ],
@@ -100,6 +102,7 @@ def _chat(chat: Any) -> dict[str, Any]:
         "author_note",
         "reference",
         "settings",
+        "memory",
         "created_at",
     )
     return {name: getattr(chat, name) for name in names}

@@ -51,6 +51,21 @@ class DocMessage:
 
 
 @dataclasses.dataclass(frozen=True)
+class DocNote:
+    """A story note on the messages at the places `first` to `last`. `covered_by`: the place of the note that replaces
+    it."""
+
+    first: int
+    last: int
+    text: str
+    created_at: float
+    pinned: bool = False
+    by_hand: bool = False
+    stale: bool = False
+    covered_by: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ChatDocument:
     """A chat. A name that the file does not say is empty."""
 
@@ -65,6 +80,8 @@ class ChatDocument:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lore: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extras: Mapping[str, Any] | None = None
+    notes: tuple[DocNote, ...] = ()
+    memory: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

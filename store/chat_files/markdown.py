@@ -12,11 +12,15 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#])")
 
 
 def write(document: ChatDocument) -> bytes:
-    """Title, names and date, then every message under the name of its speaker."""
+    """Title, names and date, then every message under the name of its speaker, and behind it a note that ends there."""
     day = datetime.fromtimestamp(min(max(document.created_at, 0.0), 250_000_000_000.0), UTC).date().isoformat()
     subtitle = " · ".join([_plain(document.character_name), _plain(document.user_name), day])
     head = f"# {_plain(document.title or document.character_name)}\n\n*{subtitle}*\n"
-    return "\n".join([head, *map(_passage, document.messages)]).encode("utf-8", "replace")
+    passages = list(map(_passage, document.messages))
+    for note in document.notes:
+        if note.covered_by is None:
+            passages[note.last] += f"\n> *{_plain(' '.join(note.text.split()))}*\n"
+    return "\n".join([head, *passages]).encode("utf-8", "replace")
 
 
 def _passage(message: DocMessage) -> str:

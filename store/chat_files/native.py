@@ -16,9 +16,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from store import bounded_json, texts
 from store.bounded_json import JsonError
 from store.chat_files import limits
-from store.chat_files.document import ChatDocument, DocAlternative, DocMessage, ImportedFile
+from store.chat_files.document import ChatDocument, DocAlternative, DocMessage, DocNote, ImportedFile
 from store.errors import Refused
 from store.import_findings import Finding
+from store.memory.notes import MAX_LETTERS, MAX_NOTES
 
 FORMAT, VERSION = "inglenook chat", 1
 _MARK = b'"inglenook chat"'
@@ -81,6 +82,17 @@ class _MessageModel(_StrictModel):
         return self
 
 
+class _NoteModel(_StrictModel):
+    first: Annotated[int, Field(ge=0)]
+    last: Annotated[int, Field(ge=0)]
+    text: Annotated[str, Field(min_length=1, max_length=MAX_LETTERS)]
+    created_at: Time
+    pinned: bool = False
+    by_hand: bool = False
+    stale: bool = False
+    covered_by: Annotated[int, Field(ge=0)] | None = None
+
+
 class _FileModel(_StrictModel):
     format: Literal["inglenook chat"]
     version: Literal[1]
@@ -95,6 +107,17 @@ class _FileModel(_StrictModel):
     extras: _LinesModel | None = None
     created_at: Time
     messages: Annotated[list[_MessageModel], Field(min_length=1, max_length=50_000)]
+    notes: Annotated[list[_NoteModel], Field(max_length=MAX_NOTES)] = []
+    memory: Annotated[dict[Name, bool], Field(max_length=8)] = {}
+
+    @model_validator(mode="after")
+    def _notes_are_about_messages(self) -> "_FileModel":
+        for note in self.notes:
+            if not note.first <= note.last < len(self.messages):
+                raise ValueError(f"a note is about messages {note.first} to {note.last}: there are no such")
+            if note.covered_by is not None and not note.covered_by < len(self.notes):
+                raise ValueError(f"there is no note {note.covered_by}")
+        return self
 
 
 def is_native(data: bytes) -> bool:
@@ -130,6 +153,10 @@ def write(document: ChatDocument) -> bytes:
     """The file of a chat."""
     head = {"format": FORMAT, "version": VERSION, **{one.name: getattr(document, one.name) for one in fields(document)}}
     del head["messages"]
+    head["notes"] = [_without_defaults(note) for note in document.notes]
+    for name in ("notes", "memory"):  # what older programs do not know is left out where there is none
+        if not head[name]:
+            del head[name]
     rows = [bounded_json.dump(_row(message)) for message in document.messages]
     top = bounded_json.dump(head, indent=1).removesuffix(b"\n}")
     return top + b',\n "messages": [\n  ' + b",\n  ".join(rows) + b"\n ]\n}\n"
@@ -143,7 +170,7 @@ def _row(message: DocMessage) -> dict[str, Any]:
     }
 
 
-def _without_defaults(part: DocMessage | DocAlternative) -> dict[str, Any]:
+def _without_defaults(part: DocMessage | DocAlternative | DocNote) -> dict[str, Any]:
     values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
     return {name: value for name, (value, default) in values.items() if value != default}
 
@@ -161,6 +188,8 @@ def _document(file: _FileModel, between: Callable[[], None]) -> ChatDocument:
         settings=file.settings,
         lore=file.lore,
         extras=_extras(file.extras),
+        notes=tuple(DocNote(**{**note.model_dump(), "text": texts.clean(note.text)}) for note in file.notes),
+        memory=file.memory,
     )
 
 

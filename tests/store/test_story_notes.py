@@ -1,10 +1,12 @@
 """Notes of a story: written by a worker with the window behind their messages, changed by people, copied, removed."""
 
+import json
 import uuid
 
 import pytest
 
-from store import chats, edits, removal, turns
+from store import chat_transfer, chats, edits, export, removal, turns
+from store.chat_files import markdown, native
 from store.errors import NotFound, Refused
 from store.memory import notes, recording
 from store.memory.recording import NewNote
@@ -147,6 +149,42 @@ def test_a_branch_has_the_notes_on_its_own_messages(database, user, chat, told):
     (copied,) = notes.list_notes(database, user.id, branch.id)
     assert (copied.text, copied.tokens, copied.written_after) == (first.text, first.tokens, 5)
     assert copied.id != first.id
+
+
+def test_a_file_of_a_story_has_its_notes_and_its_switches(database, user, chat, told):
+    first, second = record(database, chat), record(database, chat, first_ordinal=3, last_ordinal=4)
+    record(database, chat, text="Ada lost a key and found a lamp.", last_ordinal=4, covers=(first.id, second.id))
+    chats.change_chat(database, user.id, chat.id, memory={"recall": False})
+    edits.delete_message(database, user.id, told[1].id, chats.get_revision(database, chat.id))
+    exported = chat_transfer.export_chat(database, user.id, chat.id)
+    read = native.read(native.write(exported), 0.0).document
+    assert read == exported
+    assert [(one.first, one.last, one.stale) for one in read.notes] == [(0, 1, True), (0, 3, True), (2, 3, False)]
+    again = chat_transfer.import_chat(database, user.id, chat.character_id, read)
+    assert again.memory == {"recall": False}
+    assert chat_transfer.export_chat(database, user.id, again.id).notes == exported.notes
+    (shown,) = chats.load_story(database, again.id).notes
+    assert (shown.text, shown.level, shown.tokens) == ("Ada lost a key and found a lamp.", 2, None)
+    assert "a lamp" in markdown.write(exported).decode()
+    (account,) = [one for one in export.export_account(database, user.id)["chats"] if one["memory"]][:1]
+    assert len(account["notes"]) == 3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"first": 9}, {"first": 1, "last": 0}, {"covered_by": 5}, {"text": ""}, {"text": "x" * 2_001}]
+)
+def test_a_file_with_an_impossible_note_is_refused(database, user, chat, told, changes):
+    record(database, chat)
+    file = json.loads(native.write(chat_transfer.export_chat(database, user.id, chat.id)))
+    file["notes"][0] |= {"last": 2} | changes
+    with pytest.raises(Refused) as refused:
+        native.read(json.dumps(file).encode(), 0.0)
+    assert refused.value.code == "chat_damaged"
+
+
+def test_a_file_without_notes_is_as_older_programs_know_it(database, user, chat, told):
+    file = json.loads(native.write(chat_transfer.export_chat(database, user.id, chat.id)))
+    assert not {"notes", "memory"} & file.keys()
 
 
 def test_nothing_of_a_removed_story_stays(database, user, chat, told):
