@@ -40,6 +40,7 @@ from worker.prompt.introduction import cast_of, introduced_cast
 from worker.prompt.replies import max_tokens_of
 from worker.prompt.segments import Limits, example_segments, message_segment
 from worker.prompt.turn_kinds import PartSpec
+from worker.recall import recalled_for
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,9 @@ class NoteWriter:
         """What is in the session now. Raises PromptError."""
         spec = PartSpec("narrate", story.messages, memory.ROLE, memory.NAME)
         reply = replace(self._reply(story, memory.QUESTION, "en"), max_tokens=1)
-        return plan_spec(story, spec, reply, self._context.framing, self._context.limits(), ahead=True)
+        limits = self._context.limits()
+        recalled = recalled_for(self._context.db, story, limits)  # the last turn left it in the session
+        return plan_spec(story, spec, reply, self._context.framing, limits, ahead=True, recalled=recalled)
 
     def _reply(self, story: Story, name: str, language: str, temperature: float = _TEMPERATURES[0]) -> ReplySpec:
         """The narrator speaks, who has begun the note."""

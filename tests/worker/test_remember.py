@@ -7,7 +7,7 @@ import pytest
 from worker_lane_jobs import wait_until
 
 from engine.backends import echo
-from store import chats, edits, site_state, turns
+from store import chats, edits, search, site_state, turns
 from store.memory import notes
 from store.memory.note_text import note_of
 from worker.idle_model import IdleModel
@@ -17,6 +17,7 @@ from worker.remember import NoteWriter
 LATER = 4e9
 CONTEXT, REPLY = 2600, 40  # the echo backend's tokens are bytes
 FULL = 16  # exchanges that nearly fill it
+RARE = "Number 01: Odalys hides the silver lantern in her cellar."
 
 
 def as_it_is(beginning, reply, told, questions):
@@ -34,7 +35,7 @@ def exchange(database, chat, say):
     """`exchange(n)`: somebody says something and is answered; how many tokens were read."""
 
     def run(number):
-        text = f"Number {number:02d}: the keeper has lost a key, and the sea goes on."
+        text = f"Number {number:02d}: the keeper has lost a key, and the sea goes on." if number != 1 else RARE
         run_turn(say(chat, text, chats.get_revision(database, chat.id)).id)
         return chats.load_story(database, chat.id).messages[-1].chosen.stats["n_evaluated"]
 
@@ -152,6 +153,33 @@ def test_a_stale_note_is_written_again_from_the_messages(full, database, chat, e
     assert (again.id, again.version, again.is_stale) == (note.id, 2, False)
     assert "a lantern" in asked[-1]
     assert exchange(71) < 200
+
+
+def test_a_note_leaves_what_was_recalled_where_it_stands(full, database, chat, say):
+    """The retry of a reply that a note was written behind finds the recalled passage where it was."""
+    assert writer_of(full).tick() == chat.id
+
+    def play(kind, text=""):
+        run_turn(say(chat, text, chats.get_revision(database, chat.id), kind).id)
+        return chats.load_story(database, chat.id).messages[-1].chosen.stats
+
+    for number in range(6):
+        play("chat", f"A quiet evening, the {number}th, with rain on the roof and tea on the table.")
+    while search.index_some(database):
+        pass
+    told = play("chat", "Where does Odalys hide the lantern?")
+    assert told["recalled"]
+    for _ in range(12):
+        if writer_of(full).tick():
+            break
+        told = play("chat", "Where does Odalys hide the lantern?")
+    assert len(notes.list_notes(database, chat.owner_id, chat.id)) == 2
+    again = play("retry")
+    assert again["recalled"] == told["recalled"]
+    newest = notes.list_notes(database, chat.owner_id, chat.id)[-1]  # it stood behind the reply that went
+    framing = full.framing
+    cost = len(framing.segment("narrator", "Narrator", newest.text)) + len(framing.reply_header("character", "Mo"))
+    assert again["n_evaluated"] <= cost
 
 
 def test_an_edited_note_costs_its_own_tokens(full, database, chat, exchange):
