@@ -5,11 +5,12 @@ import json
 import pytest
 from scripted_worker import new_turn
 from test_access import CHAT, ROUTES, ask, routes
-from test_live_foreign import TRIES
+from test_live_foreign import TRIES, noted
 
 from store import accounts, characters, chats, edits, export, turns
 from store.errors import NotFound, Refused
 from store.lore import books
+from store.memory import notes
 from store.turns import Outcome
 from web.live.commands import COMMANDS
 from web.live.protocol.to_server import DeletePreset, StopTurn
@@ -34,12 +35,16 @@ def noir(site, kim, tale):
     tale.finish()
     edits.delete_message(site.database, who.id, said.message.id, 3)
     greeting = chats.transcript(site.database, chat)[0].id
+    note, lost = (noted(site.database, chat, 4) for _ in range(2))
+    _, revision = notes.delete_note(site.database, who.id, lost, 4)
     return {
         "chat": chat,
         "turn": said.turn.id,
         "message": greeting,
         "deleted": said.message.id,
-        "revision": 4,
+        "note": note,
+        "lost": lost,
+        "revision": revision,
         "user": who,
         "character": character,
     }
