@@ -335,7 +335,7 @@ def test_only_finished_messages_are_announced(sit):
 
 
 def test_the_first_visit_is_light(browser, people, stack):
-    page = browser.new_context(**VIEWS["390"], storage_state=people(0)[1]).new_page()
+    page = browser.new_context(**VIEWS["390"], storage_state=people("new")[1]).new_page()  # has no stories yet
     sizes = {}
     page.on("requestfinished", lambda one: sizes.update({one.url: one.sizes()["responseBodySize"]}))
     page.goto(stack.address)

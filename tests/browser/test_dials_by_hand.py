@@ -81,6 +81,7 @@ def test_another_word_is_picked_and_the_reply_goes_on_from_there(chat, books):
     chat.more.nth(2).click()
     chat.do_why.click()
     words = chat.why.locator(".word")
+    words.first.wait_for()
     at = words.count() - 4  # within the tag: the echo is sure of everything else
     kept = "".join(words.all_text_contents()[:at])
     words.nth(at).click()

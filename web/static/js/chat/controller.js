@@ -44,7 +44,7 @@ const HANDLERS = {
   prompt: (page, frame) => page.actions.showPrompt(frame),
   added: (page, frame) => page.actions.showLoreUsed(frame),
   memory: (page, frame) => page.actions.setMemory(frame),
-  notes: (page, frame) => page.actions.notes.show(frame.notes),
+  notes: (page, frame) => page.actions.showNotes(frame),
   note_changed: (page, frame) => page.onNoteChanged(frame),
   setup: (page, frame) => page.actions.applySetup(frame),
   titled: (page, frame) => page.onTitled(frame),
@@ -167,7 +167,7 @@ export class ChatController {
   /** A note is as this window asked for. */
   onNoteChanged(frame) {
     this.revision = Math.max(this.revision, frame.revision);
-    this.actions.notes.onChanged(frame);
+    this.actions.onNoteChanged(frame);
   }
 
   /** The server did not do what a command asked for. */

@@ -8,7 +8,6 @@
 import { LoreUsed } from "./lore_used.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
-import { Notes } from "./notes.js";
 import { ReadAloud } from "./read_aloud.js";
 import { PromptViewer } from "./prompt_viewer.js";
 import { RereadCosts } from "./reread_cost.js";
@@ -20,6 +19,8 @@ import { t } from "../lib/i18n.js";
 
 export class MessageActions {
   #keepsProbabilities = false; // of replies that come from now on
+  #notes = null; // a promise of notes.js, once it is needed
+  #switches = {};
 
   constructor(page) {
     const { story, composer } = page;
@@ -34,7 +35,10 @@ export class MessageActions {
     this.readAloud = new ReadAloud(story, (words) => composer.showNotice(words));
     this.toast = new Toast(composer);
     this.costs = new RereadCosts(story, page.chat);
-    this.notes = new Notes(page, (frame) => this.#send(frame), this.toast);
+    document.getElementById("knows-button").addEventListener("click", () => this.#withNotes((notes) => notes.open()));
+    story.list.addEventListener("click", ({ target }) => {
+      if (target.closest(".memory button")) this.#withNotes((notes) => notes.open());
+    });
     this.setup = new SetupPanel((frame) => page.socket.send(frame), page.chat);
     this.setup.addEventListener("over", () => this.#send({ type: "start_over", chat: page.chat }));
     this.menu.addEventListener("choose", ({ detail: { act, message } }) => this.#do(act, message));
@@ -49,7 +53,8 @@ export class MessageActions {
   applySetup(chat) {
     this.#keepsProbabilities = chat.settings.top_n > 0;
     if (chat.memory) this.setMemory(chat.memory);
-    this.notes.applySwitches(chat.switches);
+    this.#switches = chat.switches;
+    this.#notes?.then((notes) => notes.applySwitches(chat.switches));
     this.setup.apply(chat);
     this.editor.catchUp((id) => this.story.known.get(id));
     if (chat.type === "setup") this.setup.confirm();
@@ -64,7 +69,17 @@ export class MessageActions {
   setMemory(memory) {
     this.costs.memory = memory;
     this.story.setMemory(memory);
-    if (memory.from) this.notes.ask();
+    if (memory.from) this.#withNotes((notes) => notes.ask());
+  }
+
+  /** The answer to `notes`. */
+  showNotes(frame) {
+    this.#withNotes((notes) => notes.show(frame.notes));
+  }
+
+  /** A note is as this window asked for. */
+  onNoteChanged(frame) {
+    this.#withNotes((notes) => notes.onChanged(frame));
   }
 
   /** Open the menu of a message; what changes the story is off while a turn is under way. */
@@ -135,6 +150,16 @@ export class MessageActions {
     this.probabilities.close();
     if (lore.length) this.loreUsed.show(this.story.elementOf(id), lore);
     else this.composer.showNotice(t("No lorebook entry was used for this."));
+  }
+
+  /** Do something with the notes of the story: most stories have none, so their code comes when it is needed. */
+  #withNotes(act) {
+    this.#notes ??= import("./notes.js").then(({ Notes }) => {
+      const notes = new Notes(this.page, (frame) => this.#send(frame), this.toast);
+      notes.applySwitches(this.#switches);
+      return notes;
+    });
+    this.#notes.then(act);
   }
 
   #do(act, message) {

@@ -1,6 +1,7 @@
 /* The notes of a story: what the model keeps of messages that have left its memory. Folded cards between the messages,
    and the same cards in "What the story knows", with pinned messages and what was remembered lately.
    notes: StoryNote.as_dict (store/views/memory.py). `send(frame)`: whether it is on its way.
+   Loaded once a story has forgotten something, or when its panel is opened (message_actions.js).
    What it refuses to know: when a note is written; how a message looks. */
 
 import { activeAlternative } from "./message.js";
@@ -22,7 +23,6 @@ export class Notes {
     this.pinned = document.getElementById("knows-pinned");
     this.recalled = document.getElementById("knows-recalled");
     this.switches = [...this.panel.querySelectorAll("[name=switch]")];
-    document.getElementById("knows-button").addEventListener("click", () => this.open());
     this.panel.addEventListener("keydown", (event) => event.stopPropagation());
     this.panel.addEventListener("click", ({ target }) => {
       if (target === this.panel || target.closest("[data-close], a")) this.panel.close();
@@ -31,7 +31,6 @@ export class Notes {
     for (const root of [this.panel, this.story.list]) {
       root.addEventListener("click", ({ target }) => this.#onButton(target.closest("button[data-note-do]")));
     }
-    this.story.list.addEventListener("click", ({ target }) => target.closest(".memory button") && this.open());
     this.story.addEventListener("rows", () => this.#placeCards());
   }
 
