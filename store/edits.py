@@ -21,7 +21,7 @@ from store.chat_macros import ChatMacros
 from store.chats import new_chat
 from store.db import Database
 from store.errors import NotFound, Refused
-from store.memory.notes import mark_stale
+from store.memory import notes
 from store.messages import clock, new_id, own_chat, raise_revision, refuse_if_changed
 from store.models import Character, Chat, Message, User
 from store.quotas import GENEROUS, Quota
@@ -54,7 +54,7 @@ def edit_message(
         quotas.add(session, owner_id, n_bytes=quotas.reply_bytes(new_text, None) - quotas.row_bytes(alternative))
         alternative.text, alternative.tokens, alternative.model_key = new_text, None, None
         message.indexed = False
-        mark_stale(session, chat.id, message.ordinal)
+        notes.mark_stale(session, chat.id, message.ordinal)
         alternative.finish, alternative.status = "edited", None
         alternative.stats = {name: value for name, value in alternative.stats.items() if name != "words"}
         return _changed(session, chat, message, now)
@@ -67,7 +67,7 @@ def delete_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         message.deleted_at = clock(now)
-        mark_stale(session, chat.id, message.ordinal)
+        notes.mark_stale(session, chat.id, message.ordinal)
         return raise_revision(chat, clock(now))
 
 
@@ -78,7 +78,7 @@ def restore_message(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision, deleted=True)
         message.deleted_at = None
-        mark_stale(session, chat.id, message.ordinal)
+        notes.mark_stale(session, chat.id, message.ordinal)
         return _changed(session, chat, message, now)
 
 
@@ -92,6 +92,7 @@ def delete_below(db: Database, owner_id: str, message_id: str, expected_revision
         if len(session.scalars(select(Message.id).where(*below).limit(ROWS + 1)).all()) > ROWS:
             raise Refused("too_many_below", most=ROWS)
         session.execute(update(Message).where(*below).values(deleted_at=now))
+        notes.delete_below(session, chat.id, message.ordinal, now)
         chat.window = context_messages.branch_window(chat.window, message.ordinal)
         return raise_revision(chat, now)
 
@@ -104,8 +105,9 @@ def restore_below(
     with db.session() as session:
         message, chat = _own_message(session, owner_id, message_id, expected_revision)
         below = Message.chat_id == chat.id, Message.ordinal > message.ordinal
-        newest = select(func.max(Message.deleted_at)).where(*below).scalar_subquery()
+        newest = session.scalar(select(func.max(Message.deleted_at)).where(*below))
         session.execute(update(Message).where(*below, Message.deleted_at == newest).values(deleted_at=None))
+        notes.restore_below(session, chat.id, message.ordinal, newest)
         return raise_revision(chat, clock(now))
 
 

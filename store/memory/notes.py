@@ -19,6 +19,7 @@ from store.views import StoryNote, note_view, pack_tokens
 MAX_LETTERS, MAX_NOTES = 2_000, 500
 """Of one note, and of one chat: the oldest covered ones make room."""
 MAX_IN_PROMPT = 100
+_UNSEEN = {"synchronize_session": False}
 
 
 def list_notes(db: Database, owner_id: str, chat_id: str) -> tuple[StoryNote, ...]:
@@ -114,7 +115,24 @@ def mark_stale(session: Session, chat_id: str, ordinal: int) -> None:
     row = StoryNoteRow
     about = row.chat_id == chat_id, row.first_ordinal <= ordinal, row.last_ordinal >= ordinal
     marking = update(row).where(*about, row.deleted_at.is_(None), row.state == "fresh")
-    session.execute(marking.values(state="stale"), execution_options={"synchronize_session": False})
+    session.execute(marking.values(state="stale"), execution_options=_UNSEEN)
+
+
+def delete_below(session: Session, chat_id: str, ordinal: int, now: float) -> None:
+    """What comes after a message is deleted: so are the notes on it, and a note on both sides is stale (in the
+    caller's transaction)."""
+    row = StoryNoteRow
+    below = row.chat_id == chat_id, row.first_ordinal > ordinal, row.deleted_at.is_(None)
+    session.execute(update(row).where(*below).values(deleted_at=now), execution_options=_UNSEEN)
+    mark_stale(session, chat_id, ordinal + 1)
+
+
+def restore_below(session: Session, chat_id: str, ordinal: int, deleted_at: float | None) -> None:
+    """Undo the `delete_below` of this time (in the caller's transaction)."""
+    row = StoryNoteRow
+    mark_stale(session, chat_id, ordinal + 1)
+    below = row.chat_id == chat_id, row.first_ordinal > ordinal, row.deleted_at == deleted_at
+    session.execute(update(row).where(*below).values(deleted_at=None), execution_options=_UNSEEN)
 
 
 def copy_notes(session: Session, old_chat_id: str, chat: Chat, last_ordinal: int) -> None:
@@ -164,7 +182,7 @@ def _free(session: Session, note_id: str, last_ordinal: int) -> None:
     """Let the notes that this one replaced stand for themselves again, read at the end of the story."""
     freeing = update(StoryNoteRow).where(StoryNoteRow.covered_by == note_id)
     values = {"covered_by": None, "version": StoryNoteRow.version + literal(1), "written_after": last_ordinal}
-    session.execute(freeing.values(values), execution_options={"synchronize_session": False})
+    session.execute(freeing.values(values), execution_options=_UNSEEN)
 
 
 def _last_ordinal(session: Session, chat_id: str) -> int:

@@ -103,6 +103,18 @@ def test_of_two_workers_that_write_the_same_note_one_is_refused(database, user, 
     assert len(notes.list_notes(database, user.id, chat.id)) == 2
 
 
+def test_what_is_deleted_below_a_message_goes_with_its_notes_and_comes_back_with_them(database, user, chat, told):
+    kept, cut, gone = (
+        record(database, chat, first_ordinal=first, last_ordinal=last) for first, last in ((0, 2), (3, 5), (6, 7))
+    )
+    revision = edits.delete_below(database, user.id, told[4].id, chats.get_revision(database, chat.id))
+    now = {one.id: one.is_stale for one in notes.list_notes(database, user.id, chat.id)}
+    assert now == {kept.id: False, cut.id: True}
+    edits.restore_below(database, user.id, told[4].id, revision)
+    now = {one.id: one.is_stale for one in notes.list_notes(database, user.id, chat.id)}
+    assert now == {kept.id: False, cut.id: True, gone.id: False}
+
+
 def test_a_stale_note_by_hand_waits_for_a_person(database, user, chat, told):
     note = record(database, chat)
     _, revision = notes.edit_note(database, user.id, note.id, "By hand.", chats.get_revision(database, chat.id))
